@@ -1,0 +1,54 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a database is: an upstream PostgreSQL database, registered with a PgBeam project."""
+
+from __future__ import annotations
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Field, Resource
+
+TEXT = r"[^\x00]+"
+TEXT_RULE = "text that is not empty"
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+DATABASE = Resource(
+    noun="database",
+    plural="databases",
+    path="/v1/projects/{project_id}/databases",
+    parent="project_id",
+    identity=("host", "port", "name"),
+    tie_breaker="username",
+    title="{name} on {host}:{port}",
+    filters=("host", "port", "name", "role"),
+    summary=("id", "host", "port", "name", "connection_string"),
+    test="test-connection",
+    fields=(
+        Field("id", read_only=True),
+        Field("project_id", read_only=True),
+        Field("connection_string", read_only=True, recomputed=True),
+        Field("host", pattern=r"[^\s\x00]+", rule="a host name or address without white space", required=True, fold_case=True),
+        Field("port", "int", minimum=1, maximum=65535, initial=5432),
+        Field("name", pattern=TEXT, rule=TEXT_RULE, required=True),
+        Field("username", pattern=TEXT, rule=TEXT_RULE, required=True),
+        Field("password", pattern=TEXT, rule=TEXT_RULE, required=True, secret=True),
+        Field("ssl_mode", choices=SSL_MODES),
+        Field("role", choices=("primary", "replica"), default="primary"),
+        Field("pool_region", pattern=r"[^\x00]*", rule="a region, or empty for a direct connection", default=""),
+        Field("query_timeout_ms", "int", minimum=0, maximum=300000, default=0),
+        Field("auto_read_routing", "bool", default=False),
+        Field("cache_config", "dict", fields=(
+            Field("enabled", "bool", default=True),
+            Field("ttl_seconds", "int", minimum=0, maximum=86400, default=60),
+            Field("max_entries", "int", minimum=0, maximum=1000000, default=10000),
+            Field("swr_seconds", "int", minimum=0, maximum=86400, default=30),
+        )),
+        Field("pool_config", "dict", fields=(
+            Field("pool_size", "int", minimum=1, maximum=10000, default=10),
+            Field("min_pool_size", "int", minimum=1, maximum=10000, default=1),
+            Field("pool_mode", choices=("session", "transaction", "statement"), default="session"),
+            Field("max_active", "int", minimum=1, maximum=10000, default=200),
+        )),
+        Field("created_at", read_only=True),
+        Field("updated_at", read_only=True, recomputed=True),
+    ),
+)  # fmt: skip

@@ -1,0 +1,455 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules' bodies: parameters in, calls to the API, results and failures out.
+
+The only place that touches module.params, exit_json and fail_json.
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import traceback
+import typing as t
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule, missing_required_lib
+from ansible.module_utils.common.warnings import get_warning_messages
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _engine
+from ansible_collections.pgbeam.cloud.plugins.module_utils._client import ApiError, Client, ConfigError, Settings
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, Refused, Register, Resource, Values
+
+MAX_PARALLEL = 32
+ACTIONS = ("created", "updated", "deleted", "unchanged", "failed", "skipped")
+WRITES = ("created", "updated", "deleted")
+MESSAGES_SHOWN = 5
+
+
+def first_env(*names: str) -> str:
+    """A fallback for an argument spec: the first of these environment variables that is not empty."""
+    for name in names:
+        if os.environ.get(name):
+            return os.environ[name]
+    raise AnsibleFallbackNotFound
+
+
+CONNECTION: dict[str, dict[str, t.Any]] = {
+    "api_key": {"type": "str", "no_log": True, "fallback": (first_env, list(_client.API_KEY_VARIABLES))},
+    "api_url": {"type": "str", "default": Settings.api_url, "fallback": (first_env, ["PGBEAM_API_URL"])},
+    "timeout": {"type": "int", "default": Settings.timeout},
+    "retries": {"type": "int", "default": Settings.retries},
+    "retry_budget": {"type": "int", "default": Settings.retry_budget},
+    "validate_certs": {"type": "bool", "default": Settings.validate_certs},
+    "ca_path": {"type": "path"},
+}
+STATE = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+WRITING = {
+    "update_password": {"type": "str", "choices": ["on_create", "always"], "default": "on_create", "no_log": False},
+    "test_connection": {"type": "bool", "default": False},
+}
+
+
+def _parent_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
+    return {resource.parent: {"type": "str", "required": True}}
+
+
+def item_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
+    """The argument spec of the module for one object."""
+    fields = _engine.argument_spec(resource.writable)
+    return {**CONNECTION, **_parent_spec(resource), **STATE, "id": {"type": "str"}, **fields, **WRITING}
+
+
+def list_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
+    """The argument spec of the module for a whole list."""
+    entry = {**STATE, "id": {"type": "str"}, **_engine.argument_spec(resource.writable)}
+    return {
+        **CONNECTION,
+        **_parent_spec(resource),
+        resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry},
+        "prune": {"type": "bool", "default": False},
+        "parallel": {"type": "int", "default": 8},
+        **WRITING,
+    }
+
+
+def info_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
+    """The argument spec of the module that reads."""
+    filters = _engine.argument_spec(resource.field(name) for name in resource.filters)
+    return {**CONNECTION, **_parent_spec(resource), "id": {"type": "str"}, **filters}
+
+
+class _Module(AnsibleModule):
+    """AnsibleModule whose results and logs hold no list of entries, and whose refusals name the entry."""
+
+    def __init__(self, resource: Resource, spec: dict[str, dict[str, t.Any]]) -> None:
+        self._resource = resource
+        super().__init__(argument_spec=spec, supports_check_mode=True)
+
+    @property
+    def _echo(self) -> Values:
+        """What ``invocation`` shows. An option that is not in the spec is left out: a misspelled one may hold a secret."""
+        shown = {}
+        for name, option in self.argument_spec.items():
+            if "options" not in option or option["type"] != "list":
+                value = self.params.get(name)
+                shown[name] = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" if option.get("no_log") and value else value
+        return {"module_args": shown}
+
+    def log(self, msg: str, log_args: dict[str, t.Any] | None = None) -> None:
+        """Core logs a list as escaped text, where its masking can miss a secret: leave such options out."""
+        listed = {name for name, option in self.argument_spec.items() if option.get("elements") == "dict"}
+        if log_args and listed & set(log_args):
+            log_args = {name: value for name, value in log_args.items() if name not in listed}
+            msg = "Invoked with " + " ".join(f"{name}={value!s}" for name, value in log_args.items())
+        super().log(msg, log_args)
+
+    def finish(self, failure: str | None = None, **result: t.Any) -> t.NoReturn:
+        """End the module: as failed where there is a failure to tell, else well.
+
+        Core's masking takes strings × secrets, for a large list longer than the work itself. One search through all
+        of the result's text tells whether there is anything to mask.
+        """
+        result["invocation"] = self._echo
+        text = "\n".join(_texts([failure, result, list(get_warning_messages())]))
+        if not any(str(secret) in text for secret in self.no_log_values):
+            self.no_log_values = set()
+        if failure is None:
+            self.exit_json(**result)
+        super().fail_json(msg=failure, **result)
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+        """Core calls this when its own checks refuse the options; ours say the same with the entry's place."""
+        found = [] if kwargs else _option_problems(self._resource, self.params)
+        super().fail_json(msg=_sentences(found) if found else msg, **{"invocation": self._echo, **kwargs})
+
+
+def _texts(value: t.Any) -> t.Iterator[str]:
+    """Every text in a result: the keys, the strings, the numbers as text."""
+    if isinstance(value, dict):
+        yield from _texts(list(value))
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    else:
+        yield str(value)
+
+
+def _entries(resource: Resource, params: Values) -> list[tuple[str, Values]]:
+    """Each entry of a list-form module's options with its place in words; none for the other modules."""
+    listed = params.get(resource.plural)
+    if not isinstance(listed, list):
+        return []
+    entries = [(f"{resource.plural}[{n}]", entry) for n, entry in enumerate(listed) if isinstance(entry, dict)]
+    return [(f"{place} ({entry['name']})" if entry.get("name") else place, entry) for place, entry in entries]
+
+
+def _option_problems(resource: Resource, params: Values) -> list[str]:
+    """What is wrong with the values of a module's options, each in a sentence, before any request."""
+    found = []
+    parent = params.get(resource.parent)
+    if parent is not None and not re.fullmatch(_engine.ID_PATTERN, str(parent)):
+        found.append(f"{resource.parent}: {parent!r} is not an id; allowed are {_engine.ID_RULE}")
+    parallel = params.get("parallel")
+    if isinstance(parallel, int) and not 1 <= parallel <= MAX_PARALLEL:
+        found.append(f"parallel: {parallel} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
+    if resource.plural not in params:
+        return found + _engine.problems(resource, params)
+    for place, entry in _entries(resource, params):
+        found += _engine.problems(resource, entry, f"{place}: ")
+        state = entry.get("state")
+        if state not in (None, "present", "absent"):
+            found.append(f"{place}: state: {state!r} is not allowed; it must be one of present, absent")
+    return found
+
+
+def _sentences(found: list[str]) -> str:
+    shown = found[:MESSAGES_SHOWN]
+    if len(found) > len(shown):
+        shown.append(f"and {len(found) - len(shown)} more")
+    return "; ".join(shown)
+
+
+@dataclass
+class _Outcome:
+    """What became of one plan."""
+
+    plan: Plan
+    action: str
+    values: Values
+    error: ApiError | None = None
+    connection_test: Values | None = None
+
+
+class _Session:
+    """One run of a module over one parent: reads, then writes in parallel until something ends the run."""
+
+    def __init__(self, module: _Module, resource: Resource) -> None:
+        params = module.params
+        self.module = module
+        self.resource = resource
+        self.parent: str = params[resource.parent]
+        self.path = resource.path.format(**{resource.parent: self.parent})
+        self.client = Client(Settings(**{name: params[name] for name in CONNECTION}))
+        self.parallel: int = params.get("parallel") or 1
+        self.ended_by: ApiError | None = None
+
+    def read_all(self) -> list[Values]:
+        target = f"{self.resource.plural} of {self.resource.parent.removesuffix('_id')} {self.parent}"
+        return self.client.list(self.path, self.resource.plural, target)
+
+    def read_one(self, identifier: str) -> list[Values]:
+        """The object with this id as a list of one; an empty list where there is none."""
+        try:
+            return [self.client.get(self._item_path(identifier), f"{self.resource.noun} {identifier}")]
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return []
+
+    def _item_path(self, identifier: t.Any) -> str:
+        if not isinstance(identifier, str) or not re.fullmatch(_engine.ID_PATTERN, identifier):
+            # The server's ids go into paths, so they are held to the contract as well.
+            raise ApiError(
+                self.resource.plural, "GET", self.path, f"an id in the answer is not one: {identifier!r}",
+                "check that api_url is the PgBeam API",
+            )  # fmt: skip
+        return f"{self.path}/{identifier}"
+
+    def carry_out(self, plans: list[Plan]) -> list[_Outcome]:
+        """Do what the plans say, or in check mode foresee it. One outcome a plan, in order; raises nothing."""
+        if self.module.check_mode:
+            return [_Outcome(plan, plan.action, plan.predict()) for plan in plans]
+        outcomes = self._each(self._write, plans)
+        self._look_again(outcomes)
+        if self.module.params["test_connection"]:
+            present = [o for o in outcomes if o.values and o.action in ("created", "updated", "unchanged")]
+            self._each(self._test, present)
+        return outcomes
+
+    def _each(self, do: t.Callable[[t.Any], t.Any], items: list[t.Any]) -> list[t.Any]:
+        if len(items) < 2 or self.parallel < 2:
+            return [do(item) for item in items]
+        with ThreadPoolExecutor(min(self.parallel, len(items))) as pool:
+            return list(pool.map(do, items))
+
+    def _write(self, plan: Plan) -> _Outcome:
+        if plan.action == "unchanged":
+            return _Outcome(plan, plan.action, plan.predict())
+        if self.ended_by:
+            return _Outcome(plan, "skipped", self._answer(plan.current) if plan.current else {})
+        try:
+            if plan.action == "created":
+                return _Outcome(plan, plan.action, self._answer(self.client.write("POST", self.path, plan.label, plan.body)))
+            path = self._item_path(plan.id)
+            if plan.action == "updated":
+                # The contract of every resource so far; another verb would be a field of Resource.
+                return _Outcome(plan, plan.action, self._answer(self.client.write("PATCH", path, plan.label, plan.body)))
+            return _Outcome(plan, "deleted" if self.client.delete(path, plan.label) else "unchanged", {})
+        except ApiError as error:
+            self._note(error)
+            return _Outcome(plan, "failed", self._answer(plan.current) if plan.current else {}, error)
+
+    def _note(self, error: ApiError) -> None:
+        """Begin nothing new after an error that every further call would meet as well."""
+        if error.ends_the_run:
+            self.ended_by = error
+
+    def _answer(self, values: Values) -> Values:
+        return _engine.whole(self.resource, values)
+
+    def _look_again(self, outcomes: list[_Outcome]) -> None:
+        """Where a create's outcome is unknown, list once more: what is there now has been created."""
+        unknown = [o for o in outcomes if o.error and o.error.maybe_done and o.plan.action == "created"]
+        if not unknown:
+            return
+        try:
+            register = Register(self.resource, self.read_all())
+            for outcome in unknown:
+                # Exactly: the object looked for was made from this very body.
+                found = register.find(outcome.plan.body, exactly=True)
+                if found:
+                    outcome.action, outcome.values, outcome.error = "created", self._answer(found), None
+        except (ApiError, Refused):
+            return  # the create's own error is the one to tell
+
+    def _test(self, outcome: _Outcome) -> None:
+        if self.ended_by:
+            return
+        try:
+            path = f"{self._item_path(outcome.values['id'])}/{self.resource.test}"
+            outcome.connection_test = self.client.write("POST", path, f"connection test of {outcome.plan.label}")
+        except ApiError as error:
+            self._note(error)
+            outcome.error = error
+            return
+        if outcome.connection_test.get("ok") is not True:
+            reason = outcome.connection_test.get("error") or "it does not say why"
+            outcome.error = ApiError(
+                f"connection test of {outcome.plan.label}", "POST", path, f"PgBeam cannot connect to it: {reason}",
+                "check host, port, username, password, ssl_mode and the network path from PgBeam to the server",
+                code="CONNECTION_TEST_FAILED", message=reason,
+            )  # fmt: skip
+
+
+def _module_main(body: t.Callable[[_Module, _Session], t.NoReturn], module: _Module) -> None:
+    """Run a module's body; whatever is raised ends as one sentence."""
+    resource = module._resource
+    if _client.REQUESTS_IMPORT_ERROR:
+        module.finish(missing_required_lib("requests"))
+    try:
+        found = _option_problems(resource, module.params)
+        if found:
+            raise Refused(_sentences(found))
+        body(module, _Session(module, resource))
+    except (ConfigError, Refused) as error:
+        module.finish(str(error), changed=False)
+    except ApiError as error:
+        module.finish(str(error), changed=False, error=error.as_dict())
+    except Exception as error:
+        # Its text is left out, because core masks nothing in it and it may quote an argument.
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(last.filename)}:{last.lineno}"
+        module.finish(f"unexpected {type(error).__name__} at {place}; this is a bug in pgbeam.cloud, please report it")
+
+
+def run_item(resource: Resource) -> None:
+    """The body of a module for one object."""
+    _module_main(_item, _Module(resource, item_spec(resource)))
+
+
+def _item(module: _Module, session: _Session) -> t.NoReturn:
+    resource, params = session.resource, module.params
+    wanted = _wanted(session, params)
+    problem = _engine.incomplete(resource, wanted)
+    if problem:
+        raise Refused(problem)
+    existing = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()
+    current = Register(resource, existing).find(wanted)
+    plan = _engine.plan(resource, wanted, current, params["state"], params["update_password"] == "always")
+    outcome = session.carry_out([plan])[0]
+    result: Values = {
+        resource.noun: outcome.values,
+        "action": outcome.action,
+        "changes": plan.changes,
+        "changed": outcome.action in WRITES,
+    }
+    if params["test_connection"]:
+        result["connection_test"] = outcome.connection_test
+    if module._diff:
+        result["diff"] = plan.diff()
+    if outcome.error:
+        module.finish(str(outcome.error), error=outcome.error.as_dict(), **result)
+    module.finish(**result)
+
+
+def run_list(resource: Resource) -> None:
+    """The body of a module for a whole list."""
+    _module_main(_list, _Module(resource, list_spec(resource)))
+
+
+def _list(module: _Module, session: _Session) -> t.NoReturn:
+    resource, params = session.resource, module.params
+    places = [place for place, entry in _entries(resource, params)]
+    entries = [_wanted(session, entry) for place, entry in _entries(resource, params)]
+    found = [p for p in (_engine.incomplete(resource, e, f"{w}: ") for w, e in zip(places, entries)) if p]
+    found = found or _engine.clashes(resource, entries, lambda index: places[index])
+    if params["prune"] and not entries:
+        found.append(
+            f"prune: the list of {resource.plural} is empty, and pruning by it would delete every registration of "
+            f"{resource.parent.removesuffix('_id')} {session.parent}; give the list, or use state=absent"
+        )
+    if found:
+        raise Refused(_sentences(found))
+    register = Register(resource, session.read_all())
+    plans = _plans(session, places, entries, register)
+    outcomes = session.carry_out(plans)
+    if params["prune"] and not session.ended_by and not any(outcome.error for outcome in outcomes):
+        kept = [plan.current for plan in plans if plan.current]
+        outcomes += session.carry_out([_engine.plan_delete(resource, {}, item) for item in register.unclaimed(kept)])
+    _finish_list(module, session, outcomes)
+
+
+def _plans(session: _Session, places: list[str], entries: list[Values], register: Register) -> list[Plan]:
+    """A plan an entry. Raises Refused with every entry that cannot be planned, before anything is written."""
+    resource, params = session.resource, session.module.params
+    shared = _engine.shared_identities(resource, entries)
+    plans: list[Plan] = []
+    found: list[str] = []
+    claimed: dict[str, str] = {}
+    for place, wanted, given in zip(places, entries, params[resource.plural]):
+        exactly = "id" not in wanted and _engine.identity(resource, wanted) in shared
+        try:
+            current = register.find(wanted, exactly)
+            plans.append(_engine.plan(resource, wanted, current, given["state"], params["update_password"] == "always"))
+        except Refused as error:
+            found.append(f"{place}: {error}")
+            continue
+        if current is not None:
+            if current["id"] in claimed:
+                found.append(f"{claimed[current['id']]} and {place} are both {resource.noun} {current['id']}; keep one of them")
+            claimed[current["id"]] = place
+    if found:
+        raise Refused(_sentences(found))
+    return plans
+
+
+def _finish_list(module: _Module, session: _Session, outcomes: list[_Outcome]) -> t.NoReturn:
+    resource = session.resource
+    counts = Counter(outcome.action for outcome in outcomes)
+    said = ", ".join(f"{counts[action]} {action}" for action in ACTIONS if counts[action]) or "nothing to do"
+    result: Values = {
+        resource.plural: [_told(module, outcome) for outcome in outcomes],
+        "summary": {action: counts[action] for action in ACTIONS},
+        "changed": any(outcome.action in WRITES for outcome in outcomes),
+    }
+    if module._diff:
+        result["diff"] = [outcome.plan.diff() for outcome in outcomes if outcome.plan.action != "unchanged"]
+    errors = [str(outcome.error) for outcome in outcomes if outcome.error]
+    if counts["skipped"] and not errors:
+        errors = [str(session.ended_by)]
+    if errors:
+        module.finish(f"{said}: {_sentences(errors)}", **result)
+    module.finish(msg=said, **result)
+
+
+def _told(module: _Module, outcome: _Outcome) -> Values:
+    """What the list form tells of one entry."""
+    resource = outcome.plan.resource
+    known = {**outcome.plan.wanted, **(outcome.plan.current or {}), **outcome.values}
+    told: Values = {"action": outcome.action}
+    for name in resource.summary:
+        told[name] = known.get(name, resource.field(name).initial)
+    told["changes"] = outcome.plan.changes
+    if module.params["test_connection"]:
+        told["connection_test"] = outcome.connection_test
+    if outcome.error:
+        told["error"] = outcome.error.as_dict()
+    return told
+
+
+def _wanted(session: _Session, values: Values) -> Values:
+    """What the task names of one object, with the parent that it belongs to."""
+    names = {"id", *(f.name for f in session.resource.writable)}
+    wanted = _engine.named({name: value for name, value in values.items() if name in names})
+    return {**wanted, session.resource.parent: session.parent}
+
+
+def run_info(resource: Resource) -> None:
+    """The body of a module that reads."""
+    _module_main(_info, _Module(resource, info_spec(resource)))
+
+
+def _info(module: _Module, session: _Session) -> t.NoReturn:
+    resource = session.resource
+    wanted = _wanted(session, module.params)
+    items = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()
+    filters = [resource.field(name) for name in resource.filters if name in wanted]
+    kept = [item for item in items if all(f.same(wanted[f.name], item.get(f.name)) for f in filters)]
+    module.finish(changed=False, **{resource.plural: [_engine.whole(resource, item) for item in kept]})
