@@ -1,0 +1,30 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start the sandbox: ``python -m tests.sandbox --port 0 --project prj_demo`` prints the URL it serves."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+
+import uvicorn
+
+from tests.sandbox.app import Project, State, build
+from tests.sandbox.gate import Gate
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.sandbox", description=__doc__)
+    parser.add_argument("--port", type=int, default=8099, help="port on 127.0.0.1; 0 takes a free one (default: 8099)")
+    parser.add_argument("--project", action="append", default=[], help="id of a project to begin with; may be repeated")
+    options = parser.parse_args()
+    state = State({name: Project(name) for name in options.project})
+    listener = socket.create_server(("127.0.0.1", options.port))
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(Gate(build(state), state), log_level="warning", access_log=False)
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
