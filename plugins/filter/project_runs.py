@@ -1,0 +1,218 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter that makes the role's runs, one a project, of what the play's hosts name."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleError
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _engine
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+
+DOCUMENTATION = r"""
+name: project_runs
+short_description: Group the databases that the play's hosts name by project
+version_added: 0.1.0
+description:
+  - A part of the role P(pgbeam.cloud.pgbeam#role), not meant for use outside it.
+  - Fills in the host of entries that name none, puts the defaults under each, merges what several hosts see, and looks for
+    what contradicts.
+  - It never fails for what an inventory can hold; it tells the problems in its result, in words without secrets.
+options:
+  _input:
+    description: The magic variable C(hostvars), after each host has gathered its part in C(__pgbeam_host).
+    type: dict
+    required: true
+  batch:
+    description: The magic variable C(ansible_play_batch).
+    type: list
+    elements: str
+    required: true
+  active:
+    description: The magic variable C(ansible_play_hosts).
+    type: list
+    elements: str
+    required: true
+  targeted:
+    description: The magic variable C(ansible_play_hosts_all).
+    type: list
+    elements: str
+    required: true
+  inventory:
+    description: All hosts of the inventory.
+    type: list
+    elements: str
+    required: true
+  limit:
+    description: The value of C(--limit), empty without one.
+    type: str
+    required: true
+author:
+  - The pgbeam.cloud contributors (@pgbeam)
+"""
+
+EXAMPLES = r"""
+- name: Make the runs, as the role does
+  ansible.builtin.set_fact:
+    runs: >-
+      {{ hostvars | pgbeam.cloud.project_runs(batch=ansible_play_batch, active=ansible_play_hosts,
+                                              targeted=ansible_play_hosts_all, inventory=groups['all'], limit='') }}
+  no_log: true
+"""
+
+RETURN = r"""
+_value:
+  description: The problems found in C(problems), and by project id in C(projects) the databases and settings of its run.
+  type: dict
+"""
+
+Host = dict[str, t.Any]
+CONTROLLER = ("localhost", "127.0.0.1", "::1")
+SETTINGS = ("api_key", "api_url", "prune", "update_password", "test_connection", "parallel")
+
+
+def project_runs(
+    hostvars: t.Mapping[str, t.Mapping[str, t.Any]],
+    batch: list[str],
+    active: list[str],
+    targeted: list[str],
+    inventory: list[str],
+    limit: str,
+) -> dict[str, t.Any]:
+    """What the role has to do, by project, and what keeps it from doing so.
+
+    Returns ``{"problems": [sentence, …], "projects": {id: {"databases": […], setting: value, …}}}``.
+    """
+    gathered = {name: hostvars[name].get("__pgbeam_host") or {} for name in batch}
+    hosts: dict[str, Host] = {name: host for name, host in gathered.items() if host}
+    problems: list[str] = []
+    projects: dict[str, dict[str, t.Any]] = {}
+    for name, host in hosts.items():
+        if host["databases"] and not host["project_id"]:
+            problems.append(f"{name}: it has pgbeam_databases but no pgbeam_project_id; set the id of its project")
+        elif host["project_id"] and (host["databases"] or host["prune"]):
+            projects.setdefault(host["project_id"], {"hosts": []})["hosts"].append(name)
+    for project_id, run in projects.items():
+        members = {name: hosts[name] for name in run.pop("hosts")}
+        problems += _differences(project_id, members)
+        first = next(iter(members.values()))
+        run.update({setting: first[setting] for setting in SETTINGS})
+        run["databases"], found = _merged(members)
+        problems += found
+        if run["prune"]:
+            unseen = [name for name in inventory if name not in targeted]
+            problems += _blind(project_id, gathered, active, targeted, limit)
+            problems += _left_out(project_id, run["databases"], hostvars, unseen)
+    return {"problems": problems, "projects": projects}
+
+
+def _differences(project_id: str, members: dict[str, Host]) -> list[str]:
+    """Settings in which two hosts of one project differ; never their values, one of which is the API key."""
+    (first, settings), *others = members.items()
+    found = []
+    for setting in SETTINGS:
+        other = next((name for name, host in others if host[setting] != settings[setting]), None)
+        if other:
+            found.append(f"{first} and {other} are both of project {project_id} but differ in pgbeam_{setting}; make it one")
+    return found
+
+
+def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]]:
+    """The entries of all hosts, each once, and the sentences on those that contradict or cannot be completed."""
+    entries: list[dict[str, t.Any]] = []
+    origins: list[str] = []
+    problems: list[str] = []
+    for name, host in members.items():
+        elsewhere = [entry for other, seen in members.items() if other not in CONTROLLER for entry in seen["databases"]]
+        for entry in host["databases"]:
+            if not isinstance(entry, dict):
+                problems.append(f"{name}: an entry of pgbeam_databases is not a dictionary of options")
+                continue
+            full = _completed(entry, host)
+            if full is None:
+                if entry not in elsewhere:
+                    problems.append(
+                        f"{name}: the entry {entry.get('name')!r} of pgbeam_databases names no host, and {name} is where "
+                        "Ansible runs; name the PostgreSQL server in it, or set it for that server's inventory host"
+                    )
+            elif full not in entries:
+                entries.append(full)
+                origins.append(name)
+    problems += _engine.clashes(DATABASE, entries, lambda index: f"an entry of {origins[index]}")
+    return entries, problems
+
+
+def _completed(entry: dict[str, t.Any], host: Host) -> dict[str, t.Any] | None:
+    """The entry over the defaults, with its host filled in; None where only the controller could be its host."""
+    full = _over(host["defaults"], entry)
+    if full.get("host") is None and full.get("id") is None:
+        if host["name"] in CONTROLLER and host["address"] in CONTROLLER:
+            return None
+        full["host"] = host["address"]
+    return full
+
+
+def _over(defaults: dict[str, t.Any], entry: dict[str, t.Any]) -> dict[str, t.Any]:
+    merged = {**defaults, **entry}
+    for key, value in entry.items():
+        if isinstance(value, dict) and isinstance(defaults.get(key), dict):
+            merged[key] = {**defaults[key], **value}
+    return merged
+
+
+def _blind(project_id: str, gathered: dict[str, Host], active: list[str], targeted: list[str], limit: str) -> list[str]:
+    """Why a run with prune does not see every targeted host's list, so that it would delete what it does not see."""
+    why = None
+    if limit:
+        why = "--limit leaves hosts out"
+    elif set(active) != set(targeted):
+        why = f"{_some(set(targeted) - set(active))} failed or left the play"
+    elif set(gathered) != set(targeted):
+        why = f"the play runs in batches (serial), and {_some(set(targeted) - set(gathered))} is in another one"
+    elif not all(gathered.values()):
+        why = f"{_some({name for name, host in gathered.items() if not host})} did not run the role"
+    if not why:
+        return []
+    return [
+        f"pgbeam_prune: this run does not see every list of project {project_id}, because {why}; run it over all hosts "
+        "at once, or without pgbeam_prune"
+    ]
+
+
+def _left_out(
+    project_id: str, entries: list[dict[str, t.Any]], hostvars: t.Mapping[str, t.Mapping[str, t.Any]], unseen: list[str]
+) -> list[str]:
+    """Inventory hosts that the play does not target, and whose databases of this project prune would delete."""
+    kept = {_engine.identity(DATABASE, entry) for entry in entries}
+    for name in unseen:
+        variables = hostvars[name]
+        try:
+            if variables.get("pgbeam_project_id") != project_id:
+                continue
+            host = {
+                "name": name,
+                "address": variables.get("ansible_host") or name,
+                "defaults": variables.get("pgbeam_database_defaults") or {},
+            }
+            full = [_completed(entry, host) for entry in variables.get("pgbeam_databases") or []]
+        except AnsibleError:
+            full = [{}]  # variables that cannot be read may name anything
+        if any(entry is not None and _engine.identity(DATABASE, entry) not in kept for entry in full):
+            return [
+                f"pgbeam_prune: {name} names databases of project {project_id} but is not among the play's hosts; "
+                "run it over all hosts of the project, or without pgbeam_prune"
+            ]
+    return []
+
+
+def _some(names: set[str]) -> str:
+    first, *others = sorted(names)
+    return f"{first} (and {len(others)} more)" if others else first
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"project_runs": project_runs}
