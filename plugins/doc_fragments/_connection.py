@@ -53,7 +53,8 @@ options:
     type: path
 notes:
   - A proxy is taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY).
-  - Core masks secrets by their text. A password that is also part of a host name or a number hides that in the results too.
+  - Core masks secrets by their text. A password that is also part of a host name or a number hides that part of the
+    results too.
 requirements:
   - python >= 3.10
   - requests

@@ -59,7 +59,7 @@ def connection_string(string: t.Any, password: t.Any) -> str:
         raise AnsibleFilterError("connection_string: the password must be a string that is not empty")
     if not isinstance(string, str) or PLACEHOLDER not in string:
         raise AnsibleFilterError(
-            "connection_string: the input has no YOUR_PASSWORD to replace; give the connection_string that PgBeam returned"
+            "connection_string: the input has no YOUR_PASSWORD to replace; give the one that PgBeam returned"
         )
     return string.replace(PLACEHOLDER, f":{quote(password, safe='')}@", 1)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleError
-
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _engine
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 
@@ -18,8 +17,8 @@ short_description: Group the databases that the play's hosts name by project
 version_added: 0.1.0
 description:
   - A part of the role P(pgbeam.cloud.pgbeam#role), not meant for use outside it.
-  - Fills in the host of entries that name none, puts the defaults under each, merges what several hosts see, and looks for
-    what contradicts.
+  - Fills in the host of entries that name none, puts the defaults under each, merges what several hosts see, and looks
+    for what contradicts.
   - It never fails for what an inventory can hold; it tells the problems in its result, in words without secrets.
 options:
   _input:
@@ -65,7 +64,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The problems found in C(problems), and by project id in C(projects) the databases and settings of its run.
+  description: The sentences in C(problems), and by project id in C(projects) the databases and settings of its run.
   type: dict
 """
 
@@ -116,7 +115,9 @@ def _differences(project_id: str, members: dict[str, Host]) -> list[str]:
     for setting in SETTINGS:
         other = next((name for name, host in others if host[setting] != settings[setting]), None)
         if other:
-            found.append(f"{first} and {other} are both of project {project_id} but differ in pgbeam_{setting}; make it one")
+            found.append(
+                f"{first} and {other} share project {project_id} but differ in pgbeam_{setting}; set one value"
+            )
     return found
 
 
@@ -135,8 +136,8 @@ def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]
             if full is None:
                 if entry not in elsewhere:
                     problems.append(
-                        f"{name}: the entry {entry.get('name')!r} of pgbeam_databases names no host, and {name} is where "
-                        "Ansible runs; name the PostgreSQL server in it, or set it for that server's inventory host"
+                        f"{name}: the entry {entry.get('name')!r} of pgbeam_databases names no host, and {name} is "
+                        "where Ansible runs; name the PostgreSQL server in it, or set it for that server's inventory host"
                     )
             elif full not in entries:
                 entries.append(full)

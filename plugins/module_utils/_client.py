@@ -192,14 +192,18 @@ class Client:
         return True
 
     def _session(self) -> requests.Session:
-        if not hasattr(self._local, "session"):
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
             session = requests.Session()
-            key = self._settings.api_key
             # An explicit auth object, because without one requests lets ~/.netrc replace the header.
-            session.auth = lambda request: request.headers.__setitem__("Authorization", f"Bearer {key}") or request
+            session.auth = self._authorize
             session.headers.update({"Accept": "application/json", "User-Agent": f"pgbeam-ansible/{VERSION}"})
             self._local.session = session
-        return self._local.session
+        return session
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._settings.api_key}"
+        return request
 
     def _call(
         self,
@@ -227,7 +231,8 @@ class Client:
                     return self._content(response, method, path, target, attempt)
                 error = _refused(response, method, path, target)
                 delay = _retry_after(response.headers.get("Retry-After"))
-                error.maybe_done = response.status_code >= 500 and not (response.status_code == 503 and delay is not None)
+                refused = response.status_code == 503 and delay is not None
+                error.maybe_done = response.status_code >= 500 and not refused
             maybe_done = error.maybe_done = maybe_done or error.maybe_done
             error.attempts = attempt
             retriable = error.status in RETRY_STATUSES or (error.status is None and error.code != "TLS")
@@ -284,7 +289,9 @@ class Client:
         raise error
 
     def _malformed(self, method: str, path: str, target: str, reason: str) -> ApiError:
-        return ApiError(target, method, path, reason, f"check that api_url ({self._settings.api_url}) is the PgBeam API")
+        return ApiError(
+            target, method, path, reason, f"check that api_url ({self._settings.api_url}) is the PgBeam API"
+        )
 
     def _unanswered(self, exc: Exception, method: str, path: str, target: str) -> ApiError:
         """Tell a network failure by its kind. The exception's own text is left out: it can quote the request."""
@@ -306,7 +313,7 @@ class Client:
 
 
 def _chain(exc: BaseException) -> t.Iterator[BaseException]:
-    """The exception and what it wraps: requests and urllib3 hand causes on in ``args`` and ``reason``, not by ``from``."""
+    """The exception and what it wraps; requests and urllib3 hand causes on in ``args`` and ``reason``, too."""
     queue: list[t.Any] = [exc]
     seen: set[int] = set()
     while queue:
@@ -357,11 +364,13 @@ def _refused(response: requests.Response, method: str, path: str, target: str) -
     except ValueError:
         content = None
     problem = content if isinstance(content, dict) else {}
-    inner = problem.get("error") if isinstance(problem.get("error"), dict) else problem
-    code = inner.get("code") if isinstance(inner.get("code"), str) else None
-    message = next((inner[k] for k in ("message", "detail", "title") if isinstance(inner.get(k), str) and inner[k]), None)
-    listed = inner.get("errors") if isinstance(inner.get("errors"), list) else []
-    fields = [{"field": e.get("field"), "detail": e.get("detail")} for e in listed if isinstance(e, dict)]
+    inner: dict[str, t.Any] = problem["error"] if isinstance(problem.get("error"), dict) else problem
+    texts = {key: value for key, value in inner.items() if isinstance(value, str) and value}
+    code = texts.get("code")
+    message = texts.get("message") or texts.get("detail") or texts.get("title")
+    listed = inner.get("errors")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    fields = [{"field": entry.get("field"), "detail": entry.get("detail")} for entry in entries]
     reason = " ".join(str(part) for part in (status, code) if part)
     if message:
         reason += f": {message}"
@@ -370,12 +379,13 @@ def _refused(response: requests.Response, method: str, path: str, target: str) -
     if fields:
         reason += f" [{', '.join('{field}: {detail}'.format(**entry) for entry in fields)}]"
     if 300 <= status < 400:
-        place = urlsplit(response.headers.get("Location", ""))
-        reason = f"{status} redirects to {place.scheme}://{place.hostname}{place.path}" if place.hostname else reason
-    request_id = response.headers.get("X-Request-Id") or inner.get("request_id")
+        # Without its user and its query, which may hold a secret.
+        place = re.match(r"(https?://)(?:[^/@]*@)?([^?#]+)", response.headers.get("Location", ""))
+        reason = f"{status} redirects to {place.group(1)}{place.group(2)}" if place else reason
+    request_id = response.headers.get("X-Request-Id") or texts.get("request_id")
     return ApiError(
         target, method, path, reason, _advice(status, code, target, path), status=status, code=code, message=message,
-        request_id=request_id if isinstance(request_id, str) else None, fields=fields,
+        request_id=request_id, fields=fields,
     )  # fmt: skip
 
 
@@ -386,11 +396,15 @@ def _advice(status: int, code: str | None, target: str, path: str) -> str:
         return "delete registrations that are no longer needed, or move to a larger plan, then run again"
     if status == 404:
         what = f"project {project.group(1)}" if project else target
-        return f"{what} not found, or this key may not see it: check {'project_id' if project else 'the id'} and the key"
+        return (
+            f"{what} not found, or this key may not see it: check {'project_id' if project else 'the id'} and the key"
+        )
     if 300 <= status < 400:
         return "redirects are not followed: set api_url to the address that answers"
     if status >= 500 or status == 408:
-        return "PgBeam could not serve the request: run again later, and quote the request id to its support if it stays"
+        return (
+            "PgBeam could not serve the request: run again later, and quote the request id to its support if it stays"
+        )
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
         402: "a payment is due: settle it in the PgBeam dashboard, then run again",

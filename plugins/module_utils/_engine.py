@@ -21,7 +21,7 @@ ID_RULE = "letters, digits, '_', '.' and '-'"
 NOT_SHOWN = "(sent, not shown)"
 
 
-class Refused(Exception):
+class PlanError(Exception):
     """The task cannot be carried out as it stands; the text is one sentence for the user and holds no secret."""
 
 
@@ -56,7 +56,7 @@ class Field:
 
     def same(self, left: t.Any, right: t.Any) -> bool:
         """Whether two values of this field mean the same to the server."""
-        return self._folded(left) == self._folded(right)
+        return bool(self._folded(left) == self._folded(right))
 
     def _folded(self, value: t.Any) -> t.Any:
         value = self.default if value is None else value
@@ -72,6 +72,8 @@ class Resource:
     #: The collection's path; its placeholder is the option of the parent's id.
     path: str
     parent: str
+    #: How an object is changed in place: only the fields of the body move.
+    update_verb: str
     #: The fields that find an object where no id is given, and the one that narrows a tie.
     identity: tuple[str, ...]
     tie_breaker: str
@@ -198,15 +200,18 @@ def _bad_value(f: Field, value: t.Any) -> str | None:
     if f.secret:
         if not isinstance(value, str):
             return f"a value of type {type(value).__name__} was given; write it as a quoted string"
-        return None if re.fullmatch(f.pattern or ".*", value) else f"the value given is not allowed; it must be {f.rule}"
+        fits = re.fullmatch(f.pattern or ".*", value)
+        return None if fits else f"the value given is not allowed; it must be {f.rule}"
     if f.type == "int":
         allowed = f"a whole number from {f.minimum} to {f.maximum}"
         try:
             number = None if isinstance(value, bool) else check_type_int(value)
         except TypeError:
             number = None
-        inside = number is not None and f.minimum is not None and f.maximum is not None and f.minimum <= number <= f.maximum
-        return None if inside else f"{value!r} is not allowed; it must be {allowed}"
+        low, high = f.minimum or 0, f.maximum or 0
+        return (
+            None if number is not None and low <= number <= high else f"{value!r} is not allowed; it must be {allowed}"
+        )
     if f.type == "bool":
         try:
             check_type_bool(value)
@@ -225,7 +230,8 @@ def incomplete(resource: Resource, wanted: Values, where: str = "") -> str | Non
     missing = [n for n in resource.identity if n not in wanted and resource.field(n).initial is None]
     if "id" in wanted or not missing:
         return None
-    return f"{where}{missing[0]}: it is missing; give {_listed(resource.identity)} (or the id) to say which {resource.noun}"
+    known = _listed(resource.identity)
+    return f"{where}{missing[0]}: it is missing; give {known}, or the id, to say which {resource.noun}"
 
 
 def clashes(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
@@ -268,7 +274,7 @@ class Register:
         """The object that ``wanted`` means, None where there is none.
 
         By id where that is named, else by identity, where the tie breaker narrows a tie; with ``exactly`` it always
-        has to agree, as it must for a list that names one identity twice. Raises Refused where several are left.
+        has to agree, as it must for a list that names one identity twice. Raises PlanError where several are left.
         """
         if "id" in wanted:
             return self._by_id.get(wanted["id"])
@@ -280,7 +286,7 @@ class Register:
                 matches = narrowed
         if len(matches) > 1:
             ids = ", ".join(sorted(str(m.get("id")) for m in matches))
-            raise Refused(
+            raise PlanError(
                 f"{self._resource.describe(wanted)} is registered {len(matches)} times ({ids}); "
                 f"name the one you mean by id, and delete the others"
             )
@@ -303,7 +309,7 @@ def shared_identities(resource: Resource, entries: list[Values]) -> set[tuple[t.
 
 
 def plan(resource: Resource, wanted: Values, current: Values | None, state: str, resend_secrets: bool) -> Plan:
-    """What has to be done so that the object is as the task says. Raises Refused where it cannot be done."""
+    """What has to be done so that the object is as the task says. Raises PlanError where it cannot be done."""
     if state == "absent":
         return plan_delete(resource, wanted, current)
     if current is None:
@@ -320,16 +326,19 @@ def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> P
 
 def _plan_create(resource: Resource, wanted: Values) -> Plan:
     if "id" in wanted:
-        raise Refused(
-            f"{resource.noun} {wanted['id']} is not in {resource.parent.removesuffix('_id')} {wanted.get(resource.parent)}, "
-            f"or this key may not see it; check the id, or leave it out to register a new {resource.noun}"
+        raise PlanError(
+            f"{resource.noun} {wanted['id']} is not in {resource.parent.removesuffix('_id')} "
+            f"{wanted.get(resource.parent)}, or this key may not see it; "
+            f"check the id, or leave it out to register a new {resource.noun}"
         )
     body: Values = {}
     for f in resource.writable:
         value = wanted.get(f.name, f.initial)
         if value is None:
             if f.required:
-                raise Refused(f"{resource.describe(wanted)} is not registered yet, and to register it {f.name} is needed")
+                raise PlanError(
+                    f"{resource.describe(wanted)} is not registered yet, and to register it {f.name} is needed"
+                )
         else:
             body[f.name] = {**{m.name: m.default for m in f.fields}, **value} if f.fields else value
     changes = [name for f in resource.writable if f.name in body for name in _names(f, wanted.get(f.name))]

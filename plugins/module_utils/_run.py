@@ -9,7 +9,6 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import traceback
@@ -20,10 +19,9 @@ from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule, missing_required_lib
 from ansible.module_utils.common.warnings import get_warning_messages
-
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _engine
 from ansible_collections.pgbeam.cloud.plugins.module_utils._client import ApiError, Client, ConfigError, Settings
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, Refused, Register, Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, PlanError, Register, Resource, Values
 
 MAX_PARALLEL = 32
 ACTIONS = ("created", "updated", "deleted", "unchanged", "failed", "skipped")
@@ -93,7 +91,7 @@ class _Module(AnsibleModule):
 
     @property
     def _echo(self) -> Values:
-        """What ``invocation`` shows. An option that is not in the spec is left out: a misspelled one may hold a secret."""
+        """What ``invocation`` shows: no list, and no option outside the spec, as a misspelled one may hold a secret."""
         shown = {}
         for name, option in self.argument_spec.items():
             if "options" not in option or option["type"] != "list":
@@ -109,7 +107,7 @@ class _Module(AnsibleModule):
             msg = "Invoked with " + " ".join(f"{name}={value!s}" for name, value in log_args.items())
         super().log(msg, log_args)
 
-    def finish(self, failure: str | None = None, **result: t.Any) -> t.NoReturn:
+    def finish(self, failure: str | None = None, **result: t.Any) -> None:
         """End the module: as failed where there is a failure to tell, else well.
 
         Core's masking takes strings × secrets, for a large list longer than the work itself. One search through all
@@ -118,12 +116,13 @@ class _Module(AnsibleModule):
         result["invocation"] = self._echo
         text = "\n".join(_texts([failure, result, list(get_warning_messages())]))
         if not any(str(secret) in text for secret in self.no_log_values):
-            self.no_log_values = set()
+            self.no_log_values: set[str] = set()
         if failure is None:
             self.exit_json(**result)
-        super().fail_json(msg=failure, **result)
+        else:
+            super().fail_json(msg=failure, **result)
 
-    def fail_json(self, msg: str, **kwargs: t.Any) -> t.NoReturn:
+    def fail_json(self, msg: str, **kwargs: t.Any) -> None:
         """Core calls this when its own checks refuse the options; ours say the same with the entry's place."""
         found = [] if kwargs else _option_problems(self._resource, self.params)
         super().fail_json(msg=_sentences(found) if found else msg, **{"invocation": self._echo, **kwargs})
@@ -246,12 +245,13 @@ class _Session:
             return _Outcome(plan, "skipped", self._answer(plan.current) if plan.current else {})
         try:
             if plan.action == "created":
-                return _Outcome(plan, plan.action, self._answer(self.client.write("POST", self.path, plan.label, plan.body)))
-            path = self._item_path(plan.id)
-            if plan.action == "updated":
-                # The contract of every resource so far; another verb would be a field of Resource.
-                return _Outcome(plan, plan.action, self._answer(self.client.write("PATCH", path, plan.label, plan.body)))
-            return _Outcome(plan, "deleted" if self.client.delete(path, plan.label) else "unchanged", {})
+                answer = self.client.write("POST", self.path, plan.label, plan.body)
+            elif plan.action == "updated":
+                answer = self.client.write(self.resource.update_verb, self._item_path(plan.id), plan.label, plan.body)
+            else:
+                done = self.client.delete(self._item_path(plan.id), plan.label)
+                return _Outcome(plan, "deleted" if done else "unchanged", {})
+            return _Outcome(plan, plan.action, self._answer(answer))
         except ApiError as error:
             self._note(error)
             return _Outcome(plan, "failed", self._answer(plan.current) if plan.current else {}, error)
@@ -276,7 +276,7 @@ class _Session:
                 found = register.find(outcome.plan.body, exactly=True)
                 if found:
                     outcome.action, outcome.values, outcome.error = "created", self._answer(found), None
-        except (ApiError, Refused):
+        except (ApiError, PlanError):
             return  # the create's own error is the one to tell
 
     def _test(self, outcome: _Outcome) -> None:
@@ -298,7 +298,7 @@ class _Session:
             )  # fmt: skip
 
 
-def _module_main(body: t.Callable[[_Module, _Session], t.NoReturn], module: _Module) -> None:
+def _module_main(body: t.Callable[[_Module, _Session], None], module: _Module) -> None:
     """Run a module's body; whatever is raised ends as one sentence."""
     resource = module._resource
     if _client.REQUESTS_IMPORT_ERROR:
@@ -306,9 +306,9 @@ def _module_main(body: t.Callable[[_Module, _Session], t.NoReturn], module: _Mod
     try:
         found = _option_problems(resource, module.params)
         if found:
-            raise Refused(_sentences(found))
+            raise PlanError(_sentences(found))
         body(module, _Session(module, resource))
-    except (ConfigError, Refused) as error:
+    except (ConfigError, PlanError) as error:
         module.finish(str(error), changed=False)
     except ApiError as error:
         module.finish(str(error), changed=False, error=error.as_dict())
@@ -324,12 +324,12 @@ def run_item(resource: Resource) -> None:
     _module_main(_item, _Module(resource, item_spec(resource)))
 
 
-def _item(module: _Module, session: _Session) -> t.NoReturn:
+def _item(module: _Module, session: _Session) -> None:
     resource, params = session.resource, module.params
     wanted = _wanted(session, params)
     problem = _engine.incomplete(resource, wanted)
     if problem:
-        raise Refused(problem)
+        raise PlanError(problem)
     existing = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()
     current = Register(resource, existing).find(wanted)
     plan = _engine.plan(resource, wanted, current, params["state"], params["update_password"] == "always")
@@ -346,7 +346,8 @@ def _item(module: _Module, session: _Session) -> t.NoReturn:
         result["diff"] = plan.diff()
     if outcome.error:
         module.finish(str(outcome.error), error=outcome.error.as_dict(), **result)
-    module.finish(**result)
+    else:
+        module.finish(**result)
 
 
 def run_list(resource: Resource) -> None:
@@ -354,7 +355,7 @@ def run_list(resource: Resource) -> None:
     _module_main(_list, _Module(resource, list_spec(resource)))
 
 
-def _list(module: _Module, session: _Session) -> t.NoReturn:
+def _list(module: _Module, session: _Session) -> None:
     resource, params = session.resource, module.params
     places = [place for place, entry in _entries(resource, params)]
     entries = [_wanted(session, entry) for place, entry in _entries(resource, params)]
@@ -366,7 +367,7 @@ def _list(module: _Module, session: _Session) -> t.NoReturn:
             f"{resource.parent.removesuffix('_id')} {session.parent}; give the list, or use state=absent"
         )
     if found:
-        raise Refused(_sentences(found))
+        raise PlanError(_sentences(found))
     register = Register(resource, session.read_all())
     plans = _plans(session, places, entries, register)
     outcomes = session.carry_out(plans)
@@ -377,7 +378,7 @@ def _list(module: _Module, session: _Session) -> t.NoReturn:
 
 
 def _plans(session: _Session, places: list[str], entries: list[Values], register: Register) -> list[Plan]:
-    """A plan an entry. Raises Refused with every entry that cannot be planned, before anything is written."""
+    """A plan an entry. Raises PlanError with every entry that cannot be planned, before anything is written."""
     resource, params = session.resource, session.module.params
     shared = _engine.shared_identities(resource, entries)
     plans: list[Plan] = []
@@ -388,19 +389,19 @@ def _plans(session: _Session, places: list[str], entries: list[Values], register
         try:
             current = register.find(wanted, exactly)
             plans.append(_engine.plan(resource, wanted, current, given["state"], params["update_password"] == "always"))
-        except Refused as error:
+        except PlanError as error:
             found.append(f"{place}: {error}")
             continue
         if current is not None:
-            if current["id"] in claimed:
-                found.append(f"{claimed[current['id']]} and {place} are both {resource.noun} {current['id']}; keep one of them")
-            claimed[current["id"]] = place
+            earlier = claimed.setdefault(current["id"], place)
+            if earlier != place:
+                found.append(f"{earlier} and {place} are both {resource.noun} {current['id']}; keep one of them")
     if found:
-        raise Refused(_sentences(found))
+        raise PlanError(_sentences(found))
     return plans
 
 
-def _finish_list(module: _Module, session: _Session, outcomes: list[_Outcome]) -> t.NoReturn:
+def _finish_list(module: _Module, session: _Session, outcomes: list[_Outcome]) -> None:
     resource = session.resource
     counts = Counter(outcome.action for outcome in outcomes)
     said = ", ".join(f"{counts[action]} {action}" for action in ACTIONS if counts[action]) or "nothing to do"
@@ -416,7 +417,8 @@ def _finish_list(module: _Module, session: _Session, outcomes: list[_Outcome]) -
         errors = [str(session.ended_by)]
     if errors:
         module.finish(f"{said}: {_sentences(errors)}", **result)
-    module.finish(msg=said, **result)
+    else:
+        module.finish(msg=said, **result)
 
 
 def _told(module: _Module, outcome: _Outcome) -> Values:
@@ -446,10 +448,11 @@ def run_info(resource: Resource) -> None:
     _module_main(_info, _Module(resource, info_spec(resource)))
 
 
-def _info(module: _Module, session: _Session) -> t.NoReturn:
+def _info(module: _Module, session: _Session) -> None:
     resource = session.resource
     wanted = _wanted(session, module.params)
     items = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()
     filters = [resource.field(name) for name in resource.filters if name in wanted]
     kept = [item for item in items if all(f.same(wanted[f.name], item.get(f.name)) for f in filters)]
-    module.finish(changed=False, **{resource.plural: [_engine.whole(resource, item) for item in kept]})
+    result: Values = {resource.plural: [_engine.whole(resource, item) for item in kept]}
+    module.finish(changed=False, **result)

@@ -28,9 +28,10 @@ options:
     default: present
   id:
     description:
-      - The registration's id. With it, O(host), O(port), O(name) and O(username) can be changed in place.
-      - Without it, the registration is found by O(host), O(port) and O(name). Where several are found,
-        O(username) chooses between them.
+      - The registration's id. With it, O(host), O(port), O(name) and
+        O(username) can be changed in place.
+      - Without it, the registration is found by O(host), O(port) and O(name).
+        Where several are found, O(username) chooses between them.
     type: str
   host:
     description:
@@ -98,7 +99,8 @@ options:
         type: int
       swr_seconds:
         description:
-          - How long a stale result may be served while it is fetched anew, in seconds, 0 to 86400. PgBeam's default is V(30).
+          - How long a stale result may be served while it is fetched anew, in seconds, 0 to 86400.
+            PgBeam's default is V(30).
         type: int
   pool_config:
     description:

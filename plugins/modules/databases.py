@@ -37,9 +37,10 @@ options:
         default: present
       id:
         description:
-          - The registration's id. With it, O(databases[].host), O(databases[].port), O(databases[].name) and O(databases[].username) can be changed in place.
-          - Without it, the registration is found by O(databases[].host), O(databases[].port) and O(databases[].name). Where several are found,
-            O(databases[].username) chooses between them.
+          - The registration's id. With it, O(databases[].host), O(databases[].port), O(databases[].name) and
+            O(databases[].username) can be changed in place.
+          - Without it, the registration is found by O(databases[].host), O(databases[].port) and O(databases[].name).
+            Where several are found, O(databases[].username) chooses between them.
         type: str
       host:
         description:
@@ -107,7 +108,8 @@ options:
             type: int
           swr_seconds:
             description:
-              - How long a stale result may be served while it is fetched anew, in seconds, 0 to 86400. PgBeam's default is V(30).
+              - How long a stale result may be served while it is fetched anew, in seconds, 0 to 86400.
+                PgBeam's default is V(30).
             type: int
       pool_config:
         description:
@@ -251,7 +253,7 @@ databases:
       returned: always
       sample: orders
     connection_string:
-      description: How clients connect through PgBeam, with C(YOUR_PASSWORD) in the place of the password; null in check mode.
+      description: How clients connect through PgBeam, with C(YOUR_PASSWORD) in the place of the password.
       type: str
       returned: always
       sample: postgresql://app:YOUR_PASSWORD@myproject.proxy.pgbeam.app:5432/orders

@@ -50,7 +50,8 @@ class Project:
         raise Refusal(404, "NOT_FOUND", f"database {database_id} not found")
 
     def shown(self, item: dict[str, Any]) -> dict[str, Any]:
-        left_out = {n for n in ZERO_LEFT_OUT if item[n] in ("", 0, False, "primary")} if self.settings.omit_zero else set()
+        zero = {n for n in ZERO_LEFT_OUT if item[n] in ("", 0, False, "primary")}
+        left_out = zero if self.settings.omit_zero else set()
         place = f"{self.id}.proxy.pgbeam.app:5432/{quote(item['name'], safe='')}"
         string = f"postgresql://{quote(item['username'], safe='')}:YOUR_PASSWORD@{place}"
         return {k: v for k, v in {**item, "connection_string": string}.items() if k not in left_out}

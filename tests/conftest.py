@@ -1,0 +1,27 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness import Sandbox
+from tests.tree import link_tree
+
+link_tree()
+
+
+def pytest_configure() -> None:
+    # A developer's own account must never be what a test talks to.
+    for name in [name for name in os.environ if name.startswith(("PGBEAM_", "ANSIBLE_"))]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox for the whole session; tests are kept apart by projects of their own."""
+    with Sandbox.start() as running:
+        yield running
