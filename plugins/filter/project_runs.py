@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 from ansible.errors import AnsibleError
@@ -123,27 +124,27 @@ def _differences(project_id: str, members: dict[str, Host]) -> list[str]:
 
 def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]]:
     """The entries of all hosts, each once, and the sentences on those that contradict or cannot be completed."""
-    entries: list[dict[str, t.Any]] = []
-    origins: list[str] = []
+    entries: dict[str, dict[str, t.Any]] = {}
+    origins: dict[str, str] = {}
     problems: list[str] = []
     for name, host in members.items():
-        elsewhere = [entry for other, seen in members.items() if other not in CONTROLLER for entry in seen["databases"]]
         for entry in host["databases"]:
             if not isinstance(entry, dict):
                 problems.append(f"{name}: an entry of pgbeam_databases is not a dictionary of options")
                 continue
             full = _completed(entry, host)
-            if full is None:
-                if entry not in elsewhere:
-                    problems.append(
-                        f"{name}: the entry {entry.get('name')!r} of pgbeam_databases names no host, and {name} is "
-                        "where Ansible runs; name the PostgreSQL server in it, or set it for that server's inventory host"
-                    )
-            elif full not in entries:
-                entries.append(full)
-                origins.append(name)
-    problems += _engine.clashes(DATABASE, entries, lambda index: f"an entry of {origins[index]}")
-    return entries, problems
+            if full is not None:
+                key = json.dumps(full, sort_keys=True, default=str)
+                entries.setdefault(key, full)
+                origins.setdefault(key, name)
+            elif not any(entry in seen["databases"] for other, seen in members.items() if other not in CONTROLLER):
+                problems.append(
+                    f"{name}: the entry {entry.get('name')!r} of pgbeam_databases names no host, and {name} is where "
+                    "Ansible runs; name the PostgreSQL server in it, or set it for that server's inventory host"
+                )
+    places = [f"an entry of {name}" for name in origins.values()]
+    problems += _engine.clashes(DATABASE, list(entries.values()), lambda index: places[index])
+    return list(entries.values()), problems
 
 
 def _completed(entry: dict[str, t.Any], host: Host) -> dict[str, t.Any] | None:

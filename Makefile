@@ -1,0 +1,19 @@
+# Each target sets up all it needs: git, make and python3 (3.11 or newer, with pip and venv) are enough.
+PYTHON ?= python3
+NOX := .venv/bin/nox
+
+.PHONY: test demo bench lint clean
+
+test: $(NOX)
+	$(NOX)
+
+demo lint bench: $(NOX)
+	$(NOX) -s $@
+
+$(NOX):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 3.11 or newer is needed; name one: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet 'nox[uv]>=2025.5.1,<2027'
+
+clean:
+	rm -rf .ansible .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache .venv .work
