@@ -26,20 +26,23 @@ USERS = {"orders": "orders_app", "invoices": "invoices_app"}
 def main() -> int:
     """Run the demo; returns the exit status, 0 where all was seen that had to be."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="pgbeam-demo-") as folder, Sandbox.start(PROJECT) as sandbox:
-        with postgres() as server:
-            passwords = {name: secrets.token_urlsafe(16) for name in USERS}
-            for name, user in USERS.items():
-                server.create_database(name, user, passwords[name])
-            inventory = Path(folder) / "inventory"
-            shutil.copytree(ROOT / "examples" / "inventory", inventory)
-            environment = ansible_env(
-                sandbox.url,
-                Path(folder),
-                DEMO_POSTGRES_PORT=str(server.port),
-                **{f"{name.upper()}_PASSWORD": password for name, password in passwords.items()},
-            )
-            return _runs(inventory, environment, Project(sandbox.url, PROJECT))
+    with (
+        tempfile.TemporaryDirectory(prefix="pgbeam-demo-") as folder,
+        Sandbox.start(PROJECT) as sandbox,
+        postgres() as server,
+    ):
+        passwords = {name: secrets.token_urlsafe(16) for name in USERS}
+        for name, user in USERS.items():
+            server.create_database(name, user, passwords[name])
+        inventory = Path(folder) / "inventory"
+        shutil.copytree(ROOT / "examples" / "inventory", inventory)
+        environment = ansible_env(
+            sandbox.url,
+            Path(folder),
+            DEMO_POSTGRES_PORT=str(server.port),
+            **{f"{name.upper()}_PASSWORD": password for name, password in passwords.items()},
+        )
+        return _runs(inventory, environment, Project(sandbox.url, PROJECT))
 
 
 def _runs(inventory: Path, environment: dict[str, str], project: Project) -> int:

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Give ansible-test the pip bootstrap script it wants, on a network where it cannot be downloaded.
 
-ansible-test makes virtual environments of its own, and installs pip in them with a script that it fetches from Ansible's
-own server. Where that server cannot be reached, a script that installs the same version of pip from the package index is
-put where ansible-test keeps its download.
+ansible-test makes virtual environments of its own, and installs pip in them with a script that it fetches from
+Ansible's own server. Where that server cannot be reached, a script that installs the same version of pip from the
+package index is put where ansible-test keeps its download.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ with tempfile.TemporaryDirectory() as folder:
 def main() -> None:
     spec = importlib.util.find_spec("ansible_test")
     assert spec and spec.origin
-    source = (Path(spec.origin).parent / "_internal" / "python_requirements.py").read_text()
-    found = re.search(r"pip='([0-9.]+)'", source)
-    address = re.search(r"https://[^'\"]+/get-pip-", source)
+    package = Path(spec.origin).parent
+    found = re.search(r"pip='([0-9.]+)'", (package / "_internal" / "python_requirements.py").read_text())
+    setup = (package / "_util" / "target" / "setup" / "requirements.py").read_text()
+    address = re.search(r"https://[^'\"]+/get-pip-", setup)
     assert found and address, "this ansible-core fetches pip in another way"
     version = found.group(1)
     place = Path.home() / ".ansible" / "test" / "cache" / f"get_pip_{version.replace('.', '_')}.py"
