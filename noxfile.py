@@ -105,4 +105,6 @@ def _copy(session: nox.Session) -> str:
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+    # ansible-test asks git for the files; without this it would ask the checkout around, which ignores the copy.
+    subprocess.run(["git", "init", "--quiet"], cwd=target, check=True)
     return str(target)

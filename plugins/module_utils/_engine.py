@@ -336,9 +336,7 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         value = wanted.get(f.name, f.initial)
         if value is None:
             if f.required:
-                raise PlanError(
-                    f"{resource.describe(wanted)} is not registered yet, and to register it {f.name} is needed"
-                )
+                raise PlanError(f"{resource.describe(wanted)} is not registered yet; give {f.name} to register it")
         else:
             body[f.name] = {**{m.name: m.default for m in f.fields}, **value} if f.fields else value
     changes = [name for f in resource.writable if f.name in body for name in _names(f, wanted.get(f.name))]

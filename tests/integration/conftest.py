@@ -1,0 +1,149 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from tests.contract import judge
+from tests.harness import API_KEY, WRITES, Project, Sandbox, ansible_env
+from tests.postgres import Postgres, postgres
+
+CALLBACKS = Path(__file__).parent / "callbacks"
+#: Every password of the tests begins so; no run may show it.
+PASSWORD = "pw-Zq7\"x'%/@"
+#: How plays take it: a literal in a play stands in the source lines that core quotes near an error.
+PASSWORD_LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
+
+
+@dataclass
+class Run:
+    """What one Ansible command printed, did, and sent."""
+
+    status: int
+    output: str
+    events: list[dict[str, Any]]
+    exchanges: list[dict[str, Any]]
+
+    def results(self, task: str) -> list[dict[str, Any]]:
+        """The results of every task whose name ends so, a loop's items each for itself."""
+        found: list[dict[str, Any]] = []
+        for event in self.events:
+            if event["task"].endswith(task):
+                found += event["result"].get("results", [event["result"]])
+        return found
+
+    def result(self, task: str) -> dict[str, Any]:
+        (only,) = self.results(task)
+        return only
+
+    @property
+    def requests(self) -> list[tuple[str, str]]:
+        return [(entry["method"], entry["path"]) for entry in self.exchanges]
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        return [(method, path) for method, path in self.requests if method in WRITES]
+
+    @property
+    def changed(self) -> int:
+        """How many tasks of the play, or items of its loops, changed something."""
+        return sum(event["result"].get("changed", False) for event in self.events if event["status"] == "ok")
+
+
+@dataclass
+class Ansible:
+    """Runs real Ansible commands in a home of their own, and holds each of them to what must always be true."""
+
+    url: str
+    home: Path
+    secrets: list[str] = field(default_factory=lambda: [API_KEY, PASSWORD])
+    _runs: int = 0
+
+    def playbook(self, *words: str, check: bool = False, env: dict[str, str] | None = None) -> Run:
+        return self._run(["ansible-playbook", *words, *(["--check"] if check else [])], check, env or {})
+
+    def play(self, tasks: list[dict[str, Any]], *words: str, check: bool = False, **keywords: Any) -> Run:
+        """Run a play of these tasks, on the implicit localhost unless the keywords say otherwise."""
+        path = self.write("play.yml", [{"hosts": "localhost", "gather_facts": False, **keywords, "tasks": tasks}])
+        return self.playbook(path, *words, check=check)
+
+    def database(self, project: Project, *words: str, check: bool = False, **options: Any) -> Run:
+        """Run one task of the database module; its result is that of the task "database"."""
+        task = {"name": "database", "pgbeam.cloud.database": {"project_id": project.id, **options}}
+        return self.play([task], "--diff", *words, check=check)
+
+    def databases(self, project: Project, entries: list[dict[str, Any]], check: bool = False, **options: Any) -> Run:
+        arguments = {"project_id": project.id, "databases": entries, **options}
+        return self.play([{"name": "databases", "pgbeam.cloud.databases": arguments}], "--diff", check=check)
+
+    def adhoc(self, module: str, arguments: str, *words: str, env: dict[str, str] | None = None) -> Run:
+        command = ["ansible", "localhost", "-m", f"pgbeam.cloud.{module}", "-a", arguments, *words]
+        return self._run(command, "--check" in words, env or {})
+
+    def write(self, name: str, content: Any) -> str:
+        """Write a file below this home, as YAML, and return its path."""
+        path = self.home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
+        return str(path)
+
+    def _run(self, command: list[str], check: bool, env: dict[str, str]) -> Run:
+        self._runs += 1
+        log = self.home / f"results-{self._runs}.jsonl"
+        environment = ansible_env(
+            self.url,
+            self.home,
+            ANSIBLE_CALLBACK_PLUGINS=str(CALLBACKS),
+            ANSIBLE_CALLBACKS_ENABLED="results",
+            ANSIBLE_LOAD_CALLBACK_PLUGINS="true",
+            RESULTS_FILE=str(log),
+            DB_PASSWORD=PASSWORD,
+        )
+        before = len(self._record())
+        done = subprocess.run(
+            command, cwd=self.home, env={**environment, **env}, capture_output=True, text=True, check=False, timeout=300
+        )
+        output = done.stdout + done.stderr
+        exchanges = self._record()[before:]
+        text = log.read_text() if log.exists() else ""
+        run = Run(done.returncode, output, [json.loads(line) for line in text.splitlines()], exchanges)
+        for secret in self.secrets:
+            for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
+                assert form not in output, f"a secret stands in the output of {command}"
+                assert form not in text, f"a secret stands in a result of {command}"
+        assert "Traceback" not in output, output
+        if check:
+            assert not run.writes, "check mode wrote"
+        judge(exchanges)
+        return run
+
+    def _record(self) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = requests.get(f"{self.url}/_sandbox/requests", timeout=10).json()
+        return entries
+
+
+@pytest.fixture
+def ansible(sandbox: Sandbox, tmp_path: Path) -> Ansible:
+    return Ansible(sandbox.url, tmp_path)
+
+
+@pytest.fixture
+def project(sandbox: Sandbox) -> Project:
+    return sandbox.project()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        running.create_database("orders", "app", PASSWORD)
+        yield running

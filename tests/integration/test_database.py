@@ -1,0 +1,309 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module pgbeam.cloud.database, run by ansible-playbook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.harness import Project, Sandbox
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible
+from tests.postgres import Postgres
+
+HOST = "db1.example.com"
+LOGIN = {"host": HOST, "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
+UNKNOWN_BEFORE_A_WRITE = ("id", "connection_string", "created_at", "updated_at")
+
+
+def test_a_whole_life(ansible: Ansible, project: Project) -> None:
+    """Check, do, repeat, update, absent, and absent again: check mode foretells each, and nothing is done twice."""
+    steps: list[tuple[dict[str, Any], str, list[str]]] = [
+        ({**LOGIN, "ssl_mode": "require"}, "created", ["host", "port", "name", "username", "password", "ssl_mode"]),
+        ({**LOGIN, "ssl_mode": "require", "host": HOST.upper()}, "unchanged", []),
+        ({**LOGIN, "cache_config": {"ttl_seconds": 5}}, "updated", ["cache_config.ttl_seconds"]),
+        ({**LOGIN, "cache_config": {"ttl_seconds": 5}}, "unchanged", []),
+        ({**LOGIN, "pool_region": "", "query_timeout_ms": 0}, "unchanged", []),
+        ({"host": HOST, "name": "orders", "state": "absent"}, "deleted", []),
+        ({"host": HOST, "name": "orders", "state": "absent"}, "unchanged", []),
+    ]
+    for options, action, changes in steps:
+        foreseen = ansible.database(project, check=True, **options).result("database")
+        run = ansible.database(project, **options)
+        result = run.result("database")
+        assert run.status == 0
+        assert (result["action"], result["changes"]) == (action, changes)
+        assert result["changed"] == (action != "unchanged")
+        assert len(run.writes) == result["changed"]
+        for key in ("action", "changes", "diff", "changed"):
+            assert foreseen[key] == result[key]
+        assert foreseen["database"].keys() == result["database"].keys()
+        for key, value in foreseen["database"].items():
+            assert value is None or value == result["database"][key] or key in UNKNOWN_BEFORE_A_WRITE
+    assert project.databases() == []
+
+
+def test_an_update_keeps_what_the_task_does_not_name(ansible: Ansible, project: Project) -> None:
+    before = project.register(pool_config={"pool_size": 7, "min_pool_size": 2, "pool_mode": "session", "max_active": 9})
+    run = ansible.database(project, **LOGIN, pool_config={"pool_mode": "statement"})
+    (entry,) = (e for e in run.exchanges if e["method"] == "PATCH")
+    assert entry["body"] == {"pool_config": {**before["pool_config"], "pool_mode": "statement"}}
+    after = project.databases()[0]
+    assert {k: v for k, v in after.items() if k not in ("pool_config", "updated_at")} == {
+        k: v for k, v in before.items() if k not in ("pool_config", "updated_at")
+    }
+
+
+def test_optional_fields_that_the_server_leaves_out(ansible: Ansible, sandbox: Sandbox) -> None:
+    project = sandbox.project(omit_zero=True)
+    project.register()
+    zero = {"role": "primary", "pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
+    result = ansible.database(project, **LOGIN, **zero).result("database")
+    assert result["action"] == "unchanged"
+    assert result["database"]["pool_region"] is None
+
+
+def test_nothing_on_the_second_page_is_registered_twice(ansible: Ansible, sandbox: Sandbox) -> None:
+    project = sandbox.project(page_limit=20)
+    names = [f"db{n:02d}" for n in range(25)]
+    for name in names:
+        project.register(name=name)
+    assert len(project.api("GET").json()["databases"]) == 20
+    task = {
+        "name": "looped",
+        "pgbeam.cloud.database": {
+            "project_id": project.id, "host": HOST, "name": "{{ item }}", "username": "app",
+            "password": PASSWORD_LOOKUP,
+        },
+        "loop": names[18:],
+    }  # fmt: skip
+    run = ansible.play([task])
+    assert [result["action"] for result in run.results("looped")] == ["unchanged"] * 7
+    entries = [{**LOGIN, "name": name} for name in [*names, "new"]]
+    result = ansible.databases(project, entries).result("databases")
+    assert result["msg"] == "1 created, 25 unchanged"
+    assert len(project.databases()) == 26
+
+
+def test_a_loop_over_names_registers_each(ansible: Ansible, project: Project) -> None:
+    task = {
+        "name": "looped",
+        "pgbeam.cloud.database": {
+            "project_id": project.id, "host": HOST, "name": "{{ item }}", "username": "{{ item }}_app",
+            "password": "{{ passwords[item] }}",
+        },
+        "loop": ["orders", "invoices"],
+    }  # fmt: skip
+    passwords = {name: f"{PASSWORD_LOOKUP}{name}" for name in ("orders", "invoices")}
+    first = ansible.play([task], "-vvvvv", vars={"passwords": passwords})
+    second = ansible.play([task], vars={"passwords": passwords})
+    assert [result["action"] for result in first.results("looped")] == ["created", "created"]
+    assert second.changed == 0
+    assert [item["username"] for item in project.databases()] == ["orders_app", "invoices_app"]
+
+
+def test_by_id_everything_can_be_changed_in_place(ansible: Ansible, project: Project) -> None:
+    known = project.register()["id"]
+    moved = {"host": "db2.example.com", "port": 6432, "name": "orders2", "username": "app2"}
+    assert ansible.database(project, id=known, **moved).result("database")["changes"] == list(moved)
+    assert {key: project.databases()[0][key] for key in moved} == moved
+    run = ansible.database(project, id="db_unknown", ssl_mode="require")
+    assert run.status != 0
+    assert f"database db_unknown is not in project {project.id}" in run.result("database")["msg"]
+    assert ansible.database(project, id=known, state="absent").result("database")["action"] == "deleted"
+    assert ansible.database(project, id=known, state="absent").result("database")["action"] == "unchanged"
+
+
+def test_several_registrations_of_one_identity(ansible: Ansible, project: Project) -> None:
+    ids = sorted(project.register(username=name)["id"] for name in ("app", "app", "reader"))
+    failed = ansible.database(project, host=HOST, name="orders", state="absent")
+    assert failed.status != 0
+    assert f"is registered 3 times ({', '.join(ids)})" in failed.result("database")["msg"]
+    assert not failed.writes
+    result = ansible.database(project, host=HOST, name="orders", username="reader", ssl_mode="allow").result("database")
+    assert (result["action"], result["database"]["username"]) == ("updated", "reader")
+
+
+def test_the_password_is_sent_when_asked_for(ansible: Ansible, project: Project, server: Postgres) -> None:
+    """A real PostgreSQL tells which password PgBeam has."""
+    project.register(host="127.0.0.1", port=server.port, password="an-old-one")
+    place = {
+        "host": "127.0.0.1",
+        "port": server.port,
+        "name": "orders",
+        "password": PASSWORD_LOOKUP,
+        "test_connection": True,
+    }
+    kept = ansible.database(project, **place).result("database")
+    assert kept["failed"] is True
+    assert kept["connection_test"]["ok"] is False
+    assert kept["error"]["code"] == "CONNECTION_TEST_FAILED"
+    assert "password authentication failed" in kept["msg"]
+    foreseen = ansible.database(project, check=True, **place, update_password="always").result("database")
+    sent = ansible.database(project, **place, update_password="always").result("database")
+    assert (foreseen["changes"], foreseen["connection_test"]) == (["password"], None)
+    assert sent["changes"] == ["password"]
+    assert sent["connection_test"]["ok"] is True
+    assert sent["connection_test"]["server_version"].startswith("1")
+    assert sent["diff"]["after"] == {"password": "(sent, not shown)"}
+    again = ansible.database(project, **place).result("database")
+    assert (again["changed"], again["connection_test"]["ok"]) == (False, True)
+
+
+def test_a_create_without_a_password_is_refused_before_any_write(ansible: Ansible, project: Project) -> None:
+    run = ansible.database(project, host=HOST, name="orders", username="app")
+    assert "is not registered yet; give password to register it" in run.result("database")["msg"]
+    assert not run.writes
+
+
+BAD = {
+    "port 0": ({"port": 0}, "port: 0 is not allowed; it must be a whole number from 1 to 65535"),
+    "port 70000": ({"port": 70000}, "port: 70000 is not allowed"),
+    "port text": ({"port": "five"}, "port: 'five' is not allowed; it must be a whole number"),
+    "white space in host": ({"host": "db 1"}, "host: 'db 1' is not allowed; it must be a host name or address"),
+    "empty name": ({"name": ""}, "name: '' is not allowed; it must be text that is not empty"),
+    "ttl -1": ({"cache_config": {"ttl_seconds": -1}}, "cache_config.ttl_seconds: -1 is not allowed"),
+    "pool size 0": ({"pool_config": {"pool_size": 0}}, "pool_config.pool_size: 0 is not allowed"),
+    "ssl mode": ({"ssl_mode": "on"}, "ssl_mode: 'on' is not allowed; it must be one of disable, allow, prefer"),
+    "id with a slash": ({"id": "db/1"}, "id: 'db/1' is not an id"),
+    "project with a slash": ({"project_id": "prj/1"}, "project_id: 'prj/1' is not an id"),
+    "project of dots": ({"project_id": ".."}, "project_id: '..' is not an id"),
+    "no name": ({"name": None}, "name: it is missing; give host, port and name, or the id"),
+    "number as password": ({"password": 8861}, "password: a value of type int was given; write it as a quoted string"),
+    "empty password": ({"password": ""}, "password: the value given is not allowed; it must be text that is not empty"),
+    "empty key": ({"api_key": ""}, "api_key: there is no API key; set api_key, or PGBEAM_API_KEY"),
+    "key with a line break": ({"api_key": "pbu_x\n"}, "api_key: white space"),
+    "no URL": ({"api_url": "api.pgbeam.com"}, "api_url: 'api.pgbeam.com' is not a URL of the API"),
+    "http": (
+        {"api_url": "http://api.pgbeam.com"},
+        "api_url: 'http://api.pgbeam.com' would send the API key unencrypted",
+    ),
+    "ca_path": ({"ca_path": "/no/such.pem"}, "ca_path: '/no/such.pem' does not exist"),
+    "timeout": ({"timeout": 0}, "timeout: 0 is not allowed; give a whole number of 1 or more"),
+}
+
+
+def test_bad_input_is_refused_before_any_request(ansible: Ansible, project: Project) -> None:
+    tasks = [
+        {
+            "name": name,
+            "pgbeam.cloud.database": {"project_id": project.id, **LOGIN, **options},
+            "ignore_errors": True,
+        }
+        for name, (options, _) in BAD.items()
+    ]
+    run = ansible.play(tasks)
+    for name, (_, message) in BAD.items():
+        result = run.result(name)
+        assert result["failed"] is True, name
+        assert message in result["msg"], name
+    assert run.requests == []
+
+
+FAULTS = {
+    "HTML from a gateway": ({"kind": "html", "times": 9}, ["502 with a body that is not JSON", "run again later"]),
+    "project not found": (
+        {"kind": "status", "status": 404, "code": "NOT_FOUND"},
+        ["404 NOT_FOUND", "project prj_", "not found, or this key may not see it"],
+    ),
+    "payment": ({"kind": "status", "status": 402, "code": "PAYMENT_REQUIRED"}, ["402 PAYMENT_REQUIRED", "settle it"]),
+    "redirect": ({"kind": "redirect"}, ["307 redirects to https://elsewhere.example.com/v1", "set api_url"]),
+    "truncated": ({"kind": "truncate"}, ["200 with a body that is not a JSON object"]),
+    "lost": ({"kind": "drop_before", "times": 9}, ["connection lost to", "check api_url"]),
+    "too slow": ({"kind": "slow", "seconds": 1.5, "times": 9}, ["did not answer within 1 s"]),
+    "a long Retry-After": (
+        {"kind": "status", "status": 429, "code": "RATE_LIMITED", "retry_after": "3600"},
+        ["429 RATE_LIMITED", "waiting 3600 s more would pass retry_budget (20 s)"],
+    ),
+}
+
+
+@pytest.mark.parametrize("envelope", ["error", "problem"])
+def test_failures_are_told_in_one_sentence(ansible: Ansible, sandbox: Sandbox, envelope: str) -> None:
+    tasks = []
+    for name, (fault, _) in FAULTS.items():
+        project = sandbox.project(envelope=envelope)
+        project.fault(method="GET", **fault)
+        options = {"project_id": project.id, "retries": 1, "retry_budget": 20, "timeout": 1}
+        tasks.append({"name": name, "pgbeam.cloud.database_info": options, "ignore_errors": True})
+    run = ansible.play(tasks)
+    for name, (_, parts) in FAULTS.items():
+        result = run.result(name)
+        assert result["msg"].startswith("GET databases of project prj_"), name
+        for part in parts:
+            assert part in result["msg"], name
+        assert set(result["error"]) == {
+            "status", "code", "message", "method", "path", "request_id", "attempts", "fields",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("envelope", ["error", "problem"])
+def test_a_refusal_of_the_server_is_quoted(ansible: Ansible, sandbox: Sandbox, envelope: str) -> None:
+    project = sandbox.project(envelope=envelope, plan_limit=0)
+    result = ansible.database(project, **LOGIN).result("database")
+    assert result["msg"].startswith(
+        f"POST database orders on {HOST}:5432: 403 PLAN_LIMIT_REACHED: The plan allows 0 databases. (request req_"
+    )
+    assert result["msg"].endswith("or move to a larger plan, then run again")
+    assert (result["error"]["status"], result["error"]["code"]) == (403, "PLAN_LIMIT_REACHED")
+    assert result["error"]["request_id"].startswith("req_")
+
+
+@pytest.mark.parametrize("retries", [0, 2], ids=["outcome unknown", "retried"])
+@pytest.mark.parametrize("kind", ["drop_after", "drop_before"])
+def test_a_lost_answer_never_registers_twice(ansible: Ansible, project: Project, kind: str, retries: int) -> None:
+    project.fault(kind, method="POST")
+    run = ansible.database(project, **LOGIN, retries=retries)
+    created = kind == "drop_after" or retries > 0
+    assert (run.status == 0) == created
+    assert len(project.databases()) == created
+    keys = {entry["headers"]["idempotency-key"] for entry in run.exchanges if entry["method"] == "POST"}
+    assert len(keys) == 1
+    if created:
+        result = run.result("database")
+        assert (result["action"], result["database"]["id"]) == ("created", project.databases()[0]["id"])
+
+
+def test_a_key_of_the_environment(ansible: Ansible, project: Project) -> None:
+    """The first that is not empty counts, and another user of this machine's netrc does not."""
+    ansible.write(".netrc", "machine 127.0.0.1 login someone password else\n")
+    (ansible.home / ".netrc").chmod(0o600)
+    accepted = ansible.adhoc(
+        "database_info", f"project_id={project.id}", env={"PGBEAM_API_KEY": "", "PGBEAM_TOKEN": "pbo_organization"}
+    )
+    assert accepted.status == 0
+    ansible.secrets.append("wrong-key")
+    refused = ansible.adhoc("database_info", f"project_id={project.id}", env={"PGBEAM_API_KEY": "wrong-key"})
+    assert "401 UNAUTHORIZED" in refused.output
+    assert "check api_key (or PGBEAM_API_KEY)" in refused.output
+
+
+def test_info_filters(ansible: Ansible, project: Project) -> None:
+    ids = {
+        name: project.register(host=host, name=name, role=role)["id"]
+        for host, name, role in [(HOST, "a", "primary"), (HOST, "b", "replica"), ("db2.example.com", "a", "primary")]
+    }
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({}, 3), ({"host": HOST.upper()}, 2), ({"name": "a"}, 2), ({"role": "replica"}, 1), ({"port": 1}, 0),
+        ({"id": ids["b"]}, 1), ({"id": ids["b"], "role": "primary"}, 0), ({"id": "db_none"}, 0),
+    ]  # fmt: skip
+    tasks = [
+        {"name": f"case {n}", "pgbeam.cloud.database_info": {"project_id": project.id, **options}}
+        for n, (options, _) in enumerate(cases)
+    ]
+    run = ansible.play(tasks, check=True)
+    assert [len(run.result(f"case {n}")["databases"]) for n in range(len(cases))] == [count for _, count in cases]
+    assert set(run.result("case 0")["databases"][0]) == set(project.databases()[0])
+
+
+def test_an_adhoc_command(ansible: Ansible, project: Project) -> None:
+    arguments = (
+        f"project_id={project.id} host=db1 name=orders username=app "
+        "password=\"{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}\""
+    )
+    first, second = ansible.adhoc("database", arguments, "-vvvvv"), ansible.adhoc("database", arguments)
+    assert "CHANGED" in first.output
+    assert "SUCCESS" in second.output
+    assert len(project.databases()) == 1
