@@ -37,7 +37,7 @@ class Project:
 
     def api(self, method: str, path: str = "", **kwargs: Any) -> requests.Response:
         """Call the API as another client would."""
-        headers = {"Authorization": f"Bearer {API_KEY}"}
+        headers = {"Authorization": f"Bearer {API_KEY}", **kwargs.pop("headers", {})}
         return requests.request(method, f"{self.url}{self.path}{path}", headers=headers, timeout=10, **kwargs)
 
     def register(self, **fields: Any) -> dict[str, Any]:

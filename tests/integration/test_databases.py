@@ -1,0 +1,229 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module pgbeam.cloud.databases, run by ansible-playbook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.harness import Project, Sandbox
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible
+
+HOST = "db1.example.com"
+SUMMARY = ("created", "updated", "deleted", "unchanged", "failed", "skipped")
+
+
+def entry(name: str, **fields: Any) -> dict[str, Any]:
+    return {"host": HOST, "name": name, "username": "app", "password": PASSWORD_LOOKUP, **fields}
+
+
+def actions(result: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(item["name"], item["action"]) for item in result["databases"]]
+
+
+def test_a_whole_life(ansible: Ansible, project: Project) -> None:
+    """Each step is foreseen by check mode, told in the order of the list, and not done twice."""
+    project.register(name="old", username="app")
+    project.register(name="other")
+    names = [f"new{n}" for n in range(12)]
+    wanted = [entry("old", ssl_mode="require"), *(entry(name) for name in names), entry("none", state="absent")]
+    pruned = {"prune": True}
+    steps: list[tuple[list[dict[str, Any]], dict[str, Any], str]] = [
+        (wanted, {}, "12 created, 1 updated, 1 unchanged"),
+        (wanted, {}, "14 unchanged"),
+        (wanted, pruned, "1 deleted, 14 unchanged"),
+        (wanted, pruned, "14 unchanged"),
+        ([entry(name, state="absent") for name in [*names, "old"]], {}, "13 deleted"),
+        ([entry(name, state="absent") for name in [*names, "old"]], {}, "13 unchanged"),
+    ]
+    for entries, options, message in steps:
+        foreseen = ansible.databases(project, entries, check=True, **options).result("databases")
+        run = ansible.databases(project, entries, **options)
+        result = run.result("databases")
+        assert run.status == 0, result["msg"]
+        assert result["msg"] == foreseen["msg"] == message
+        assert result["diff"] == foreseen["diff"]
+        assert actions(result) == actions(foreseen)
+        assert [name for name, _ in actions(result)][: len(entries)] == [item["name"] for item in entries]
+        assert result["summary"] == foreseen["summary"]
+        assert tuple(sorted(result["summary"])) == tuple(sorted(SUMMARY))
+        written = sum(result["summary"][action] for action in ("created", "updated", "deleted"))
+        assert len(run.writes) == written
+        assert result["changed"] == (written > 0)
+        assert "databases" not in result["invocation"]["module_args"]
+    assert project.databases() == []
+
+
+def test_one_listing_serves_the_whole_list(ansible: Ansible, project: Project) -> None:
+    entries = [entry(f"db{n}") for n in range(30)]
+    first = ansible.databases(project, entries)
+    again = ansible.databases(project, entries)
+    assert [method for method, _ in first.requests] == ["GET"] + ["POST"] * 30
+    assert [method for method, _ in again.requests] == ["GET"]
+
+
+def test_two_users_of_one_database(ansible: Ansible, project: Project) -> None:
+    """Where a list names one database twice, the username tells the registrations apart, in any state of the server."""
+    project.register(name="orders", username="app")
+    entries = [entry("orders", username="reader"), entry("orders", username="app")]
+    assert ansible.databases(project, entries).result("databases")["msg"] == "1 created, 1 unchanged"
+    assert ansible.databases(project, entries).result("databases")["msg"] == "2 unchanged"
+
+
+REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
+    "bad port": (
+        [entry("a"), entry("b", port=70000)],
+        {},
+        "databases[1] (b): port: 70000 is not allowed; it must be a whole number from 1 to 65535",
+    ),
+    "bad choice": ([entry("a"), entry("b", ssl_mode="on")], {}, "databases[1] (b): ssl_mode: 'on' is not allowed"),
+    "bad member": (
+        [entry("a", cache_config={"ttl_seconds": "long"})],
+        {},
+        "databases[0] (a): cache_config.ttl_seconds: 'long' is not allowed; it must be a whole number from 0 to 86400",
+    ),
+    "bad state": ([entry("a", state="gone")], {}, "databases[0] (a): state: 'gone' is not allowed"),
+    "no host": ([{"name": "a"}], {}, "databases[0] (a): host: it is missing; give host, port and name, or the id"),
+    "twice": (
+        [entry("a"), entry("b"), entry("a", port=5432)],
+        {},
+        f"databases[0] (a) and databases[2] (a) are both database a on {HOST}:5432; keep one of them",
+    ),
+    "twice but for a missing username": (
+        [entry("a"), {"host": HOST.upper(), "name": "a"}],
+        {},
+        "databases[0] (a) and databases[1] (a) are both database a",
+    ),
+    "one id in two entries": (
+        [{"id": "db_1"}, {"id": "db_1"}],
+        {},
+        "databases[0] and databases[1] are both database db_1",
+    ),
+    "prune nothing": ([], {"prune": True}, "prune: the list of databases is empty"),
+    "parallel": ([entry("a")], {"parallel": 0}, "parallel: 0 is not allowed; it must be a whole number from 1 to 32"),
+    "number as password": ([entry("a", password=12)], {}, "databases[0] (a): password: a value of type int was given"),
+}
+
+
+def test_bad_lists_are_refused_before_any_request(ansible: Ansible, project: Project) -> None:
+    tasks = [
+        {
+            "name": name,
+            "pgbeam.cloud.databases": {"project_id": project.id, "databases": entries, **options},
+            "ignore_errors": True,
+        }
+        for name, (entries, options, _) in REFUSED.items()
+    ]
+    run = ansible.play(tasks)
+    for name, (_, _, message) in REFUSED.items():
+        result = run.result(name)
+        assert result["failed"] is True, name
+        assert message in result["msg"], name
+    assert run.requests == []
+
+
+def test_an_id_and_an_identity_that_are_one_registration(ansible: Ansible, project: Project) -> None:
+    known = project.register(name="a", username="app")["id"]
+    run = ansible.databases(project, [entry("a"), {"id": known, "ssl_mode": "require"}])
+    assert f"databases[0] (a) and databases[1] are both database {known}" in run.result("databases")["msg"]
+    assert not run.writes
+
+
+def test_a_missing_password_stops_all_before_any_write(ansible: Ansible, project: Project) -> None:
+    entries = [entry("a"), {"host": HOST, "name": "b", "username": "app"}]
+    run = ansible.databases(project, entries)
+    message = run.result("databases")["msg"]
+    assert message == f"databases[1] (b): database b on {HOST}:5432 is not registered yet; give password to register it"
+    assert not run.writes
+
+
+def test_one_failure_does_not_stop_the_others(ansible: Ansible, project: Project) -> None:
+    project.register(name="unlisted")
+    project.fault("status", status=422, code="INVALID_INPUT", message="not that one", body_has='"name": "b"')
+    result = ansible.databases(project, [entry(name) for name in "abc"], prune=True).result("databases")
+    assert result["failed"] is True
+    assert result["changed"] is True
+    assert actions(result) == [("a", "created"), ("b", "failed"), ("c", "created")]
+    assert result["msg"] == (
+        f"2 created, 1 failed: POST database b on {HOST}:5432: 422 INVALID_INPUT: not that one "
+        f"(request {result['databases'][1]['error']['request_id']})"
+    )
+    assert result["databases"][1]["error"]["status"] == 422
+    assert {item["name"] for item in project.databases()} == {"unlisted", "a", "c"}, "nothing is pruned after a failure"
+
+
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_a_plan_limit_ends_the_run(ansible: Ansible, sandbox: Sandbox, parallel: int) -> None:
+    project = sandbox.project(plan_limit=2)
+    entries = [entry(f"db{n:02d}") for n in range(20)]
+    run = ansible.databases(project, entries, parallel=parallel)
+    result = run.result("databases")
+    summary = result["summary"]
+    assert result["changed"] is True
+    assert summary["created"] == 2
+    assert 1 <= summary["failed"] <= parallel
+    assert summary["skipped"] == 20 - 2 - summary["failed"]
+    assert len(run.writes) == 20 - summary["skipped"]
+    assert "403 PLAN_LIMIT_REACHED" in result["msg"]
+    project.settings(plan_limit=50)
+    again = ansible.databases(project, entries).result("databases")
+    assert again["msg"] == "18 created, 2 unchanged"
+    assert len(project.databases()) == 20
+
+
+def test_a_spent_budget_ends_the_run(ansible: Ansible, project: Project) -> None:
+    project.fault("status", method="POST", status=429, code="RATE_LIMITED", retry_after="60", times=99)
+    result = ansible.databases(project, [entry(f"db{n}") for n in range(4)], parallel=1, retry_budget=5)
+    told = result.result("databases")
+    assert [action for _, action in actions(told)] == ["failed", "skipped", "skipped", "skipped"]
+    assert "raise retry_budget" in told["msg"]
+
+
+def test_lost_answers_are_looked_up_once(ansible: Ansible, project: Project) -> None:
+    """Creates whose outcome is unknown are found by one listing; the one that never arrived fails."""
+    project.fault("drop_after", method="POST", times=3)
+    project.fault("drop_before", method="POST")
+    run = ansible.databases(project, [entry(f"db{n}") for n in range(6)], parallel=1, retries=0)
+    result = run.result("databases")
+    assert [action for _, action in actions(result)] == ["created"] * 3 + ["failed"] + ["created"] * 2
+    assert [method for method, _ in run.requests] == ["GET"] + ["POST"] * 6 + ["GET"]
+    assert all(item["id"] for item in result["databases"] if item["action"] == "created")
+    assert ansible.databases(project, [entry(f"db{n}") for n in range(6)]).result("databases")["msg"] == (
+        "1 created, 5 unchanged"
+    )
+
+
+def test_transient_failures_are_retried_under_one_key(ansible: Ansible, project: Project) -> None:
+    project.fault("status", method="POST", status=503, retry_after="0", times=3)
+    project.fault("status", method="POST", status=429, code="RATE_LIMITED", retry_after="0", times=2)
+    project.fault("drop_after", method="POST")
+    entries = [entry(f"db{n}") for n in range(6)]
+    run = ansible.databases(project, entries)
+    assert run.result("databases")["msg"] == "6 created"
+    keys = {(e["headers"]["idempotency-key"], e["body"]["name"]) for e in run.exchanges if e["method"] == "POST"}
+    assert len(keys) == 6
+    assert len(run.writes) == 12
+    assert len(project.databases()) == 6
+
+
+def test_a_delete_whose_answer_was_lost(ansible: Ansible, project: Project) -> None:
+    project.register(name="a")
+    project.fault("drop_after", method="DELETE")
+    result = ansible.databases(project, [entry("a", state="absent")]).result("databases")
+    assert result["msg"] == "1 deleted"
+
+
+def test_the_connections_are_tested(ansible: Ansible, project: Project) -> None:
+    closed = entry("a", host="127.0.0.1", port=1)
+    result = ansible.databases(project, [closed, entry("gone", state="absent")], test_connection=True).result(
+        "databases"
+    )
+    first, second = result["databases"]
+    assert result["failed"] is True
+    assert (first["action"], first["connection_test"]["ok"]) == ("created", False)
+    assert first["error"]["code"] == "CONNECTION_TEST_FAILED"
+    assert "PgBeam cannot connect to it" in result["msg"]
+    assert (second["action"], second["connection_test"]) == ("unchanged", None)

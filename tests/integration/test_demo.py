@@ -1,0 +1,24 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The demo, as ``make demo`` runs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.tree import ROOT
+
+
+def test_the_demo_shows_what_it_announces() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.demo"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for seen in ("2 created", "2 unchanged", "1 updated, 1 unchanged", '-        "ttl_seconds": 300', "connected in"):
+        assert seen in done.stdout
+    assert "orders_app:YOUR_PASSWORD@prj_demo.proxy.pgbeam.app:5432/orders" in done.stdout
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [words for words in running if b"prj_demo" in words or b"pgbeam-postgres" in words]

@@ -1,0 +1,253 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role pgbeam and the playbooks, over inventories of many hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.harness import Project, Sandbox
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
+
+LOGIN = {"username": "app", "password": PASSWORD_LOOKUP}
+REGISTER = "pgbeam.cloud.register_databases"
+AUDIT = "pgbeam.cloud.audit_databases"
+ROLE = [{"name": "role", "ansible.builtin.include_role": {"name": "pgbeam.cloud.pgbeam"}}]
+
+
+def inventory(ansible: Ansible, hosts: dict[str, dict[str, Any]], group: dict[str, Any] | None = None) -> str:
+    """Write an inventory whose hosts are all in the group pg, and return its path."""
+    return ansible.write("inventory/hosts.yml", {"all": {"children": {"pg": {"hosts": hosts, "vars": group or {}}}}})
+
+
+def registered(project: Project) -> list[tuple[str, str]]:
+    return sorted((item["host"], item["name"]) for item in project.databases())
+
+
+def told(run: Run) -> str:
+    """The problems that the role found, in words."""
+    return str(run.result("Check that the hosts agree")["msg"])
+
+
+def test_forty_hosts_and_two_projects(ansible: Ansible, sandbox: Sandbox) -> None:
+    """Group variables, host variables and both, in one listing and one task a project."""
+    projects = [sandbox.project(), sandbox.project()]
+    hosts: dict[str, dict[str, Any]] = {f"db{n:02d}.example.com": {} for n in range(40)}
+    for number, variables in enumerate(hosts.values()):
+        variables["pgbeam_project_id"] = projects[number % 2].id
+        if number >= 10:
+            variables["pgbeam_databases"] = [{"name": f"own{number}"}, {"name": "shop", "port": 6432}]
+        if number == 39:
+            variables["ansible_host"] = "10.0.0.39"
+    group = {
+        "pgbeam_databases": [{"name": "common"}, {"name": "central", "host": "central.example.com"}],
+        "pgbeam_database_defaults": {**LOGIN, "cache_config": {"ttl_seconds": 5}},
+    }
+    path = inventory(ansible, hosts, group)
+    foreseen = ansible.playbook(REGISTER, "-i", path, "--diff", check=True)
+    first = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
+    second = ansible.playbook(REGISTER, "-i", path)
+    # Five of each project's twenty hosts have the two of the group, one of which all five share.
+    told_of = ["36 created", "36 created"]
+    assert [item["msg"] for item in foreseen.results("Register the databases of each project")] == told_of
+    assert [item["msg"] for item in first.results("Register the databases of each project")] == told_of
+    assert first.status == second.status == 0
+    assert second.changed == 0
+    assert [method for method, _ in second.requests] == ["GET", "GET"]
+    assert ("10.0.0.39", "own39") in registered(projects[1])
+    assert ("central.example.com", "central") in registered(projects[0])
+    assert {item["cache_config"]["ttl_seconds"] for item in projects[0].databases()} == {5}
+
+
+@pytest.mark.parametrize("source", ["inventory", "extra vars", "play vars", "vars_files", "role parameters"])
+def test_each_source_of_variables(ansible: Ansible, project: Project, source: str) -> None:
+    variables = {
+        "pgbeam_project_id": project.id,
+        "pgbeam_databases": [{"name": "of_{{ inventory_hostname }}", **LOGIN}],
+    }
+    path = inventory(ansible, {"db1": {}, "db2": {"ansible_host": "10.0.0.2"}})
+    words = ["-i", path]
+    play: dict[str, Any] = {"hosts": "pg", "gather_facts": False, "roles": [{"role": "pgbeam.cloud.pgbeam"}]}
+    if source == "inventory":
+        ansible.write("inventory/group_vars/pg.yml", variables)
+    elif source == "extra vars":
+        words += ["-e", f"@{ansible.write('extra.yml', variables)}"]
+    elif source == "play vars":
+        play["vars"] = variables
+    elif source == "vars_files":
+        play["vars_files"] = [ansible.write("more.yml", variables)]
+    else:
+        play["roles"] = [{"role": "pgbeam.cloud.pgbeam", **variables}]
+    run = ansible.playbook(ansible.write("play.yml", [play]), *words)
+    assert run.status == 0, run.output
+    assert registered(project) == [("10.0.0.2", "of_db2"), ("db1", "of_db1")]
+
+
+def test_the_inventory_cannot_make_it_connect_to_a_host(ansible: Ansible, project: Project) -> None:
+    """Connection variables, become and another Python of the inventory do not reach the task on the controller."""
+    hosts = {"db1": {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}}
+    path = inventory(
+        ansible,
+        {**hosts, "localhost": {"ansible_connection": "ssh"}},
+        {"ansible_become": True, "ansible_python_interpreter": "/no/such/python", "ansible_connection": "ssh"},
+    )
+    run = ansible.playbook(REGISTER, "-i", path)
+    assert run.status == 0, run.output
+    assert registered(project) == [("db1", "a")]
+
+
+def test_the_result_by_project(ansible: Ansible, sandbox: Sandbox) -> None:
+    projects = [sandbox.project(), sandbox.project()]
+    hosts = {
+        f"db{n}": {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
+        for n, project in enumerate(projects)
+    }
+    show = {"name": "show", "ansible.builtin.debug": {"msg": "{{ pgbeam_result }}"}}
+    run = ansible.play([*ROLE, show], "-i", inventory(ansible, hosts), hosts="pg")
+    for result in run.results("show"):
+        assert set(result["msg"]) == {project.id for project in projects}
+        assert [value["summary"]["created"] for value in result["msg"].values()] == [1, 1]
+
+
+def test_a_failed_project_is_in_the_result_with_the_others(ansible: Ansible, sandbox: Sandbox) -> None:
+    projects = [sandbox.project(plan_limit=0), sandbox.project()]
+    hosts = {
+        f"db{n}": {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
+        for n, project in enumerate(projects)
+    }
+    tasks = [
+        {"name": "try", "block": ROLE, "rescue": [{"name": "show", "ansible.builtin.debug": {"var": "pgbeam_result"}}]}
+    ]
+    run = ansible.play(tasks, "-i", inventory(ansible, hosts), hosts="pg")
+    result = run.results("show")[0]["pgbeam_result"]
+    assert result[projects[0].id]["summary"]["failed"] == 1
+    assert result[projects[1].id]["summary"]["created"] == 1
+
+
+PROBLEMS: dict[str, tuple[dict[str, dict[str, Any]], dict[str, Any], str]] = {
+    "no project": ({"db1": {"pgbeam_project_id": ""}}, {}, "db1: it has pgbeam_databases but no pgbeam_project_id"),
+    "two keys": (
+        {"db1": {"pgbeam_api_key": "pbu_first"}, "db2": {"pgbeam_api_key": "pbu_second"}},
+        {},
+        "db1 and db2 share project {id} but differ in pgbeam_api_key; set one value",
+    ),
+    "two settings": ({"db1": {}, "db2": {"pgbeam_parallel": 2}}, {}, "db1 and db2 share project {id} but differ"),
+    "contradiction": (
+        {"db1": {}, "db2": {"pgbeam_databases": [{"name": "a", "host": "db1", "ssl_mode": "allow"}]}},
+        {},
+        "an entry of db1 and an entry of db2 are both database a on db1:5432; keep one of them",
+    ),
+    "only the controller": ({"localhost": {"ansible_connection": "local"}}, {}, "localhost: the entry 'a'"),
+}
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_contradictions_are_told_before_any_request(ansible: Ansible, project: Project, case: str) -> None:
+    hosts, group, message = PROBLEMS[case]
+    ansible.secrets += ["pbu_first", "pbu_second"]
+    variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}], **group}
+    run = ansible.playbook(REGISTER, "-i", inventory(ansible, hosts, variables))
+    assert run.status != 0
+    assert message.format(id=project.id) in told(run)
+    assert run.requests == []
+
+
+def pruning(ansible: Ansible, project: Project, **variables: Any) -> str:
+    group = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}], "pgbeam_prune": True}
+    return inventory(ansible, {f"db{n}": {} for n in range(4)}, {**group, **variables})
+
+
+def test_prune_with_every_list_in_view(ansible: Ansible, project: Project) -> None:
+    project.register(name="unlisted")
+    path = pruning(ansible, project)
+    assert ansible.playbook(REGISTER, "-i", path).results("each project")[0]["msg"] == "4 created, 1 deleted"
+    assert ansible.playbook(REGISTER, "-i", path).changed == 0
+    assert len(project.databases()) == 4
+
+
+@pytest.mark.parametrize("case", ["limit", "serial", "gone", "role skipped", "outside the play"])
+def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project: Project, case: str) -> None:
+    project.register(name="unlisted")
+    path = pruning(ansible, project)
+    words, play, tasks = ["-i", path], {"hosts": "pg"}, ROLE
+    why = {
+        "limit": "because --limit leaves hosts out",
+        "serial": "because the play runs in batches (serial), and db2 (and 1 more) is in another one",
+        "gone": "because db3 failed or left the play",
+        "role skipped": "because db3 did not run the role",
+        "outside the play": f"pgbeam_prune: db2 names databases of project {project.id} but is not among the play's",
+    }[case]
+    if case == "limit":
+        words += ["--limit", "db0,db1"]
+    elif case == "serial":
+        play["serial"] = "2"
+    elif case == "gone":
+        tasks = [
+            {"name": "leave", "ansible.builtin.fail": {"msg": "gone"}, "when": "inventory_hostname == 'db3'"},
+            *ROLE,
+        ]
+    elif case == "role skipped":
+        tasks = [{**ROLE[0], "when": "inventory_hostname != 'db3'"}]
+    else:
+        play["hosts"] = "db0,db1"
+    run = ansible.play(tasks, *words, **play)
+    assert run.status != 0
+    assert why in told(run)
+    assert run.requests == []
+
+
+def test_the_controller_beside_other_hosts(ansible: Ansible, project: Project) -> None:
+    """An entry of all hosts is each server's; on the controller it means nothing of its own."""
+    variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
+    path = inventory(ansible, {"localhost": {"ansible_connection": "local"}, "db1": {}}, variables)
+    assert ansible.playbook(REGISTER, "-i", path).status == 0
+    assert registered(project) == [("db1", "a")]
+
+
+def test_hosts_of_a_variable(ansible: Ansible, project: Project) -> None:
+    variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
+    path = inventory(ansible, {"db1": {}, "db2": {}}, variables)
+    assert ansible.playbook(REGISTER, "-i", path, "-e", "pgbeam_hosts=db2").status == 0
+    assert registered(project) == [("db2", "a")]
+
+
+def test_an_inventory_without_databases(ansible: Ansible) -> None:
+    run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}))
+    assert run.status == 0
+    assert "No host of this play has pgbeam_databases." in run.output
+    assert run.requests == []
+
+
+def test_the_audit(ansible: Ansible, project: Project) -> None:
+    databases = [{"name": "a", **LOGIN, "ssl_mode": "require"}, {"name": "b", **LOGIN}]
+    variables = {"pgbeam_project_id": project.id, "pgbeam_databases": databases, "pgbeam_update_password": "always"}
+    path = inventory(ansible, {"db1": {}}, variables)
+    assert ansible.playbook(REGISTER, "-i", path).status == 0
+    assert ansible.playbook(AUDIT, "-i", path).status == 0, "passwords are no drift"
+    first, second = project.databases()
+    project.api("PATCH", f"/{first['id']}", json={"ssl_mode": "disable", "query_timeout_ms": 5})
+    project.api("DELETE", f"/{second['id']}")
+    run = ansible.playbook(AUDIT, "-i", path)
+    assert run.status != 0
+    assert run.result("Say what drifted")["msg"] == (
+        "2 drifted: a on db1:5432 differs in ssl_mode; b on db1:5432 is declared but not registered"
+    )
+    assert not run.writes
+    project.register(name="unlisted")
+    pruned = ansible.playbook(AUDIT, "-i", path, "-e", "pgbeam_prune=true")
+    assert "unlisted on db1.example.com:5432 is registered but not declared" in pruned.result("Say what drifted")["msg"]
+    assert not pruned.writes
+
+
+def test_an_undefined_variable_is_told_and_not_hidden(ansible: Ansible, project: Project) -> None:
+    variables = {
+        "pgbeam_project_id": project.id,
+        "pgbeam_databases": [{"name": "a", "password": "{{ vault_missing }}"}],
+    }
+    run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}, variables))
+    assert run.status != 0
+    assert "vault_missing" in run.output
+    assert run.requests == []
