@@ -60,7 +60,17 @@ def postgres() -> Iterator[Postgres]:
             for path in (data, secret):
                 os.chown(path, identity["user"], identity["group"])
         environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-        initdb = [programs / "initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", "--pwfile", secret]
+        initdb: list[Any] = [
+            programs / "initdb",
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "-A",
+            "scram-sha-256",
+            "--pwfile",
+            secret,
+        ]
         options = ["-E", "UTF8", "--locale=C", "--no-sync"]
         done = subprocess.run(
             [*initdb, *options], env=environment, cwd="/", capture_output=True, text=True, check=False, **identity
@@ -68,7 +78,7 @@ def postgres() -> Iterator[Postgres]:
         if done.returncode:
             raise RuntimeError(f"initdb failed: {done.stderr}")
         port = _free_port()
-        command = [programs / "postgres", "-D", data, "-h", HOST, "-p", str(port)]
+        command: list[Any] = [programs / "postgres", "-D", data, "-h", HOST, "-p", str(port)]
         settings = ["-c", "unix_socket_directories=", "-c", "fsync=off"]
         log = Path(folder) / "server.log"
         # A child of this process, not pg_ctl's, so that it is waited for and nothing of it stays.
@@ -82,7 +92,7 @@ def postgres() -> Iterator[Postgres]:
                 server.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown
 
 
-def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait_until_ready(server: subprocess.Popen[Any], port: int, log: Path) -> None:
     deadline = time.monotonic() + 30
     while True:
         try:

@@ -14,7 +14,7 @@ from tests.integration.conftest import PASSWORD_LOOKUP, Ansible
 from tests.postgres import Postgres
 
 HOST = "db1.example.com"
-LOGIN = {"host": HOST, "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
+LOGIN: dict[str, Any] = {"host": HOST, "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
 UNKNOWN_BEFORE_A_WRITE = ("id", "connection_string", "created_at", "updated_at")
 
 
@@ -59,7 +59,7 @@ def test_an_update_keeps_what_the_task_does_not_name(ansible: Ansible, project: 
 def test_optional_fields_that_the_server_leaves_out(ansible: Ansible, sandbox: Sandbox) -> None:
     project = sandbox.project(omit_zero=True)
     project.register()
-    zero = {"role": "primary", "pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
+    zero: dict[str, Any] = {"role": "primary", "pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
     result = ansible.database(project, **LOGIN, **zero).result("database")
     assert result["action"] == "unchanged"
     assert result["database"]["pool_region"] is None
@@ -106,7 +106,7 @@ def test_a_loop_over_names_registers_each(ansible: Ansible, project: Project) ->
 
 def test_by_id_everything_can_be_changed_in_place(ansible: Ansible, project: Project) -> None:
     known = project.register()["id"]
-    moved = {"host": "db2.example.com", "port": 6432, "name": "orders2", "username": "app2"}
+    moved: dict[str, Any] = {"host": "db2.example.com", "port": 6432, "name": "orders2", "username": "app2"}
     assert ansible.database(project, id=known, **moved).result("database")["changes"] == list(moved)
     assert {key: project.databases()[0][key] for key in moved} == moved
     run = ansible.database(project, id="db_unknown", ssl_mode="require")
@@ -129,7 +129,7 @@ def test_several_registrations_of_one_identity(ansible: Ansible, project: Projec
 def test_the_password_is_sent_when_asked_for(ansible: Ansible, project: Project, server: Postgres) -> None:
     """A real PostgreSQL tells which password PgBeam has."""
     project.register(host="127.0.0.1", port=server.port, password="an-old-one")
-    place = {
+    place: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": server.port,
         "name": "orders",
@@ -158,7 +158,7 @@ def test_a_create_without_a_password_is_refused_before_any_write(ansible: Ansibl
     assert not run.writes
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "port 0": ({"port": 0}, "port: 0 is not allowed; it must be a whole number from 1 to 65535"),
     "port 70000": ({"port": 70000}, "port: 70000 is not allowed"),
     "port text": ({"port": "five"}, "port: 'five' is not allowed; it must be a whole number"),
@@ -202,7 +202,7 @@ def test_bad_input_is_refused_before_any_request(ansible: Ansible, project: Proj
     assert run.requests == []
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "HTML from a gateway": ({"kind": "html", "times": 9}, ["502 with a body that is not JSON", "run again later"]),
     "project not found": (
         {"kind": "status", "status": 404, "code": "NOT_FOUND"},

@@ -172,7 +172,8 @@ def test_prune_with_every_list_in_view(ansible: Ansible, project: Project) -> No
 def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project: Project, case: str) -> None:
     project.register(name="unlisted")
     path = pruning(ansible, project)
-    words, play, tasks = ["-i", path], {"hosts": "pg"}, ROLE
+    words, tasks = ["-i", path], ROLE
+    play: dict[str, Any] = {"hosts": "pg"}
     why = {
         "limit": "because --limit leaves hosts out",
         "serial": "because the play runs in batches (serial), and db2 (and 1 more) is in another one",

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pgbeam import ApiError, PgBeamClient
 
@@ -16,7 +18,8 @@ def test_the_official_sdk_drives_it(project: Project, sandbox: Sandbox) -> None:
     with PgBeamClient(token=API_KEY, base_url=sandbox.url) as client:
         api = client.databases
         body = {"host": "127.0.0.1", "port": 1, "name": "orders", "username": "app", "password": "Sdk-1"}
-        ids = [api.create_database(project.id, body={**body, "name": f"db{n}"})["id"] for n in range(5)]
+        bodies: list[Any] = [{**body, "name": f"db{n}"} for n in range(5)]
+        ids = [api.create_database(project.id, body=each)["id"] for each in bodies]
         page = api.list_databases(project.id, page_size=3)
         rest = api.list_databases(project.id, page_size=3, page_token=page["next_page_token"])
         assert [item["id"] for item in page["databases"] + rest["databases"]] == ids
@@ -31,7 +34,7 @@ def test_the_official_sdk_drives_it(project: Project, sandbox: Sandbox) -> None:
     judge(project.record())
 
 
-BODY = {"host": "db1", "port": 5432, "name": "orders", "username": "app", "password": "x"}
+BODY: dict[str, Any] = {"host": "db1", "port": 5432, "name": "orders", "username": "app", "password": "x"}
 CACHE = {"enabled": True, "ttl_seconds": 1, "max_entries": 1, "swr_seconds": 1}
 REFUSED = {
     "unknown field": {**BODY, "colour": "red"},

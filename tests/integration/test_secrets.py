@@ -14,7 +14,7 @@ import pytest
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible
 
-ENTRY = {"host": "db1", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
+ENTRY: dict[str, Any] = {"host": "db1", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
 LOUD = "-vvvvv"
 
 
