@@ -6,23 +6,36 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from tests.tree import ROOT
 
 
-def test_the_demo_shows_what_it_announces() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.demo"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    for seen in ("2 created", "2 unchanged", "1 updated, 1 unchanged", '-        "ttl_seconds": 300', "connected in"):
-        assert seen in done.stdout
-    assert "orders_app:YOUR_PASSWORD@prj_demo.proxy.pgbeam.app:5432/orders" in done.stdout
+def test_the_demo_shows_what_it_announces_and_leaves_nothing_running() -> None:
+    with tempfile.TemporaryDirectory(prefix="pgbeam-test-demo-") as folder:
+        Path(folder).chmod(0o755)  # the PostgreSQL of a demo that root runs is nobody's
+        command = [sys.executable, "-m", "tests.demo"]
+        environment = {**os.environ, "TMPDIR": folder}
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        for seen in (
+            "2 created",
+            "2 unchanged",
+            "1 updated, 1 unchanged",
+            '-        "ttl_seconds": 300',
+            "connected in",
+        ):
+            assert seen in done.stdout
+        assert "orders_app:YOUR_PASSWORD@prj_demo.proxy.pgbeam.app:5432/orders" in done.stdout
+        assert list(Path(folder).iterdir()) == []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # a process may end while it is looked at
             words = path.read_bytes()
-            assert b"prj_demo" not in words
-            assert b"pgbeam-postgres" not in words
+            assert b"--project\0prj_demo" not in words
+            assert folder.encode() not in words
