@@ -86,6 +86,13 @@ def demo(session: nox.Session) -> None:
     session.run("python", "-m", "tests.demo")
 
 
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Seconds and requests of whole commands, as the README has them."""
+    session.install("--quiet", NEWEST_CORE, "-r", "tests/requirements.txt")
+    session.run("python", "-m", "tests.bench")
+
+
 def _pytest(session: nox.Session, core: str) -> None:
     session.install(core, "-r", "tests/requirements.txt")
     session.run("pytest", "-n", "2", "-q", *session.posargs)

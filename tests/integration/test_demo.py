@@ -24,13 +24,14 @@ def test_the_demo_shows_what_it_announces_and_leaves_nothing_running() -> None:
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        for seen in (
+        announced = (
             "2 created",
             "2 unchanged",
             "1 updated, 1 unchanged",
             '-        "ttl_seconds": 300',
             "connected in",
-        ):
+        )
+        for seen in announced:
             assert seen in done.stdout
         assert "orders_app:YOUR_PASSWORD@prj_demo.proxy.pgbeam.app:5432/orders" in done.stdout
         assert list(Path(folder).iterdir()) == []
