@@ -149,8 +149,8 @@ def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]
 
 def _completed(entry: dict[str, t.Any], host: Host) -> dict[str, t.Any] | None:
     """The entry over the defaults, with its host filled in; None where only the controller could be its host."""
-    full = _over(host["defaults"], entry)
-    if full.get("host") is None and full.get("id") is None:
+    full = _engine.named(_over(host["defaults"], entry))
+    if "host" not in full and "id" not in full:
         if host["name"] in CONTROLLER and host["address"] in CONTROLLER:
             return None
         full["host"] = host["address"]
@@ -188,7 +188,9 @@ def _left_out(
     project_id: str, entries: list[dict[str, t.Any]], hostvars: t.Mapping[str, t.Mapping[str, t.Any]], unseen: list[str]
 ) -> list[str]:
     """Inventory hosts that the play does not target, and whose databases of this project prune would delete."""
-    kept = {_engine.identity(DATABASE, entry) for entry in entries}
+    claims = _engine.Claims(DATABASE)
+    for place, entry in enumerate(entries):
+        claims.add(entry, place)
     for name in unseen:
         variables = hostvars[name]
         try:
@@ -199,10 +201,11 @@ def _left_out(
                 "address": variables.get("ansible_host") or name,
                 "defaults": variables.get("pgbeam_database_defaults") or {},
             }
-            full = [_completed(entry, host) for entry in variables.get("pgbeam_databases") or []]
+            own = variables.get("pgbeam_databases") or []
+            full = [_completed(entry, host) if isinstance(entry, dict) else {} for entry in own]
         except AnsibleError:
             full = [{}]  # variables that cannot be read may name anything
-        if any(entry is not None and _engine.identity(DATABASE, entry) not in kept for entry in full):
+        if any(entry is not None and claims.find(entry) is None for entry in full):
             return [
                 f"pgbeam_prune: {name} names databases of project {project_id} but is not among the play's hosts; "
                 "run it over all hosts of the project, or without pgbeam_prune"

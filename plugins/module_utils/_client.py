@@ -13,6 +13,7 @@ import ipaddress
 import os
 import random
 import re
+import ssl
 import threading
 import time
 import typing as t
@@ -121,18 +122,19 @@ class Settings:
 def _check_url(url: str) -> None:
     """Accept an https URL, or an http URL to this machine; raise ConfigError for anything else."""
     wanted = "give https://HOST[:PORT], or http:// to a loopback address only"
-    shown = re.sub(r"//[^/@]*@", "//***@", url)
+    # With an @ in it, some part of it may be a password, and which part is a guess.
+    shown = "the value given" if "@" in url else repr(url)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise ConfigError(f"api_url: {shown!r} is not a URL; {wanted}") from None
+        raise ConfigError(f"api_url: {shown} is not a URL; {wanted}") from None
     if parts.scheme not in ("http", "https") or not host or port == 0 or re.search(r"[\s\\\x00-\x1f]", url):
-        raise ConfigError(f"api_url: {shown!r} is not a URL of the API; {wanted}")
+        raise ConfigError(f"api_url: {shown} is not a URL of the API; {wanted}")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ConfigError(f"api_url: {shown!r} has a user, a query or a fragment in it; {wanted}")
+        raise ConfigError(f"api_url: {shown} has a user, a query or a fragment in it; {wanted}")
     if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigError(f"api_url: {shown!r} would send the API key unencrypted; {wanted}")
+        raise ConfigError(f"api_url: {shown} would send the API key unencrypted; {wanted}")
 
 
 def _is_loopback(host: str) -> bool:
@@ -296,7 +298,7 @@ class Client:
     def _unanswered(self, exc: Exception, method: str, path: str, target: str) -> ApiError:
         """Tell a network failure by its kind. The exception's own text is left out: it can quote the request."""
         url, settings = self._settings.api_url, self._settings
-        if isinstance(exc, requests.exceptions.SSLError):
+        if any(isinstance(item, ssl.SSLCertVerificationError) for item in _chain(exc)):
             return ApiError(
                 target, method, path, f"no trusted TLS connection to {url}{_cause(exc)}",
                 "check ca_path (or the environment's CA bundle) and that api_url is the right host", code="TLS",
@@ -380,7 +382,7 @@ def _refused(response: requests.Response, method: str, path: str, target: str) -
         reason += f" [{', '.join('{field}: {detail}'.format(**entry) for entry in fields)}]"
     if 300 <= status < 400:
         # Without its user and its query, which may hold a secret.
-        place = re.match(r"(https?://)(?:[^/@]*@)?([^?#]+)", response.headers.get("Location", ""))
+        place = re.match(r"(https?://)(?:[^/?#]*@)?([^?#]+)", response.headers.get("Location", ""))
         reason = f"{status} redirects to {place.group(1)}{place.group(2)}" if place else reason
     request_id = response.headers.get("X-Request-Id") or texts.get("request_id")
     return ApiError(

@@ -54,6 +54,11 @@ class Field:
     #: The members of an object. Only named ones are compared; the object is sent whole.
     fields: tuple[Field, ...] = ()
 
+    @property
+    def members(self) -> Values:
+        """The documented value of each member of an object."""
+        return {member.name: member.default for member in self.fields}
+
     def same(self, left: t.Any, right: t.Any) -> bool:
         """Whether two values of this field mean the same to the server."""
         return bool(self._folded(left) == self._folded(right))
@@ -206,7 +211,7 @@ def _bad_value(f: Field, value: t.Any) -> str | None:
         allowed = f"a whole number from {f.minimum} to {f.maximum}"
         try:
             number = None if isinstance(value, bool) else check_type_int(value)
-        except TypeError:
+        except (TypeError, ValueError, OverflowError):
             number = None
         low, high = f.minimum or 0, f.maximum or 0
         return (
@@ -237,17 +242,34 @@ def incomplete(resource: Resource, wanted: Values, where: str = "") -> str | Non
 def clashes(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
     """Sentences on entries of one list that mean one object. ``name`` tells an entry's place in words."""
     found = []
-    seen: dict[tuple[t.Any, ...], list[tuple[int, t.Any]]] = {}
+    claims = Claims(resource)
     for index, entry in enumerate(entries):
-        by_id = "id" in entry
-        others = seen.setdefault(("id", entry["id"]) if by_id else identity(resource, entry), [])
-        breaker = entry.get(resource.tie_breaker)
-        earlier = next((i for i, other in others if by_id or None in (breaker, other) or breaker == other), None)
+        earlier = claims.find(entry)
         if earlier is not None:
-            what = f"{resource.noun} {entry['id']}" if by_id else resource.describe(entry)
+            what = f"{resource.noun} {entry['id']}" if "id" in entry else resource.describe(entry)
             found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
-        others.append((index, breaker))
+        claims.add(entry, index)
     return found
+
+
+class Claims:
+    """Entries of a list by the object that each means: its id, or its identity and, where it names one, tie breaker."""
+
+    def __init__(self, resource: Resource) -> None:
+        self._resource = resource
+        self._seen: dict[tuple[t.Any, ...], list[tuple[int, t.Any]]] = {}
+
+    def add(self, entry: Values, place: int) -> None:
+        self._seen.setdefault(self._key(entry), []).append((place, entry.get(self._resource.tie_breaker)))
+
+    def find(self, entry: Values) -> int | None:
+        """The place of an added entry that means the same object, None where there is none."""
+        breaker = entry.get(self._resource.tie_breaker)
+        added = self._seen.get(self._key(entry), [])
+        return next((p for p, other in added if "id" in entry or None in (breaker, other) or breaker == other), None)
+
+    def _key(self, entry: Values) -> tuple[t.Any, ...]:
+        return ("id", entry["id"]) if "id" in entry else identity(self._resource, entry)
 
 
 def identity(resource: Resource, values: Values) -> tuple[t.Any, ...]:
@@ -281,9 +303,7 @@ class Register:
         matches = self._by_identity.get(identity(self._resource, wanted), [])
         breaker = self._resource.tie_breaker
         if exactly or (len(matches) > 1 and breaker in wanted):
-            narrowed = [m for m in matches if m.get(breaker) == wanted.get(breaker)]
-            if exactly or narrowed:
-                matches = narrowed
+            matches = [m for m in matches if m.get(breaker) == wanted.get(breaker)]
         if len(matches) > 1:
             ids = ", ".join(sorted(str(m.get("id")) for m in matches))
             raise PlanError(
@@ -318,8 +338,12 @@ def plan(resource: Resource, wanted: Values, current: Values | None, state: str,
 
 
 def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> Plan:
-    """The plan for an object that has to be absent."""
-    if current is None:
+    """The plan for an object that has to be absent.
+
+    A tie breaker that is named has to agree even without a tie: the second run must not delete the other one.
+    """
+    breaker = None if "id" in wanted else wanted.get(resource.tie_breaker)
+    if current is None or breaker not in (None, current.get(resource.tie_breaker)):
         return Plan(resource, "unchanged", wanted)
     return Plan(resource, "deleted", wanted, current, before=dict(current))
 
@@ -338,7 +362,7 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
             if f.required:
                 raise PlanError(f"{resource.describe(wanted)} is not registered yet; give {f.name} to register it")
         else:
-            body[f.name] = {**{m.name: m.default for m in f.fields}, **value} if f.fields else value
+            body[f.name] = {**f.members, **value} if f.fields else value
     changes = [name for f in resource.writable if f.name in body for name in _names(f, wanted.get(f.name))]
     return Plan(resource, "created", wanted, body=body, changes=changes, after=_shown(resource, body, NOT_SHOWN))
 
@@ -355,12 +379,12 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
                 result.changes.append(f.name)
                 result.after[f.name] = NOT_SHOWN
         elif f.fields:
-            server = old if isinstance(old, dict) else {m.name: m.default for m in f.fields}
-            moved = [m for m in f.fields if m.name in value and not m.same(value[m.name], server.get(m.name))]
+            server = {**f.members, **(old if isinstance(old, dict) else {})}
+            moved = [m for m in f.fields if m.name in value and not m.same(value[m.name], server[m.name])]
             if moved:
                 result.body[f.name] = {**server, **value}
                 result.changes += [f"{f.name}.{m.name}" for m in moved]
-                result.before[f.name] = {m.name: server.get(m.name, m.default) for m in moved}
+                result.before[f.name] = {m.name: server[m.name] for m in moved}
                 result.after[f.name] = {m.name: value[m.name] for m in moved}
         elif not f.same(value, old):
             result.body[f.name] = value

@@ -31,7 +31,7 @@ options:
       - The registration's id. With it, O(host), O(port), O(name) and
         O(username) can be changed in place.
       - Without it, the registration is found by O(host), O(port) and O(name).
-        Where several are found, O(username) chooses between them.
+        Where several are found, O(username) chooses between them; several that are left fail the task.
     type: str
   host:
     description:
@@ -51,6 +51,8 @@ options:
   username:
     description:
       - The PostgreSQL role that PgBeam connects as. Needed to register a database.
+      - Where exactly one registration of the database is found, and it has another username, that is changed;
+        with O(state=absent) it is left alone.
     type: str
   password:
     description:

@@ -40,7 +40,7 @@ options:
           - The registration's id. With it, O(databases[].host), O(databases[].port), O(databases[].name) and
             O(databases[].username) can be changed in place.
           - Without it, the registration is found by O(databases[].host), O(databases[].port) and O(databases[].name).
-            Where several are found, O(databases[].username) chooses between them.
+            Where several are found, O(databases[].username) chooses between them; several that are left fail the task.
         type: str
       host:
         description:
@@ -60,6 +60,8 @@ options:
       username:
         description:
           - The PostgreSQL role that PgBeam connects as. Needed to register a database.
+          - Where exactly one registration of the database is found, and it has another username, that is changed;
+            with O(databases[].state=absent) it is left alone.
         type: str
       password:
         description:

@@ -1,0 +1,111 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real HTTP server that answers a script: each expected call, in order, with an answer or a lost connection."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass
+class Step:
+    method: str
+    path: str
+    status: int = 200
+    #: A dict or list goes out as JSON, text as it is.
+    body: Any = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    #: The query that the call must have.
+    query: dict[str, str] | None = None
+    #: Close the connection in the place of an answer, or in the middle of its body.
+    drop: bool = False
+    cut: bool = False
+
+
+@dataclass
+class Received:
+    headers: dict[str, str]
+    body: Any
+
+
+class ScriptedServer(ThreadingHTTPServer):
+    """Serve one script. ``received`` holds the calls that were expected, ``problems`` the others."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.steps: list[Step] = []
+        self.received: list[Received] = []
+        self.problems: list[str] = []
+        self.connections = 0
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_address[1]}"
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+
+    def expect(self, method: str, path: str, status: int = 200, body: Any = "", **answer: Any) -> None:
+        self.steps.append(Step(method, path, status, body, **answer))
+
+    def get_request(self) -> tuple[Any, Any]:
+        self.connections += 1
+        return super().get_request()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that gives up the connection; the test sees it at the client."""
+
+    @contextmanager
+    def running(self) -> Iterator[ScriptedServer]:
+        """Serve inside the block; in the end the whole script must have been used, and nothing else asked for."""
+        thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.shutdown()
+            self.server_close()
+            thread.join()
+        assert not self.problems, self.problems
+        assert not self.steps, "calls that were expected and did not come"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: ScriptedServer
+
+    def _answer(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        place = urlsplit(self.path)
+        query = dict(parse_qsl(place.query))
+        step = self.server.steps.pop(0) if self.server.steps else None
+        if step is None or (step.method, step.path) != (self.command, place.path) or step.query not in (None, query):
+            self.server.problems.append(f"{self.command} {self.path} came, expected was {step}")
+            step = Step("", "", 418)
+        self.server.received.append(Received(dict(self.headers.items()), json.loads(sent) if sent else None))
+        if step.drop:
+            self.close_connection = True
+            return
+        is_text = isinstance(step.body, str)
+        content = (step.body if is_text else json.dumps(step.body)).encode()
+        self.send_response(step.status)
+        for name, value in step.headers.items():
+            self.send_header(name, value)
+        if step.status != 204:
+            self.send_header("Content-Type", "text/html" if is_text else "application/json")
+            self.send_header("Content-Length", str(len(content) + step.cut))
+        self.end_headers()
+        self.wfile.write(content)
+        self.close_connection = self.close_connection or step.cut
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the parent's name for it
+        pass
+
+
+for _method in ("GET", "POST", "PATCH", "DELETE"):
+    setattr(_Handler, f"do_{_method}", _Handler._answer)

@@ -1,0 +1,282 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is written in two places is the same in both: documentation, argument specs, Resource, metadata."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _run
+from ansible_collections.pgbeam.cloud.plugins.module_utils._client import ApiError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Field
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
+
+from tests.tree import ROOT
+
+Values = dict[str, Any]
+SPECS = {
+    "database": _run.item_spec(DATABASE),
+    "databases": _run.list_spec(DATABASE),
+    "database_info": _run.info_spec(DATABASE),
+}
+MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
+DOCUMENTATION = ("DOCUMENTATION", "EXAMPLES", "RETURN")
+COMPARED = ("type", "choices", "default", "required", "elements")
+#: What a task can hold beside its module.
+KEYWORDS = {"name", "register", "loop", "loop_control", "when", "no_log", "vars", "delegate_to", "run_once", "tags"}
+each_module = pytest.mark.parametrize("module", MODULES)
+
+
+def source(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+def constants(nodes: Iterable[ast.stmt]) -> dict[str, str]:
+    """The texts that are assigned to names."""
+    return {
+        node.targets[0].id: node.value.value
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
+
+
+def module_docs(module: str, name: str) -> Any:
+    return yaml.safe_load(constants(source(f"plugins/modules/{module}.py").body)[name])
+
+
+def documented_options(module: str) -> Values:
+    """A module's options, with those of the fragments that it extends."""
+    documentation = module_docs(module, "DOCUMENTATION")
+    options: Values = {}
+    for fragment in documentation["extends_documentation_fragment"]:
+        collection, _, name = fragment.rpartition(".")
+        assert collection == "pgbeam.cloud"
+        body = source(f"plugins/doc_fragments/{name}.py").body
+        (fragment_class,) = [node for node in body if isinstance(node, ast.ClassDef)]
+        options.update(yaml.safe_load(constants(fragment_class.body)["DOCUMENTATION"])["options"])
+    assert not set(options) & set(documentation["options"])
+    return {**options, **documentation["options"]}
+
+
+def essence(options: Values, members: str) -> Values:
+    """What documentation and argument spec have to agree in, with what each may leave out filled in."""
+    defaults: Values = {"type": "str", "required": False}
+    return {
+        name: {
+            **defaults,
+            **{key: option[key] for key in COMPARED if key in option},
+            "options": essence(option.get(members) or {}, members),
+        }
+        for name, option in options.items()
+    }
+
+
+def test_every_module_is_covered() -> None:
+    assert set(MODULES) == set(SPECS)
+
+
+@each_module
+def test_documentation_and_argument_spec(module: str) -> None:
+    assert essence(documented_options(module), "suboptions") == essence(SPECS[module], "options")
+
+
+@each_module
+def test_secrets_are_hidden_by_the_argument_spec(module: str) -> None:
+    flat = flattened(SPECS[module])
+    hidden = {name.split(".")[-1] for name, option in flat.items() if option.get("no_log")}
+    assert hidden == ({"api_key"} if module == "database_info" else {"api_key", "password"})
+
+
+def flattened(options: Values, prefix: str = "") -> Values:
+    found: Values = {}
+    for name, option in options.items():
+        found[prefix + name] = option
+        found.update(flattened(option.get("options") or option.get("suboptions") or {}, f"{prefix}{name}."))
+    return found
+
+
+def flat_fields(fields: Iterable[Field], prefix: str = "") -> dict[str, Field]:
+    found: dict[str, Field] = {}
+    for field in fields:
+        found[prefix + field.name] = field
+        found.update(flat_fields(field.fields, f"{prefix}{field.name}."))
+    return found
+
+
+@each_module
+def test_options_are_the_fields_of_the_resource(module: str) -> None:
+    """Every writable field is an option, every option of the object is a field, with the same type and choices."""
+    options = documented_options(module)
+    own = {*_run.CONNECTION, *_run.WRITING, *_run.STATE, DATABASE.parent, "id", "prune", "parallel"}
+    fields = DATABASE.writable
+    if module == "databases":
+        options = options["databases"]["suboptions"]
+    elif module == "database_info":
+        fields = tuple(DATABASE.field(name) for name in DATABASE.filters)
+    expected = {
+        name: ("raw" if field.secret else field.type, list(field.choices))
+        for name, field in flat_fields(fields).items()
+    }
+    documented = flattened({name: option for name, option in options.items() if name not in own})
+    assert {n: (o["type"], o.get("choices", [])) for n, o in documented.items()} == expected
+
+
+@each_module
+def test_ranges_and_defaults_of_fields_are_documented(module: str) -> None:
+    options = documented_options(module)
+    options = options["databases"]["suboptions"] if module == "databases" else options
+    documented = flattened(options)
+    for name, field in flat_fields(DATABASE.writable).items():
+        if name not in documented:
+            continue
+        text = " ".join(documented[name]["description"])
+        if field.type == "int":
+            assert f"{field.minimum} to {field.maximum}" in text, name
+        if "." in name:
+            assert f"V({str(field.default).lower()})" in text, name
+        if field.initial is not None and module != "database_info":
+            assert f"V({field.initial})" in text, name
+
+
+@each_module
+def test_the_environment_variables_of_options_are_documented(module: str) -> None:
+    options = documented_options(module)
+    for name, option in _run.CONNECTION.items():
+        for variable in option.get("fallback", (None, []))[1]:
+            assert f"E({variable})" in " ".join(options[name]["description"])
+
+
+def returned(values: Values) -> Values:
+    return {
+        name: returned(value["contains"]) if "contains" in value else value["type"] for name, value in values.items()
+    }
+
+
+READABLE: Values = {
+    field.name: {member.name: member.type for member in field.fields} or field.type
+    for field in DATABASE.fields
+    if not field.secret
+}
+
+
+@pytest.mark.parametrize("module, key", [("database", "database"), ("database_info", "databases")])
+def test_every_readable_field_is_returned(module: str, key: str) -> None:
+    assert returned(module_docs(module, "RETURN"))[key] == READABLE
+
+
+def test_the_list_form_returns_the_summary_of_the_resource() -> None:
+    result = returned(module_docs("databases", "RETURN"))
+    entry = {name: result["databases"].pop(name) for name in DATABASE.summary}
+    assert entry == {name: READABLE[name] for name in DATABASE.summary}
+    assert set(result["databases"]) == {"action", "changes", "connection_test", "error"}
+    assert list(result["summary"]) == list(_run.ACTIONS)
+
+
+@each_module
+def test_the_parts_of_an_error_are_returned(module: str) -> None:
+    parts = list(ApiError("database db_1", "GET", "/", "failed").as_dict())
+    result = module_docs(module, "RETURN")
+    assert list(result["error"]["contains"]) == parts
+    if module == "databases":
+        assert list(result["databases"]["contains"]["error"]["contains"]) == parts
+
+
+@each_module
+def test_returned_samples_have_the_type_that_is_told(module: str) -> None:
+    types = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
+
+    def check(values: Values) -> None:
+        for name, value in values.items():
+            assert {"description", "type", "returned"} <= set(value), name
+            if "contains" in value:
+                check(value["contains"])
+            else:
+                assert type(value["sample"]) is types[value["type"]], name
+            if "choices" in value:
+                assert value["sample"] in value["choices"], name
+
+    check(module_docs(module, "RETURN"))
+
+
+@each_module
+def test_examples(module: str) -> None:
+    """At least two tasks, each with a module's full name; the collection's own are given options that exist."""
+    tasks = module_docs(module, "EXAMPLES")
+    assert len(tasks) >= 2
+    used = []
+    for task in tasks:
+        (action,) = set(task) - KEYWORDS
+        assert action.count(".") == 2 and task["name"][0].isupper()
+        namespace, _, name = action.rpartition(".")
+        if namespace == "pgbeam.cloud":
+            used.append(name)
+            given = task[action]
+            assert set(given) <= set(SPECS[name])
+            assert all(option in given for option, spec in SPECS[name].items() if spec.get("required"))
+            for entry in given.get("databases", []):
+                if isinstance(entry, dict):
+                    assert set(entry) <= set(SPECS[name]["databases"]["options"])
+    assert module in used
+
+
+@each_module
+def test_a_module_is_documentation_and_a_few_lines(module: str) -> None:
+    rest = [
+        node
+        for node in source(f"plugins/modules/{module}.py").body
+        if not isinstance(node, ast.Import | ast.ImportFrom) and not set(constants([node])) & set(DOCUMENTATION)
+    ]
+    assert 0 < sum((node.end_lineno or 0) - node.lineno + 1 for node in rest) < 10
+
+
+def load(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text())
+
+
+def test_versions() -> None:
+    galaxy = load("galaxy.yml")
+    assert galaxy["version"] == VERSION
+    assert (galaxy["namespace"], galaxy["name"]) == ("pgbeam", "cloud")
+
+
+@each_module
+def test_a_module_is_not_newer_than_the_collection(module: str) -> None:
+    added = module_docs(module, "DOCUMENTATION")["version_added"]
+    assert [int(part) for part in added.split(".")] <= [int(part) for part in VERSION.split(".")]
+
+
+def test_the_action_group_holds_every_module() -> None:
+    assert sorted(load("meta/runtime.yml")["action_groups"]["all"]) == MODULES
+
+
+def test_role_defaults() -> None:
+    options = load("roles/pgbeam/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    defaults = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert load("roles/pgbeam/defaults/main.yml") == defaults
+
+
+def test_role_options_are_those_of_the_list_form() -> None:
+    """A role option that the module has too is of the same type, with the same choices and default."""
+    options = load("roles/pgbeam/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    module = documented_options("databases")
+    shared = {name: option for name, option in options.items() if name.removeprefix("pgbeam_") in module}
+    assert set(options) - set(shared) == {"pgbeam_database_defaults"}
+    for name, option in shared.items():
+        other = module[name.removeprefix("pgbeam_")]
+        assert (option["type"], option.get("choices")) == (other["type"], other.get("choices")), name
+        if "default" in option and not other.get("required"):
+            assert option["default"] == other["default"], name
+
+
+def test_retried_statuses_are_documented() -> None:
+    text = " ".join(documented_options("database")["retries"]["description"])
+    assert all(str(status) in text for status in _client.RETRY_STATUSES)

@@ -1,0 +1,664 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client against a real HTTP server that follows a script. No test waits: the client's clock is a fake."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import os
+import random
+import socket
+import ssl
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _client
+from ansible_collections.pgbeam.cloud.plugins.module_utils._client import ApiError, Client, ConfigError, Settings
+from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.unit.scripted import ScriptedServer
+
+KEY = "pbu_0aB9-tests-only-Kk7"
+LIST = "/v1/projects/prj_1/databases"
+ITEM = f"{LIST}/db_1"
+NOW = dt.datetime(2028, 1, 1, tzinfo=dt.timezone.utc)
+HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
+
+
+@dataclass
+class Clock:
+    """Time that passes by waiting alone."""
+
+    now: float = 0.0
+    waits: list[float] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+class FixedDate(dt.datetime):
+    @classmethod
+    def now(cls, tz: dt.tzinfo | None = None) -> FixedDate:
+        return cls.fromtimestamp(NOW.timestamp(), tz)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
+    """A fake clock, back-off without its random part, and an environment without the developer's own settings."""
+    fake = Clock()
+    monkeypatch.setattr(_client, "time", fake)
+    monkeypatch.setattr(_client, "datetime", FixedDate)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)
+    for name in [name for name in os.environ if name.lower().endswith(("_proxy", "_ca_bundle"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    return fake
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer().running() as running:
+        yield running
+
+
+def client(server: ScriptedServer, **settings: Any) -> Client:
+    return Client(Settings(KEY, server.url, **settings))
+
+
+def failure(call: Callable[[], object]) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        call()
+    assert KEY not in f"{caught.value} {caught.value.as_dict()}"
+    return caught.value
+
+
+def create(server: ScriptedServer, **settings: Any) -> dict[str, Any]:
+    return client(server, **settings).write("POST", LIST, "database orders", {"name": "orders"})
+
+
+# Requests
+
+
+@pytest.mark.parametrize("netrc", [False, True], ids=["no netrc", "netrc for the host"])
+def test_every_request_carries_the_key(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, netrc: bool
+) -> None:
+    if netrc:
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server.expect("GET", ITEM, body={"id": "db_1"})
+    server.expect("PATCH", ITEM, body={"id": "db_1"})
+    server.expect("DELETE", ITEM, 204)
+    api = client(server)
+    assert api.get(ITEM, "database db_1") == {"id": "db_1"}
+    assert api.write("PATCH", ITEM, "database db_1", {"role": "replica"}) == {"id": "db_1"}
+    assert api.delete(ITEM, "database db_1") is True
+    assert [request.headers["Authorization"] for request in server.received] == [f"Bearer {KEY}"] * 3
+    assert {request.headers["User-Agent"] for request in server.received} == {f"pgbeam-ansible/{VERSION}"}
+    assert [request.body for request in server.received] == [None, {"role": "replica"}, None]
+
+
+def test_a_write_without_a_body_sends_none(server: ScriptedServer) -> None:
+    server.expect("POST", f"{ITEM}/test-connection", body={"ok": True})
+    assert client(server).write("POST", f"{ITEM}/test-connection", "connection test") == {"ok": True}
+    assert server.received[0].body is None
+
+
+def test_a_path_below_the_url_is_kept(server: ScriptedServer) -> None:
+    server.expect("GET", f"/api{ITEM}", body={"id": "db_1"})
+    assert Client(Settings(KEY, f"{server.url}/api/")).get(ITEM, "database db_1") == {"id": "db_1"}
+
+
+def test_one_idempotency_key_a_write(server: ScriptedServer) -> None:
+    server.expect("POST", LIST, 503)
+    server.expect("POST", LIST, drop=True)
+    server.expect("POST", LIST, 201, {"id": "db_1"})
+    server.expect("PATCH", ITEM, 429)
+    server.expect("PATCH", ITEM, body={"id": "db_1"})
+    server.expect("GET", ITEM, body={"id": "db_1"})
+    server.expect("DELETE", ITEM, 204)
+    api = client(server)
+    api.write("POST", LIST, "database orders", {"name": "orders"})
+    api.write("PATCH", ITEM, "database orders", {"role": "replica"})
+    api.get(ITEM, "database orders")
+    api.delete(ITEM, "database orders")
+    keys = [request.headers.get("Idempotency-Key") for request in server.received]
+    first, other = keys[0], keys[3]
+    assert keys == [first, first, first, other, other, None, None]
+    assert first and other and first != other
+    assert [uuid.UUID(key).version for key in (first, other)] == [4, 4]
+    assert [request.body for request in server.received[:3]] == [{"name": "orders"}] * 3
+
+
+# Lists
+
+
+def page(server: ScriptedServer, token: str, answer: dict[str, Any]) -> None:
+    query = {"page_size": "100", **({"page_token": token} if token else {})}
+    server.expect("GET", LIST, body=answer, query=query)
+
+
+@pytest.mark.parametrize(
+    "end", [{}, {"next_page_token": ""}, {"next_page_token": None}], ids=["absent", "empty", "null"]
+)
+def test_short_and_empty_pages_are_followed(server: ScriptedServer, end: dict[str, Any]) -> None:
+    page(server, "", {"databases": [{"id": "db_1"}], "next_page_token": "a+/="})
+    page(server, "a+/=", {"databases": [], "next_page_token": "b"})
+    page(server, "b", {"databases": [{"id": "db_2"}, {"id": "db_3"}], **end})
+    items = client(server).list(LIST, "databases", "databases of project prj_1")
+    assert [item["id"] for item in items] == ["db_1", "db_2", "db_3"]
+
+
+@pytest.mark.parametrize(
+    "pages, reason",
+    [
+        ([{"databases": [], "next_page_token": "a"}] * 2, "its pages lead back to one already read"),
+        ([{"databases": [], "next_page_token": 7}], "its pages lead back to one already read"),
+        ([{"items": []}], "the answer has no list of databases"),
+        ([{"databases": ["db_1"]}], "the answer has no list of databases"),
+        ([{"databases": {}}], "the answer has no list of databases"),
+    ],
+    ids=["repeated token", "token of another type", "another key", "items that are no objects", "no list"],
+)
+def test_a_list_that_is_none(server: ScriptedServer, pages: list[dict[str, Any]], reason: str) -> None:
+    for token, answer in zip(["", "a"], pages):
+        page(server, token, answer)
+    error = failure(lambda: client(server).list(LIST, "databases", "databases of project prj_1"))
+    assert str(error).startswith(f"GET databases of project prj_1: {reason}; check that api_url")
+
+
+# Retries
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+def test_a_transient_status_is_tried_again(server: ScriptedServer, clock: Clock, status: int) -> None:
+    server.expect("GET", ITEM, status)
+    server.expect("GET", ITEM, body={"id": "db_1"})
+    assert client(server).get(ITEM, "database db_1") == {"id": "db_1"}
+    assert clock.waits == [0.5]
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 402, 403, 404, 409, 412, 415, 422, 425, 500, 501, 505])
+def test_another_status_is_final(server: ScriptedServer, clock: Clock, status: int) -> None:
+    server.expect("POST", LIST, status, headers={"Retry-After": "1"})
+    error = failure(lambda: create(server))
+    assert (error.status, error.attempts, clock.waits) == (status, 1, [])
+
+
+@pytest.mark.parametrize(
+    "lost", [{"drop": True}, {"cut": True, "body": {"id": "db_1"}}], ids=["no answer", "cut answer"]
+)
+def test_a_lost_connection_is_tried_again(server: ScriptedServer, clock: Clock, lost: dict[str, Any]) -> None:
+    server.expect("POST", LIST, 201, **lost)
+    server.expect("POST", LIST, 201, {"id": "db_1"})
+    assert create(server) == {"id": "db_1"}
+    assert clock.waits == [0.5]
+
+
+@pytest.mark.parametrize(
+    "header, wait",
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        (" 3 ", 3.0),
+        ("Sat, 01 Jan 2028 00:01:30 GMT", 90.0),
+        ("Saturday, 01-Jan-28 00:00:20 GMT", 20.0),
+        ("Sat, 01 Jan 2028 00:00:45 -0000", 45.0),
+        ("Fri, 31 Dec 2027 23:59:00 GMT", 0.0),
+        ("soon", 0.5),
+        ("-5", 0.5),
+        ("1.5", 0.5),
+        ("", 0.5),
+        ("Sat, 45 Foo 2028 00:01:30 GMT", 0.5),
+    ],
+)
+def test_retry_after(server: ScriptedServer, clock: Clock, header: str, wait: float) -> None:
+    server.expect("GET", ITEM, 429, headers={"Retry-After": header})
+    server.expect("GET", ITEM, body={})
+    client(server).get(ITEM, "database db_1")
+    assert clock.waits == [wait]
+
+
+@pytest.mark.parametrize("factor", [0, 1], ids=["low", "high"])
+def test_backoff_bounds(server: ScriptedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, factor: int) -> None:
+    monkeypatch.setattr(random, "uniform", lambda *bounds: bounds[factor])
+    for _ in range(9):
+        server.expect("GET", ITEM, 503)
+    failure(lambda: client(server, retries=8, retry_budget=999).get(ITEM, "database db_1"))
+    assert clock.waits == [base * (0.5, 1.5)[factor] for base in (0.5, 1, 2, 4, 8, 16, 30, 30)]
+
+
+@pytest.mark.parametrize("retries", [0, 5])
+def test_retries_are_counted(server: ScriptedServer, clock: Clock, retries: int) -> None:
+    for _ in range(retries + 1):
+        server.expect("GET", ITEM, 503)
+    error = failure(lambda: client(server, retries=retries).get(ITEM, "database db_1"))
+    assert (error.attempts, len(clock.waits), error.budget_spent) == (retries + 1, retries, False)
+    assert not error.ends_the_run
+
+
+@pytest.mark.parametrize(
+    "answers, waits",
+    [(["60", "60"], [60.0]), (["120"], []), (["9999"], []), (["119", None], [119.0])],
+    ids=["second wait", "whole budget", "far beyond", "back-off"],
+)
+def test_a_wait_beyond_the_budget_ends_the_call(
+    server: ScriptedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, answers: list[str | None], waits: list[float]
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda low, high: 3.0)
+    for header in answers:
+        server.expect("POST", LIST, 429, headers={"Retry-After": header} if header else {})
+    error = failure(lambda: create(server))
+    assert (error.budget_spent, error.attempts, clock.waits) == (True, len(answers), waits)
+    assert "retry_budget (120 s)" in error.advice and error.advice.endswith("or raise retry_budget")
+    assert error.ends_the_run
+
+
+@pytest.mark.parametrize(
+    "answers, deleted",
+    [
+        ([{"status": 204}], True),
+        ([{"status": 404}], False),
+        ([{"drop": True}, {"status": 404}], True),
+        ([{"status": 502, "body": HTML}, {"status": 404}], True),
+        ([{"status": 503}, {"status": 503, "headers": {"Retry-After": "1"}}, {"status": 404}], True),
+        ([{"status": 503, "headers": {"Retry-After": "1"}}, {"status": 404}], False),
+        ([{"status": 429}, {"status": 404}], False),
+    ],
+    ids=["deleted", "gone", "lost answer", "gateway", "two refusals", "not begun", "rate limit"],
+)
+def test_delete(server: ScriptedServer, answers: list[dict[str, Any]], deleted: bool) -> None:
+    for answer in answers:
+        server.expect("DELETE", ITEM, **answer)
+    assert client(server).delete(ITEM, "database db_1") is deleted
+
+
+def test_a_delete_that_is_refused(server: ScriptedServer) -> None:
+    server.expect("DELETE", ITEM, 403, {"error": {"code": "FORBIDDEN", "message": "no"}})
+    assert failure(lambda: client(server).delete(ITEM, "database db_1")).status == 403
+
+
+@pytest.mark.parametrize(
+    "answers, maybe_done",
+    [
+        ([{"drop": True}], True),
+        ([{"status": 201, "cut": True, "body": {}}], True),
+        ([{"status": 201, "body": '{"id": "db_'}], True),
+        ([{"status": 500}], True),
+        ([{"status": 503}], True),
+        ([{"status": 503, "headers": {"Retry-After": "1"}}], False),
+        ([{"status": 408}], False),
+        ([{"status": 429}], False),
+        ([{"status": 400}], False),
+        ([{"status": 409}], False),
+        ([{"drop": True}, {"status": 400}], True),
+        ([{"status": 429}, {"status": 400}], False),
+    ],
+    ids=[
+        "dropped", "cut", "truncated JSON", "500", "503", "503 with Retry-After", "408", "429", "400", "409",
+        "dropped then 400", "429 then 400",
+    ],
+)  # fmt: skip
+def test_maybe_done(server: ScriptedServer, answers: list[dict[str, Any]], maybe_done: bool) -> None:
+    for answer in answers:
+        server.expect("POST", LIST, **answer)
+    assert failure(lambda: create(server, retries=len(answers) - 1)).maybe_done is maybe_done
+
+
+def test_a_refused_connection_is_tried_again_and_did_nothing(clock: Clock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    error = failure(lambda: Client(Settings(KEY, url, retries=2)).write("POST", LIST, "database orders", {}))
+    assert str(error).startswith(f"POST database orders: no connection to {url} (")
+    assert (error.maybe_done, error.attempts, error.status, clock.waits) == (False, 3, None, [0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    "exception, maybe_done, words",
+    [
+        (requests.ReadTimeout, True, "did not answer within 30 s"),
+        (requests.ConnectTimeout, False, "did not accept a connection within 30 s"),
+    ],
+    ids=["answer", "connect"],
+)
+def test_time_outs(monkeypatch: pytest.MonkeyPatch, exception: type[Exception], maybe_done: bool, words: str) -> None:
+    """A real time-out takes a whole second at least, so requests is patched here."""
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise exception(f"quotes {KEY}")
+
+    monkeypatch.setattr(requests.Session, "request", fail)
+    error = failure(lambda: Client(Settings(KEY, retries=1)).write("POST", LIST, "database orders", {}))
+    assert words in str(error)
+    assert (error.maybe_done, error.attempts, error.status) == (maybe_done, 2, None)
+
+
+def test_an_attempt_gets_no_more_time_than_the_budget_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def fail(*args: object, timeout: float, **kwargs: object) -> None:
+        given.append(timeout)
+        raise requests.ReadTimeout
+
+    monkeypatch.setattr(requests.Session, "request", fail)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 40.0)
+    failure(lambda: Client(Settings(KEY, retry_budget=90)).get(ITEM, "database db_1"))
+    assert given == [30, 30, 30]
+    given.clear()
+    failure(lambda: Client(Settings(KEY, retry_budget=45)).get(ITEM, "database db_1"))
+    assert given == [30, 25]
+
+
+# Errors
+
+
+PROBLEM = {
+    "type": "https://pgbeam.com/errors/invalid_input",
+    "title": "Invalid input",
+    "status": 422,
+    "detail": "Two fields are wrong.",
+    "code": "INVALID_INPUT",
+    "request_id": "req_body",
+    "errors": [{"field": "port", "detail": "too high"}, {"field": "ssl_mode", "detail": "unknown"}],
+}
+FIELDS = PROBLEM["errors"]
+
+
+@pytest.mark.parametrize(
+    "status, body, headers, code, message, request_id, fields, words",
+    [
+        pytest.param(
+            400, {"error": {"code": "INVALID_INPUT", "message": "ssl_mode is wrong"}}, {"X-Request-Id": "req_1"},
+            "INVALID_INPUT", "ssl_mode is wrong", "req_1", [],
+            "400 INVALID_INPUT: ssl_mode is wrong (request req_1)",
+            id="error envelope",
+        ),
+        pytest.param(
+            422, PROBLEM, {}, "INVALID_INPUT", "Two fields are wrong.", "req_body", FIELDS,
+            "422 INVALID_INPUT: Two fields are wrong. [port: too high, ssl_mode: unknown] (request req_body)",
+            id="problem",
+        ),
+        pytest.param(
+            409, {"title": "Conflict", "status": 409, "code": "CONFLICT"}, {"X-Request-Id": "req_2"},
+            "CONFLICT", "Conflict", "req_2", [], "409 CONFLICT: Conflict (request req_2)",
+            id="problem without detail",
+        ),
+        pytest.param(
+            400, {"error": {"code": 7, "message": None}, "errors": "x"}, {}, None, None, None, [], "400",
+            id="envelope of other types",
+        ),
+        pytest.param(502, HTML, {}, None, None, None, [], "502 with a body that is not JSON", id="HTML"),
+        pytest.param(500, "", {}, None, None, None, [], "500 without an error message", id="empty"),
+        pytest.param(
+            400, '{"error": {"code": "INV', {}, None, None, None, [], "400 with a body that is not JSON",
+            id="truncated JSON",
+        ),
+        pytest.param(400, [{"code": "X"}], {"X-Request-Id": "req_3"}, None, None, "req_3", [], "400", id="JSON list"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told(
+    server: ScriptedServer, status: int, body: Any, headers: dict[str, str], code: str | None, message: str | None,
+    request_id: str | None, fields: list[dict[str, str]], words: str,
+) -> None:  # fmt: skip
+    server.expect("PATCH", ITEM, status, body, headers=headers)
+    error = failure(lambda: client(server, retries=0).write("PATCH", ITEM, "database db_1", {}))
+    assert error.as_dict() == {
+        "status": status, "code": code, "message": message, "method": "PATCH", "path": ITEM,
+        "request_id": request_id, "attempts": 1, "fields": fields,
+    }  # fmt: skip
+    assert str(error).startswith(f"PATCH database db_1: {words}")
+
+
+@pytest.mark.parametrize("body", ["", HTML, '{"databases": [', [{"id": "db_1"}], "null"], ids=[
+    "empty", "HTML", "truncated JSON", "JSON list", "null",
+])  # fmt: skip
+def test_a_success_without_an_object_is_an_error(server: ScriptedServer, clock: Clock, body: Any) -> None:
+    server.expect("GET", LIST, 200, body, headers={"X-Request-Id": "req_1"})
+    error = failure(lambda: client(server).list(LIST, "databases", "databases of project prj_1"))
+    assert str(error) == (
+        "GET databases of project prj_1: 200 with a body that is not a JSON object (request req_1); "
+        f"check that api_url ({server.url}) is the PgBeam API"
+    )
+    assert (error.status, error.attempts, clock.waits) == (200, 1, [])
+
+
+@pytest.mark.parametrize(
+    "method, path, status, code, advice, ends_the_run",
+    [
+        pytest.param("GET", LIST, 401, "UNAUTHORIZED", "check api_key (or PGBEAM_API_KEY)", True, id="401"),
+        pytest.param("POST", LIST, 402, "PAYMENT_REQUIRED", "a payment is due", True, id="402"),
+        pytest.param("GET", LIST, 403, "FORBIDDEN", "use a key whose organization owns the project", True, id="403"),
+        pytest.param("POST", LIST, 403, "PLAN_LIMIT_REACHED", "move to a larger plan", True, id="plan limit"),
+        pytest.param(
+            "GET", LIST, 404, "NOT_FOUND",
+            "project prj_1 not found, or this key may not see it: check project_id and the key", False,
+            id="404 of a project",
+        ),
+        pytest.param(
+            "PATCH", ITEM, 404, "NOT_FOUND",
+            "database orders not found, or this key may not see it: check the id and the key", False,
+            id="404 of an item",
+        ),
+        pytest.param("POST", LIST, 429, "RATE_LIMITED", "lower parallel, or raise retries", False, id="429"),
+        pytest.param("POST", LIST, 500, "INTERNAL_ERROR", "run again later, and quote the request id", False, id="500"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("envelope", ["error", "problem"])
+def test_advice(
+    server: ScriptedServer, method: str, path: str, status: int, code: str, advice: str, ends_the_run: bool,
+    envelope: str,
+) -> None:  # fmt: skip
+    words = {"code": code, "message" if envelope == "error" else "detail": "The server's words."}
+    server.expect(method, path, status, {"error": words} if envelope == "error" else words)
+    api = client(server, retries=0)
+    error = failure(
+        lambda: api.get(path, "database orders") if method == "GET" else api.write(method, path, "database orders", {})
+    )
+    assert str(error).startswith(f"{method} database orders: {status} {code}: The server's words.; ")
+    assert advice in error.advice
+    assert error.ends_the_run is ends_the_run
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(server: ScriptedServer, status: int) -> None:
+    server.expect("POST", LIST, status, headers={"Location": f"{server.url}/elsewhere"})
+    assert str(failure(lambda: create(server))) == (
+        f"POST database orders: {status} redirects to {server.url}/elsewhere; "
+        "redirects are not followed: set api_url to the address that answers"
+    )
+
+
+@pytest.mark.parametrize(
+    "location, words",
+    [
+        ("https://user:s3cret@other.example.com/v1?token=s3cret#s3cret", " redirects to https://other.example.com/v1"),
+        ("https://user:p@s3cret@other.example.com/v1", " redirects to https://other.example.com/v1"),
+        ("https://other.example.com?token=s3cret", " redirects to https://other.example.com"),
+        ("/login?token=s3cret", ""),
+        ("", ""),
+    ],
+    ids=["user and query", "user with @", "query after the host", "relative", "empty"],
+)
+def test_a_redirect_is_named_without_user_and_query(server: ScriptedServer, location: str, words: str) -> None:
+    server.expect("POST", LIST, 307, headers={"Location": location})
+    error = failure(lambda: create(server))
+    assert error.reason.startswith(f"307{words}") and "s3cret" not in str(error)
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1 with its key, in one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    today = dt.datetime.now(dt.timezone.utc)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - dt.timedelta(days=1))
+        .not_valid_after(today + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    file.write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + signed.public_bytes(pem)
+    )
+    return file
+
+
+@pytest.fixture
+def tls_server(certificate: Path) -> Iterator[ScriptedServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with ScriptedServer(context).running() as running:
+        yield running
+
+
+def test_an_untrusted_certificate_is_final(tls_server: ScriptedServer, clock: Clock) -> None:
+    error = failure(lambda: create(tls_server))
+    assert (error.code, error.status, error.attempts, error.maybe_done) == ("TLS", None, 1, False)
+    assert str(error).startswith(f"POST database orders: no trusted TLS connection to {tls_server.url} (self")
+    assert "check ca_path" in error.advice
+    assert (tls_server.connections, clock.waits) == (1, [])
+
+
+def test_a_tls_connection_lost_after_sending_is_tried_again(tls_server: ScriptedServer, clock: Clock) -> None:
+    tls_server.expect("POST", LIST, drop=True)
+    tls_server.expect("POST", LIST, 409)
+    error = failure(lambda: create(tls_server, validate_certs=False))
+    assert (error.status, error.attempts, error.maybe_done, clock.waits) == (409, 2, True, [0.5])
+
+
+def test_a_connection_closed_in_the_handshake_is_tried_again(clock: Clock) -> None:
+    """It says nothing of the certificate: a load balancer that restarts does that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            for _ in range(2):
+                connection = listener.accept()[0]
+                connection.recv(65536)
+                connection.close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        error = failure(lambda: Client(Settings(KEY, url, retries=1)).get(ITEM, "database db_1"))
+    assert (error.code, error.attempts, clock.waits) == (None, 2, [0.5])
+
+
+@pytest.mark.parametrize("bundle", [None, "{}", "/nonexistent/ca.pem"], ids=["none", "trusted", "not there"])
+@pytest.mark.parametrize("how", ["validate_certs=False", "ca_path"])
+def test_options_win_over_the_environment_bundle(
+    tls_server: ScriptedServer, certificate: Path, monkeypatch: pytest.MonkeyPatch, bundle: str | None, how: str
+) -> None:
+    if bundle:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle.format(certificate))
+    tls_server.expect("GET", ITEM, body={"id": "db_1"})
+    settings: dict[str, Any] = {"validate_certs": False} if how != "ca_path" else {"ca_path": str(certificate)}
+    assert client(tls_server, **settings).get(ITEM, "database db_1") == {"id": "db_1"}
+
+
+def test_the_environment_bundle_is_used(
+    tls_server: ScriptedServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    tls_server.expect("GET", ITEM, body={"id": "db_1"})
+    assert client(tls_server).get(ITEM, "database db_1") == {"id": "db_1"}
+
+
+# Settings
+
+
+def refused(**settings: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Settings(**{"api_key": KEY, **settings})
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("key", [None, ""], ids=["null", "empty"])
+def test_settings_without_a_key(key: str | None) -> None:
+    words = refused(api_key=key)
+    assert words.startswith("api_key: ")
+    assert all(name in words for name in ("PGBEAM_API_KEY", "PGBEAM_TOKEN", "PGBEAM_API_TOKEN"))
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", f"{KEY}\r\nX: y", f"{KEY}é", "pbu_ a", "\0"], ids=ascii)
+def test_settings_with_a_key_that_no_header_can_hold(key: str) -> None:
+    words = refused(api_key=key)
+    assert words.startswith("api_key: ")
+    assert KEY not in words and key not in words
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "", "api.pgbeam.com", "https://", "https:///v1", "ftp://api.pgbeam.com", "https://api pgbeam.com",
+        "https://api.pgbeam.com\n", "https://api.pgbeam.com:port", "https://api.pgbeam.com:70000",
+        "https://api.pgbeam.com:0", "https://[::1", "https:\\\\api.pgbeam.com",
+        "https://api.pgbeam.com?a=b", "https://api.pgbeam.com#a",
+        "http://api.pgbeam.com", "http://10.0.0.1:8080", "http://localhost.example.com", "http://0.0.0.0",
+        "http://127.0.0.1.example.com",
+    ],
+)  # fmt: skip
+def test_settings_with_a_url_that_is_refused(url: str) -> None:
+    words = refused(api_url=url)
+    assert words.startswith(f"api_url: {url!r} ")
+    assert words.endswith("; give https://HOST[:PORT], or http:// to a loopback address only")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:{}@api.pgbeam.com", "http://user:{}@api.pgbeam.com", "https://user:{}@api.pgbeam.com:port",
+        "https://{}@api.pgbeam.com", "https://user:p@{}@api.pgbeam.com", "https://user:pa/{}@api.pgbeam.com",
+        "user:{}@api.pgbeam.com",
+    ],
+)  # fmt: skip
+def test_settings_show_no_user_of_a_url(url: str) -> None:
+    words = refused(api_url=url.format("s3cret"))
+    assert words.startswith("api_url: ")
+    assert "s3cret" not in words
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.pgbeam.com", "https://api.pgbeam.com:8443/base/", "http://127.0.0.1:8099", "http://localhost",
+        "http://[::1]:8099", "http://127.8.8.8",
+    ],
+)  # fmt: skip
+def test_settings_with_a_url_that_is_allowed(url: str) -> None:
+    assert Settings(KEY, url).api_url == url
+
+
+@pytest.mark.parametrize(
+    "name, value, least", [("timeout", 0, 1), ("timeout", -1, 1), ("retries", -1, 0), ("retry_budget", 0, 1)]
+)
+def test_settings_with_a_number_out_of_range(name: str, value: int, least: int) -> None:
+    assert refused(**{name: value}) == f"{name}: {value} is not allowed; give a whole number of {least} or more"
+
+
+def test_settings_with_a_ca_path_that_is_not_there(tmp_path: Path) -> None:
+    words = refused(ca_path=str(tmp_path / "ca.pem"))
+    assert words.startswith(f"ca_path: {str(tmp_path / 'ca.pem')!r} does not exist")
+    assert Settings(KEY, ca_path=str(tmp_path)).ca_path == str(tmp_path)

@@ -1,0 +1,309 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filters: passwords into connection strings, and the hosts' variables into runs."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from ansible.errors import AnsibleError, AnsibleFilterError
+from ansible_collections.pgbeam.cloud.plugins.filter import connection_string as connection_string_file
+from ansible_collections.pgbeam.cloud.plugins.filter import project_runs as project_runs_file
+
+Values = dict[str, Any]
+connection_string = connection_string_file.FilterModule().filters()["connection_string"]
+project_runs = project_runs_file.FilterModule().filters()["project_runs"]
+STRING = "postgresql://app:YOUR_PASSWORD@prj-1.proxy.pgbeam.app:5432/orders"
+PASSWORD = "Pw-7fQ2-only-in-tests"
+KEY = "pbu_0aB9-tests-only-Kk7"
+
+
+# connection_string
+
+
+@pytest.mark.parametrize(
+    "password, encoded",
+    [
+        ("plain-Pw_1.~", "plain-Pw_1.~"),
+        ("a/b@c:d%e", "a%2Fb%40c%3Ad%25e"),
+        ("wört", "w%C3%B6rt"),
+        ("a b?c#d&e+f", "a%20b%3Fc%23d%26e%2Bf"),
+        ("%2F", "%252F"),
+        (":YOUR_PASSWORD@", "%3AYOUR_PASSWORD%40"),
+    ],
+)
+def test_the_password_is_percent_encoded(password: str, encoded: str) -> None:
+    result = connection_string(STRING, password)
+    assert result == f"postgresql://app:{encoded}@prj-1.proxy.pgbeam.app:5432/orders"
+    assert unquote(urlsplit(result).password or "") == password
+
+
+def test_only_the_placeholder_is_replaced() -> None:
+    string = STRING.replace("//app:", "//YOUR_PASSWORD:").replace("/orders", "/YOUR_PASSWORD")
+    expected = "postgresql://YOUR_PASSWORD:pw@prj-1.proxy.pgbeam.app:5432/YOUR_PASSWORD"
+    assert connection_string(string, "pw") == expected
+
+
+@pytest.mark.parametrize("string", ["", None, 5, {}, STRING.replace("YOUR_PASSWORD", "other")], ids=repr)
+def test_a_string_without_placeholder_is_refused(string: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match="has no YOUR_PASSWORD to replace") as caught:
+        connection_string(string, PASSWORD)
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["", None, 48151623, [PASSWORD], PASSWORD.encode()], ids=repr)
+def test_a_password_that_is_no_text_is_refused(password: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match="password must be a string that is not empty") as caught:
+        connection_string(STRING, password)
+    assert PASSWORD not in str(caught.value) and "48151623" not in str(caught.value)
+
+
+# project_runs
+
+
+def host(name: str, *databases: Any, **settings: Any) -> Values:
+    """What a host has gathered."""
+    return {
+        "name": name,
+        "address": name,
+        "project_id": "prj_1",
+        "databases": list(databases),
+        "defaults": {},
+        "api_key": KEY,
+        "api_url": "",
+        "prune": False,
+        "update_password": "on_create",
+        "test_connection": False,
+        "parallel": 8,
+        **settings,
+    }
+
+
+def runs(*hosts: Values, others: dict[str, Any] | None = None, **facts: Any) -> Values:
+    """The filter's result for hosts that all ran the role; ``others`` are hosts outside the play."""
+    names = [item["name"] for item in hosts]
+    others = others or {}
+    hostvars = {**{item["name"]: {"__pgbeam_host": item} for item in hosts}, **others}
+    given = {"batch": names, "active": names, "targeted": names, "inventory": [*names, *others], "limit": ""}
+    result: Values = project_runs(hostvars, **{**given, **facts})
+    return result
+
+
+def entries(result: Values) -> list[Values]:
+    """The entries of a result that has no problem and one project."""
+    assert result["problems"] == []
+    (run,) = result["projects"].values()
+    listed: list[Values] = run["databases"]
+    return listed
+
+
+ORDERS: Values = {"name": "orders", "username": "app", "password": PASSWORD}
+
+
+@pytest.mark.parametrize(
+    "settings, entry, expected",
+    [
+        pytest.param({}, {"name": "a"}, {"name": "a", "host": "web1"}, id="inventory name"),
+        pytest.param({"address": "10.0.0.5"}, {"name": "a"}, {"name": "a", "host": "10.0.0.5"}, id="address"),
+        pytest.param({"address": "10.0.0.5"}, {"name": "a", "host": "db9"}, {"name": "a", "host": "db9"}, id="named"),
+        pytest.param({}, {"name": "a", "host": None}, {"name": "a", "host": "web1"}, id="null"),
+        pytest.param({}, {"id": "db_1"}, {"id": "db_1"}, id="id"),
+        pytest.param({"defaults": {"host": "db9"}}, {"name": "a"}, {"name": "a", "host": "db9"}, id="default"),
+    ],
+)
+def test_the_host_is_filled_in(settings: Values, entry: Values, expected: Values) -> None:
+    assert entries(runs(host("web1", entry, **settings))) == [expected]
+
+
+def test_defaults_are_merged_key_by_key() -> None:
+    defaults = {"port": 6432, "ssl_mode": "require", "cache_config": {"enabled": True, "ttl_seconds": 5}}
+    entry = {"name": "a", "ssl_mode": "prefer", "cache_config": {"ttl_seconds": 9}, "pool_config": {"pool_size": 3}}
+    assert entries(runs(host("db1", entry, {"name": "b"}, defaults=defaults))) == [
+        {**entry, "host": "db1", "port": 6432, "cache_config": {"enabled": True, "ttl_seconds": 9}},
+        {**defaults, "host": "db1", "name": "b"},
+    ]
+    assert defaults["cache_config"] == {"enabled": True, "ttl_seconds": 5}
+
+
+def test_an_entry_that_several_hosts_see_counts_once() -> None:
+    entry = {"host": "db1", **ORDERS}
+    result = runs(host("web1", entry), host("web2", dict(reversed(entry.items()))), host("db1", ORDERS))
+    assert entries(result) == [entry]
+
+
+def test_usernames_on_one_database_are_two_entries() -> None:
+    result = runs(host("web1", {"host": "db1", **ORDERS}), host("db1", {**ORDERS, "username": "report"}))
+    assert [entry["username"] for entry in entries(result)] == ["app", "report"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{**ORDERS, "ssl_mode": "require"}, {**ORDERS, "password": "other"}, {"name": "orders"}],
+    ids=["another field", "another password", "without username"],
+)
+def test_a_contradiction_names_both_hosts(other: Values) -> None:
+    result = runs(host("web1", {"host": "DB1", **ORDERS}), host("web2"), host("db1", other))
+    assert len(result["problems"]) == 1
+    assert result["problems"][0].startswith("an entry of web1 and an entry of db1 are both database orders on ")
+    assert PASSWORD not in repr(result["problems"])
+
+
+def test_entries_with_a_null_id_are_told_apart_by_identity() -> None:
+    """A null is an option that is not named, as it is for the modules."""
+    assert len(entries(runs(host("db1", {"id": None, "name": "a"}, {"id": None, "name": "b"})))) == 2
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+def test_an_entry_without_host_that_the_controller_alone_sees(name: str) -> None:
+    (problem,) = runs(host(name, ORDERS), host("db1", {"name": "other"}))["problems"]
+    assert problem.startswith(f"{name}: the entry 'orders' of pgbeam_databases names no host")
+    assert PASSWORD not in problem
+
+
+def test_an_entry_without_host_that_a_server_sees_too() -> None:
+    assert entries(runs(host("localhost", ORDERS), host("db1", ORDERS))) == [{"host": "db1", **ORDERS}]
+
+
+def test_a_controller_with_an_address_is_a_host() -> None:
+    assert entries(runs(host("localhost", ORDERS, address="10.0.0.5"))) == [{"host": "10.0.0.5", **ORDERS}]
+
+
+@pytest.mark.parametrize(
+    "setting, value",
+    [
+        ("api_key", "pbu_another-key"),
+        ("api_url", "https://other.example.com"),
+        ("prune", True),
+        ("update_password", "always"),
+        ("test_connection", True),
+        ("parallel", 4),
+    ],
+)
+def test_settings_that_differ_are_named_without_values(setting: str, value: Any) -> None:
+    result = runs(
+        host("web1", {"name": "a"}), host("web2", {"name": "b"}), host("web3", {"name": "c"}, **{setting: value})
+    )
+    assert result["problems"] == [
+        f"web1 and web3 share project prj_1 but differ in pgbeam_{setting}; set one value",
+    ]
+
+
+def test_projects_are_runs_of_their_own() -> None:
+    result = runs(
+        host("db1", {"name": "a"}, parallel=4),
+        host("db2", {"name": "b"}, project_id="prj_2", api_key="pbu_another-key"),
+        host("db3", {"name": "c"}, parallel=4),
+    )
+    assert result["problems"] == []
+    assert {k: [e["host"] for e in run["databases"]] for k, run in result["projects"].items()} == {
+        "prj_1": ["db1", "db3"],
+        "prj_2": ["db2"],
+    }
+    assert [run["parallel"] for run in result["projects"].values()] == [4, 8]
+    assert [run["api_key"] for run in result["projects"].values()] == [KEY, "pbu_another-key"]
+
+
+def test_hosts_without_databases_are_left_aside() -> None:
+    result = runs(host("web1", parallel=2), host("web2", project_id=""), host("db1", {"name": "a"}))
+    assert entries(result) == [{"name": "a", "host": "db1"}]
+
+
+def test_databases_without_a_project() -> None:
+    result = runs(host("db1", ORDERS, project_id=""))
+    assert result == {
+        "problems": ["db1: it has pgbeam_databases but no pgbeam_project_id; set the id of its project"],
+        "projects": {},
+    }
+
+
+def test_an_entry_that_is_no_dictionary() -> None:
+    (problem,) = runs(host("db1", PASSWORD))["problems"]
+    assert problem == "db1: an entry of pgbeam_databases is not a dictionary of options"
+
+
+# Prune
+
+
+PRUNED = [host("db1", ORDERS, prune=True), host("db2", {"name": "b"}, prune=True)]
+
+
+@pytest.mark.parametrize("prune", [True, False], ids=["prune", "no prune"])
+@pytest.mark.parametrize(
+    "facts, why",
+    [
+        ({"limit": "db*"}, "--limit leaves hosts out"),
+        ({"targeted": ["db1", "db2", "db3"]}, "db3 failed or left the play"),
+        ({"active": ["db1"]}, "db2 failed or left the play"),
+        ({"active": []}, "db1 (and 1 more) failed or left the play"),
+        ({"batch": ["db1"]}, "the play runs in batches (serial), and db2 is in another one"),
+    ],
+    ids=["limit", "unreachable host", "failed host", "failed hosts", "serial"],
+)
+def test_a_run_that_does_not_see_every_list(prune: bool, facts: Values, why: str) -> None:
+    hosts = [{**item, "prune": prune} for item in PRUNED]
+    expected = (
+        f"pgbeam_prune: this run does not see every list of project prj_1, because {why}; "
+        "run it over all hosts at once, or without pgbeam_prune"
+    )
+    assert runs(*hosts, **facts)["problems"] == ([expected] if prune else [])
+
+
+def test_a_host_that_did_not_run_the_role() -> None:
+    names = ["db1", "db2", "db3"]
+    facts = {"batch": names, "active": names, "targeted": names}
+    (problem,) = runs(*PRUNED, others={"db3": {}}, **facts)["problems"]
+    assert "because db3 did not run the role" in problem
+
+
+def test_prune_that_sees_every_list() -> None:
+    result = runs(*PRUNED, others={"web1": {}, "web2": {"pgbeam_project_id": "prj_2", "pgbeam_databases": [ORDERS]}})
+    assert [entry["host"] for entry in entries(result)] == ["db1", "db2"]
+    assert result["projects"]["prj_1"]["prune"] is True
+
+
+class Unreadable(dict[str, Any]):
+    """Variables that need something that only their host has."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        raise AnsibleError("undefined")
+
+
+OUTSIDE = {"pgbeam_project_id": "prj_1"}
+
+
+@pytest.mark.parametrize(
+    "variables, told",
+    [
+        pytest.param({**OUTSIDE, "pgbeam_databases": [ORDERS]}, True, id="a database of its own"),
+        pytest.param({**OUTSIDE, "ansible_host": "db1", "pgbeam_databases": [ORDERS]}, False, id="same by address"),
+        pytest.param({**OUTSIDE, "pgbeam_databases": [{"host": "DB1", **ORDERS}]}, False, id="same by host"),
+        pytest.param(
+            {**OUTSIDE, "pgbeam_database_defaults": {"host": "db1"}, "pgbeam_databases": [ORDERS]}, False,
+            id="same by default",
+        ),
+        pytest.param(
+            {**OUTSIDE, "pgbeam_databases": [{"host": "db1", **ORDERS, "username": "report"}]}, True,
+            id="another username",
+        ),
+        pytest.param({**OUTSIDE, "pgbeam_databases": [{"id": "db_9"}]}, True, id="another id"),
+        pytest.param({**OUTSIDE, "pgbeam_databases": ["orders"]}, True, id="an entry that is no dictionary"),
+        pytest.param({**OUTSIDE, "pgbeam_databases": []}, False, id="no databases"),
+        pytest.param(OUTSIDE, False, id="no list"),
+        pytest.param({"pgbeam_databases": [ORDERS]}, False, id="no project"),
+        pytest.param(Unreadable(), True, id="unreadable"),
+    ],
+)  # fmt: skip
+def test_an_inventory_host_outside_the_play(variables: Values, told: bool) -> None:
+    hosts = [*PRUNED, host("db3", {"id": "db_1"}, prune=True)]
+    assert runs(*hosts, others={"db9": variables})["problems"] == [
+        "pgbeam_prune: db9 names databases of project prj_1 but is not among the play's hosts; "
+        "run it over all hosts of the project, or without pgbeam_prune"
+    ] * told  # fmt: skip
+
+
+def test_an_empty_list_with_prune_is_left_to_the_module() -> None:
+    """The module refuses it; dropping the project here would leave its registrations without a word."""
+    assert entries(runs(host("db1", prune=True))) == []
