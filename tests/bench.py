@@ -47,7 +47,7 @@ def main() -> None:
         measure("a loop over `database`, 20 unchanged", project, home, play)
         project = slow_project(sandbox)
         names: dict[str, Any] = {"pgbeam_databases": [{"name": f"name{n}", **LOGIN} for n in range(25)]}
-        hosts = {f"db{n}.example.com": {} for n in range(40)}
+        hosts: dict[str, Any] = {f"db{n}.example.com": {} for n in range(40)}
         inventory = {"all": {"hosts": hosts, "vars": {"pgbeam_project_id": project.id, **names}}}
         (home / "hosts.yml").write_text(yaml.safe_dump(inventory))
         play = [{"hosts": "all", "gather_facts": False, "roles": [{"role": "pgbeam.cloud.pgbeam"}]}]

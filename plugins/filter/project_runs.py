@@ -134,7 +134,8 @@ def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]
                 continue
             full = _completed(entry, host)
             if full is not None:
-                key = json.dumps(full, sort_keys=True, default=str)
+                comparable = {**full, "port": int(full["port"])} if str(full.get("port")).isdecimal() else full
+                key = json.dumps(comparable, sort_keys=True, default=str)
                 entries.setdefault(key, full)
                 origins.setdefault(key, name)
             elif not any(entry in seen["databases"] for other, seen in members.items() if other not in CONTROLLER):
@@ -203,8 +204,8 @@ def _left_out(
             }
             own = variables.get("pgbeam_databases") or []
             full = [_completed(entry, host) if isinstance(entry, dict) else {} for entry in own]
-        except AnsibleError:
-            full = [{}]  # variables that cannot be read may name anything
+        except (AnsibleError, AttributeError, TypeError):
+            full = [{}]  # variables that cannot be read, or are no lists and dictionaries, may name anything
         if any(entry is not None and claims.find(entry) is None for entry in full):
             return [
                 f"pgbeam_prune: {name} names databases of project {project_id} but is not among the play's hosts; "

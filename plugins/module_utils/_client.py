@@ -298,7 +298,9 @@ class Client:
     def _unanswered(self, exc: Exception, method: str, path: str, target: str) -> ApiError:
         """Tell a network failure by its kind. The exception's own text is left out: it can quote the request."""
         url, settings = self._settings.api_url, self._settings
-        if any(isinstance(item, ssl.SSLCertVerificationError) for item in _chain(exc)):
+        # A peer that hangs up in the handshake is no TLS failure: a load balancer that restarts does that.
+        hung_up = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+        if any(isinstance(item, ssl.SSLError) and not isinstance(item, hung_up) for item in _chain(exc)):
             return ApiError(
                 target, method, path, f"no trusted TLS connection to {url}{_cause(exc)}",
                 "check ca_path (or the environment's CA bundle) and that api_url is the right host", code="TLS",
@@ -369,7 +371,10 @@ def _refused(response: requests.Response, method: str, path: str, target: str) -
     inner: dict[str, t.Any] = problem["error"] if isinstance(problem.get("error"), dict) else problem
     texts = {key: value for key, value in inner.items() if isinstance(value, str) and value}
     code = texts.get("code")
-    message = texts.get("message") or texts.get("detail") or texts.get("title")
+    bare = problem.get("error")
+    message = (
+        texts.get("message") or texts.get("detail") or texts.get("title") or (bare if isinstance(bare, str) else None)
+    )
     listed = inner.get("errors")
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     fields = [{"field": entry.get("field"), "detail": entry.get("detail")} for entry in entries]
@@ -377,9 +382,9 @@ def _refused(response: requests.Response, method: str, path: str, target: str) -
     if message:
         reason += f": {message}"
     elif not problem:
-        reason += " without an error message" if not response.content else " with a body that is not JSON"
+        reason += " with a body that is not a JSON object" if response.content else " without an error message"
     if fields:
-        reason += f" [{', '.join('{field}: {detail}'.format(**entry) for entry in fields)}]"
+        reason += f" [{', '.join(': '.join(str(v) for v in entry.values() if v) for entry in fields)}]"
     if 300 <= status < 400:
         # Without its user and its query, which may hold a secret.
         place = re.match(r"(https?://)(?:[^/?#]*@)?([^?#]+)", response.headers.get("Location", ""))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ansible.module_utils.common.validation import check_type_bool, check_type_int
 
 Values = dict[str, t.Any]
+Identities = frozenset[tuple[t.Any, ...]]
 ID_PATTERN = r"(?!\.{1,2}$)[a-zA-Z0-9_.-]+"
 ID_RULE = "letters, digits, '_', '.' and '-'"
 NOT_SHOWN = "(sent, not shown)"
@@ -65,6 +66,8 @@ class Field:
 
     def _folded(self, value: t.Any) -> t.Any:
         value = self.default if value is None else value
+        if self.type == "int" and isinstance(value, str) and value.isdecimal():
+            return int(value)  # a template gives text, and the role compares before core converts
         return value.lower() if self.fold_case and isinstance(value, str) else value
 
 
@@ -147,7 +150,7 @@ class Plan:
 
 def whole(resource: Resource, values: Values) -> Values:
     """The server's object with every readable field named, null where the server leaves it out."""
-    return {**{f.name: None for f in resource.fields if not f.secret}, **values}
+    return {**{f.name: None for f in resource.fields if not f.secret}, **_shown(resource, values)}
 
 
 def argument_spec(fields: t.Iterable[Field]) -> dict[str, dict[str, t.Any]]:
@@ -287,23 +290,29 @@ class Register:
 
     def __init__(self, resource: Resource, existing: list[Values]) -> None:
         self._resource = resource
-        self._by_id = {item.get("id"): item for item in existing}
+        # A server never answers a secret; if one ever did, it would go no further than this.
+        items = [_shown(resource, item) for item in existing]
+        self._by_id = {item.get("id"): item for item in items}
         self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
-        for item in existing:
+        for item in items:
             self._by_identity.setdefault(identity(resource, item), []).append(item)
 
-    def find(self, wanted: Values, exactly: bool = False) -> Values | None:
+    def find(self, wanted: Values, state: str = "present", shared: Identities = frozenset()) -> Values | None:
         """The object that ``wanted`` means, None where there is none.
 
-        By id where that is named, else by identity, where the tie breaker narrows a tie; with ``exactly`` it always
-        has to agree, as it must for a list that names one identity twice. Raises PlanError where several are left.
+        By id where that is named, else by identity, where the tie breaker narrows a tie. It has to agree even without
+        a tie where ``shared`` holds the identity, as the list names it twice, and where a deletion names it: the second
+        run must not delete the other one. Raises PlanError where it is not clear which object is meant.
         """
         if "id" in wanted:
             return self._by_id.get(wanted["id"])
-        matches = self._by_identity.get(identity(self._resource, wanted), [])
+        key = identity(self._resource, wanted)
+        matches = found = self._by_identity.get(key, [])
         breaker = self._resource.tie_breaker
-        if exactly or (len(matches) > 1 and breaker in wanted):
-            matches = [m for m in matches if m.get(breaker) == wanted.get(breaker)]
+        if breaker in wanted:
+            agreeing = [m for m in found if m.get(breaker) == wanted[breaker]]
+            if agreeing or state == "absent" or key in shared:
+                matches = agreeing
         if len(matches) > 1:
             ids = ", ".join(sorted(str(m.get("id")) for m in matches))
             raise PlanError(
@@ -318,14 +327,14 @@ class Register:
         return [item for key, item in self._by_id.items() if key not in ids]
 
 
-def shared_identities(resource: Resource, entries: list[Values]) -> set[tuple[t.Any, ...]]:
+def shared_identities(resource: Resource, entries: list[Values]) -> Identities:
     """The identities that several entries of one list share, told apart by the tie breaker alone."""
     counts: dict[tuple[t.Any, ...], int] = {}
     for entry in entries:
         if "id" not in entry:
             key = identity(resource, entry)
             counts[key] = counts.get(key, 0) + 1
-    return {key for key, count in counts.items() if count > 1}
+    return frozenset(key for key, count in counts.items() if count > 1)
 
 
 def plan(resource: Resource, wanted: Values, current: Values | None, state: str, resend_secrets: bool) -> Plan:
@@ -338,12 +347,8 @@ def plan(resource: Resource, wanted: Values, current: Values | None, state: str,
 
 
 def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> Plan:
-    """The plan for an object that has to be absent.
-
-    A tie breaker that is named has to agree even without a tie: the second run must not delete the other one.
-    """
-    breaker = None if "id" in wanted else wanted.get(resource.tie_breaker)
-    if current is None or breaker not in (None, current.get(resource.tie_breaker)):
+    """The plan for an object that has to be absent."""
+    if current is None:
         return Plan(resource, "unchanged", wanted)
     return Plan(resource, "deleted", wanted, current, before=dict(current))
 
@@ -379,7 +384,7 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
                 result.changes.append(f.name)
                 result.after[f.name] = NOT_SHOWN
         elif f.fields:
-            server = {**f.members, **(old if isinstance(old, dict) else {})}
+            server = {**f.members, **{k: v for k, v in (old or {}).items() if v is not None}}
             moved = [m for m in f.fields if m.name in value and not m.same(value[m.name], server[m.name])]
             if moved:
                 result.body[f.name] = {**server, **value}

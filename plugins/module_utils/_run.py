@@ -272,8 +272,8 @@ class _Session:
         try:
             register = Register(self.resource, self.read_all())
             for outcome in unknown:
-                # Exactly: the object looked for was made from this very body.
-                found = register.find(outcome.plan.body, exactly=True)
+                wanted = outcome.plan.body  # what is looked for was made from this very body, username and all
+                found = register.find(wanted, shared=frozenset([_engine.identity(self.resource, wanted)]))
                 if found:
                     outcome.action, outcome.values, outcome.error = "created", self._answer(found), None
         except (ApiError, PlanError):
@@ -331,7 +331,7 @@ def _item(module: _Module, session: _Session) -> None:
     if problem:
         raise PlanError(problem)
     existing = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()
-    current = Register(resource, existing).find(wanted)
+    current = Register(resource, existing).find(wanted, params["state"])
     plan = _engine.plan(resource, wanted, current, params["state"], params["update_password"] == "always")
     outcome = session.carry_out([plan])[0]
     result: Values = {
@@ -385,9 +385,8 @@ def _plans(session: _Session, places: list[str], entries: list[Values], register
     found: list[str] = []
     claimed: dict[str, str] = {}
     for place, wanted, given in zip(places, entries, params[resource.plural]):
-        exactly = "id" not in wanted and _engine.identity(resource, wanted) in shared
         try:
-            current = register.find(wanted, exactly)
+            current = register.find(wanted, given["state"], shared)
             plans.append(_engine.plan(resource, wanted, current, given["state"], params["update_password"] == "always"))
         except PlanError as error:
             found.append(f"{place}: {error}")

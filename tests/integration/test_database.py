@@ -203,7 +203,10 @@ def test_bad_input_is_refused_before_any_request(ansible: Ansible, project: Proj
 
 
 FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "HTML from a gateway": ({"kind": "html", "times": 9}, ["502 with a body that is not JSON", "run again later"]),
+    "HTML from a gateway": (
+        {"kind": "html", "times": 9},
+        ["502 with a body that is not a JSON object", "run again later"],
+    ),
     "project not found": (
         {"kind": "status", "status": 404, "code": "NOT_FOUND"},
         ["404 NOT_FOUND", "project prj_", "not found, or this key may not see it"],

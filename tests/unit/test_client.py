@@ -403,13 +403,18 @@ FIELDS = PROBLEM["errors"]
             400, {"error": {"code": 7, "message": None}, "errors": "x"}, {}, None, None, None, [], "400",
             id="envelope of other types",
         ),
-        pytest.param(502, HTML, {}, None, None, None, [], "502 with a body that is not JSON", id="HTML"),
+        pytest.param(502, HTML, {}, None, None, None, [], "502 with a body that is not a JSON object", id="HTML"),
         pytest.param(500, "", {}, None, None, None, [], "500 without an error message", id="empty"),
         pytest.param(
-            400, '{"error": {"code": "INV', {}, None, None, None, [], "400 with a body that is not JSON",
+            400, '{"error": {"code": "INV', {}, None, None, None, [], "400 with a body that is not a JSON object",
             id="truncated JSON",
         ),
         pytest.param(400, [{"code": "X"}], {"X-Request-Id": "req_3"}, None, None, "req_3", [], "400", id="JSON list"),
+        pytest.param(400, {"error": "bad"}, {}, None, "bad", None, [], "400: bad", id="bare text"),
+        pytest.param(
+            400, {"code": "X", "errors": [{"detail": "odd"}]}, {}, "X", None, None,
+            [{"field": None, "detail": "odd"}], "400 X [odd]", id="detail without a field",
+        ),
     ],
 )  # fmt: skip
 def test_a_refusal_is_told(
@@ -548,6 +553,12 @@ def test_a_tls_connection_lost_after_sending_is_tried_again(tls_server: Scripted
     tls_server.expect("POST", LIST, 409)
     error = failure(lambda: create(tls_server, validate_certs=False))
     assert (error.status, error.attempts, error.maybe_done, clock.waits) == (409, 2, True, [0.5])
+
+
+def test_https_to_a_port_without_tls_is_one_attempt(server: ScriptedServer, clock: Clock) -> None:
+    url = server.url.replace("http:", "https:")
+    error = failure(lambda: Client(Settings(KEY, url)).get(ITEM, "database db_1"))
+    assert (error.code, error.attempts, error.maybe_done, clock.waits) == ("TLS", 1, False, [])
 
 
 def test_a_connection_closed_in_the_handshake_is_tried_again(clock: Clock) -> None:

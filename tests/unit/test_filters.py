@@ -151,6 +151,18 @@ def test_a_contradiction_names_both_hosts(other: Values) -> None:
     assert PASSWORD not in repr(result["problems"])
 
 
+def test_a_port_as_text_is_the_same_port() -> None:
+    """A template gives text, on the cores before 2.19."""
+    hosts = [host(name, {"host": "db9", **ORDERS, "port": port}) for name, port in (("db1", 6432), ("db2", "6432"))]
+    assert len(entries(runs(*hosts))) == 1
+
+
+@pytest.mark.parametrize("variables", [{"pgbeam_database_defaults": "x"}, {"pgbeam_databases": 5}])
+def test_a_host_outside_the_play_with_variables_of_a_wrong_type(variables: Values) -> None:
+    other = {"pgbeam_project_id": "prj_1", "pgbeam_databases": [ORDERS], **variables}
+    assert "db9 names databases" in runs(host("db1", ORDERS, prune=True), others={"db9": other})["problems"][0]
+
+
 def test_entries_with_a_null_id_are_told_apart_by_identity() -> None:
     """A null is an option that is not named, as it is for the modules."""
     assert len(entries(runs(host("db1", {"id": None, "name": "a"}, {"id": None, "name": "b"})))) == 2

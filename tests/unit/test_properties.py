@@ -97,7 +97,7 @@ class Server:
             del self._items[str(step.id)]
 
     def plan(self, wanted: Values, state: str = "present", resend: bool = False) -> Plan:
-        return plan(DATABASE, wanted, Register(DATABASE, self.list()).find(wanted), state, resend)
+        return plan(DATABASE, wanted, Register(DATABASE, self.list()).find(wanted, state), state, resend)
 
 
 def _member_defaults(item: Values) -> Values:
