@@ -192,10 +192,10 @@ def test_bad_input_is_refused_before_any_request(ansible: Ansible, project: Proj
             "pgbeam.cloud.database": {"project_id": project.id, **LOGIN, **options},
             "ignore_errors": True,
         }
-        for name, (options, _) in BAD.items()
+        for name, (options, dummy) in BAD.items()
     ]
     run = ansible.play(tasks)
-    for name, (_, message) in BAD.items():
+    for name, (dummy, message) in BAD.items():
         result = run.result(name)
         assert result["failed"] is True, name
         assert message in result["msg"], name
@@ -226,13 +226,13 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
 @pytest.mark.parametrize("envelope", ["error", "problem"])
 def test_failures_are_told_in_one_sentence(ansible: Ansible, sandbox: Sandbox, envelope: str) -> None:
     tasks = []
-    for name, (fault, _) in FAULTS.items():
+    for name, (fault, dummy) in FAULTS.items():
         project = sandbox.project(envelope=envelope)
         project.fault(method="GET", **fault)
         options = {"project_id": project.id, "retries": 1, "retry_budget": 20, "timeout": 1}
         tasks.append({"name": name, "pgbeam.cloud.database_info": options, "ignore_errors": True})
     run = ansible.play(tasks)
-    for name, (_, parts) in FAULTS.items():
+    for name, (dummy, parts) in FAULTS.items():
         result = run.result(name)
         assert result["msg"].startswith("GET databases of project prj_"), name
         for part in parts:
@@ -294,10 +294,10 @@ def test_info_filters(ansible: Ansible, project: Project) -> None:
     ]  # fmt: skip
     tasks = [
         {"name": f"case {n}", "pgbeam.cloud.database_info": {"project_id": project.id, **options}}
-        for n, (options, _) in enumerate(cases)
+        for n, (options, dummy) in enumerate(cases)
     ]
     run = ansible.play(tasks, check=True)
-    assert [len(run.result(f"case {n}")["databases"]) for n in range(len(cases))] == [count for _, count in cases]
+    assert [len(run.result(f"case {n}")["databases"]) for n in range(len(cases))] == [count for dummy, count in cases]
     assert set(run.result("case 0")["databases"][0]) == set(project.databases()[0])
 
 

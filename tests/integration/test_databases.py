@@ -47,7 +47,7 @@ def test_a_whole_life(ansible: Ansible, project: Project) -> None:
         assert result["msg"] == foreseen["msg"] == message
         assert result["diff"] == foreseen["diff"]
         assert actions(result) == actions(foreseen)
-        assert [name for name, _ in actions(result)][: len(entries)] == [item["name"] for item in entries]
+        assert [name for name, dummy in actions(result)][: len(entries)] == [item["name"] for item in entries]
         assert result["summary"] == foreseen["summary"]
         assert tuple(sorted(result["summary"])) == tuple(sorted(SUMMARY))
         written = sum(result["summary"][action] for action in ("created", "updated", "deleted"))
@@ -61,8 +61,8 @@ def test_one_listing_serves_the_whole_list(ansible: Ansible, project: Project) -
     entries = [entry(f"db{n}") for n in range(30)]
     first = ansible.databases(project, entries)
     again = ansible.databases(project, entries)
-    assert [method for method, _ in first.requests] == ["GET"] + ["POST"] * 30
-    assert [method for method, _ in again.requests] == ["GET"]
+    assert [method for method, dummy in first.requests] == ["GET"] + ["POST"] * 30
+    assert [method for method, dummy in again.requests] == ["GET"]
 
 
 def test_two_users_of_one_database(ansible: Ansible, project: Project) -> None:
@@ -115,10 +115,10 @@ def test_bad_lists_are_refused_before_any_request(ansible: Ansible, project: Pro
             "pgbeam.cloud.databases": {"project_id": project.id, "databases": entries, **options},
             "ignore_errors": True,
         }
-        for name, (entries, options, _) in REFUSED.items()
+        for name, (entries, options, dummy) in REFUSED.items()
     ]
     run = ansible.play(tasks)
-    for name, (_, _, message) in REFUSED.items():
+    for name, (dummy, dummy, message) in REFUSED.items():
         result = run.result(name)
         assert result["failed"] is True, name
         assert message in result["msg"], name
@@ -178,7 +178,7 @@ def test_a_spent_budget_ends_the_run(ansible: Ansible, project: Project) -> None
     project.fault("status", method="POST", status=429, code="RATE_LIMITED", retry_after="60", times=99)
     result = ansible.databases(project, [entry(f"db{n}") for n in range(4)], parallel=1, retry_budget=5)
     told = result.result("databases")
-    assert [action for _, action in actions(told)] == ["failed", "skipped", "skipped", "skipped"]
+    assert [action for dummy, action in actions(told)] == ["failed", "skipped", "skipped", "skipped"]
     assert "raise retry_budget" in told["msg"]
 
 
@@ -188,8 +188,8 @@ def test_lost_answers_are_looked_up_once(ansible: Ansible, project: Project) -> 
     project.fault("drop_before", method="POST")
     run = ansible.databases(project, [entry(f"db{n}") for n in range(6)], parallel=1, retries=0)
     result = run.result("databases")
-    assert [action for _, action in actions(result)] == ["created"] * 3 + ["failed"] + ["created"] * 2
-    assert [method for method, _ in run.requests] == ["GET"] + ["POST"] * 6 + ["GET"]
+    assert [action for dummy, action in actions(result)] == ["created"] * 3 + ["failed"] + ["created"] * 2
+    assert [method for method, dummy in run.requests] == ["GET"] + ["POST"] * 6 + ["GET"]
     assert all(item["id"] for item in result["databases"] if item["action"] == "created")
     assert ansible.databases(project, [entry(f"db{n}") for n in range(6)]).result("databases")["msg"] == (
         "1 created, 5 unchanged"

@@ -56,7 +56,7 @@ def test_forty_hosts_and_two_projects(ansible: Ansible, sandbox: Sandbox) -> Non
     assert [item["msg"] for item in first.results("Register the databases of each project")] == told_of
     assert first.status == second.status == 0
     assert second.changed == 0
-    assert [method for method, _ in second.requests] == ["GET", "GET"]
+    assert [method for method, dummy in second.requests] == ["GET", "GET"]
     assert ("10.0.0.39", "own39") in registered(projects[1])
     assert ("central.example.com", "central") in registered(projects[0])
     assert {item["cache_config"]["ttl_seconds"] for item in projects[0].databases()} == {5}
@@ -228,7 +228,7 @@ def test_the_audit(ansible: Ansible, project: Project) -> None:
     path = inventory(ansible, {"db1": {}}, variables)
     assert ansible.playbook(REGISTER, "-i", path).status == 0
     assert ansible.playbook(AUDIT, "-i", path).status == 0, "passwords are no drift"
-    first, second = project.databases()
+    first, second = sorted(project.databases(), key=lambda item: str(item["name"]))
     project.api("PATCH", f"/{first['id']}", json={"ssl_mode": "disable", "query_timeout_ms": 5})
     project.api("DELETE", f"/{second['id']}")
     run = ansible.playbook(AUDIT, "-i", path)

@@ -24,7 +24,7 @@ def test_success_at_the_highest_verbosity(ansible: Ansible, project: Project, mo
     options: dict[str, Any] = {"project_id": project.id, "update_password": "always"}
     options.update({"databases": [ENTRY]} if module == "databases" else ENTRY)
     task = {"name": module, f"pgbeam.cloud.{module}": options}
-    for _ in range(2):
+    for dummy in range(2):
         run = ansible.play([task], LOUD, "--diff", check=check)
         assert run.result(module)["changed"] is True
         assert "(sent, not shown)" in run.output

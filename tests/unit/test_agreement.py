@@ -58,7 +58,7 @@ def documented_options(module: str) -> Values:
     documentation = module_docs(module, "DOCUMENTATION")
     options: Values = {}
     for fragment in documentation["extends_documentation_fragment"]:
-        collection, _, name = fragment.rpartition(".")
+        collection, dummy, name = fragment.rpartition(".")
         assert collection == "pgbeam.cloud"
         body = source(f"plugins/doc_fragments/{name}.py").body
         (fragment_class,) = [node for node in body if isinstance(node, ast.ClassDef)]
@@ -200,7 +200,7 @@ def test_returned_samples_have_the_type_that_is_told(module: str) -> None:
             if "contains" in value:
                 check(value["contains"])
             else:
-                assert type(value["sample"]) is types[value["type"]], name
+                assert value["sample"].__class__ is types[value["type"]], name
             if "choices" in value:
                 assert value["sample"] in value["choices"], name
 
@@ -216,7 +216,7 @@ def test_examples(module: str) -> None:
     for task in tasks:
         (action,) = set(task) - KEYWORDS
         assert action.count(".") == 2 and task["name"][0].isupper()
-        namespace, _, name = action.rpartition(".")
+        namespace, dummy, name = action.rpartition(".")
         if namespace == "pgbeam.cloud":
             used.append(name)
             given = task[action]

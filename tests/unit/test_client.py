@@ -238,7 +238,7 @@ def test_retry_after(server: ScriptedServer, clock: Clock, header: str, wait: fl
 @pytest.mark.parametrize("factor", [0, 1], ids=["low", "high"])
 def test_backoff_bounds(server: ScriptedServer, clock: Clock, monkeypatch: pytest.MonkeyPatch, factor: int) -> None:
     monkeypatch.setattr(random, "uniform", lambda *bounds: bounds[factor])
-    for _ in range(9):
+    for dummy in range(9):
         server.expect("GET", ITEM, 503)
     failure(lambda: client(server, retries=8, retry_budget=999).get(ITEM, "database db_1"))
     assert clock.waits == [base * (0.5, 1.5)[factor] for base in (0.5, 1, 2, 4, 8, 16, 30, 30)]
@@ -246,7 +246,7 @@ def test_backoff_bounds(server: ScriptedServer, clock: Clock, monkeypatch: pytes
 
 @pytest.mark.parametrize("retries", [0, 5])
 def test_retries_are_counted(server: ScriptedServer, clock: Clock, retries: int) -> None:
-    for _ in range(retries + 1):
+    for dummy in range(retries + 1):
         server.expect("GET", ITEM, 503)
     error = failure(lambda: client(server, retries=retries).get(ITEM, "database db_1"))
     assert (error.attempts, len(clock.waits), error.budget_spent) == (retries + 1, retries, False)
@@ -566,7 +566,7 @@ def test_a_connection_closed_in_the_handshake_is_tried_again(clock: Clock) -> No
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def hang_up() -> None:
-            for _ in range(2):
+            for dummy in range(2):
                 connection = listener.accept()[0]
                 connection.recv(65536)
                 connection.close()
