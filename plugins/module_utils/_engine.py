@@ -149,7 +149,10 @@ class Plan:
 
 
 def whole(resource: Resource, values: Values) -> Values:
-    """The server's object with every readable field named, null where the server leaves it out."""
+    """The server's object with every readable field named, null where the server leaves it out.
+
+    A server never answers a secret; if one ever did, it would go no further than this.
+    """
     return {**{f.name: None for f in resource.fields if not f.secret}, **_shown(resource, values)}
 
 
@@ -290,11 +293,9 @@ class Register:
 
     def __init__(self, resource: Resource, existing: list[Values]) -> None:
         self._resource = resource
-        # A server never answers a secret; if one ever did, it would go no further than this.
-        items = [_shown(resource, item) for item in existing]
-        self._by_id = {item.get("id"): item for item in items}
+        self._by_id = {item.get("id"): item for item in existing}
         self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
-        for item in items:
+        for item in existing:
             self._by_identity.setdefault(identity(resource, item), []).append(item)
 
     def find(self, wanted: Values, state: str = "present", shared: Identities = frozenset()) -> Values | None:

@@ -185,6 +185,14 @@ class _Outcome:
     error: ApiError | None = None
     connection_test: Values | None = None
 
+    @property
+    def changed(self) -> bool:
+        return self.action in WRITES
+
+    @property
+    def changes(self) -> list[str]:
+        return self.plan.changes if self.changed else []
+
 
 class _Session:
     """One run of a module over one parent: reads, then writes in parallel until something ends the run."""
@@ -201,25 +209,30 @@ class _Session:
 
     def read_all(self) -> list[Values]:
         target = f"{self.resource.plural} of {self.resource.parent.removesuffix('_id')} {self.parent}"
-        return self.client.list(self.path, self.resource.plural, target)
+        items = self.client.list(self.path, self.resource.plural, target)
+        return [self._received(item, "GET", self.path, target) for item in items]
 
     def read_one(self, identifier: str) -> list[Values]:
         """The object with this id as a list of one; an empty list where there is none."""
         try:
-            return [self.client.get(self._item_path(identifier), f"{self.resource.noun} {identifier}")]
+            path, target = self._item_path(identifier), f"{self.resource.noun} {identifier}"
+            return [self._received(self.client.get(path, target), "GET", path, target)]
         except ApiError as error:
             if error.status != 404:
                 raise
             return []
 
-    def _item_path(self, identifier: t.Any) -> str:
-        if not isinstance(identifier, str) or not re.fullmatch(_engine.ID_PATTERN, identifier):
-            # The server's ids go into paths, so they are held to the contract as well.
-            raise ApiError(
-                self.resource.plural, "GET", self.path, f"an id in the answer is not one: {identifier!r}",
-                "check that api_url is the PgBeam API",
-            )  # fmt: skip
+    def _item_path(self, identifier: str | None) -> str:
         return f"{self.path}/{identifier}"
+
+    def _received(self, values: Values, method: str, path: str, target: str) -> Values:
+        """An object that the server answered, every field named. Its id has to be one, since it goes into paths."""
+        if not re.fullmatch(_engine.ID_PATTERN, str(values.get("id") or "")):
+            raise ApiError(
+                target, method, path, f"an object without a usable id came back (id: {values.get('id')!r})",
+                "check that api_url is the PgBeam API", maybe_done=True,
+            )  # fmt: skip
+        return _engine.whole(self.resource, values)
 
     def carry_out(self, plans: list[Plan]) -> list[_Outcome]:
         """Do what the plans say, or in check mode foresee it. One outcome a plan, in order; raises nothing."""
@@ -242,27 +255,24 @@ class _Session:
         if plan.action == "unchanged":
             return _Outcome(plan, plan.action, plan.predict())
         if self.ended_by:
-            return _Outcome(plan, "skipped", self._answer(plan.current) if plan.current else {})
+            return _Outcome(plan, "skipped", plan.current or {})
         try:
-            if plan.action == "created":
-                answer = self.client.write("POST", self.path, plan.label, plan.body)
-            elif plan.action == "updated":
-                answer = self.client.write(self.resource.update_verb, self._item_path(plan.id), plan.label, plan.body)
-            else:
+            if plan.action == "deleted":
                 done = self.client.delete(self._item_path(plan.id), plan.label)
                 return _Outcome(plan, "deleted" if done else "unchanged", {})
-            return _Outcome(plan, plan.action, self._answer(answer))
+            method, path = "POST", self.path
+            if plan.action == "updated":
+                method, path = self.resource.update_verb, self._item_path(plan.id)
+            answer = self.client.write(method, path, plan.label, plan.body)
+            return _Outcome(plan, plan.action, self._received(answer, method, path, plan.label))
         except ApiError as error:
             self._note(error)
-            return _Outcome(plan, "failed", self._answer(plan.current) if plan.current else {}, error)
+            return _Outcome(plan, "failed", plan.current or {}, error)
 
     def _note(self, error: ApiError) -> None:
         """Begin nothing new after an error that every further call would meet as well."""
         if error.ends_the_run:
             self.ended_by = error
-
-    def _answer(self, values: Values) -> Values:
-        return _engine.whole(self.resource, values)
 
     def _look_again(self, outcomes: list[_Outcome]) -> None:
         """Where a create's outcome is unknown, list once more: what is there now has been created."""
@@ -275,7 +285,7 @@ class _Session:
                 wanted = outcome.plan.body  # what is looked for was made from this very body, username and all
                 found = register.find(wanted, shared=frozenset([_engine.identity(self.resource, wanted)]))
                 if found:
-                    outcome.action, outcome.values, outcome.error = "created", self._answer(found), None
+                    outcome.action, outcome.values, outcome.error = "created", found, None
         except (ApiError, PlanError):
             return  # the create's own error is the one to tell
 
@@ -337,13 +347,13 @@ def _item(module: _Module, session: _Session) -> None:
     result: Values = {
         resource.noun: outcome.values,
         "action": outcome.action,
-        "changes": plan.changes,
-        "changed": outcome.action in WRITES,
+        "changes": outcome.changes,
+        "changed": outcome.changed,
     }
     if params["test_connection"]:
         result["connection_test"] = outcome.connection_test
     if module._diff:
-        result["diff"] = plan.diff()
+        result["diff"] = plan.diff() if outcome.changed else {"before": {}, "after": {}}
     if outcome.error:
         module.finish(str(outcome.error), error=outcome.error.as_dict(), **result)
     else:
@@ -407,10 +417,10 @@ def _finish_list(module: _Module, session: _Session, outcomes: list[_Outcome]) -
     result: Values = {
         resource.plural: [_told(module, outcome) for outcome in outcomes],
         "summary": {action: counts[action] for action in ACTIONS},
-        "changed": any(outcome.action in WRITES for outcome in outcomes),
+        "changed": any(outcome.changed for outcome in outcomes),
     }
     if module._diff:
-        result["diff"] = [outcome.plan.diff() for outcome in outcomes if outcome.plan.action != "unchanged"]
+        result["diff"] = [outcome.plan.diff() for outcome in outcomes if outcome.changed]
     errors = [str(outcome.error) for outcome in outcomes if outcome.error]
     if counts["skipped"] and not errors:
         errors = [str(session.ended_by)]
@@ -427,7 +437,7 @@ def _told(module: _Module, outcome: _Outcome) -> Values:
     told: Values = {"action": outcome.action}
     for name in resource.summary:
         told[name] = known.get(name, resource.field(name).initial)
-    told["changes"] = outcome.plan.changes
+    told["changes"] = outcome.changes
     if module.params["test_connection"]:
         told["connection_test"] = outcome.connection_test
     if outcome.error:
@@ -453,5 +463,5 @@ def _info(module: _Module, session: _Session) -> None:
     items = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()
     filters = [resource.field(name) for name in resource.filters if name in wanted]
     kept = [item for item in items if all(f.same(wanted[f.name], item.get(f.name)) for f in filters)]
-    result: Values = {resource.plural: [_engine.whole(resource, item) for item in kept]}
+    result: Values = {resource.plural: kept}
     module.finish(changed=False, **result)

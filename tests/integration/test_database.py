@@ -226,9 +226,9 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
 @pytest.mark.parametrize("envelope", ["error", "problem"])
 def test_failures_are_told_in_one_sentence(ansible: Ansible, sandbox: Sandbox, envelope: str) -> None:
     tasks = []
-    for name, (fault, dummy) in FAULTS.items():
+    for name, case in FAULTS.items():
         project = sandbox.project(envelope=envelope)
-        project.fault(method="GET", **fault)
+        project.fault(method="GET", **case[0])
         options = {"project_id": project.id, "retries": 1, "retry_budget": 20, "timeout": 1}
         tasks.append({"name": name, "pgbeam.cloud.database_info": options, "ignore_errors": True})
     run = ansible.play(tasks)

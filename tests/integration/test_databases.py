@@ -118,7 +118,7 @@ def test_bad_lists_are_refused_before_any_request(ansible: Ansible, project: Pro
         for name, (entries, options, dummy) in REFUSED.items()
     ]
     run = ansible.play(tasks)
-    for name, (dummy, dummy, message) in REFUSED.items():
+    for name, (*dummy, message) in REFUSED.items():
         result = run.result(name)
         assert result["failed"] is True, name
         assert message in result["msg"], name
@@ -152,6 +152,8 @@ def test_one_failure_does_not_stop_the_others(ansible: Ansible, project: Project
         f"(request {result['databases'][1]['error']['request_id']})"
     )
     assert result["databases"][1]["error"]["status"] == 422
+    assert result["databases"][1]["changes"] == []
+    assert len(result["diff"]) == 2
     assert {item["name"] for item in project.databases()} == {"unlisted", "a", "c"}, "nothing is pruned after a failure"
 
 
@@ -207,6 +209,16 @@ def test_transient_failures_are_retried_under_one_key(ansible: Ansible, project:
     assert len(keys) == 6
     assert len(run.writes) == 12
     assert len(project.databases()) == 6
+
+
+def test_an_answer_that_is_no_object_of_the_api(ansible: Ansible, project: Project) -> None:
+    """A success without an id says nothing of what was made, so the list has to."""
+    project.fault("status", method="POST", status=201)
+    run = ansible.databases(project, [entry("a"), entry("b")], parallel=1)
+    result = run.result("databases")
+    assert actions(result) == [("a", "failed"), ("b", "created")]
+    assert "an object without a usable id came back" in result["msg"]
+    assert [method for method, dummy in run.requests] == ["GET", "POST", "POST", "GET"]
 
 
 def test_a_delete_whose_answer_was_lost(ansible: Ansible, project: Project) -> None:
