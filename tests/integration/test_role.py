@@ -127,6 +127,16 @@ def test_a_failed_project_is_in_the_result_with_the_others(ansible: Ansible, san
     assert result[projects[1].id]["summary"]["created"] == 1
 
 
+def test_a_run_that_ends_early_has_no_result(ansible: Ansible, project: Project) -> None:
+    """The result of an earlier run of the role in the same play is not its own."""
+    variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
+    show = {"name": "show", "ansible.builtin.debug": {"var": "pgbeam_result"}}
+    wrong = [{**ROLE[0], "vars": {"pgbeam_project_id": ""}}]
+    tasks = [*ROLE, {"name": "try", "block": wrong, "rescue": [show]}]
+    run = ansible.play(tasks, "-i", inventory(ansible, {"db1": {}}, variables), hosts="pg")
+    assert run.result("show")["pgbeam_result"] == {}
+
+
 PROBLEMS: dict[str, tuple[dict[str, dict[str, Any]], dict[str, Any], str]] = {
     "no project": ({"db1": {"pgbeam_project_id": ""}}, {}, "db1: it has pgbeam_databases but no pgbeam_project_id"),
     "two keys": (
