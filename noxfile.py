@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ nox.options.sessions = ["lint", "docs", "sanity", "tests", "tests_oldest", "targ
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
+
+# uv would trust its own certificates only; the machine's include a company's own.
+os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 
 NEWEST_CORE = "ansible-core>=2.19,<2.22"
 OLDEST_CORE = "ansible-core>=2.16,<2.17"

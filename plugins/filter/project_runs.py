@@ -174,7 +174,7 @@ def _blind(project_id: str, gathered: dict[str, Host], active: list[str], target
     elif set(active) != set(targeted):
         why = f"{_some(set(targeted) - set(active))} failed or left the play"
     elif set(gathered) != set(targeted):
-        why = f"the play runs in batches (serial), and {_some(set(targeted) - set(gathered))} is in another one"
+        why = f"{_some(set(targeted) - set(gathered))} is not in this batch (serial), or was added while the play ran"
     elif not all(gathered.values()):
         why = f"{_some({name for name, host in gathered.items() if not host})} did not run the role"
     if not why:

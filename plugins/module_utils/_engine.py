@@ -9,6 +9,7 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
+import difflib
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -190,6 +191,16 @@ def problems(resource: Resource, values: Values, where: str = "") -> list[str]:
     return found
 
 
+def unknown_options(known: set[str], values: Values, where: str) -> list[str]:
+    """Sentences on the names that are no options, with the option that may have been meant."""
+    found = []
+    for name in sorted(str(name) for name in values if name not in known):
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
+        found.append(f"{where}{name}: there is no such option; {meant}")
+    return found
+
+
 def _bad_values(fields: t.Iterable[Field], values: Values, where: str) -> list[str]:
     found: list[str] = []
     for f in fields:
@@ -198,6 +209,7 @@ def _bad_values(fields: t.Iterable[Field], values: Values, where: str) -> list[s
             continue
         if f.fields:
             if isinstance(value, dict):
+                found += unknown_options({member.name for member in f.fields}, value, f"{where}{f.name}.")
                 found += _bad_values(f.fields, value, f"{where}{f.name}.")
         else:
             reason = _bad_value(f, value)
@@ -211,6 +223,8 @@ def _bad_value(f: Field, value: t.Any) -> str | None:
     if f.secret:
         if not isinstance(value, str):
             return f"a value of type {type(value).__name__} was given; write it as a quoted string"
+        if not value:
+            return "it is empty; check that the variable or the lookup that it comes from is set"
         fits = re.fullmatch(f.pattern or ".*", value)
         return None if fits else f"the value given is not allowed; it must be {f.rule}"
     if f.type == "int":

@@ -146,7 +146,11 @@ def _entries(resource: Resource, params: Values) -> list[tuple[str, Values]]:
     if not isinstance(listed, list):
         return []
     entries = [(f"{resource.plural}[{n}]", entry) for n, entry in enumerate(listed) if isinstance(entry, dict)]
-    return [(f"{place} ({entry['name']})" if entry.get("name") else place, entry) for place, entry in entries]
+    # The role's list is of many hosts' making, so an index alone would say little.
+    named = [
+        (place, " on ".join(str(entry[k]) for k in ("name", "host") if entry.get(k)), entry) for place, entry in entries
+    ]
+    return [(f"{place} ({name})" if name else place, entry) for place, name, entry in named]
 
 
 def _option_problems(resource: Resource, params: Values) -> list[str]:
@@ -161,6 +165,7 @@ def _option_problems(resource: Resource, params: Values) -> list[str]:
     if resource.plural not in params:
         return found + _engine.problems(resource, params)
     for place, entry in _entries(resource, params):
+        found += _engine.unknown_options({"id", "state", *(f.name for f in resource.writable)}, entry, f"{place}: ")
         found += _engine.problems(resource, entry, f"{place}: ")
         state = entry.get("state")
         if state not in (None, "present", "absent"):
@@ -425,7 +430,7 @@ def _finish_list(module: _Module, session: _Session, outcomes: list[_Outcome]) -
     if counts["skipped"] and not errors:
         errors = [str(session.ended_by)]
     if errors:
-        module.finish(f"{said}: {_sentences(errors)}", **result)
+        module.finish(f"{_sentences(errors)} [{said}]", **result)
     else:
         module.finish(msg=said, **result)
 

@@ -172,7 +172,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "project of dots": ({"project_id": ".."}, "project_id: '..' is not an id"),
     "no name": ({"name": None}, "name: it is missing; give host, port and name, or the id"),
     "number as password": ({"password": 8861}, "password: a value of type int was given; write it as a quoted string"),
-    "empty password": ({"password": ""}, "password: the value given is not allowed; it must be text that is not empty"),
+    "empty password": (
+        {"password": ""},
+        "password: it is empty; check that the variable or the lookup that it comes from is set",
+    ),
     "empty key": ({"api_key": ""}, "api_key: there is no API key; set api_key, or PGBEAM_API_KEY"),
     "key with a line break": ({"api_key": "pbu_x\n"}, "api_key: white space"),
     "no URL": ({"api_url": "api.pgbeam.com"}, "api_url: 'api.pgbeam.com' is not a URL of the API"),

@@ -77,25 +77,39 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     "bad port": (
         [entry("a"), entry("b", port=70000)],
         {},
-        "databases[1] (b): port: 70000 is not allowed; it must be a whole number from 1 to 65535",
+        f"databases[1] (b on {HOST}): port: 70000 is not allowed; it must be a whole number from 1 to 65535",
     ),
-    "bad choice": ([entry("a"), entry("b", ssl_mode="on")], {}, "databases[1] (b): ssl_mode: 'on' is not allowed"),
+    "bad choice": (
+        [entry("a"), entry("b", ssl_mode="on")],
+        {},
+        f"databases[1] (b on {HOST}): ssl_mode: 'on' is not allowed",
+    ),
     "bad member": (
         [entry("a", cache_config={"ttl_seconds": "long"})],
         {},
-        "databases[0] (a): cache_config.ttl_seconds: 'long' is not allowed; it must be a whole number from 0 to 86400",
+        f"databases[0] (a on {HOST}): cache_config.ttl_seconds: 'long' is not allowed; it must be a whole number",
     ),
-    "bad state": ([entry("a", state="gone")], {}, "databases[0] (a): state: 'gone' is not allowed"),
+    "misspelled option": (
+        [entry("a"), entry("b", usernme="app")],
+        {},
+        f"databases[1] (b on {HOST}): usernme: there is no such option; did you mean username?",
+    ),
+    "misspelled member": (
+        [entry("a", cache_config={"ttl": 5})],
+        {},
+        f"databases[0] (a on {HOST}): cache_config.ttl: there is no such option; there are enabled, max_entries",
+    ),
+    "bad state": ([entry("a", state="gone")], {}, f"databases[0] (a on {HOST}): state: 'gone' is not allowed"),
     "no host": ([{"name": "a"}], {}, "databases[0] (a): host: it is missing; give host, port and name, or the id"),
     "twice": (
         [entry("a"), entry("b"), entry("a", port=5432)],
         {},
-        f"databases[0] (a) and databases[2] (a) are both database a on {HOST}:5432; keep one of them",
+        f"databases[0] (a on {HOST}) and databases[2] (a on {HOST}) are both database a on {HOST}:5432; keep",
     ),
     "twice but for a missing username": (
         [entry("a"), {"host": HOST.upper(), "name": "a"}],
         {},
-        "databases[0] (a) and databases[1] (a) are both database a",
+        f"databases[0] (a on {HOST}) and databases[1] (a on DB1.EXAMPLE.COM) are both database a",
     ),
     "one id in two entries": (
         [{"id": "db_1"}, {"id": "db_1"}],
@@ -104,7 +118,11 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     ),
     "prune nothing": ([], {"prune": True}, "prune: the list of databases is empty"),
     "parallel": ([entry("a")], {"parallel": 0}, "parallel: 0 is not allowed; it must be a whole number from 1 to 32"),
-    "number as password": ([entry("a", password=12)], {}, "databases[0] (a): password: a value of type int was given"),
+    "number as password": (
+        [entry("a", password=12)],
+        {},
+        f"databases[0] (a on {HOST}): password: a value of type int was given",
+    ),
 }
 
 
@@ -128,7 +146,7 @@ def test_bad_lists_are_refused_before_any_request(ansible: Ansible, project: Pro
 def test_an_id_and_an_identity_that_are_one_registration(ansible: Ansible, project: Project) -> None:
     known = project.register(name="a", username="app")["id"]
     run = ansible.databases(project, [entry("a"), {"id": known, "ssl_mode": "require"}])
-    assert f"databases[0] (a) and databases[1] are both database {known}" in run.result("databases")["msg"]
+    assert f"databases[0] (a on {HOST}) and databases[1] are both database {known}" in run.result("databases")["msg"]
     assert not run.writes
 
 
@@ -136,7 +154,10 @@ def test_a_missing_password_stops_all_before_any_write(ansible: Ansible, project
     entries = [entry("a"), {"host": HOST, "name": "b", "username": "app"}]
     run = ansible.databases(project, entries)
     message = run.result("databases")["msg"]
-    assert message == f"databases[1] (b): database b on {HOST}:5432 is not registered yet; give password to register it"
+    assert (
+        message
+        == f"databases[1] (b on {HOST}): database b on {HOST}:5432 is not registered yet; give password to register it"
+    )
     assert not run.writes
 
 
@@ -148,8 +169,8 @@ def test_one_failure_does_not_stop_the_others(ansible: Ansible, project: Project
     assert result["changed"] is True
     assert actions(result) == [("a", "created"), ("b", "failed"), ("c", "created")]
     assert result["msg"] == (
-        f"2 created, 1 failed: POST database b on {HOST}:5432: 422 INVALID_INPUT: not that one "
-        f"(request {result['databases'][1]['error']['request_id']})"
+        f"POST database b on {HOST}:5432: 422 INVALID_INPUT: not that one "
+        f"(request {result['databases'][1]['error']['request_id']}) [2 created, 1 failed]"
     )
     assert result["databases"][1]["error"]["status"] == 422
     assert result["databases"][1]["changes"] == []

@@ -132,7 +132,7 @@ def test_a_run_that_ends_early_has_no_result(ansible: Ansible, project: Project)
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
     show = {"name": "show", "ansible.builtin.debug": {"var": "pgbeam_result"}}
     wrong = [{**ROLE[0], "vars": {"pgbeam_project_id": ""}}]
-    tasks = [*ROLE, {"name": "try", "block": wrong, "rescue": [show]}]
+    tasks: list[dict[str, Any]] = [*ROLE, {"name": "try", "block": wrong, "rescue": [show]}]
     run = ansible.play(tasks, "-i", inventory(ansible, {"db1": {}}, variables), hosts="pg")
     assert run.result("show")["pgbeam_result"] == {}
 
@@ -186,7 +186,7 @@ def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project:
     play: dict[str, Any] = {"hosts": "pg"}
     why = {
         "limit": "because --limit leaves hosts out",
-        "serial": "because the play runs in batches (serial), and db2 (and 1 more) is in another one",
+        "serial": "because db2 (and 1 more) is not in this batch (serial), or was added while the play ran",
         "gone": "because db3 failed or left the play",
         "role skipped": "because db3 did not run the role",
         "outside the play": f"pgbeam_prune: db2 names databases of project {project.id} but is not among the play's",

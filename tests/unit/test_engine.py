@@ -434,7 +434,14 @@ BAD_VALUES = {
         {"password": [PASSWORD]},
         "password: a value of type list was given; write it as a quoted string",
     ),
-    "password-empty": ({"password": ""}, "password: the value given is not allowed; it must be text that is not empty"),
+    "password-empty": (
+        {"password": ""},
+        "password: it is empty; check that the variable or the lookup that it comes from is set",
+    ),
+    "misspelled-member": (
+        {"cache_config": {"ttl_second": 5}},
+        "cache_config.ttl_second: there is no such option; did you mean ttl_seconds?",
+    ),
     "password-nul": (
         {"password": f"{PASSWORD}\0"},
         "password: the value given is not allowed; it must be text that is not empty",

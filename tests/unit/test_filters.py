@@ -250,7 +250,7 @@ PRUNED = [host("db1", ORDERS, prune=True), host("db2", {"name": "b"}, prune=True
         ({"targeted": ["db1", "db2", "db3"]}, "db3 failed or left the play"),
         ({"active": ["db1"]}, "db2 failed or left the play"),
         ({"active": []}, "db1 (and 1 more) failed or left the play"),
-        ({"batch": ["db1"]}, "the play runs in batches (serial), and db2 is in another one"),
+        ({"batch": ["db1"]}, "db2 is not in this batch (serial), or was added while the play ran"),
     ],
     ids=["limit", "unreachable host", "failed host", "failed hosts", "serial"],
 )
