@@ -56,13 +56,14 @@ def connection_string(string: t.Any, password: t.Any) -> str:
 
     Raises AnsibleFilterError where either is no text, or the string has no placeholder.
     """
-    if not isinstance(password, str) or not password:
+    # Not "is no str": on cores before 2.19 a vaulted value is of a type of its own.
+    if isinstance(password, (bool, int, float, bytes, list, dict, type(None))) or not str(password):
         raise AnsibleFilterError("connection_string: the password must be a string that is not empty")
     if not isinstance(string, str) or PLACEHOLDER not in string:
         raise AnsibleFilterError(
             "connection_string: the input has no YOUR_PASSWORD to replace; give the one that PgBeam returned"
         )
-    return string.replace(PLACEHOLDER, f":{quote(password, safe='')}@", 1)
+    return string.replace(PLACEHOLDER, f":{quote(str(password), safe='')}@", 1)
 
 
 class FilterModule:

@@ -91,7 +91,10 @@ def project_runs(
     problems: list[str] = []
     projects: dict[str, dict[str, t.Any]] = {}
     for name, host in hosts.items():
-        if host["databases"] and not host["project_id"]:
+        wrong = _wrong_types(name, host)
+        if wrong:
+            problems += wrong
+        elif host["databases"] and not host["project_id"]:
             problems.append(f"{name}: it has pgbeam_databases but no pgbeam_project_id; set the id of its project")
         elif host["project_id"] and (host["databases"] or host["prune"]):
             projects.setdefault(host["project_id"], {"hosts": []})["hosts"].append(name)
@@ -107,6 +110,28 @@ def project_runs(
             problems += _blind(project_id, gathered, active, targeted, limit)
             problems += _left_out(project_id, run["databases"], hostvars, unseen)
     return {"problems": problems, "projects": projects}
+
+
+def _wrong_types(name: str, host: Host) -> list[str]:
+    """What keeps a host's variables from being read at all."""
+    if host["name"] != name:
+        return [f"{name}: run_once is set on the role or its play, so only {host['name']} is seen; remove run_once"]
+    if not isinstance(host["databases"], list):
+        return [f"{name}: pgbeam_databases is not a list; with -e, give it as JSON or in a file"]
+    if not isinstance(host["defaults"], dict):
+        return [f"{name}: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"]
+    found = []
+    for entry in host["databases"]:
+        if not isinstance(entry, dict):
+            found.append(f"{name}: an entry of pgbeam_databases is not a dictionary of options")
+            continue
+        full = {**host["defaults"], **entry}
+        for option in ("id", *DATABASE.identity, DATABASE.tie_breaker):
+            if isinstance(full.get(option), (list, dict)):
+                found.append(
+                    f"{name}: {option} of an entry of pgbeam_databases is a list or a dictionary; give one value"
+                )
+    return found
 
 
 def _differences(project_id: str, members: dict[str, Host]) -> list[str]:
@@ -129,9 +154,6 @@ def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]
     problems: list[str] = []
     for name, host in members.items():
         for entry in host["databases"]:
-            if not isinstance(entry, dict):
-                problems.append(f"{name}: an entry of pgbeam_databases is not a dictionary of options")
-                continue
             full = _completed(entry, host)
             if full is not None:
                 comparable = {**full, "port": int(full["port"])} if str(full.get("port")).isdecimal() else full

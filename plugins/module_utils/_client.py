@@ -28,6 +28,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSI
 
 try:
     import requests
+    from urllib3.exceptions import HTTPError
 
     REQUESTS_IMPORT_ERROR = None
 except ImportError as exc:  # the caller reports it: importing this file never fails
@@ -131,6 +132,8 @@ def _check_url(url: str) -> None:
         raise ConfigError(f"api_url: {shown} is not a URL; {wanted}") from None
     if parts.scheme not in ("http", "https") or not host or port == 0 or re.search(r"[\s\\\x00-\x1f]", url):
         raise ConfigError(f"api_url: {shown} is not a URL of the API; {wanted}")
+    if not all(0 < len(label) < 64 for label in host.rstrip(".").split(".")):
+        raise ConfigError(f"api_url: {shown} has a host name that cannot be; {wanted}")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ConfigError(f"api_url: {shown} has a user, a query or a fragment in it; {wanted}")
     if parts.scheme == "http" and not _is_loopback(host):
@@ -226,7 +229,7 @@ class Client:
             error, delay = None, None
             try:
                 response = self._send(method, path, query, body, headers, deadline - time.monotonic())
-            except (requests.RequestException, OSError) as exc:
+            except (requests.RequestException, HTTPError, OSError, UnicodeError) as exc:
                 error = self._unanswered(exc, method, path, target)
             else:
                 if 200 <= response.status_code < 300:
@@ -237,7 +240,7 @@ class Client:
                 error.maybe_done = response.status_code >= 500 and not refused
             maybe_done = error.maybe_done = maybe_done or error.maybe_done
             error.attempts = attempt
-            retriable = error.status in RETRY_STATUSES or (error.status is None and error.code != "TLS")
+            retriable = error.status in RETRY_STATUSES or (error.status is None and error.code is None)
             if not retriable or attempt > settings.retries:
                 raise error
             if delay is None:
@@ -305,6 +308,19 @@ class Client:
                 target, method, path, f"no trusted TLS connection to {url}{_cause(exc)}",
                 "check ca_path (or the environment's CA bundle) and that api_url is the right host", code="TLS",
             )  # fmt: skip
+        # What requests and urllib3 raise before they try to connect: a URL, a proxy or a bundle that cannot be used.
+        unusable = isinstance(exc, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema))
+        if unusable or not isinstance(exc, requests.RequestException):
+            return ApiError(
+                target, method, path, f"a request to {url} cannot be made with these settings",
+                "check api_url and ca_path, and REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and HTTPS_PROXY in the environment",
+                code="SETTINGS",
+            )  # fmt: skip
+        if isinstance(exc, requests.exceptions.ProxyError):
+            return ApiError(
+                target, method, path, f"the proxy to {url} refused or did not answer",
+                "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment", maybe_done=False,
+            )  # fmt: skip
         if isinstance(exc, requests.exceptions.Timeout):
             connecting = isinstance(exc, requests.exceptions.ConnectTimeout)
             reason = f"{url} did not {'accept a connection' if connecting else 'answer'} within {settings.timeout} s"
@@ -342,7 +358,7 @@ def _cause(exc: BaseException) -> str:
 
 def _never_sent(exc: BaseException) -> bool:
     names = {type(item).__name__ for item in _chain(exc)}
-    return bool(names & {"NewConnectionError", "NameResolutionError", "ProxyError"})
+    return bool(names & {"NewConnectionError", "NameResolutionError"})
 
 
 def _retry_after(header: str | None) -> float | None:
@@ -353,7 +369,7 @@ def _retry_after(header: str | None) -> float | None:
         return float(header)
     try:
         when = parsedate_to_datetime(header)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)
@@ -381,7 +397,7 @@ def _refused(response: requests.Response, method: str, path: str, target: str) -
     reason = " ".join(str(part) for part in (status, code) if part)
     if message:
         reason += f": {message}"
-    elif not problem:
+    elif not isinstance(content, dict):
         reason += " with a body that is not a JSON object" if response.content else " without an error message"
     if fields:
         reason += f" [{', '.join(': '.join(str(v) for v in entry.values() if v) for entry in fields)}]"

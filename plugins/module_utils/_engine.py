@@ -309,7 +309,7 @@ class Register:
         self._resource = resource
         self._by_id = {item.get("id"): item for item in existing}
         self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
-        for item in existing:
+        for item in self._by_id.values():  # a page that shifts while it is read can hold an object again
             self._by_identity.setdefault(identity(resource, item), []).append(item)
 
     def find(self, wanted: Values, state: str = "present", shared: Identities = frozenset()) -> Values | None:

@@ -111,16 +111,15 @@ class _Module(AnsibleModule):
         """End the module: as failed where there is a failure to tell, else well.
 
         Core's masking takes strings × secrets, for a large list longer than the work itself. One search through all
-        of the result's text tells whether there is anything to mask.
+        of the result's text tells whether there is anything to mask. A failure always pays for the masking.
         """
         result["invocation"] = self._echo
-        text = "\n".join(_texts([failure, result, list(get_warning_messages())]))
+        if failure is not None:
+            super().fail_json(msg=failure, **result)
+        text = "\n".join(_texts([result, list(get_warning_messages())]))
         if not any(str(secret) in text for secret in self.no_log_values):
             self.no_log_values: set[str] = set()
-        if failure is None:
-            self.exit_json(**result)
-        else:
-            super().fail_json(msg=failure, **result)
+        self.exit_json(**result)
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> None:
         """Core calls this when its own checks refuse the options; ours say the same with the entry's place."""
@@ -272,7 +271,12 @@ class _Session:
             return _Outcome(plan, plan.action, self._received(answer, method, path, plan.label))
         except ApiError as error:
             self._note(error)
+            if error.maybe_done and plan.action != "created":
+                error.advice += "; the change may have been made, as a second run will tell"
             return _Outcome(plan, "failed", plan.current or {}, error)
+        except Exception as bug:  # one entry's, so that what the others did is not lost with it
+            told = ApiError(plan.label, "write", self.path, _unexpected(bug), maybe_done=True)
+            return _Outcome(plan, "failed", plan.current or {}, told)
 
     def _note(self, error: ApiError) -> None:
         """Begin nothing new after an error that every further call would meet as well."""
@@ -296,6 +300,7 @@ class _Session:
 
     def _test(self, outcome: _Outcome) -> None:
         if self.ended_by:
+            outcome.error = self.ended_by
             return
         try:
             path = f"{self._item_path(outcome.values['id'])}/{self.resource.test}"
@@ -318,20 +323,28 @@ def _module_main(body: t.Callable[[_Module, _Session], None], module: _Module) -
     resource = module._resource
     if _client.REQUESTS_IMPORT_ERROR:
         module.finish(missing_required_lib("requests"))
+    result: Values = {"changed": False}
     try:
         found = _option_problems(resource, module.params)
         if found:
             raise PlanError(_sentences(found))
         body(module, _Session(module, resource))
     except (ConfigError, PlanError) as error:
-        module.finish(str(error), changed=False)
+        failure = str(error)
     except ApiError as error:
-        module.finish(str(error), changed=False, error=error.as_dict())
+        failure = str(error)
+        result["error"] = error.as_dict()
     except Exception as error:
-        # Its text is left out, because core masks nothing in it and it may quote an argument.
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{os.path.basename(last.filename)}:{last.lineno}"
-        module.finish(f"unexpected {type(error).__name__} at {place}; this is a bug in pgbeam.cloud, please report it")
+        failure = _unexpected(error)
+    # Not in an except block: there core could be told to show the exception, whose text may quote a secret.
+    module.finish(failure, **result)
+
+
+def _unexpected(error: Exception) -> str:
+    """A sentence for a fault of our own, by type and place. The exception's text may quote a secret."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(last.filename)}:{last.lineno}"
+    return f"unexpected {type(error).__name__} at {place}; this is a bug in pgbeam.cloud, please report it"
 
 
 def run_item(resource: Resource) -> None:
@@ -348,6 +361,7 @@ def _item(module: _Module, session: _Session) -> None:
     existing = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()
     current = Register(resource, existing).find(wanted, params["state"])
     plan = _engine.plan(resource, wanted, current, params["state"], params["update_password"] == "always")
+    _warn_of_kept_secrets(module, [plan])
     outcome = session.carry_out([plan])[0]
     result: Values = {
         resource.noun: outcome.values,
@@ -385,11 +399,13 @@ def _list(module: _Module, session: _Session) -> None:
         raise PlanError(_sentences(found))
     register = Register(resource, session.read_all())
     plans = _plans(session, places, entries, register)
+    _warn_of_kept_secrets(module, plans)
     outcomes = session.carry_out(plans)
-    if params["prune"] and not session.ended_by and not any(outcome.error for outcome in outcomes):
+    unpruned = params["prune"] and (session.ended_by or any(outcome.error for outcome in outcomes))
+    if params["prune"] and not unpruned:
         kept = [plan.current for plan in plans if plan.current]
         outcomes += session.carry_out([_engine.plan_delete(resource, {}, item) for item in register.unclaimed(kept)])
-    _finish_list(module, session, outcomes)
+    _finish_list(module, session, outcomes, bool(unpruned))
 
 
 def _plans(session: _Session, places: list[str], entries: list[Values], register: Register) -> list[Plan]:
@@ -415,7 +431,7 @@ def _plans(session: _Session, places: list[str], entries: list[Values], register
     return plans
 
 
-def _finish_list(module: _Module, session: _Session, outcomes: list[_Outcome]) -> None:
+def _finish_list(module: _Module, session: _Session, outcomes: list[_Outcome], unpruned: bool) -> None:
     resource = session.resource
     counts = Counter(outcome.action for outcome in outcomes)
     said = ", ".join(f"{counts[action]} {action}" for action in ACTIONS if counts[action]) or "nothing to do"
@@ -426,10 +442,11 @@ def _finish_list(module: _Module, session: _Session, outcomes: list[_Outcome]) -
     }
     if module._diff:
         result["diff"] = [outcome.plan.diff() for outcome in outcomes if outcome.changed]
-    errors = [str(outcome.error) for outcome in outcomes if outcome.error]
-    if counts["skipped"] and not errors:
+    errors = list(dict.fromkeys(str(outcome.error) for outcome in outcomes if outcome.error))
+    if session.ended_by and not errors and (counts["skipped"] or unpruned):
         errors = [str(session.ended_by)]
     if errors:
+        said += ", nothing was pruned" if unpruned else ""
         module.finish(f"{_sentences(errors)} [{said}]", **result)
     else:
         module.finish(msg=said, **result)
@@ -448,6 +465,18 @@ def _told(module: _Module, outcome: _Outcome) -> Values:
     if outcome.error:
         told["error"] = outcome.error.as_dict()
     return told
+
+
+def _warn_of_kept_secrets(module: _Module, plans: list[Plan]) -> None:
+    """Warn where the login changes and the secret that is named with it is not sent: the old one stays in force."""
+    for plan in plans:
+        resource = plan.resource
+        for secret in (f.name for f in resource.fields if f.secret):
+            if resource.tie_breaker in plan.changes and secret in plan.wanted and secret not in plan.body:
+                module.warn(
+                    f"{plan.label}: {resource.tie_breaker} changes, but PgBeam keeps the {secret} of the old one; "
+                    f"set update_{secret}: always in this run to send it"
+                )
 
 
 def _wanted(session: _Session, values: Values) -> Values:

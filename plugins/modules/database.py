@@ -53,6 +53,7 @@ options:
       - The PostgreSQL role that PgBeam connects as. Needed to register a database.
       - Where exactly one registration of the database is found, and it has another username, that is changed;
         with O(state=absent) it is left alone.
+      - A changed username does not send its password. Set O(update_password=always) in that run.
     type: str
   password:
     description:

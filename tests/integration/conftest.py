@@ -121,7 +121,8 @@ class Ansible:
             for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
                 assert form not in output, f"a secret stands in the output of {command}"
                 assert form not in text, f"a secret stands in a result of {command}"
-        assert "Traceback" not in output, output
+        if "ANSIBLE_DISPLAY_TRACEBACK" not in env:
+            assert "Traceback" not in output, output
         if check:
             assert not run.writes, "check mode wrote"
         judge(exchanges)

@@ -272,6 +272,24 @@ def test_a_lost_answer_never_registers_twice(ansible: Ansible, project: Project,
         assert (result["action"], result["database"]["id"]) == ("created", project.databases()[0]["id"])
 
 
+def test_a_username_that_changes_without_its_password(ansible: Ansible, project: Project) -> None:
+    project.register(username="old")
+    run = ansible.database(project, **LOGIN)
+    assert run.result("database")["changes"] == ["username"]
+    assert "PgBeam keeps the password of the old one; set update_password: always in this run" in " ".join(
+        run.output.split()
+    )
+    assert "PgBeam keeps" not in ansible.database(project, **LOGIN, update_password="always").output
+
+
+def test_settings_of_the_environment_that_cannot_be_used(ansible: Ansible, project: Project) -> None:
+    env = {"REQUESTS_CA_BUNDLE": "/no/such.pem", "PGBEAM_API_URL": "https://127.0.0.1:1"}
+    run = ansible.adhoc("database_info", f"project_id={project.id}", env=env)
+    assert "cannot be made with these settings; check api_url and ca_path, and REQUESTS_CA_BUNDLE" in run.output
+    typo = ansible.adhoc("database_info", f"project_id={project.id} api_url=https://api..example.com")
+    assert "api_url: 'https://api..example.com' has a host name that cannot be" in typo.output
+
+
 def test_a_key_of_the_environment(ansible: Ansible, project: Project) -> None:
     """The first that is not empty counts, and another user of this machine's netrc does not."""
     ansible.write(".netrc", "machine 127.0.0.1 login someone password else\n")

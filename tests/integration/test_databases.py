@@ -170,7 +170,7 @@ def test_one_failure_does_not_stop_the_others(ansible: Ansible, project: Project
     assert actions(result) == [("a", "created"), ("b", "failed"), ("c", "created")]
     assert result["msg"] == (
         f"POST database b on {HOST}:5432: 422 INVALID_INPUT: not that one "
-        f"(request {result['databases'][1]['error']['request_id']}) [2 created, 1 failed]"
+        f"(request {result['databases'][1]['error']['request_id']}) [2 created, 1 failed, nothing was pruned]"
     )
     assert result["databases"][1]["error"]["status"] == 422
     assert result["databases"][1]["changes"] == []
@@ -203,6 +203,19 @@ def test_a_spent_budget_ends_the_run(ansible: Ansible, project: Project) -> None
     told = result.result("databases")
     assert [action for dummy, action in actions(told)] == ["failed", "skipped", "skipped", "skipped"]
     assert "raise retry_budget" in told["msg"]
+
+
+def test_what_a_spent_budget_leaves_undone_fails_the_task(ansible: Ansible, project: Project) -> None:
+    """The create is found to be made, but the prune and the connection tests asked for were not begun."""
+    project.register(name="unlisted")
+    project.fault("drop_after", method="POST", times=99)
+    for options in ({"prune": True}, {"test_connection": True}):
+        name = next(iter(options))
+        run = ansible.databases(project, [entry(name)], parallel=1, retry_budget=1, **options)
+        result = run.result("databases")
+        assert (result["failed"], actions(result)) == (True, [(name, "created")])
+        assert "would pass retry_budget (1 s)" in result["msg"]
+    assert "unlisted" in {item["name"] for item in project.databases()}
 
 
 def test_lost_answers_are_looked_up_once(ansible: Ansible, project: Project) -> None:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
 
-from tests.harness import Project, Sandbox
-from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
+from tests.harness import Project, Sandbox, ansible_env
+from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Run
 
 LOGIN = {"username": "app", "password": PASSWORD_LOOKUP}
 REGISTER = "pgbeam.cloud.register_databases"
@@ -208,6 +209,54 @@ def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project:
     assert run.status != 0
     assert why in told(run)
     assert run.requests == []
+
+
+@pytest.mark.parametrize("place", ["role", "play", "include"])
+def test_run_once_is_refused(ansible: Ansible, project: Project, place: str) -> None:
+    """It would show one host's list as every host's, and prune the others'."""
+    path = pruning(ansible, project)
+    for n in range(4):
+        project.register(host=f"db{n}", name="a")
+    play: dict[str, Any] = {"hosts": "pg", "gather_facts": False}
+    if place == "include":
+        play["tasks"] = [{**ROLE[0], "run_once": True}]
+    else:
+        play["roles"] = [{"role": "pgbeam.cloud.pgbeam", **({"run_once": True} if place == "role" else {})}]
+        play.update({"run_once": True} if place == "play" else {})
+    run = ansible.playbook(ansible.write("play.yml", [play]), "-i", path)
+    assert run.status != 0
+    assert not run.writes
+    assert len(project.databases()) == 4
+
+
+def test_values_of_a_wrong_type_are_told(ansible: Ansible, project: Project) -> None:
+    variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", "host": ["x", "y"]}]}
+    run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}, variables))
+    assert told(run) == "db1: host of an entry of pgbeam_databases is a list or a dictionary; give one value"
+    run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}), "-e", "pgbeam_database_defaults=port=1")
+    assert told(run) == "db1: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"
+
+
+def test_an_inline_vaulted_password(ansible: Ansible, project: Project) -> None:
+    """Before core 2.19 such a value is of a type of its own."""
+    key = ansible.write("vault-key", "the-vault-key\n")
+    command = ["ansible-vault", "encrypt_string", "--vault-password-file", key, "--name", "secret"]
+    done = subprocess.run(
+        [*command, PASSWORD], env=ansible_env("", ansible.home), capture_output=True, text=True, check=True
+    )
+    ansible.write("inventory/group_vars/pg.yml", done.stdout)
+    entry = {"name": "a", "username": "app", "password": "{{ secret }}"}
+    path = inventory(ansible, {"db1": {}}, {"pgbeam_project_id": project.id, "pgbeam_databases": [entry]})
+    check = {
+        "name": "check",
+        "ansible.builtin.assert": {
+            "that": "'p:YOUR_PASSWORD@h' | pgbeam.cloud.connection_string(secret) is search('p:pw-Zq7%22x%27%25%2F%40@h')",
+            "quiet": True,
+        },
+    }
+    run = ansible.play([*ROLE, check], "-i", path, "--vault-password-file", key, hosts="pg")
+    assert run.status == 0, run.output
+    assert registered(project) == [("db1", "a")]
 
 
 def test_the_controller_beside_other_hosts(ansible: Ansible, project: Project) -> None:

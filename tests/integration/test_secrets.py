@@ -113,6 +113,23 @@ def test_an_unexpected_exception_is_told_without_its_text(ansible: Ansible, proj
     assert "unexpected LookupError at __init__.py:4; this is a bug in pgbeam.cloud, please report it" in run.output
 
 
+def test_a_traceback_that_was_asked_for(ansible: Ansible, project: Project, tmp_path: Path) -> None:
+    """Core can be told to show tracebacks; the exception's text, which may quote a secret, is not in them."""
+    package = tmp_path / "broken" / "requests"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "import os\n"
+        "class RequestException(OSError): pass\n"
+        "class Session:\n"
+        "    headers = {}\n"
+        "    def request(self, *a, **k): raise LookupError(os.environ['DB_PASSWORD'] + os.environ['PGBEAM_API_KEY'])\n"
+    )
+    env = {"PYTHONPATH": str(package.parent), "ANSIBLE_DISPLAY_TRACEBACK": "always"}
+    arguments = f'project_id={project.id} host=a name=b password="{PASSWORD_LOOKUP}"'
+    run = ansible.adhoc("database", arguments, LOUD, env=env)
+    assert "unexpected LookupError at __init__.py:5" in run.output
+
+
 def test_requests_is_missing(ansible: Ansible, project: Project, tmp_path: Path) -> None:
     package = tmp_path / "broken" / "requests"
     package.mkdir(parents=True)

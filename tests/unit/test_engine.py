@@ -332,6 +332,10 @@ def test_a_tie_that_stays_is_refused_with_the_ids(server: list[Values], wanted: 
         planned(server, wanted, state)
 
 
+def test_an_object_that_comes_on_two_pages_is_one() -> None:
+    assert Register(DATABASE, [live(), live()]).find(task()) == live()
+
+
 def test_a_secret_that_a_server_answers_goes_no_further() -> None:
     assert PASSWORD not in repr(whole(DATABASE, live(password=PASSWORD)))
 
