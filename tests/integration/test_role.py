@@ -119,13 +119,14 @@ def test_a_failed_project_is_in_the_result_with_the_others(ansible: Ansible, san
         f"db{n}": {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
         for n, project in enumerate(projects)
     }
-    tasks = [
-        {"name": "try", "block": ROLE, "rescue": [{"name": "show", "ansible.builtin.debug": {"var": "pgbeam_result"}}]}
-    ]
-    run = ansible.play(tasks, "-i", inventory(ansible, hosts), hosts="pg")
-    result = run.results("show")[0]["pgbeam_result"]
-    assert result[projects[0].id]["summary"]["failed"] == 1
-    assert result[projects[1].id]["summary"]["created"] == 1
+    show = {"name": "show", "ansible.builtin.debug": {"msg": ["{{ pgbeam_result }}", "{{ __pgbeam_host }}"]}}
+    run = ansible.play([{"name": "try", "block": ROLE, "rescue": [show]}], "-i", inventory(ansible, hosts), hosts="pg")
+    assert len(run.results("show")) == 2
+    for shown in run.results("show"):
+        result, left = shown["msg"]
+        assert result[projects[0].id]["summary"]["failed"] == 1
+        assert result[projects[1].id]["summary"]["created"] == 1
+        assert left == {}
 
 
 def test_a_run_that_ends_early_has_no_result(ansible: Ansible, project: Project) -> None:
@@ -250,7 +251,7 @@ def test_an_inline_vaulted_password(ansible: Ansible, project: Project) -> None:
     check = {
         "name": "check",
         "ansible.builtin.assert": {
-            "that": "'p:YOUR_PASSWORD@h' | pgbeam.cloud.connection_string(secret) is search('p:pw-Zq7%22x%27%25%2F%40@h')",
+            "that": "'p:YOUR_PASSWORD@h' | pgbeam.cloud.connection_string(secret) == 'p:pw-Zq7%22x%27%25%2F%40@h'",
             "quiet": True,
         },
     }
