@@ -9,13 +9,17 @@ import subprocess
 from typing import Any
 
 import pytest
+from ansible.release import __version__ as release
 
 from tests.harness import Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Run
+from tests.postgres import Postgres
 
 LOGIN = {"username": "app", "password": PASSWORD_LOOKUP}
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
+#: Cores before 2.19 turn text that looks like a Python literal into one; then the modules refuse it.
+LITERALS_ARE_CONVERTED = tuple(map(int, release.split(".")[:2])) < (2, 19)
 ROLE = [{"name": "role", "ansible.builtin.include_role": {"name": "pgbeam.cloud.pgbeam"}}]
 
 
@@ -258,6 +262,26 @@ def test_an_inline_vaulted_password(ansible: Ansible, project: Project) -> None:
     run = ansible.play([*ROLE, check], "-i", path, "--vault-password-file", key, hosts="pg")
     assert run.status == 0, run.output
     assert registered(project) == [("db1", "a")]
+
+
+@pytest.mark.parametrize("password", ["a{{ 7 * 7 }}b", "{'a': 1}", "[1]", "True", "007", " blank ", "ä{#b#}\\n"])
+def test_a_password_reaches_postgresql_as_it_is(
+    ansible: Ansible, project: Project, server: Postgres, password: str
+) -> None:
+    """Whatever a template engine would make of it: a real PostgreSQL tells."""
+    name = f"db_{project.id}"
+    server.create_database(name, name, password)
+    ansible.secrets += [password] if len(password) > 6 else []
+    entry = {"name": name, "host": "127.0.0.1", "port": server.port, "username": name, "password": "{{ secret }}"}
+    variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [entry], "pgbeam_test_connection": True}
+    path = inventory(ansible, {"db1": {"secret": "{{ lookup('ansible.builtin.env', 'ODD_PASSWORD') }}"}}, variables)
+    run = ansible.playbook(REGISTER, "-i", path, env={"ODD_PASSWORD": password})
+    if LITERALS_ARE_CONVERTED and password in ("{'a': 1}", "[1]", "True"):
+        assert "write it as a quoted string" in run.output
+        assert run.requests == []
+    else:
+        assert run.status == 0, run.output
+        assert project.databases()[0]["name"] == name
 
 
 def test_the_controller_beside_other_hosts(ansible: Ansible, project: Project) -> None:
