@@ -323,6 +323,7 @@ def _module_main(body: t.Callable[[_Module, _Session], None], module: _Module) -
     resource = module._resource
     if _client.REQUESTS_IMPORT_ERROR:
         module.finish(missing_required_lib("requests"))
+    failure: str | None = None
     result: Values = {"changed": False}
     try:
         found = _option_problems(resource, module.params)
