@@ -130,6 +130,28 @@ def test_a_traceback_that_was_asked_for(ansible: Ansible, project: Project, tmp_
     assert "unexpected LookupError at __init__.py:5" in run.output
 
 
+@pytest.mark.parametrize("module", ["database", "databases"])
+def test_what_core_logs_to_syslog(ansible: Ansible, project: Project, tmp_path: Path, module: str) -> None:
+    """The system's log is stood in for by a module that writes to a file; a password in it would be escaped text."""
+    log = tmp_path / "syslog.txt"
+    (tmp_path / "instead").mkdir()
+    (tmp_path / "instead" / "syslog.py").write_text(
+        "def __getattr__(name): return 8\n"
+        "def openlog(*args): pass\n"
+        f"def syslog(priority, message): open({str(log)!r}, 'a').write(message)\n"
+    )
+    options: dict[str, Any] = {"project_id": project.id}
+    options.update({"databases": [ENTRY]} if module == "databases" else ENTRY)
+    path = ansible.write("play.yml", [{"hosts": "localhost", "tasks": [{f"pgbeam.cloud.{module}": options}]}])
+    run = ansible.playbook(path, env={"PYTHONPATH": str(tmp_path / "instead"), "ANSIBLE_GATHERING": "explicit"})
+    assert run.status == 0, run.output
+    text = log.read_text()
+    assert f"project_id={project.id}" in text
+    assert "pw-Zq7" not in text
+    assert API_KEY not in text
+    assert ("databases=" in text) is False
+
+
 def test_requests_is_missing(ansible: Ansible, project: Project, tmp_path: Path) -> None:
     package = tmp_path / "broken" / "requests"
     package.mkdir(parents=True)
