@@ -53,7 +53,8 @@ def test_a_whole_life(ansible: Ansible, project: Project) -> None:
         written = sum(result["summary"][action] for action in ("created", "updated", "deleted"))
         assert len(run.writes) == written
         assert result["changed"] == (written > 0)
-        assert "databases" not in result["invocation"]["module_args"]
+        # Core 2.21 leaves the invocation out unless it is told to inject it.
+        assert "databases" not in result.get("invocation", {"module_args": {}})["module_args"]
     assert project.databases() == []
 
 

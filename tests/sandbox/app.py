@@ -44,7 +44,7 @@ class Project:
         return refuse(refusal, self.settings.envelope)
 
     def find(self, database_id: str) -> tuple[int, dict[str, Any]]:
-        for number, item in self.databases.items():
+        for number, item in list(self.databases.items()):  # the test runs in a thread
             if item["id"] == database_id:
                 return number, item
         raise Refusal(404, "NOT_FOUND", f"database {database_id} not found")
@@ -90,10 +90,11 @@ def _now() -> str:
 
 
 def api(state: State) -> APIRouter:
+    """The operations: coroutines, so that no two of them interleave, but for the test, which waits for PostgreSQL."""
     router = APIRouter(prefix="/v1/projects/{project_id}/databases")
 
     @router.post("", status_code=201)
-    def create(project_id: Id, body: CreateDatabase) -> dict[str, Any]:
+    async def create(project_id: Id, body: CreateDatabase) -> dict[str, Any]:
         project = state.project(project_id)
         limit = project.settings.plan_limit
         if limit is not None and len(project.databases) >= limit:
@@ -108,7 +109,7 @@ def api(state: State) -> APIRouter:
         return project.shown(item)
 
     @router.get("")
-    def list_all(
+    async def list_all(
         project_id: Id,
         page_size: Annotated[int, Query(ge=1, le=100)] = 20,
         page_token: Annotated[str, Query(pattern=r"^[a-zA-Z0-9_.-]+$")] = "after_-1",
@@ -126,12 +127,12 @@ def api(state: State) -> APIRouter:
         return answer
 
     @router.get("/{database_id}")
-    def get(project_id: Id, database_id: Id) -> dict[str, Any]:
+    async def get(project_id: Id, database_id: Id) -> dict[str, Any]:
         project = state.project(project_id)
         return project.shown(project.find(database_id)[1])
 
     @router.patch("/{database_id}")
-    def update(project_id: Id, database_id: Id, body: UpdateDatabase) -> dict[str, Any]:
+    async def update(project_id: Id, database_id: Id, body: UpdateDatabase) -> dict[str, Any]:
         project = state.project(project_id)
         item = project.find(database_id)[1]
         fields = body.model_dump(exclude_unset=True)
@@ -144,7 +145,7 @@ def api(state: State) -> APIRouter:
         return project.shown(item)
 
     @router.delete("/{database_id}", status_code=204)
-    def delete(project_id: Id, database_id: Id) -> Response:
+    async def delete(project_id: Id, database_id: Id) -> Response:
         project = state.project(project_id)
         number = project.find(database_id)[0]
         del project.databases[number]
