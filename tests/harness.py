@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,6 @@ class Project:
 @dataclass
 class Sandbox:
     url: str
-    _projects: Iterator[int] = field(default_factory=lambda: _numbers)
 
     @staticmethod
     @contextlib.contextmanager
@@ -112,7 +111,7 @@ class Sandbox:
 
     def project(self, **settings: Any) -> Project:
         """A new, empty project."""
-        project = Project(self.url, f"prj_{next(self._projects):04d}")
+        project = Project(self.url, f"prj_{next(_numbers):04d}")
         project.settings(**settings)
         return project
 

@@ -319,7 +319,7 @@ class Client:
         if isinstance(exc, requests.exceptions.ProxyError):
             return ApiError(
                 target, method, path, f"the proxy to {url} refused or did not answer",
-                "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment", maybe_done=False,
+                "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment",
             )  # fmt: skip
         if isinstance(exc, requests.exceptions.Timeout):
             connecting = isinstance(exc, requests.exceptions.ConnectTimeout)

@@ -322,10 +322,10 @@ class Register:
         if "id" in wanted:
             return self._by_id.get(wanted["id"])
         key = identity(self._resource, wanted)
-        matches = found = self._by_identity.get(key, [])
+        matches = self._by_identity.get(key, [])
         breaker = self._resource.tie_breaker
         if breaker in wanted:
-            agreeing = [m for m in found if m.get(breaker) == wanted[breaker]]
+            agreeing = [m for m in matches if m.get(breaker) == wanted[breaker]]
             if agreeing or state == "absent" or key in shared:
                 matches = agreeing
         if len(matches) > 1:

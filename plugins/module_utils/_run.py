@@ -387,8 +387,9 @@ def run_list(resource: Resource) -> None:
 
 def _list(module: _Module, session: _Session) -> None:
     resource, params = session.resource, module.params
-    places = [place for place, entry in _entries(resource, params)]
-    entries = [_wanted(session, entry) for place, entry in _entries(resource, params)]
+    placed = _entries(resource, params)
+    places = [place for place, entry in placed]
+    entries = [_wanted(session, entry) for place, entry in placed]
     found = [p for p in (_engine.incomplete(resource, e, f"{w}: ") for w, e in zip(places, entries)) if p]
     found = found or _engine.clashes(resource, entries, lambda index: places[index])
     if params["prune"] and not entries:

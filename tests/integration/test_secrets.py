@@ -97,34 +97,31 @@ def test_the_sandbox_keeps_no_secret(ansible: Ansible, project: Project) -> None
     assert API_KEY not in text
 
 
-def test_an_unexpected_exception_is_told_without_its_text(ansible: Ansible, project: Project, tmp_path: Path) -> None:
-    """A fault of the collection's own, put in with a requests library that raises what nobody catches."""
-    package = tmp_path / "broken" / "requests"
-    package.mkdir(parents=True)
-    (package / "__init__.py").write_text(
-        "class RequestException(OSError): pass\n"
-        "class Session:\n"
-        "    headers = {}\n"
-        "    def request(self, *a, **k): raise LookupError(repr((a, k, self.auth)))\n"
-    )
-    (package / "exceptions.py").write_text("")
-    path = {"PYTHONPATH": str(package.parent)}
-    run = ansible.adhoc("database", f"project_id={project.id} host=a name=b", LOUD, env=path)
-    assert "unexpected LookupError at __init__.py:4; this is a bug in pgbeam.cloud, please report it" in run.output
-
-
-def test_a_traceback_that_was_asked_for(ansible: Ansible, project: Project, tmp_path: Path) -> None:
-    """Core can be told to show tracebacks; the exception's text, which may quote a secret, is not in them."""
-    package = tmp_path / "broken" / "requests"
+def broken_requests(folder: Path, raised: str) -> str:
+    """Write a requests library whose calls raise what nobody catches, and return its place for PYTHONPATH."""
+    package = folder / "broken" / "requests"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(
         "import os\n"
         "class RequestException(OSError): pass\n"
         "class Session:\n"
         "    headers = {}\n"
-        "    def request(self, *a, **k): raise LookupError(os.environ['DB_PASSWORD'] + os.environ['PGBEAM_API_KEY'])\n"
+        f"    def request(self, *a, **k): raise {raised}\n"
     )
-    env = {"PYTHONPATH": str(package.parent), "ANSIBLE_DISPLAY_TRACEBACK": "always"}
+    return str(package.parent)
+
+
+def test_an_unexpected_exception_is_told_without_its_text(ansible: Ansible, project: Project, tmp_path: Path) -> None:
+    """A fault of the collection's own."""
+    path = {"PYTHONPATH": broken_requests(tmp_path, "LookupError(repr((a, k, self.auth)))")}
+    run = ansible.adhoc("database", f"project_id={project.id} host=a name=b", LOUD, env=path)
+    assert "unexpected LookupError at __init__.py:5; this is a bug in pgbeam.cloud, please report it" in run.output
+
+
+def test_a_traceback_that_was_asked_for(ansible: Ansible, project: Project, tmp_path: Path) -> None:
+    """Core can be told to show tracebacks; the exception's text, which may quote a secret, is not in them."""
+    raised = "LookupError(os.environ['DB_PASSWORD'] + os.environ['PGBEAM_API_KEY'])"
+    env = {"PYTHONPATH": broken_requests(tmp_path, raised), "ANSIBLE_DISPLAY_TRACEBACK": "always"}
     arguments = f'project_id={project.id} host=a name=b password="{PASSWORD_LOOKUP}"'
     run = ansible.adhoc("database", arguments, LOUD, env=env)
     assert "unexpected LookupError at __init__.py:5" in run.output

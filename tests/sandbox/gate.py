@@ -35,8 +35,8 @@ class Gate:
         if scope["type"] != "http" or scope["path"].startswith("/_sandbox/"):
             await self._app(scope, receive, send)
             return
-        # uvicorn's receive is a method of the request's cycle: the one way to the connection from inside.
-        transport = receive.__self__.transport  # type: ignore[attr-defined]
+        # The one way to the connection from inside.
+        transport = receive.__self__.transport  # type: ignore[attr-defined]  # uvicorn's is a method of the cycle
         body = await _read(receive)
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         match = re.match(r"/v1/projects/([^/]+)", scope["path"])

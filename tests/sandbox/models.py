@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -18,6 +18,10 @@ Connections = Annotated[int, Field(ge=1, le=10000)]
 Milliseconds = Annotated[int, Field(ge=0, le=300000)]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 Role = Literal["primary", "replica"]
+
+
+#: Stands for a field that is not given. A null that is given is refused, since no type here allows it.
+UNSET: Any = None
 
 
 class Strict(BaseModel):
@@ -54,20 +58,18 @@ class CreateDatabase(Strict):
 
 
 class UpdateDatabase(Strict):
-    """None stands for a field that is not given; a null that is given is refused, since no type here allows it."""
-
-    host: Text = None  # type: ignore[assignment]  # see the docstring; so for each field
-    port: Port = None  # type: ignore[assignment]
-    name: AnyText = None  # type: ignore[assignment]
-    username: AnyText = None  # type: ignore[assignment]
-    password: AnyText = None  # type: ignore[assignment]
-    ssl_mode: SslMode = None  # type: ignore[assignment]
-    role: Role = None  # type: ignore[assignment]
-    pool_region: AnyText = None  # type: ignore[assignment]
-    query_timeout_ms: Milliseconds = None  # type: ignore[assignment]
-    auto_read_routing: bool = None  # type: ignore[assignment]
-    cache_config: CacheConfig = None  # type: ignore[assignment]
-    pool_config: PoolConfig = None  # type: ignore[assignment]
+    host: Text = UNSET
+    port: Port = UNSET
+    name: AnyText = UNSET
+    username: AnyText = UNSET
+    password: AnyText = UNSET
+    ssl_mode: SslMode = UNSET
+    role: Role = UNSET
+    pool_region: AnyText = UNSET
+    query_timeout_ms: Milliseconds = UNSET
+    auto_read_routing: bool = UNSET
+    cache_config: CacheConfig = UNSET
+    pool_config: PoolConfig = UNSET
 
 
 class ProjectSettings(Strict):
