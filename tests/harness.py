@@ -10,6 +10,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,17 @@ class Project:
     def fault(self, kind: str, **settings: Any) -> None:
         """Ask for a fault with the next matching request; see tests/sandbox/models.py."""
         self._control("POST", "/faults", {"kind": kind, **settings})
+
+    def clear_faults(self) -> None:
+        self._control("DELETE", "/faults", {})
+
+    def truth(self) -> dict[str, dict[str, Any]]:
+        """What the server truly has, by id, once nothing is under way."""
+        deadline = time.monotonic() + 30
+        while any(entry["under_way"] for entry in self.record()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        answer = requests.get(f"{self.url}/_sandbox/projects/{self.id}", timeout=10).json()
+        return {item["id"]: item for item in answer["databases"]}
 
     def settings(self, **settings: Any) -> None:
         self._control("PUT", "", settings)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP and authentication for the PgBeam API: sessions, paging, time-outs, retries and errors.
+"""HTTP and authentication for the PgBeam API: sessions, paging, time-outs and retries.
 
 Nothing in here knows Ansible, so any Python program can use it. The retry rules are those of the vendor's own clients.
 Private to this collection: it may change in any release.
@@ -13,17 +13,17 @@ import ipaddress
 import os
 import random
 import re
-import ssl
 import threading
 import time
 import typing as t
 import uuid
 import warnings
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
+from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _errors
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import API_KEY_VARIABLES, ApiError, Call
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 
 try:
@@ -34,54 +34,15 @@ try:
 except ImportError as exc:  # the caller reports it: importing this file never fails
     REQUESTS_IMPORT_ERROR = exc
 
-API_KEY_VARIABLES = ("PGBEAM_API_KEY", "PGBEAM_TOKEN", "PGBEAM_API_TOKEN")
 PAGE_SIZE = 100
-RETRY_STATUSES = frozenset({408, 429, 502, 503, 504})
+MOST_PAGES = 10_000  # a list that goes on after a million objects has no end
 BACKOFF_FIRST = 0.5
 BACKOFF_LIMIT = 30.0
+SHORTEST_TIMEOUT = 1.0
 
 
 class ConfigError(ValueError):
     """A connection setting cannot be used; the text is one sentence for the user and holds no secret."""
-
-
-@dataclass(eq=False)  # exceptions are compared and hashed by identity
-class ApiError(Exception):
-    """A call that failed, told in one sentence (``str(error)``) and in parts.
-
-    ``maybe_done`` says that the server may have acted although the call failed. ``budget_spent`` says that the call
-    ended because its time ran out.
-    """
-
-    target: str
-    method: str
-    path: str
-    reason: str
-    advice: str = ""
-    status: int | None = None
-    code: str | None = None
-    message: str | None = None
-    request_id: str | None = None
-    attempts: int = 1
-    fields: list[dict[str, t.Any]] = field(default_factory=list)
-    maybe_done: bool = False
-    budget_spent: bool = False
-
-    def __str__(self) -> str:
-        text = f"{self.method} {self.target}: {self.reason}"
-        if self.request_id:
-            text += f" (request {self.request_id})"
-        return f"{text}; {self.advice}" if self.advice else text
-
-    @property
-    def ends_the_run(self) -> bool:
-        """Whether every further call would fail in the same way."""
-        return self.budget_spent or self.status in (401, 402, 403)
-
-    def as_dict(self) -> dict[str, t.Any]:
-        """The parts that a playbook can test; the same keys for every failure."""
-        names = ("status", "code", "message", "method", "path", "request_id", "attempts", "fields")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -149,52 +110,202 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+#: Says what is wrong with an object that the server answered, None where it can be used.
+Check = t.Callable[[dict[str, t.Any]], "str | None"]
+
+
+class _Brake:
+    """What the calls of all threads have met, so that they slow down together and give up together.
+
+    After a 429 or 503 all of them wait as long as the server asked, and half as many as before are under way at once;
+    successes let more be, one by one. The call with the most attempts goes first, so that a rate limit starves none.
+    """
+
+    def __init__(self) -> None:
+        self._turns = threading.Condition()
+        self._waiting: list[int] = []  # the number of each waiting call's next attempt
+        self._under_way = 0
+        self._most = float("inf")
+        self._not_before = 0.0
+        self._failing_since: float | None = None
+
+    @contextmanager
+    def turn(self, attempt: int) -> t.Iterator[None]:
+        """Wait until this attempt may be made, and count it as under way inside the block."""
+        with self._turns:
+            self._waiting.append(attempt)
+            self._turns.wait_for(lambda: self._under_way + 1 <= self._most and attempt == max(self._waiting))
+            self._waiting.remove(attempt)
+            self._under_way += 1
+        try:
+            while (wait := self._not_before - time.monotonic()) > 0:
+                time.sleep(wait)
+            yield
+        finally:
+            with self._turns:
+                self._under_way -= 1
+                self._turns.notify_all()
+
+    def works(self) -> None:
+        """The API gave an answer that no other attempt would change."""
+        with self._turns:
+            self._failing_since = None
+            self._most += 1 / self._most
+
+    def fails(self, since: float) -> None:
+        with self._turns:
+            self._failing_since = since if self._failing_since is None else self._failing_since
+
+    def pull(self, delay: float) -> None:
+        """The server asks for less: let nothing begin for so many seconds, then half of what was under way."""
+        with self._turns:
+            now = time.monotonic()
+            if now >= self._not_before:  # else another call has been told the same already
+                self._most = max(1, min(self._most, self._under_way + 1) // 2)
+            self._not_before = max(self._not_before, now + delay)
+
+    def began(self, call_began: float) -> float:
+        """When the time that retry_budget counts began: with the call, or with the failures that it came into."""
+        since = self._failing_since
+        return call_began if since is None else min(call_began, since)
+
+
 class Client:
-    """Calls to one PgBeam API with one key. Safe to share between threads: each has its own session."""
+    """Calls to one PgBeam API with one key, for one run. Safe to share between threads: each has its own session.
+
+    Every call raises ApiError. ``check`` says what is wrong with an object answered, None where it can be used.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._local = threading.local()
+        self._brake = _Brake()
         if not settings.validate_certs:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
-    def get(self, path: str, target: str) -> dict[str, t.Any]:
-        """Read one object. Raises ApiError; its status is 404 where there is none."""
-        return self._call("GET", path, target)
+    def get(self, path: str, target: str, check: Check | None = None) -> dict[str, t.Any]:
+        """Read one object; the error's status is 404 where there is none."""
+        return self._call(Call("GET", path, target), check)
 
-    def list(self, path: str, key: str, target: str) -> list[dict[str, t.Any]]:
-        """Read all pages of a list whose items stand under ``key``. Raises ApiError."""
+    def list(self, path: str, key: str, target: str, check: Check | None = None) -> list[dict[str, t.Any]]:
+        """Read all pages of a list whose items stand under ``key``."""
         items: list[dict[str, t.Any]] = []
-        query: dict[str, t.Any] = {"page_size": PAGE_SIZE}
         seen: set[str] = set()
-        while True:
-            page = self._call("GET", path, target, query=query)
-            found = page.get(key)
-            token = page.get("next_page_token") or ""
+        token = ""
+
+        def check_page(page: dict[str, t.Any]) -> str | None:
+            found, following = page.get(key), page.get("next_page_token") or ""
             if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-                raise self._malformed("GET", path, target, f"the answer has no list of {key}")
-            if not isinstance(token, str) or token in seen:
-                raise self._malformed("GET", path, target, "its pages lead back to one already read")
-            items += found
+                return f"no list of {key}"
+            if not isinstance(following, str) or following in seen or len(seen) == MOST_PAGES:
+                return "a next page that leads back to one already read, or to no end"
+            return next(filter(None, map(check, found)), None) if check else None
+
+        while True:
+            query = {"page_size": PAGE_SIZE, **({"page_token": token} if token else {})}
+            page = self._call(Call("GET", path, target, query), check_page)
+            items += page[key]
+            token = page.get("next_page_token") or ""
             if not token:
                 return items
             seen.add(token)
-            query = {"page_size": PAGE_SIZE, "page_token": token}
 
-    def write(self, method: str, path: str, target: str, body: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """POST or PATCH under an Idempotency-Key of its own and return the object answered. Raises ApiError."""
-        return self._call(method, path, target, body=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+    def write(
+        self, method: str, path: str, target: str, body: dict[str, t.Any] | None = None, check: Check | None = None
+    ) -> dict[str, t.Any]:
+        """POST or PATCH under an Idempotency-Key of its own and return the object answered."""
+        return self._call(Call(method, path, target, None, body, {"Idempotency-Key": str(uuid.uuid4())}), check)
 
     def delete(self, path: str, target: str) -> bool:
-        """Delete one object. False: it was gone before this call. Raises ApiError."""
+        """Delete one object. False: it was gone before this call."""
         try:
-            self._call("DELETE", path, target)
+            self._call(Call("DELETE", path, target))
         except ApiError as error:
             if error.status != 404:
                 raise
             # After a lost answer the first attempt may be what deleted it.
             return error.maybe_done
         return True
+
+    def _call(self, call: Call, check: Check | None = None) -> dict[str, t.Any]:
+        """Make the attempts of one call. Returns the JSON object, ``{}`` for 204."""
+        budget = self.settings.retry_budget
+        began: float | None = None
+        maybe_done = False
+        attempt = 0
+        while True:
+            attempt += 1
+            with self._brake.turn(attempt):
+                sent = time.monotonic()
+                began = sent if began is None else began
+                # A first attempt gets its whole time: it may be what finds out how a lost write ended.
+                left = budget if attempt == 1 else self._brake.began(began) + budget - sent
+                try:
+                    content = self._attempt(call, check, left)
+                    error = None
+                except ApiError as exc:
+                    error = exc
+            if error is None or not error.retriable:
+                self._brake.works()
+            else:
+                self._brake.fails(sent)
+            if error is None:
+                return content
+            maybe_done = error.maybe_done = maybe_done or error.maybe_done
+            error.attempts = attempt
+            if not error.retriable or attempt > self.settings.retries:
+                raise error
+            delay = error.retry_after
+            if delay is None:
+                delay = min(BACKOFF_FIRST * 2 ** (attempt - 1), BACKOFF_LIMIT) * random.uniform(0.5, 1.5)
+            if time.monotonic() + delay >= self._brake.began(began) + budget:
+                error.budget_spent = True
+                error.advice = (
+                    f"waiting {delay:.0f} s more would pass retry_budget ({budget} s): "
+                    "run again later, or raise retry_budget"
+                )
+                raise error
+            if error.status in (429, 503):
+                self._brake.pull(delay)
+            else:
+                time.sleep(delay)
+
+    def _attempt(self, call: Call, check: Check | None, time_left: float) -> dict[str, t.Any]:
+        settings = self.settings
+        # Given with each request: a session's own `verify` loses to REQUESTS_CA_BUNDLE.
+        verify: bool | str = settings.ca_path or True if settings.validate_certs else False
+        timeout = max(min(settings.timeout, time_left), SHORTEST_TIMEOUT)
+        try:
+            response = self._session().request(
+                call.method,
+                settings.api_url.rstrip("/") + call.path,
+                params=call.query,
+                json=call.body,
+                headers=call.headers,
+                timeout=timeout,
+                verify=verify,
+                allow_redirects=False,
+            )
+            # urllib3 2 raises by itself where an answer ends before its Content-Length; 1.26 takes it as whole.
+            if response.raw.length_remaining:
+                raise requests.ConnectionError("the answer was cut short")
+        except (requests.RequestException, HTTPError, OSError, UnicodeError) as exc:
+            failure = exc
+        else:
+            return self._content(response, call, check)
+        # Not in the except block: the exception, whose text can quote the request, must not become this one's context.
+        raise _errors.unanswered(failure, call, settings.api_url, timeout)
+
+    def _content(self, response: requests.Response, call: Call, check: Check | None) -> dict[str, t.Any]:
+        if not 200 <= response.status_code < 300:
+            raise _errors.refused(response, call)
+        if response.status_code == 204:
+            return {}
+        content = _errors.json_of(response)
+        wrong = (check(content) if check else None) if isinstance(content, dict) else "a body that is not a JSON object"
+        if wrong:
+            raise _errors.malformed(response, call, wrong, self.settings.api_url)
+        return t.cast("dict[str, t.Any]", content)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -203,234 +314,11 @@ class Client:
             # An explicit auth object, because without one requests lets ~/.netrc replace the header.
             session.auth = self._authorize
             session.headers.update({"Accept": "application/json", "User-Agent": f"pgbeam-ansible/{VERSION}"})
+            # Plain http is for this machine alone: through a proxy of the environment, the key would leave it.
+            session.trust_env = urlsplit(self.settings.api_url).scheme == "https"
             self._local.session = session
         return session
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._settings.api_key}"
+        request.headers["Authorization"] = f"Bearer {self.settings.api_key}"
         return request
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        target: str,
-        query: dict[str, t.Any] | None = None,
-        body: dict[str, t.Any] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> dict[str, t.Any]:
-        """One logical call with its retries. Returns the JSON object, ``{}`` for 204. Raises ApiError."""
-        settings = self._settings
-        deadline = time.monotonic() + settings.retry_budget
-        maybe_done = False
-        attempt = 0
-        while True:
-            attempt += 1
-            error, delay = None, None
-            try:
-                response = self._send(method, path, query, body, headers, deadline - time.monotonic())
-            except (requests.RequestException, HTTPError, OSError, UnicodeError) as exc:
-                error = self._unanswered(exc, method, path, target)
-            else:
-                if 200 <= response.status_code < 300:
-                    return self._content(response, method, path, target, attempt)
-                error = _refused(response, method, path, target)
-                delay = _retry_after(response.headers.get("Retry-After"))
-                refused = response.status_code == 503 and delay is not None
-                error.maybe_done = response.status_code >= 500 and not refused
-            maybe_done = error.maybe_done = maybe_done or error.maybe_done
-            error.attempts = attempt
-            retriable = error.status in RETRY_STATUSES or (error.status is None and error.code is None)
-            if not retriable or attempt > settings.retries:
-                raise error
-            if delay is None:
-                delay = min(BACKOFF_FIRST * 2 ** (attempt - 1), BACKOFF_LIMIT) * random.uniform(0.5, 1.5)
-            if time.monotonic() + delay >= deadline:
-                error.budget_spent = True
-                error.advice = (
-                    f"waiting {delay:.0f} s more would pass retry_budget ({settings.retry_budget} s): "
-                    "run again later, or raise retry_budget"
-                )
-                raise error
-            time.sleep(delay)
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, t.Any] | None,
-        body: dict[str, t.Any] | None,
-        headers: dict[str, str] | None,
-        time_left: float,
-    ) -> requests.Response:
-        settings = self._settings
-        # Given with each request: a session's own `verify` loses to REQUESTS_CA_BUNDLE.
-        verify: bool | str = settings.ca_path or True if settings.validate_certs else False
-        return self._session().request(
-            method,
-            settings.api_url.rstrip("/") + path,
-            params=query,
-            json=body,
-            headers=headers,
-            timeout=max(min(settings.timeout, time_left), 0.001),
-            verify=verify,
-            allow_redirects=False,
-        )
-
-    def _content(
-        self, response: requests.Response, method: str, path: str, target: str, attempts: int
-    ) -> dict[str, t.Any]:
-        if response.status_code == 204:
-            return {}
-        try:
-            content = response.json()
-        except ValueError:
-            content = None
-        if isinstance(content, dict):
-            return content
-        error = self._malformed(method, path, target, f"{response.status_code} with a body that is not a JSON object")
-        error.status, error.attempts, error.maybe_done = response.status_code, attempts, True
-        error.request_id = response.headers.get("X-Request-Id")
-        raise error
-
-    def _malformed(self, method: str, path: str, target: str, reason: str) -> ApiError:
-        return ApiError(
-            target, method, path, reason, f"check that api_url ({self._settings.api_url}) is the PgBeam API"
-        )
-
-    def _unanswered(self, exc: Exception, method: str, path: str, target: str) -> ApiError:
-        """Tell a network failure by its kind. The exception's own text is left out: it can quote the request."""
-        url, settings = self._settings.api_url, self._settings
-        # A peer that hangs up in the handshake is no TLS failure: a load balancer that restarts does that.
-        hung_up = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
-        if any(isinstance(item, ssl.SSLError) and not isinstance(item, hung_up) for item in _chain(exc)):
-            return ApiError(
-                target, method, path, f"no trusted TLS connection to {url}{_cause(exc)}",
-                "check ca_path (or the environment's CA bundle) and that api_url is the right host", code="TLS",
-            )  # fmt: skip
-        # What requests and urllib3 raise before they try to connect: a URL, a proxy or a bundle that cannot be used.
-        unusable = isinstance(exc, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema))
-        if unusable or not isinstance(exc, requests.RequestException):
-            return ApiError(
-                target, method, path, f"a request to {url} cannot be made with these settings",
-                "check api_url and ca_path, and REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and HTTPS_PROXY in the environment",
-                code="SETTINGS",
-            )  # fmt: skip
-        if isinstance(exc, requests.exceptions.ProxyError):
-            return ApiError(
-                target, method, path, f"the proxy to {url} refused or did not answer",
-                "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment",
-            )  # fmt: skip
-        if isinstance(exc, requests.exceptions.Timeout):
-            connecting = isinstance(exc, requests.exceptions.ConnectTimeout)
-            reason = f"{url} did not {'accept a connection' if connecting else 'answer'} within {settings.timeout} s"
-            advice = "check the network and the proxy, or raise timeout"
-        else:
-            connecting = _never_sent(exc)
-            reason = f"{'no connection to' if connecting else 'connection lost to'} {url}{_cause(exc)}"
-            advice = "check api_url, the network and the proxy"
-        return ApiError(target, method, path, reason, advice, maybe_done=not connecting)
-
-
-def _chain(exc: BaseException) -> t.Iterator[BaseException]:
-    """The exception and what it wraps; requests and urllib3 hand causes on in ``args`` and ``reason``, too."""
-    queue: list[t.Any] = [exc]
-    seen: set[int] = set()
-    while queue:
-        item = queue.pop(0)
-        if not isinstance(item, BaseException) or id(item) in seen:
-            continue
-        seen.add(id(item))
-        yield item
-        queue += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
-
-
-def _cause(exc: BaseException) -> str:
-    """The operating system's or TLS's own words for a failure, as `` (…)``; they name no request."""
-    for item in _chain(exc):
-        words = getattr(item, "verify_message", None)
-        if words is None and not isinstance(item, requests.RequestException):
-            words = getattr(item, "strerror", None)
-        if words:
-            return f" ({words})"
-    return ""
-
-
-def _never_sent(exc: BaseException) -> bool:
-    names = {type(item).__name__ for item in _chain(exc)}
-    return bool(names & {"NewConnectionError", "NameResolutionError"})
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header (seconds or an HTTP date), None where it says nothing usable."""
-    if not header:
-        return None
-    if re.fullmatch(r"[0-9]{1,9}", header.strip()):
-        return float(header)
-    try:
-        when = parsedate_to_datetime(header)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=timezone.utc)
-    return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
-
-
-def _refused(response: requests.Response, method: str, path: str, target: str) -> ApiError:
-    """Read an error answer: ``{"error": {…}}``, an RFC 9457 problem, or a body that is neither."""
-    status = response.status_code
-    try:
-        content = response.json()
-    except ValueError:
-        content = None
-    problem = content if isinstance(content, dict) else {}
-    inner: dict[str, t.Any] = problem["error"] if isinstance(problem.get("error"), dict) else problem
-    texts = {key: value for key, value in inner.items() if isinstance(value, str) and value}
-    code = texts.get("code")
-    bare = problem.get("error")
-    message = (
-        texts.get("message") or texts.get("detail") or texts.get("title") or (bare if isinstance(bare, str) else None)
-    )
-    listed = inner.get("errors")
-    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    fields = [{"field": entry.get("field"), "detail": entry.get("detail")} for entry in entries]
-    reason = " ".join(str(part) for part in (status, code) if part)
-    if message:
-        reason += f": {message}"
-    elif not isinstance(content, dict):
-        reason += " with a body that is not a JSON object" if response.content else " without an error message"
-    if fields:
-        reason += f" [{', '.join(': '.join(str(v) for v in entry.values() if v) for entry in fields)}]"
-    if 300 <= status < 400:
-        # Without its user and its query, which may hold a secret.
-        place = re.match(r"(https?://)(?:[^/?#]*@)?([^?#]+)", response.headers.get("Location", ""))
-        reason = f"{status} redirects to {place.group(1)}{place.group(2)}" if place else reason
-    request_id = response.headers.get("X-Request-Id") or texts.get("request_id")
-    return ApiError(
-        target, method, path, reason, _advice(status, code, target, path), status=status, code=code, message=message,
-        request_id=request_id, fields=fields,
-    )  # fmt: skip
-
-
-def _advice(status: int, code: str | None, target: str, path: str) -> str:
-    """What the user can do about a refusal, or nothing where the server's words say it all."""
-    project = re.match(r"/v1/projects/([^/]+)/[^/]+$", path)
-    if status == 403 and code == "PLAN_LIMIT_REACHED":
-        return "delete registrations that are no longer needed, or move to a larger plan, then run again"
-    if status == 404:
-        what = f"project {project.group(1)}" if project else target
-        return (
-            f"{what} not found, or this key may not see it: check {'project_id' if project else 'the id'} and the key"
-        )
-    if 300 <= status < 400:
-        return "redirects are not followed: set api_url to the address that answers"
-    if status >= 500 or status == 408:
-        return (
-            "PgBeam could not serve the request: run again later, and quote the request id to its support if it stays"
-        )
-    return {
-        401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
-        402: "a payment is due: settle it in the PgBeam dashboard, then run again",
-        403: "this API key may not do that: use a key whose organization owns the project",
-        429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",
-    }.get(status, "")

@@ -132,6 +132,22 @@ class Plan:
     def id(self) -> str | None:
         return (self.current or {}).get("id")
 
+    def done(self, register: Register) -> Values | None:
+        """The object as this plan leaves it, where the register shows that it was carried out; else None."""
+        if self.action == "deleted":
+            return None if self.id and register.find({"id": self.id}) else {}
+        try:
+            # A create is looked for by the very body that was sent, username and all.
+            looked_for = {"id": self.id} if self.id else self.body
+            found = register.find(looked_for, shared=frozenset([identity(self.resource, self.body)]))
+        except PlanError:
+            return None
+        if found is None or self.action == "created":
+            return found
+        hidden = any(f.secret and f.name in self.body for f in self.resource.fields)
+        moved = plan(self.resource, self.body, found, "present", False).action != "unchanged"
+        return None if hidden or moved else found
+
     def diff(self) -> dict[str, t.Any]:
         """Ansible's diff of this plan: only what moves, headed by the object it moves in."""
         header = f"{self.label} ({self.id})" if self.id else self.label
@@ -155,6 +171,30 @@ def whole(resource: Resource, values: Values) -> Values:
     A server never answers a secret; if one ever did, it would go no further than this.
     """
     return {**{f.name: None for f in resource.fields if not f.secret}, **_shown(resource, values)}
+
+
+def misfit(resource: Resource, values: Values) -> str | None:
+    """What is wrong with an object that the server answered, None where it is one of this resource.
+
+    Its id goes into paths, and its fields are compared, so each has to be what the contract says.
+    """
+    identifier = values.get("id")
+    if not isinstance(identifier, str) or not re.fullmatch(ID_PATTERN, identifier):
+        return f"an object without a usable id (id: {identifier!r:.60})"
+    return _mistyped(resource.fields, values)
+
+
+def _mistyped(fields: t.Iterable[Field], values: Values) -> str | None:
+    types = {"str": str, "int": int, "bool": bool, "dict": dict}
+    for f in fields:
+        value = values.get(f.name)
+        if value is None or f.secret:
+            continue
+        if not isinstance(value, types[f.type]) or (f.type == "int" and isinstance(value, bool)):
+            return f"an object whose {f.name} is no {f.type}"
+        if isinstance(value, dict) and (wrong := _mistyped(f.fields, value)):
+            return wrong
+    return None
 
 
 def argument_spec(fields: t.Iterable[Field]) -> dict[str, dict[str, t.Any]]:
@@ -329,12 +369,23 @@ class Register:
             if agreeing or state == "absent" or key in shared:
                 matches = agreeing
         if len(matches) > 1:
-            ids = ", ".join(sorted(str(m.get("id")) for m in matches))
-            raise PlanError(
-                f"{self._resource.describe(wanted)} is registered {len(matches)} times ({ids}); "
-                f"name the one you mean by id, and delete the others"
-            )
+            raise PlanError(self._told(wanted, matches))
         return matches[0] if matches else None
+
+    def twins(self) -> list[str]:
+        """Sentences on the objects that nothing but their ids tells apart."""
+        alike: dict[tuple[t.Any, ...], list[Values]] = {}
+        for key, items in self._by_identity.items():
+            for item in items:
+                alike.setdefault((*key, item.get(self._resource.tie_breaker)), []).append(item)
+        return [self._told(items[0], items) for items in alike.values() if len(items) > 1]
+
+    def _told(self, wanted: Values, matches: list[Values]) -> str:
+        ids = ", ".join(sorted(m["id"] for m in matches))
+        return (
+            f"{self._resource.describe(wanted)} is registered {len(matches)} times ({ids}); "
+            "name the one you mean by id, or remove each that is too many with its id and state=absent"
+        )
 
     def unclaimed(self, claimed: t.Iterable[Values]) -> list[Values]:
         """The objects that no entry claims, in the server's order."""

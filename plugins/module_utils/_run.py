@@ -9,8 +9,12 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
+import fcntl
+import functools
+import hashlib
 import os
 import re
+import time
 import traceback
 import typing as t
 from collections import Counter
@@ -18,15 +22,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule, missing_required_lib
-from ansible.module_utils.common.warnings import get_warning_messages
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _engine
-from ansible_collections.pgbeam.cloud.plugins.module_utils._client import ApiError, Client, ConfigError, Settings
+from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Client, ConfigError, Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, PlanError, Register, Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import API_KEY_VARIABLES, ApiError, Call
+from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Masking
 
 MAX_PARALLEL = 32
 ACTIONS = ("created", "updated", "deleted", "unchanged", "failed", "skipped")
 WRITES = ("created", "updated", "deleted")
 MESSAGES_SHOWN = 5
+TURN_POLL = 0.05  # seconds
 
 
 def first_env(*names: str) -> str:
@@ -38,7 +44,7 @@ def first_env(*names: str) -> str:
 
 
 CONNECTION: dict[str, dict[str, t.Any]] = {
-    "api_key": {"type": "str", "no_log": True, "fallback": (first_env, list(_client.API_KEY_VARIABLES))},
+    "api_key": {"type": "str", "no_log": True, "fallback": (first_env, list(API_KEY_VARIABLES))},
     "api_url": {"type": "str", "default": Settings.api_url, "fallback": (first_env, ["PGBEAM_API_URL"])},
     "timeout": {"type": "int", "default": Settings.timeout},
     "retries": {"type": "int", "default": Settings.retries},
@@ -99,6 +105,11 @@ class _Module(AnsibleModule):
                 shown[name] = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" if option.get("no_log") and value else value
         return {"module_args": shown}
 
+    @property
+    def user_tmp(self) -> str:
+        """Ansible's folder for this user's temporary files, the same for all runs; ``tmpdir`` is this run's own."""
+        return str(os.path.expandvars(os.path.expanduser(self._remote_tmp)))
+
     def log(self, msg: str, log_args: dict[str, t.Any] | None = None) -> None:
         """Core logs a list as escaped text, where its masking can miss a secret: leave such options out."""
         listed = {name for name, option in self.argument_spec.items() if option.get("elements") == "dict"}
@@ -110,33 +121,28 @@ class _Module(AnsibleModule):
     def finish(self, failure: str | None = None, **result: t.Any) -> None:
         """End the module: as failed where there is a failure to tell, else well.
 
-        Core's masking takes strings × secrets, for a large list longer than the work itself. One search through all
-        of the result's text tells whether there is anything to mask. A failure always pays for the masking.
+        No secret is left in the result for core to mask, which for a large list would take longer than the work itself.
         """
-        result["invocation"] = self._echo
         if failure is not None:
-            super().fail_json(msg=failure, **result)
-        text = "\n".join(_texts([result, list(get_warning_messages())]))
-        if not any(str(secret) in text for secret in self.no_log_values):
-            self.no_log_values: set[str] = set()
-        self.exit_json(**result)
+            result["msg"] = failure
+        result = self._masking.mask({**result, "invocation": self._echo})
+        self.no_log_values: set[str] = set()
+        if failure is None:
+            self.exit_json(**result)
+        else:
+            super().fail_json(**result)
+
+    def warn(self, warning: str) -> None:
+        super().warn(self._masking.mask(warning))
+
+    @functools.cached_property
+    def _masking(self) -> Masking:
+        return Masking(self.no_log_values)
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> None:
         """Core calls this when its own checks refuse the options; ours say the same with the entry's place."""
         found = [] if kwargs else _option_problems(self._resource, self.params)
         super().fail_json(msg=_sentences(found) if found else msg, **{"invocation": self._echo, **kwargs})
-
-
-def _texts(value: t.Any) -> t.Iterator[str]:
-    """Every text in a result: the keys, the strings, the numbers as text."""
-    if isinstance(value, dict):
-        yield from _texts(list(value))
-        yield from _texts(list(value.values()))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    else:
-        yield str(value)
 
 
 def _entries(resource: Resource, params: Values) -> list[tuple[str, Values]]:
@@ -210,40 +216,64 @@ class _Session:
         self.client = Client(Settings(**{name: params[name] for name in CONNECTION}))
         self.parallel: int = params.get("parallel") or 1
         self.ended_by: ApiError | None = None
+        self._turn: t.IO[str] | None = None
+
+    def take_turn(self) -> None:
+        """Wait until no other run of this user on this machine writes to the same objects; raise PlanError in the end.
+
+        The server would register a database once for each of two runs that both found it missing. A run that was killed
+        counts as well, since its module goes on for a while. The turn ends with the process. A file system without
+        locks gives no turns.
+        """
+        settings = self.client.settings
+        name = hashlib.sha256(f"{settings.api_url} {self.path}".encode()).hexdigest()[:16]
+        deadline = time.monotonic() + settings.retry_budget
+        try:
+            os.makedirs(self.module.user_tmp, mode=0o700, exist_ok=True)
+            place = os.path.join(self.module.user_tmp, f"pgbeam.cloud-{name}.lock")
+            self._turn = open(place, "w")  # noqa: SIM115  # it stays open until the process ends
+            while True:
+                try:
+                    return fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        break
+                time.sleep(TURN_POLL)
+        except OSError:
+            return None
+        raise PlanError(
+            f"another run on this machine is changing the {self.resource.plural} of "
+            f"{self.resource.parent.removesuffix('_id')} {self.parent}, and has not ended within retry_budget "
+            f"({settings.retry_budget} s); run again when it has, or raise retry_budget"
+        )
 
     def read_all(self) -> list[Values]:
         target = f"{self.resource.plural} of {self.resource.parent.removesuffix('_id')} {self.parent}"
-        items = self.client.list(self.path, self.resource.plural, target)
-        return [self._received(item, "GET", self.path, target) for item in items]
+        items = self.client.list(self.path, self.resource.plural, target, self._misfit)
+        return [_engine.whole(self.resource, item) for item in items]
 
     def read_one(self, identifier: str) -> list[Values]:
         """The object with this id as a list of one; an empty list where there is none."""
         try:
-            path, target = self._item_path(identifier), f"{self.resource.noun} {identifier}"
-            return [self._received(self.client.get(path, target), "GET", path, target)]
+            item = self.client.get(self._item_path(identifier), f"{self.resource.noun} {identifier}", self._misfit)
         except ApiError as error:
             if error.status != 404:
                 raise
             return []
+        return [_engine.whole(self.resource, item)]
+
+    def _misfit(self, values: Values) -> str | None:
+        return _engine.misfit(self.resource, values)
 
     def _item_path(self, identifier: str | None) -> str:
         return f"{self.path}/{identifier}"
-
-    def _received(self, values: Values, method: str, path: str, target: str) -> Values:
-        """An object that the server answered, every field named. Its id has to be one, since it goes into paths."""
-        if not re.fullmatch(_engine.ID_PATTERN, str(values.get("id") or "")):
-            raise ApiError(
-                target, method, path, f"an object without a usable id came back (id: {values.get('id')!r})",
-                "check that api_url is the PgBeam API", maybe_done=True,
-            )  # fmt: skip
-        return _engine.whole(self.resource, values)
 
     def carry_out(self, plans: list[Plan]) -> list[_Outcome]:
         """Do what the plans say, or in check mode foresee it. One outcome a plan, in order; raises nothing."""
         if self.module.check_mode:
             return [_Outcome(plan, plan.action, plan.predict()) for plan in plans]
         outcomes = self._each(self._write, plans)
-        self._look_again(outcomes)
+        self._settle(outcomes)
         if self.module.params["test_connection"]:
             present = [o for o in outcomes if o.values and o.action in ("created", "updated", "unchanged")]
             self._each(self._test, present)
@@ -267,15 +297,13 @@ class _Session:
             method, path = "POST", self.path
             if plan.action == "updated":
                 method, path = self.resource.update_verb, self._item_path(plan.id)
-            answer = self.client.write(method, path, plan.label, plan.body)
-            return _Outcome(plan, plan.action, self._received(answer, method, path, plan.label))
+            answer = self.client.write(method, path, plan.label, plan.body, self._misfit)
+            return _Outcome(plan, plan.action, _engine.whole(self.resource, answer))
         except ApiError as error:
             self._note(error)
-            if error.maybe_done and plan.action != "created":
-                error.advice += "; the change may have been made, as a second run will tell"
             return _Outcome(plan, "failed", plan.current or {}, error)
         except Exception as bug:  # one entry's, so that what the others did is not lost with it
-            told = ApiError(plan.label, "write", self.path, _unexpected(bug), maybe_done=True)
+            told = ApiError(Call("write", self.path, plan.label), *_unexpected(bug), maybe_done=True)
             return _Outcome(plan, "failed", plan.current or {}, told)
 
     def _note(self, error: ApiError) -> None:
@@ -283,20 +311,21 @@ class _Session:
         if error.ends_the_run:
             self.ended_by = error
 
-    def _look_again(self, outcomes: list[_Outcome]) -> None:
-        """Where a create's outcome is unknown, list once more: what is there now has been created."""
-        unknown = [o for o in outcomes if o.error and o.error.maybe_done and o.plan.action == "created"]
+    def _settle(self, outcomes: list[_Outcome]) -> None:
+        """Where a write's outcome is unknown, list once more: what is there now tells how it ended."""
+        unknown = [o for o in outcomes if o.error and o.error.maybe_done]
         if not unknown:
             return
         try:
             register = Register(self.resource, self.read_all())
-            for outcome in unknown:
-                wanted = outcome.plan.body  # what is looked for was made from this very body, username and all
-                found = register.find(wanted, shared=frozenset([_engine.identity(self.resource, wanted)]))
-                if found:
-                    outcome.action, outcome.values, outcome.error = "created", found, None
-        except (ApiError, PlanError):
-            return  # the create's own error is the one to tell
+        except ApiError:
+            register = None  # each write's own error is the one to tell
+        for outcome in unknown:
+            done = outcome.plan.done(register) if register else None
+            if done is not None:
+                outcome.action, outcome.values, outcome.error = outcome.plan.action, done, None
+            elif outcome.error:
+                outcome.error.advice += "; the change may have been made, as a second run will tell"
 
     def _test(self, outcome: _Outcome) -> None:
         if self.ended_by:
@@ -304,7 +333,8 @@ class _Session:
             return
         try:
             path = f"{self._item_path(outcome.values['id'])}/{self.resource.test}"
-            outcome.connection_test = self.client.write("POST", path, f"connection test of {outcome.plan.label}")
+            target = f"connection test of {outcome.plan.label}"
+            outcome.connection_test = self.client.write("POST", path, target)
         except ApiError as error:
             self._note(error)
             outcome.error = error
@@ -312,13 +342,13 @@ class _Session:
         if outcome.connection_test.get("ok") is not True:
             reason = outcome.connection_test.get("error") or "it does not say why"
             outcome.error = ApiError(
-                f"connection test of {outcome.plan.label}", "POST", path, f"PgBeam cannot connect to it: {reason}",
+                Call("POST", path, target), f"PgBeam cannot connect to it: {reason}",
                 "check host, port, username, password, ssl_mode and the network path from PgBeam to the server",
                 code="CONNECTION_TEST_FAILED", message=reason,
             )  # fmt: skip
 
 
-def _module_main(body: t.Callable[[_Module, _Session], None], module: _Module) -> None:
+def _module_main(body: t.Callable[[_Module, _Session], None], module: _Module, writes: bool = True) -> None:
     """Run a module's body; whatever is raised ends as one sentence."""
     resource = module._resource
     if _client.REQUESTS_IMPORT_ERROR:
@@ -329,23 +359,26 @@ def _module_main(body: t.Callable[[_Module, _Session], None], module: _Module) -
         found = _option_problems(resource, module.params)
         if found:
             raise PlanError(_sentences(found))
-        body(module, _Session(module, resource))
+        session = _Session(module, resource)
+        if writes and not module.check_mode:
+            session.take_turn()
+        body(module, session)
     except (ConfigError, PlanError) as error:
         failure = str(error)
     except ApiError as error:
         failure = str(error)
         result["error"] = error.as_dict()
     except Exception as error:
-        failure = _unexpected(error)
+        failure = "; ".join(_unexpected(error))
     # Not in an except block: there core could be told to show the exception, whose text may quote a secret.
     module.finish(failure, **result)
 
 
-def _unexpected(error: Exception) -> str:
-    """A sentence for a fault of our own, by type and place. The exception's text may quote a secret."""
+def _unexpected(error: Exception) -> tuple[str, str]:
+    """What happened and what to do, for a fault of our own, by type and place; its text may quote a secret."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(last.filename)}:{last.lineno}"
-    return f"unexpected {type(error).__name__} at {place}; this is a bug in pgbeam.cloud, please report it"
+    return f"unexpected {type(error).__name__} at {place}", "this is a bug in pgbeam.cloud, please report it"
 
 
 def run_item(resource: Resource) -> None:
@@ -490,7 +523,7 @@ def _wanted(session: _Session, values: Values) -> Values:
 
 def run_info(resource: Resource) -> None:
     """The body of a module that reads."""
-    _module_main(_info, _Module(resource, info_spec(resource)))
+    _module_main(_info, _Module(resource, info_spec(resource)), writes=False)
 
 
 def _info(module: _Module, session: _Session) -> None:
@@ -499,5 +532,7 @@ def _info(module: _Module, session: _Session) -> None:
     items = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()
     filters = [resource.field(name) for name in resource.filters if name in wanted]
     kept = [item for item in items if all(f.same(wanted[f.name], item.get(f.name)) for f in filters)]
+    for twins in Register(resource, kept).twins():
+        module.warn(twins)
     result: Values = {resource.plural: kept}
     module.finish(changed=False, **result)

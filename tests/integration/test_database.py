@@ -218,7 +218,7 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "redirect": ({"kind": "redirect"}, ["307 redirects to https://elsewhere.example.com/v1", "set api_url"]),
     "truncated": ({"kind": "truncate"}, ["200 with a body that is not a JSON object"]),
     "lost": ({"kind": "drop_before", "times": 9}, ["connection lost to", "check api_url"]),
-    "too slow": ({"kind": "slow", "seconds": 1.5, "times": 9}, ["did not answer within 1 s"]),
+    "too slow": ({"kind": "stall", "seconds": 1.5, "times": 9}, ["did not answer within 1 s"]),
     "a long Retry-After": (
         {"kind": "status", "status": 429, "code": "RATE_LIMITED", "retry_after": "3600"},
         ["429 RATE_LIMITED", "waiting 3600 s more would pass retry_budget (20 s)"],

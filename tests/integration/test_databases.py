@@ -171,7 +171,8 @@ def test_one_failure_does_not_stop_the_others(ansible: Ansible, project: Project
     assert actions(result) == [("a", "created"), ("b", "failed"), ("c", "created")]
     assert result["msg"] == (
         f"POST database b on {HOST}:5432: 422 INVALID_INPUT: not that one "
-        f"(request {result['databases'][1]['error']['request_id']}) [2 created, 1 failed, nothing was pruned]"
+        f"(request {result['databases'][1]['error']['request_id']}); correct what it names, then run again "
+        "[2 created, 1 failed, nothing was pruned]"
     )
     assert result["databases"][1]["error"]["status"] == 422
     assert result["databases"][1]["changes"] == []
@@ -252,7 +253,7 @@ def test_an_answer_that_is_no_object_of_the_api(ansible: Ansible, project: Proje
     run = ansible.databases(project, [entry("a"), entry("b")], parallel=1)
     result = run.result("databases")
     assert actions(result) == [("a", "failed"), ("b", "created")]
-    assert "an object without a usable id came back" in result["msg"]
+    assert "201 with an object without a usable id" in result["msg"]
     assert [method for method, dummy in run.requests] == ["GET", "POST", "POST", "GET"]
 
 

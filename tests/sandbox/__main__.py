@@ -12,17 +12,34 @@ import uvicorn
 
 from tests.sandbox.app import Project, State, build
 from tests.sandbox.gate import Gate
+from tests.sandbox.models import Fault
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=8099, help="port on 127.0.0.1; 0 takes a free one (default: 8099)")
     parser.add_argument("--project", action="append", default=[], help="id of a project to begin with; may be repeated")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        type=Fault.model_validate_json,
+        metavar="JSON",
+        help="what goes wrong in those projects, as tests/sandbox/models.py has it; may be repeated, for example "
+        '{"kind": "status", "status": 429, "retry_after": "1", "times": 1000, "probability": 0.2}',
+    )
+    parser.add_argument("--certificate", help="PEM file with a key and a certificate; serves https with it")
     options = parser.parse_args()
     state = State({name: Project(name) for name in options.project})
+    for project in state.projects.values():
+        for fault in options.fault:
+            project.add_fault(fault)
     listener = socket.create_server(("127.0.0.1", options.port))
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(Gate(build(state), state), log_level="warning", access_log=False)
+    scheme = "https" if options.certificate else "http"
+    print(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(
+        Gate(build(state), state), log_level="warning", access_log=False, ssl_certfile=options.certificate
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

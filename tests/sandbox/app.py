@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -38,7 +39,31 @@ class Project:
     databases: dict[int, dict[str, Any]] = field(default_factory=dict)
     #: By database id; kept apart, so that no answer can hold one.
     passwords: dict[str, str] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[tuple[Fault, random.Random]] = field(default_factory=list)
+    #: The second of the clock that is counted, and how many requests came in it.
+    window: tuple[int, int] = (0, 0)
+
+    def over_the_rate_limit(self) -> bool:
+        second = int(time.monotonic())
+        self.window = (second, self.window[1] + 1 if self.window[0] == second else 1)
+        limit = self.settings.requests_per_second
+        return limit is not None and self.window[1] > limit
+
+    def add_fault(self, fault: Fault) -> None:
+        self.faults.append((fault.model_copy(), random.Random(fault.seed)))
+
+    def next_fault(self, method: str, path: str, body: bytes) -> Fault | None:
+        """The fault that hits this request: the first that matches it, is not used up, and has the luck."""
+        for fault, luck in self.faults:
+            fits = fault.method in (None, method) and path.endswith(fault.path_ends) and fault.body_has.encode() in body
+            if not fits or fault.times < 1:
+                continue
+            if fault.skip > 0:
+                fault.skip -= 1
+            elif luck.random() < fault.probability:
+                fault.times -= 1
+                return fault
+        return None
 
     def refuse(self, refusal: Refusal) -> JSONResponse:
         return refuse(refusal, self.settings.envelope)
@@ -54,7 +79,8 @@ class Project:
         left_out = zero if self.settings.omit_zero else set()
         place = f"{self.id}.proxy.pgbeam.app:5432/{quote(item['name'], safe='')}"
         string = f"postgresql://{quote(item['username'], safe='')}:YOUR_PASSWORD@{place}"
-        return {k: v for k, v in {**item, "connection_string": string}.items() if k not in left_out}
+        extra = {"shard": {"number": 7}, "labels": ["a"]} if self.settings.extra_fields else {}
+        return {k: v for k, v in {**item, "connection_string": string, **extra}.items() if k not in left_out}
 
 
 @dataclass
@@ -115,16 +141,19 @@ def api(state: State) -> APIRouter:
         page_token: Annotated[str, Query(pattern=r"^[a-zA-Z0-9_.-]+$")] = "after_-1",
     ) -> dict[str, Any]:
         project = state.project(project_id)
+        kind, dummy, place = page_token.partition("_")
         try:
-            after = int(page_token.removeprefix("after_"))
+            after = int(place)
         except ValueError:
             raise Refusal(400, "INVALID_INPUT", "page_token is not one of ours") from None
+        if project.settings.empty_pages and kind == "after":
+            return {"databases": [], "next_page_token": f"from_{after}"}
         numbers = sorted(number for number in project.databases if number > after)
         page = numbers[: min(page_size, project.settings.page_limit)]
         answer: dict[str, Any] = {"databases": [project.shown(project.databases[n]) for n in page]}
         if len(numbers) > len(page):
             answer["next_page_token"] = f"after_{page[-1]}"
-        return answer
+        return {**answer, "total": len(numbers)} if project.settings.extra_fields else answer
 
     @router.get("/{database_id}")
     async def get(project_id: Id, database_id: Id) -> dict[str, Any]:
@@ -180,9 +209,19 @@ def control(state: State) -> APIRouter:
         project.settings = settings
         return {"id": project_id}
 
+    @router.get("/projects/{project_id}")
+    async def get_project(project_id: Id) -> dict[str, Any]:
+        """What the server truly has, past faults, pages and the record."""
+        return {"databases": list(state.project(project_id).databases.values())}
+
+    @router.delete("/projects/{project_id}/faults")
+    def clear_faults(project_id: Id) -> dict[str, Any]:
+        state.project(project_id).faults.clear()
+        return {"faults": 0}
+
     @router.post("/projects/{project_id}/faults")
     def add_fault(project_id: Id, fault: Fault) -> dict[str, Any]:
-        state.project(project_id).faults.append(fault)
+        state.project(project_id).add_fault(fault)
         return {"faults": len(state.project(project_id).faults)}
 
     @router.get("/requests")

@@ -11,6 +11,8 @@ import json
 import re
 import secrets
 from collections import defaultdict
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -18,7 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.sandbox.app import Project, Refusal, State, refuse
-from tests.sandbox.models import Fault
+from tests.sandbox.models import INSTEAD, Fault
 
 RECORDED_HEADERS = ("idempotency-key", "user-agent", "content-type")
 
@@ -43,27 +45,48 @@ class Gate:
         project = self._state.projects.get(match.group(1)) if match else None
         entry = _entry(scope, headers, body)
         self._state.record.append(entry)
-        fault = _next_fault(project, scope["method"], scope["path"], body)
-        if fault:
-            entry["fault"] = fault.kind
-        if fault and fault.kind == "drop_before":
-            transport.abort()
-            return
-        if fault and fault.kind == "slow":
-            await asyncio.sleep(fault.seconds)
-        response = _faulty(project, fault) if project else None
+        fault = project.next_fault(scope["method"], scope["path"], body) if project else None
+        entry["fault"] = fault.kind if fault else None
+        try:
+            response = await self._respond(scope, headers, body, project, fault)
+        finally:
+            entry["under_way"] = False
         if response is None:
-            response = await self._answer(scope, headers, body, project)
+            await _hang_up(transport)
+            return
         response.headers["X-Request-Id"] = entry["request_id"]
         entry["status"] = response.status_code
         entry["content_type"] = response.headers.get("content-type", "")
         entry["response"] = bytes(response.body).decode()
         if fault and fault.kind == "drop_after":
-            transport.abort()
+            await _hang_up(transport)
             return
-        if fault and fault.kind == "truncate":
-            response = Response(bytes(response.body)[:-7], response.status_code, media_type="application/json")
+        if fault and fault.kind == "stall":
+            await asyncio.sleep(fault.seconds)
         await response(scope, receive, send)
+
+    async def _respond(
+        self, scope: Scope, headers: dict[str, str], body: bytes, project: Project | None, fault: Fault | None
+    ) -> Response | None:
+        """The answer that goes out, by way of the fault where there is one; None for a connection that is dropped."""
+        if project is None:
+            return await self._answer(scope, headers, body, None)
+        if project.settings.latency_ms:
+            await asyncio.sleep(project.settings.latency_ms / 1000)
+        if project.over_the_rate_limit():
+            refusal = project.refuse(Refusal(429, "RATE_LIMITED", "Too many requests in this second."))
+            refusal.headers["Retry-After"] = "1"
+            return refusal
+        if fault is None:
+            return await self._answer(scope, headers, body, project)
+        if fault.kind in INSTEAD:
+            return None if fault.kind == "drop_before" else _refusal(project, fault)
+        if fault.kind == "slow":
+            await asyncio.sleep(fault.seconds)
+        response = await self._answer(scope, headers, body, project)
+        if fault.kind in ("late_status", "late_html"):
+            return _refusal(project, fault)
+        return _spoilt(response, fault)
 
     async def _answer(self, scope: Scope, headers: dict[str, str], body: bytes, project: Project | None) -> Response:
         if not re.fullmatch(r"Bearer pb[uo]_[\x21-\x7e]+", headers.get("authorization", "")):
@@ -104,6 +127,11 @@ class Gate:
         return response
 
 
+async def _hang_up(transport: asyncio.Transport) -> None:
+    transport.abort()
+    await asyncio.sleep(0)  # until the server knows; else it would log that no answer was given
+
+
 async def _read(receive: Receive) -> bytes:
     body = b""
     while True:
@@ -132,29 +160,46 @@ def _entry(scope: Scope, headers: dict[str, str], body: bytes) -> dict[str, Any]
         "fault": None,
         "status": None,
         "request_id": f"req_{secrets.token_hex(13)}",
+        "under_way": True,
     }
 
 
-def _next_fault(project: Project | None, method: str, path: str, body: bytes) -> Fault | None:
-    for fault in project.faults if project else []:
-        fits = fault.method in (None, method) and path.endswith(fault.path_ends) and fault.body_has.encode() in body
-        if fits and fault.times > 0:
-            fault.times -= 1
-            return fault
-    return None
-
-
-def _faulty(project: Project, fault: Fault | None) -> Response | None:
-    """The answer that a fault puts in the place of the operation's own, None where the operation runs."""
-    if fault is None or fault.kind not in ("status", "html", "redirect"):
-        return None
+def _refusal(project: Project, fault: Fault) -> Response:
+    """The answer that a fault puts in the place of the operation's own."""
     response: Response
-    if fault.kind == "html":
+    if fault.kind.endswith("html"):
         response = HTMLResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
     elif fault.kind == "redirect":
-        response = JSONResponse({}, 307, headers={"Location": "https://elsewhere.example.com/v1"})
+        response = JSONResponse({}, 307, headers={"Location": fault.location})
     else:
         response = project.refuse(Refusal(fault.status, fault.code, fault.message))
     if fault.retry_after is not None:
-        response.headers["Retry-After"] = fault.retry_after
+        response.headers["Retry-After"] = _retry_after(fault.retry_after)
     return response
+
+
+def _retry_after(text: str) -> str:
+    seconds = re.fullmatch(r"date\+([0-9]+)", text)
+    return _in_seconds(int(seconds.group(1))) if seconds else text
+
+
+def _in_seconds(seconds: int) -> str:
+    return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+
+
+def _spoilt(response: Response, fault: Fault) -> Response:
+    """The operation's answer as the fault leaves it."""
+    content = bytes(response.body)
+    if response.status_code == 204:
+        return response
+    if fault.kind == "truncate":
+        content = content[:-7]
+    elif fault.kind == "empty":
+        content = b""
+    elif fault.kind == "not_object":
+        content = b"[" + content + b"]"
+    elif fault.kind == "same_token":
+        content = json.dumps({**json.loads(content), "next_page_token": "after_-1"}).encode()
+    else:
+        return response
+    return Response(content, response.status_code, media_type="application/json")

@@ -78,23 +78,48 @@ class ProjectSettings(Strict):
     plan_limit: int | None = None
     #: The most items on a page, whatever page_size asks for.
     page_limit: int = 100
+    #: Put a page without items, but with a token, before each that has some.
+    empty_pages: bool = False
     envelope: Literal["error", "problem"] = "error"
     #: Leave optional fields out of answers where they have their zero value, as many servers do.
     omit_zero: bool = False
+    #: How long every answer takes.
+    latency_ms: int = 0
+    #: More requests than this in one second of the clock are answered with 429 until the next second.
+    requests_per_second: int | None = None
+    #: Put fields that no contract knows into every answer.
+    extra_fields: bool = False
+
+
+#: In the place of the operation, which does not run.
+INSTEAD = ("status", "html", "redirect", "drop_before")
+#: The operation runs, late; or its answer is delayed, lost or spoilt.
+AROUND = ("slow", "stall", "late_status", "late_html", "drop_after", "truncate", "empty", "not_object", "same_token")
 
 
 class Fault(Strict):
-    """What goes wrong with the next matching requests; set through the sandbox's own door."""
+    """What goes wrong with matching requests; set through the sandbox's own door or its start option.
 
-    kind: Literal["status", "html", "drop_before", "drop_after", "slow", "truncate", "redirect"]
+    ``skip`` matching requests pass first, then ``times`` of them are hit, each with ``probability`` by a random number
+    generator that ``seed`` starts.
+    """
+
+    kind: Literal[INSTEAD + AROUND]  # type: ignore[valid-type]
     method: str | None = None
     #: The end of the path it is for; empty matches all.
     path_ends: str = ""
     #: A text in the request's body it is for; empty matches all.
     body_has: str = ""
+    skip: int = 0
     times: int = 1
+    probability: float = 1.0
+    seed: int = 0
     status: int = 503
     code: str = "SERVICE_UNAVAILABLE"
     message: str = "The sandbox was told to fail."
+    #: The Retry-After header of a status; ``date+5`` stands for the HTTP date in five seconds.
     retry_after: str | None = None
+    #: Where a redirect leads.
+    location: str = "https://elsewhere.example.com/v1"
+    #: How long a slow request waits before it is looked at, or a stalled answer before it goes out.
     seconds: float = 0

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _run
-from ansible_collections.pgbeam.cloud.plugins.module_utils._client import ApiError
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _errors, _run
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Field
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, Call
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 
@@ -183,7 +183,7 @@ def test_the_list_form_returns_the_summary_of_the_resource() -> None:
 
 @each_module
 def test_the_parts_of_an_error_are_returned(module: str) -> None:
-    parts = list(ApiError("database db_1", "GET", "/", "failed").as_dict())
+    parts = list(ApiError(Call("GET", "/", "database db_1"), "failed", "run again").as_dict())
     result = module_docs(module, "RETURN")
     assert list(result["error"]["contains"]) == parts
     if module == "databases":
@@ -279,4 +279,4 @@ def test_role_options_are_those_of_the_list_form() -> None:
 
 def test_retried_statuses_are_documented() -> None:
     text = " ".join(documented_options("database")["retries"]["description"])
-    assert all(str(status) in text for status in _client.RETRY_STATUSES)
+    assert all(str(status) in text for status in _errors.RETRY_STATUSES)

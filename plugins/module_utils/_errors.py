@@ -1,0 +1,244 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a failed call is told: one sentence of what happened, to which object, and what to do next.
+
+No text of an exception and no header of a request goes into one, since both can quote the key or a password.
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import ssl
+import typing as t
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+
+with contextlib.suppress(ImportError):  # the client reports it: importing this file never fails
+    import requests
+
+API_KEY_VARIABLES = ("PGBEAM_API_KEY", "PGBEAM_TOKEN", "PGBEAM_API_TOKEN")
+RETRY_STATUSES = frozenset({408, 429, 502, 503, 504})
+WORDS_SHOWN = 500  # characters
+
+
+@dataclass(frozen=True)
+class Call:
+    """One logical call, however many attempts it takes. ``target`` names its object in messages."""
+
+    method: str
+    path: str
+    target: str
+    query: dict[str, t.Any] | None = None
+    body: dict[str, t.Any] | None = None
+    headers: dict[str, str] | None = None
+
+
+@dataclass(eq=False)  # exceptions are compared and hashed by identity
+class ApiError(Exception):
+    """A call that failed, told in one sentence (``str(error)``) and in parts.
+
+    ``maybe_done`` says that the server may have acted although the call failed; ``retriable`` that another attempt may
+    succeed, and ``retry_after`` in how many seconds; ``budget_spent`` that there was no time left for one.
+    """
+
+    call: Call
+    reason: str
+    advice: str
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+    attempts: int = 1
+    fields: list[dict[str, t.Any]] = field(default_factory=list)
+    maybe_done: bool = False
+    retriable: bool = False
+    retry_after: float | None = None
+    budget_spent: bool = False
+
+    def __str__(self) -> str:
+        details = [f"{self.attempts} attempts"] if self.attempts > 1 else []
+        details += [f"request {self.request_id}"] if self.request_id else []
+        told = f" ({', '.join(details)})" if details else ""
+        return f"{self.call.method} {self.call.target}: {self.reason}{told}; {self.advice}"
+
+    @property
+    def ends_the_run(self) -> bool:
+        """Whether every further call would fail in the same way."""
+        return self.budget_spent or self.status in (401, 402, 403)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        """The parts that a playbook can test; the same keys for every failure."""
+        return {
+            "status": self.status,
+            "code": self.code,
+            "message": self.message or self.reason,
+            "method": self.call.method,
+            "path": self.call.path,
+            "request_id": self.request_id,
+            "attempts": self.attempts,
+            "fields": self.fields,
+            "maybe_done": self.maybe_done,
+        }
+
+
+def unanswered(exc: Exception, call: Call, api_url: str, timeout: float) -> ApiError:
+    """Tell a network failure by its kind."""
+    # A peer that hangs up in the handshake is no TLS failure: a load balancer that restarts does that.
+    hung_up = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    if any(isinstance(item, ssl.SSLError) and not isinstance(item, hung_up) for item in _chain(exc)):
+        return ApiError(
+            call, f"no trusted TLS connection to {api_url}{_cause(exc)}",
+            "check ca_path (or the environment's CA bundle) and that api_url is the right host", code="TLS",
+        )  # fmt: skip
+    # What requests and urllib3 raise before they try to connect: a URL, a proxy or a bundle that cannot be used.
+    unusable = isinstance(exc, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema))
+    if unusable or not isinstance(exc, requests.RequestException):
+        return ApiError(
+            call, f"a request to {api_url} cannot be made with these settings",
+            "check api_url and ca_path, and REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and HTTPS_PROXY in the environment",
+            code="SETTINGS",
+        )  # fmt: skip
+    if isinstance(exc, requests.exceptions.ProxyError):
+        return ApiError(
+            call, f"the proxy to {api_url} refused or did not answer",
+            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment", retriable=True,
+        )  # fmt: skip
+    if isinstance(exc, requests.exceptions.Timeout):
+        connecting = isinstance(exc, requests.exceptions.ConnectTimeout)
+        reason = f"{api_url} did not {'accept a connection' if connecting else 'answer'} within {timeout:.0f} s"
+        advice = "check the network and the proxy, or raise timeout"
+    else:
+        names = {type(item).__name__ for item in _chain(exc)}
+        connecting = bool(names & {"NewConnectionError", "NameResolutionError"})
+        reason = f"{'no connection to' if connecting else 'connection lost to'} {api_url}{_cause(exc)}"
+        advice = "check api_url, the network and the proxy"
+    return ApiError(call, reason, advice, maybe_done=not connecting, retriable=True)
+
+
+def _chain(exc: BaseException) -> t.Iterator[BaseException]:
+    """The exception and what it wraps; requests and urllib3 hand causes on in ``args`` and ``reason``, too."""
+    queue: list[t.Any] = [exc]
+    seen: set[int] = set()
+    while queue:
+        item = queue.pop(0)
+        if not isinstance(item, BaseException) or id(item) in seen:
+            continue
+        seen.add(id(item))
+        yield item
+        queue += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
+
+
+def _cause(exc: BaseException) -> str:
+    """The operating system's or TLS's own words for a failure, as `` (…)``; they name no request."""
+    for item in _chain(exc):
+        words = getattr(item, "verify_message", None)
+        if words is None and not isinstance(item, requests.RequestException):
+            words = getattr(item, "strerror", None)
+        if words:
+            return f" ({words})"
+    return ""
+
+
+def json_of(response: requests.Response) -> t.Any:
+    """The body as JSON, None where it is none."""
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        return None
+
+
+def _line(text: str) -> str:
+    """A server's words as part of a sentence."""
+    words = " ".join(text.split())
+    return words if len(words) <= WORDS_SHOWN else words[:WORDS_SHOWN] + "…"
+
+
+def malformed(response: requests.Response, call: Call, reason: str, api_url: str) -> ApiError:
+    """Tell a success whose content is not what the API answers. A write may have been made all the same."""
+    return ApiError(
+        call, f"{response.status_code} with {reason}", f"check that api_url ({api_url}) is the PgBeam API",
+        status=response.status_code, request_id=response.headers.get("X-Request-Id"), maybe_done=True,
+    )  # fmt: skip
+
+
+def refused(response: requests.Response, call: Call) -> ApiError:
+    """Read an error answer: ``{"error": {…}}``, an RFC 9457 problem, or a body that is neither."""
+    status = response.status_code
+    content = json_of(response)
+    problem = content if isinstance(content, dict) else {}
+    inner: dict[str, t.Any] = problem["error"] if isinstance(problem.get("error"), dict) else problem
+    texts = {key: value for key, value in inner.items() if isinstance(value, str) and value}
+    code = texts.get("code")
+    bare = problem.get("error")
+    message = (
+        texts.get("message") or texts.get("detail") or texts.get("title") or (bare if isinstance(bare, str) else None)
+    )
+    listed = inner.get("errors")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    fields = [{"field": entry.get("field"), "detail": entry.get("detail")} for entry in entries]
+    reason = " ".join(str(part) for part in (status, code) if part)
+    if message:
+        reason += f": {_line(message)}"
+    elif not isinstance(content, dict):
+        reason += " with a body that is not a JSON object" if response.content else " without an error message"
+    if fields:
+        told = ", ".join(": ".join(str(v) for v in entry.values() if v) for entry in fields)
+        reason += f" [{_line(told)}]"
+    if 300 <= status < 400:
+        # Without its user and its query, which may hold a secret.
+        place = re.match(r"(https?://)(?:[^/?#]*@)?([^?#]+)", response.headers.get("Location", ""))
+        reason = f"{status} redirects to {place.group(1)}{place.group(2)}" if place else reason
+    # With Retry-After, a 503 says that the request was not begun.
+    retry_after = _retry_after(response.headers.get("Retry-After"))
+    turned_away = status == 503 and retry_after is not None
+    return ApiError(
+        call, reason, _advice(status, code, call), status=status, code=code, message=message, fields=fields,
+        request_id=response.headers.get("X-Request-Id") or texts.get("request_id"),
+        maybe_done=status >= 500 and not turned_away, retriable=status in RETRY_STATUSES,
+        retry_after=retry_after,
+    )  # fmt: skip
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds to wait by a Retry-After header (seconds or an HTTP date), None where it says nothing usable."""
+    if not header:
+        return None
+    if re.fullmatch(r"[0-9]{1,9}", header.strip()):
+        return float(header)
+    try:
+        when = parsedate_to_datetime(header)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=timezone.utc)
+    return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
+
+
+def _advice(status: int, code: str | None, call: Call) -> str:
+    """What the user can do about a refusal."""
+    if status == 403 and code == "PLAN_LIMIT_REACHED":
+        return "delete registrations that are no longer needed, or move to a larger plan, then run again"
+    if status == 404:
+        project = re.match(r"/v1/projects/([^/]+)/[^/]+$", call.path)
+        what = f"project {project.group(1)}" if project else call.target
+        return (
+            f"{what} not found, or this key may not see it: check {'project_id' if project else 'the id'} and the key"
+        )
+    if 300 <= status < 400:
+        return "redirects are not followed: set api_url to the address that answers"
+    if status >= 500 or status == 408:
+        return (
+            "PgBeam could not serve the request: run again later, and quote the request id to its support if it stays"
+        )
+    return {
+        401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
+        402: "a payment is due: settle it in the PgBeam dashboard, then run again",
+        403: "this API key may not do that: use a key whose organization owns the project",
+        409: "something else changed it at the same time, or its state does not allow this: look at it, then run again",
+        412: "something else changed it at the same time: run again",
+        429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",
+    }.get(status, "correct what it names, then run again")

@@ -1,0 +1,398 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Seeded random scenarios of faults: ``python -m tests.soak --scenarios 2000 --seed 1``.
+
+Each scenario is a project with some registrations, a task that wants them otherwise, and faults. After the task the
+server's true state is compared with what the task reported; then the faults end, and the task runs twice more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults import ENDLESS
+from tests.forked import run_module
+from tests.harness import API_KEY, Project, Sandbox, ansible_env
+
+Values = dict[str, Any]
+PASSWORD = "pw-Zq7\"x'%/@"
+LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
+WORKERS = 16
+HOSTS = ("db1.example.com", "db2.example.com")
+ERROR_PARTS = {
+    "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "maybe_done",
+}  # fmt: skip
+#: Settings that a task may want otherwise than the server has them.
+DRIFT: tuple[Values, ...] = (
+    {"ssl_mode": "require"},
+    {"role": "replica"},
+    {"query_timeout_ms": 5000},
+    {"auto_read_routing": True},
+    {"cache_config": {"ttl_seconds": 5}},
+    {"pool_config": {"pool_size": 20, "max_active": 30}},
+)
+#: What each is for is told in tests/sandbox/models.py.
+FAULTS: tuple[Values, ...] = (
+    {"kind": "status", "status": 408, "code": "TIMEOUT"},
+    {"kind": "status", "status": 429, "code": "RATE_LIMITED", "retry_after": "0"},
+    {"kind": "status", "status": 429, "code": "RATE_LIMITED", "retry_after": "1"},
+    {"kind": "status", "status": 429, "code": "RATE_LIMITED", "retry_after": "date+1"},
+    {"kind": "status", "status": 429, "code": "RATE_LIMITED", "retry_after": "soon"},
+    {"kind": "status", "status": 500, "code": "INTERNAL_ERROR"},
+    {"kind": "late_status", "status": 500, "code": "INTERNAL_ERROR"},
+    {"kind": "html"},
+    {"kind": "late_html"},
+    {"kind": "status", "status": 503, "code": "SERVICE_UNAVAILABLE"},
+    {"kind": "status", "status": 503, "code": "SERVICE_UNAVAILABLE", "retry_after": "0"},
+    {"kind": "late_status", "status": 503, "code": "SERVICE_UNAVAILABLE"},
+    {"kind": "late_status", "status": 504, "code": "TIMEOUT"},
+    {"kind": "drop_before"},
+    {"kind": "drop_after"},
+    {"kind": "slow", "seconds": 1.3},
+    {"kind": "stall", "seconds": 1.3},
+    {"kind": "truncate"},
+    {"kind": "empty"},
+    {"kind": "not_object"},
+    {"kind": "redirect"},
+    {"kind": "same_token", "method": "GET"},
+    {"kind": "status", "status": 400, "code": "INVALID_INPUT"},
+    {"kind": "status", "status": 401, "code": "UNAUTHORIZED", "times": ENDLESS},
+    {"kind": "status", "status": 402, "code": "PAYMENT_REQUIRED"},
+    {"kind": "status", "status": 403, "code": "FORBIDDEN"},
+)  # fmt: skip
+
+
+@dataclass
+class Scenario:
+    """What one seed makes."""
+
+    seed: int
+    kind: str
+    settings: Values
+    existing: list[Values]
+    wanted: list[Values]
+    options: Values
+    faults: list[Values]
+
+    @property
+    def prune(self) -> bool:
+        return self.kind == "prune"
+
+
+@dataclass
+class Verdict:
+    """What one scenario came to: counts to add up, and what was wrong."""
+
+    seed: int
+    counts: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+def make(seed: int) -> Scenario:
+    rng = random.Random(seed)
+    kind = rng.choice(("create", "update", "delete", "list", "prune"))
+    names = [f"db{n}" for n in range(rng.randint(2, 12))]
+    keys = [(host, name) for host in HOSTS for name in names]
+    rng.shuffle(keys)
+    existing = [_entry(rng, key) for key in keys[: rng.randint(0 if kind == "create" else 1, len(keys) // 2)]]
+    if kind == "create":
+        wanted = [_entry(rng, keys[-1])]
+    elif kind == "update":
+        wanted = [{**rng.choice(existing), **rng.choice(DRIFT)}]
+    elif kind == "delete":
+        wanted = [{**rng.choice(existing), "state": "absent"}]
+    else:
+        kept = [{**item, **rng.choice(({}, *DRIFT))} for item in existing if rng.random() < 0.7]
+        gone = [{**item, "state": "absent"} for item in kept if rng.random() < 0.2]
+        kept = [item for item in kept if not any(_same(item, other) for other in gone)]
+        new = [_entry(rng, key) for key in keys[len(existing) :] if rng.random() < 0.6]
+        wanted = kept + gone + new or [_entry(rng, keys[-1])]
+        rng.shuffle(wanted)
+    settings = {
+        "page_limit": rng.choice((1, 2, 5, 100)),
+        "empty_pages": rng.random() < 0.3,
+        "envelope": rng.choice(("error", "problem")),
+        "omit_zero": rng.random() < 0.3,
+        "extra_fields": rng.random() < 0.3,
+        "plan_limit": len(existing) + rng.randint(0, 2) if rng.random() < 0.1 else None,
+    }
+    options = {
+        "retries": rng.randint(0, 3),
+        "timeout": 1,
+        "retry_budget": rng.randint(2, 6),
+        **({"parallel": rng.randint(1, 8)} if kind in ("list", "prune") else {}),
+    }
+    return Scenario(
+        seed, kind, settings, existing, wanted, options, [_fault(rng) for dummy in range(rng.randint(1, 3))]
+    )
+
+
+def _entry(rng: random.Random, key: tuple[str, str]) -> Values:
+    return {"host": key[0], "name": key[1], "username": "app", **rng.choice(({}, *DRIFT))}
+
+
+def _same(left: Values, right: Values) -> bool:
+    return (left["host"], left["name"]) == (right["host"], right["name"])
+
+
+def _fault(rng: random.Random) -> Values:
+    """A fault on the nth matching request, or on each with a probability."""
+    fault: Values = {"method": rng.choice((None, "GET", "POST", "PATCH", "DELETE")), **rng.choice(FAULTS)}
+    if fault["method"] in (None, "GET") and rng.random() < 0.7:
+        fault["method"] = rng.choice(("POST", "PATCH", "DELETE"))  # a run whose listing fails ends there
+    if rng.random() < 0.5:
+        return {"times": rng.randint(1, 4), **fault, "skip": rng.randint(0, 6)}
+    return {**fault, "times": ENDLESS, "probability": rng.choice((0.1, 0.3, 0.6)), "seed": rng.randrange(ENDLESS)}
+
+
+def judge(scenario: Scenario, project: Project, folder: Path) -> Verdict:
+    """Run one scenario and say what is wrong with how it went."""
+    verdict = Verdict(scenario.seed, Counter({"scenarios": 1, f"of kind {scenario.kind}": 1}))
+    for item in scenario.existing:
+        project.register(**_body(item))
+    before = project.truth()
+    project.settings(**scenario.settings)
+    for fault in scenario.faults:
+        project.fault(**fault)
+    result = _run(scenario, project, folder)
+    project.clear_faults()
+    after = project.truth()
+    record = project.record()[len(scenario.existing) :]
+    hit = Counter(entry["fault"] for entry in record if entry["fault"])
+    verdict.counts += Counter({"requests": len(record), "requests hit by a fault": hit.total()})
+    verdict.counts["runs that failed" if result.get("failed") else "runs that ended well in spite of faults"] += 1
+    verdict.wrong += _untrue(scenario, result, before, after, verdict.counts)
+    verdict.wrong += _ill_mannered(scenario, record)
+    if _twins(after) > _twins(before):
+        verdict.wrong.append("a database is registered twice")
+    project.settings(**{**scenario.settings, "plan_limit": None})
+    converging = _run(scenario, project, folder)
+    reached = project.truth()
+    if converging.get("failed") or not _as_wanted(scenario, reached):
+        verdict.wrong.append(f"the run without faults does not converge: {converging.get('msg')}")
+    writes = len(project.writes())
+    last = _run(scenario, project, folder)
+    if last.get("failed") or last["changed"] or len(project.writes()) != writes or project.truth() != reached:
+        verdict.wrong.append(f"the run after it changes something: {last.get('msg')}")
+    return verdict
+
+
+def _body(item: Values) -> Values:
+    """The body that registers an item behind the collection's back; the API wants its objects whole."""
+    cache = {"enabled": True, "ttl_seconds": 60, "max_entries": 10000, "swr_seconds": 30}
+    pool = {"pool_size": 10, "min_pool_size": 1, "pool_mode": "session"}
+    whole = {
+        "cache_config": {**cache, **item.get("cache_config", {})},
+        "pool_config": {**pool, **item.get("pool_config", {})},
+    }
+    return {**item, **{name: value for name, value in whole.items() if name in item}}
+
+
+def _run(scenario: Scenario, project: Project, folder: Path) -> Values:
+    options = {"api_url": project.url, "api_key": API_KEY, "project_id": project.id, **scenario.options}
+    entries = [{**item, "password": PASSWORD} for item in scenario.wanted]
+    if scenario.kind in ("list", "prune"):
+        result = run_module("databases", {**options, "databases": entries, "prune": scenario.prune}, folder)
+    else:
+        result = run_module("database", {**options, **entries[0]}, folder)
+    text = repr(result)
+    for secret in (API_KEY, PASSWORD, repr(PASSWORD)[1:-1]):
+        assert secret not in text, "a secret stands in the result"
+    return result
+
+
+def _untrue(scenario: Scenario, result: Values, before: Values, after: Values, counts: Counter[str]) -> list[str]:
+    """What the report says that is not so, or leaves out."""
+    wrong: list[str] = []
+    if scenario.kind in ("list", "prune"):
+        told = result.get("databases", [])
+        if told and {k: v for k, v in result["summary"].items() if v} != Counter(t["action"] for t in told):
+            wrong.append("summary does not add up")
+    else:
+        action = "failed" if result.get("failed") else result["action"]
+        told = (
+            [{**(result.get("database") or {}), "action": action, "error": result.get("error")}]
+            if "action" in result
+            else []
+        )
+    if bool(result["changed"]) != any(t["action"] in ("created", "updated", "deleted") for t in told):
+        wrong.append("changed is not what the entries say")
+    explained: set[str] = set()
+    wanted: list[Values | None] = [*scenario.wanted, *[None] * (len(told) - len(scenario.wanted))]
+    for item, entry in zip(wanted, told):
+        counts[f"entries {entry['action']}"] += 1
+        ids = {i for v in (before, after) for i, row in v.items() if (_same(row, item) if item else i == entry["id"])}
+        explained |= ids
+        reason = _untrue_entry(item, entry, ids, before, after, counts)
+        if reason:
+            wrong.append(f"{entry['action']}: {reason}: {entry}")
+    for identifier in {*before, *after} - explained:
+        if before.get(identifier) != after.get(identifier):
+            wrong.append(f"{identifier} moved and no entry says so")
+    return wrong
+
+
+def _untrue_entry(
+    item: Values | None, entry: Values, ids: set[str], before: Values, after: Values, counts: Counter[str]
+) -> str | None:
+    action, identifier = entry["action"], entry.get("id")
+    moved = {i for i in ids if before.get(i) != after.get(i)}
+    if action == "created":
+        true = identifier in after and identifier not in before and item is not None and _fits(item, after[identifier])
+    elif action == "updated":
+        true = identifier in before and identifier in after and item is not None and _fits(item, after[identifier])
+    elif action == "deleted":
+        true = bool(moved) and not ids & set(after)
+    elif action in ("unchanged", "skipped"):
+        true = not moved
+    else:
+        error = entry["error"]
+        if not error or set(error) != ERROR_PARTS or not error["message"]:
+            return "the error is not whole"
+        counts["entries whose outcome stayed unknown, and that said so"] += error["maybe_done"]
+        true = not moved or error["maybe_done"]
+    return None if true else "the server has it otherwise"
+
+
+def _fits(item: Values, row: Values) -> bool:
+    """Whether the server has every field that the item names."""
+    for name, value in item.items():
+        have: Any = row.get(name)
+        if isinstance(value, dict):
+            have = {member: have[member] for member in value}
+        if name != "state" and have != value:
+            return False
+    return True
+
+
+def _as_wanted(scenario: Scenario, rows: Values) -> bool:
+    for item in scenario.wanted:
+        found = [row for row in rows.values() if _same(row, item)]
+        if item.get("state") == "absent":
+            if found:
+                return False
+        elif len(found) != 1 or not _fits(item, found[0]):
+            return False
+    listed = [row for row in rows.values() if any(_same(row, item) for item in scenario.wanted)]
+    return not scenario.prune or len(listed) == len(rows)
+
+
+def _twins(rows: Values) -> int:
+    seen = Counter((row["host"], row["port"], row["name"], row["username"]) for row in rows.values())
+    return sum(count - 1 for count in seen.values())
+
+
+def _ill_mannered(scenario: Scenario, record: list[Values]) -> list[str]:
+    """What the requests did that the API's rules do not allow."""
+    wrong: list[str] = []
+    tries: dict[tuple[str, str, str], list[str]] = {}
+    for entry in record:
+        if entry["method"] in ("POST", "PATCH", "DELETE"):
+            target = (entry["method"], entry["path"], repr(entry["body"]))
+            tries.setdefault(target, []).append(entry["headers"].get("idempotency-key", ""))
+    for (method, *dummy), keys in tries.items():
+        if len(set(keys)) > 1 or (method != "DELETE" and not keys[0]):
+            wrong.append("a write goes out under two keys, or under none")
+        if len(keys) > scenario.options["retries"] + 1:
+            wrong.append("a write is tried more often than retries allows")
+    return wrong
+
+
+_sandbox = ""
+
+
+def _begin(url: str) -> None:
+    global _sandbox  # the initializer of a pool has no other way
+    _sandbox = url
+
+
+def _one(seed: int) -> Verdict:
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    try:
+        project = Project(_sandbox, f"prj_soak_{os.getpid()}_{seed}")
+        project.settings()
+        return judge(make(seed), project, folder)
+    except Exception as error:
+        return Verdict(seed, Counter(), [f"{type(error).__name__}: {error}"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def soak(url: str, seeds: range, workers: int = WORKERS) -> tuple[Counter[str], list[Verdict]]:
+    """Run these scenarios in parallel. Returns the counts of all, and the verdicts that found something wrong."""
+    counts: Counter[str] = Counter()
+    bad: list[Verdict] = []
+    with multiprocessing.get_context("fork").Pool(workers, _begin, (url,)) as pool:
+        for verdict in pool.imap_unordered(_one, seeds):
+            counts += verdict.counts
+            if verdict.wrong:
+                bad.append(verdict)
+                print(f"seed {verdict.seed}: {'; '.join(verdict.wrong)}", file=sys.stderr, flush=True)
+    return counts, bad
+
+
+def kill_runs(sandbox: Sandbox, count: int, seed: int) -> list[str]:
+    """Kill ansible-playbook in the middle of runs of 30 entries; say what is wrong after the run that follows each.
+
+    SIGKILL leaves its module alive for a while, so the next run has to wait for that.
+    """
+    luck = random.Random(seed)
+    wrong: list[str] = []
+    names = sorted(f"db{n}" for n in range(30))
+    for number in range(count):
+        project = sandbox.project(latency_ms=100)  # so slow that the module outlives the start of the next run
+        entries = [{"host": HOSTS[0], "name": name, "username": "app", "password": LOOKUP} for name in names]
+        options = {"project_id": project.id, "databases": entries, "parallel": 1}
+        with tempfile.TemporaryDirectory(prefix="kill-") as folder:
+            tasks = [{"pgbeam.cloud.databases": options}]
+            play = Path(folder, "play.json")
+            play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+            process = _playbook(sandbox, play)
+            moment = luck.randint(0, len(names))
+            while len(project.writes()) < moment and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(luck.uniform(0, 0.1))
+            process.kill()
+            process.wait()
+            status = _playbook(sandbox, play).wait()
+        there = sorted(row["name"] for row in project.truth().values())
+        if status or there != names:
+            wrong.append(f"kill {number} after {moment} writes: the next run ended with {status}, there are {there}")
+    return wrong
+
+
+def _playbook(sandbox: Sandbox, play: Path) -> subprocess.Popen[bytes]:
+    env = ansible_env(sandbox.url, play.parent, DB_PASSWORD=PASSWORD)
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(["ansible-playbook", str(play)], env=env, stdout=quiet, stderr=quiet)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--scenarios", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1, help="of the first scenario; each one after has the next")
+    options = parser.parse_args()
+    with Sandbox.start() as sandbox:
+        counts, bad = soak(sandbox.url, range(options.seed, options.seed + options.scenarios))
+    for name, count in sorted(counts.items()):
+        print(f"{count:8} {name}")
+    print(f"{len(bad):8} scenarios with something wrong")
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
