@@ -38,6 +38,9 @@ options:
   retry_budget:
     description:
       - How long one call may take with all its attempts and waits, in seconds.
+      - Where all calls fail, the time since the first failure counts for each of them, so that a run does not wait anew
+        for every object.
+      - A run that finds another one of this user at work on the same project waits as long for its turn.
     type: int
     default: 120
   validate_certs:

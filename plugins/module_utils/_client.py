@@ -251,7 +251,7 @@ class Client:
                 self._brake.fails(sent)
             if error is None:
                 return content
-            maybe_done = error.maybe_done = maybe_done or error.maybe_done
+            maybe_done = error.maybe_done = maybe_done or (error.maybe_done and call.method != "GET")
             error.attempts = attempt
             if not error.retriable or attempt > self.settings.retries:
                 raise error

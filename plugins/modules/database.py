@@ -397,7 +397,7 @@ error:
       returned: always
       sample: PLAN_LIMIT_REACHED
     message:
-      description: The server's own words.
+      description: The server's own words, or what happened where it gave none.
       type: str
       returned: always
       sample: The plan allows 10 databases.
@@ -427,6 +427,11 @@ error:
       elements: dict
       returned: always
       sample: []
+    maybe_done:
+      description: Whether a write may have been made although it failed. A second run tells.
+      type: bool
+      returned: always
+      sample: false
 """
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE

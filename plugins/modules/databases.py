@@ -307,7 +307,7 @@ databases:
           returned: always
           sample: PLAN_LIMIT_REACHED
         message:
-          description: The server's own words.
+          description: The server's own words, or what happened where it gave none.
           type: str
           returned: always
           sample: The plan allows 10 databases.
@@ -337,6 +337,11 @@ databases:
           elements: dict
           returned: always
           sample: []
+        maybe_done:
+          description: Whether a write may have been made although it failed. A second run tells.
+          type: bool
+          returned: always
+          sample: false
 summary:
   description: How many entries had each action.
   type: dict
@@ -393,7 +398,7 @@ error:
       returned: always
       sample: PLAN_LIMIT_REACHED
     message:
-      description: The server's own words.
+      description: The server's own words, or what happened where it gave none.
       type: str
       returned: always
       sample: The plan allows 10 databases.
@@ -423,6 +428,11 @@ error:
       elements: dict
       returned: always
       sample: []
+    maybe_done:
+      description: Whether a write may have been made although it failed. A second run tells.
+      type: bool
+      returned: always
+      sample: false
 """
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
