@@ -108,9 +108,10 @@ class Sandbox:
 
     @staticmethod
     @contextlib.contextmanager
-    def start(*projects: str) -> Iterator[Sandbox]:
-        """Run the sandbox in a process of its own, on a free port, until the block ends."""
+    def start(*projects: str, certificate: Path | None = None) -> Iterator[Sandbox]:
+        """Run the sandbox in a process of its own, on a free port, until the block ends; with https for a PEM file."""
         command = [sys.executable, "-m", "tests.sandbox", "--port", "0"]
+        command += ["--certificate", str(certificate)] if certificate else []
         command += [word for project in projects for word in ("--project", project)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             try:

@@ -228,7 +228,7 @@ class Client:
         return True
 
     def _call(self, call: Call, check: Check | None = None) -> dict[str, t.Any]:
-        """Make the attempts of one call. Returns the JSON object, ``{}`` for 204."""
+        """Make the attempts of one call. Returns the JSON object, ``{}`` for a DELETE."""
         budget = self.settings.retry_budget
         began: float | None = None
         maybe_done = False
@@ -299,8 +299,8 @@ class Client:
     def _content(self, response: requests.Response, call: Call, check: Check | None) -> dict[str, t.Any]:
         if not 200 <= response.status_code < 300:
             raise _errors.refused(response, call)
-        if response.status_code == 204:
-            return {}
+        if call.method == "DELETE":
+            return {}  # nothing is left to answer with
         content = _errors.json_of(response)
         wrong = (check(content) if check else None) if isinstance(content, dict) else "a body that is not a JSON object"
         if wrong:
@@ -314,6 +314,8 @@ class Client:
             # An explicit auth object, because without one requests lets ~/.netrc replace the header.
             session.auth = self._authorize
             session.headers.update({"Accept": "application/json", "User-Agent": f"pgbeam-ansible/{VERSION}"})
+            # requests prepares even the redirect that it does not follow, and stumbles over one that is no URL.
+            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
             # Plain http is for this machine alone: through a proxy of the environment, the key would leave it.
             session.trust_env = urlsplit(self.settings.api_url).scheme == "https"
             self._local.session = session

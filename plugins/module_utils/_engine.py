@@ -251,6 +251,10 @@ def _bad_values(fields: t.Iterable[Field], values: Values, where: str) -> list[s
             if isinstance(value, dict):
                 found += unknown_options({member.name for member in f.fields}, value, f"{where}{f.name}.")
                 found += _bad_values(f.fields, value, f"{where}{f.name}.")
+            elif not isinstance(value, str):  # core reads a text as a dictionary
+                found.append(
+                    f"{where}{f.name}: a value of type {type(value).__name__} was given; it must be a dictionary"
+                )
         else:
             reason = _bad_value(f, value)
             if reason:

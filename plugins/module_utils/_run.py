@@ -9,6 +9,7 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import hashlib
@@ -93,7 +94,14 @@ class _Module(AnsibleModule):
 
     def __init__(self, resource: Resource, spec: dict[str, dict[str, t.Any]]) -> None:
         self._resource = resource
-        super().__init__(argument_spec=spec, supports_check_mode=True)
+        stumbled = True
+        with contextlib.suppress(
+            Exception
+        ):  # core's own checks stumble over some values, as over `cache_config: [null]`
+            super().__init__(argument_spec=spec, supports_check_mode=True)
+            stumbled = False
+        if stumbled:
+            self.fail_json("the options cannot be read; check the type of each")
 
     @property
     def _echo(self) -> Values:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import os
 import random
 import socket
@@ -24,11 +23,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _erro
 from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Client, ConfigError, Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.certificate import self_signed
 from tests.unit.scripted import ScriptedServer
 
 KEY = "pbu_0aB9-tests-only-Kk7"
@@ -517,25 +513,7 @@ def test_a_redirect_is_named_without_user_and_query(server: ScriptedServer, loca
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for 127.0.0.1 with its key, in one PEM file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    today = dt.datetime.now(dt.timezone.utc)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(today - dt.timedelta(days=1))
-        .not_valid_after(today + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    file = tmp_path_factory.mktemp("tls") / "server.pem"
-    file.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + signed.public_bytes(pem)
-    )
-    return file
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

@@ -1,0 +1,166 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The key reaches the API and no other host, whatever the environment and the network say."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.certificate import self_signed
+from tests.harness import API_KEY, Project, Sandbox
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
+
+ENTRY: dict[str, Any] = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
+
+
+@dataclass
+class Relay:
+    """Hands bytes on and keeps them: to one port, or as a proxy to where a CONNECT asks for."""
+
+    port: int = 0
+    to: int | None = None
+    connections: int = 0
+    seen: bytearray = field(default_factory=bytearray)
+
+    @classmethod
+    @contextmanager
+    def start(cls, to: int | None = None) -> Iterator[Relay]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            relay = cls(listener.getsockname()[1], to)
+            threading.Thread(target=relay._accept, args=(listener,), daemon=True).start()
+            yield relay
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection = listener.accept()[0]
+                self.connections += 1
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, near: socket.socket) -> None:
+        with near, suppress(OSError):
+            port = self.to
+            if port is None:
+                head = near.recv(65536)
+                self.seen += head
+                if not head.startswith(b"CONNECT 127.0.0.1:"):
+                    return
+                port = int(head.split(b":")[1].split()[0])
+                near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            with socket.create_connection(("127.0.0.1", port)) as far:
+                threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
+                self._pump(near, far, True)
+
+    def _pump(self, source: socket.socket, sink: socket.socket, keep: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if keep:
+                    self.seen += data
+                sink.sendall(data)
+
+
+def port_of(sandbox: Sandbox) -> int:
+    return int(sandbox.url.rpartition(":")[2])
+
+
+def info(ansible: Ansible, project: Project, url: str, env: dict[str, str], **options: Any) -> Run:
+    path = ansible.write(
+        "info.yml",
+        [
+            {
+                "hosts": "localhost",
+                "gather_facts": False,
+                "tasks": [
+                    {
+                        "name": "info",
+                        "pgbeam.cloud.database_info": {
+                            "project_id": project.id, "api_url": url, "retries": 0, "timeout": 5, **options,
+                        },
+                    }
+                ],
+            }
+        ],
+    )  # fmt: skip
+    return ansible.playbook(path, env=env)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return self_signed(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="module")
+def tls_sandbox(certificate: Path) -> Iterator[Sandbox]:
+    with Sandbox.start("prj_tls", certificate=certificate) as running:
+        yield running
+
+
+def test_connections_are_kept_and_netrc_does_not_replace_the_key(ansible: Ansible, project: Project) -> None:
+    """A connection for the listing and one for each thread."""
+    (ansible.home / ".netrc").write_text("machine 127.0.0.1 login someone password else\ndefault login a password b\n")
+    entries = [{**ENTRY, "name": f"db{n}"} for n in range(20)]
+    with Relay.start(to=int(project.url.rpartition(":")[2])) as relay:
+        url = f"http://127.0.0.1:{relay.port}"
+        result = ansible.databases(project, entries, parallel=4, api_url=url).result("databases")
+    assert result["msg"] == "20 created"
+    assert relay.connections <= 5
+    assert relay.seen.count(f"Bearer {API_KEY}".encode()) == 21
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+def test_plain_http_to_this_machine_goes_through_no_proxy(ansible: Ansible, project: Project, name: str) -> None:
+    with Relay.start() as proxy:
+        run = info(ansible, project, project.url, {name: f"http://127.0.0.1:{proxy.port}"})
+    assert run.status == 0, run.output
+    assert proxy.connections == 0
+
+
+def test_a_proxy_of_the_environment_sees_no_key(ansible: Ansible, tls_sandbox: Sandbox, certificate: Path) -> None:
+    project = Project(tls_sandbox.url, "prj_tls")
+    with Relay.start() as proxy:
+        env = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"}
+        run = info(ansible, project, tls_sandbox.url, env, ca_path=str(certificate))
+        assert run.status == 0, run.output
+    assert proxy.connections == 1
+    assert bytes(proxy.seen).startswith(b"CONNECT 127.0.0.1:")
+    assert API_KEY.encode() not in proxy.seen
+
+
+def test_a_proxy_that_refuses(ansible: Ansible, tls_sandbox: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    env = {"HTTPS_PROXY": f"http://user:pr0xy-s3cret@127.0.0.1:{port}"}
+    run = info(ansible, Project(tls_sandbox.url, "prj_tls"), tls_sandbox.url, env)
+    assert "the proxy to https://127.0.0.1" in run.result("info")["msg"]
+    assert "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY" in run.result("info")["msg"]
+    assert "pr0xy-s3cret" not in run.output
+
+
+def test_a_self_signed_server(ansible: Ansible, tls_sandbox: Sandbox, certificate: Path) -> None:
+    project = Project(tls_sandbox.url, "prj_tls")
+    refused = info(ansible, project, tls_sandbox.url, {}).result("info")
+    assert "no trusted TLS connection to https://127.0.0.1" in refused["msg"]
+    assert "check ca_path" in refused["msg"]
+    assert (refused["error"]["code"], refused["error"]["attempts"]) == ("TLS", 1)
+    assert info(ansible, project, tls_sandbox.url, {}, ca_path=str(certificate)).status == 0
+    assert info(ansible, project, tls_sandbox.url, {}, validate_certs=False).status == 0
+    assert info(ansible, project, tls_sandbox.url, {"REQUESTS_CA_BUNDLE": str(certificate)}).status == 0
+
+
+def test_a_redirect_is_not_followed(ansible: Ansible, project: Project) -> None:
+    with Relay.start(to=1) as other:
+        project.fault("redirect", location=f"http://127.0.0.1:{other.port}/v1", times=9)
+        run = info(ansible, project, project.url, {})
+        result = ansible.database(project, **ENTRY).result("database")
+    assert f"307 redirects to http://127.0.0.1:{other.port}/v1" in run.result("info")["msg"]
+    assert "redirects are not followed: set api_url" in result["msg"]
+    assert other.connections == 0
