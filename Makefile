@@ -2,12 +2,12 @@
 PYTHON ?= python3
 NOX := .venv/bin/nox
 
-.PHONY: test demo bench lint clean
+.PHONY: test demo bench soak lint clean
 
 test: $(NOX)
 	$(NOX)
 
-demo lint bench: $(NOX)
+demo lint bench soak: $(NOX)
 	$(NOX) -s $@
 
 $(NOX):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The environments that the project is tested in. ``make test`` runs all sessions but demo and bench."""
+"""The environments that the project is tested in. ``make test`` runs all sessions but demo, bench and soak."""
 
 from __future__ import annotations
 
@@ -95,6 +95,13 @@ def bench(session: nox.Session) -> None:
     """Seconds and requests of whole commands, as the README has them."""
     session.install("--quiet", NEWEST_CORE, "-r", "tests/requirements.txt")
     session.run("python", "-m", "tests.bench")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Thousands of seeded fault scenarios and killed runs; writes the outcome into docs/reliability.md."""
+    session.install("--quiet", NEWEST_CORE, "-r", "tests/requirements.txt")
+    session.run("python", "-m", "tests.soak", "--write", "docs/reliability.md", *session.posargs)
 
 
 def _pytest(session: nox.Session, core: str) -> None:

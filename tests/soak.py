@@ -32,6 +32,7 @@ Values = dict[str, Any]
 PASSWORD = "pw-Zq7\"x'%/@"
 LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
 WORKERS = 16
+BEGIN, END = "<!-- begin of what make soak writes -->", "<!-- end of what make soak writes -->"
 HOSTS = ("db1.example.com", "db2.example.com")
 ERROR_PARTS = {
     "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "maybe_done",
@@ -161,7 +162,7 @@ def _fault(rng: random.Random) -> Values:
 
 def judge(scenario: Scenario, project: Project, folder: Path) -> Verdict:
     """Run one scenario and say what is wrong with how it went."""
-    verdict = Verdict(scenario.seed, Counter({"scenarios": 1, f"of kind {scenario.kind}": 1}))
+    verdict = Verdict(scenario.seed, Counter({"scenarios": 1, f"scenarios of the kind {scenario.kind}": 1}))
     for item in scenario.existing:
         project.register(**_body(item))
     before = project.truth()
@@ -174,7 +175,7 @@ def judge(scenario: Scenario, project: Project, folder: Path) -> Verdict:
     record = project.record()[len(scenario.existing) :]
     hit = Counter(entry["fault"] for entry in record if entry["fault"])
     verdict.counts += Counter({"requests": len(record), "requests hit by a fault": hit.total()})
-    verdict.counts["runs that failed" if result.get("failed") else "runs that ended well in spite of faults"] += 1
+    verdict.counts["runs with faults that failed" if result.get("failed") else "runs with faults that ended well"] += 1
     verdict.wrong += _untrue(scenario, result, before, after, verdict.counts)
     verdict.wrong += _ill_mannered(scenario, record)
     if _twins(after) > _twins(before):
@@ -263,7 +264,7 @@ def _untrue_entry(
         error = entry["error"]
         if not error or set(error) != ERROR_PARTS or not error["message"]:
             return "the error is not whole"
-        counts["entries whose outcome stayed unknown, and that said so"] += error["maybe_done"]
+        counts["entries failed whose outcome stayed unknown, and that said so"] += error["maybe_done"]
         true = not moved or error["maybe_done"]
     return None if true else "the server has it otherwise"
 
@@ -385,13 +386,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--scenarios", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1, help="of the first scenario; each one after has the next")
+    parser.add_argument("--kills", type=int, default=50, help="how many runs to kill")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the outcome into this page")
     options = parser.parse_args()
     with Sandbox.start() as sandbox:
         counts, bad = soak(sandbox.url, range(options.seed, options.seed + options.scenarios))
-    for name, count in sorted(counts.items()):
-        print(f"{count:8} {name}")
-    print(f"{len(bad):8} scenarios with something wrong")
-    return bool(bad)
+        wrong = kill_runs(sandbox, options.kills, options.seed)
+    counts += Counter({"killed runs that the next run put right, without a twin": options.kills - len(wrong)})
+    outcome = [f"| {count} | {name} |" for name, count in counts.items()]
+    outcome.append(
+        f"| {len(bad) + len(wrong)} | untrue reports, twins, lost registrations, runs that do not converge |"
+    )
+    text = "\n".join(["| count | of what |", "| ---: | --- |", *outcome])
+    print(text, *wrong, sep="\n")
+    if options.write:
+        head, dummy, rest = options.write.read_text().partition(BEGIN)
+        seeds = f"Scenarios with the seeds {options.seed} to {options.seed + options.scenarios - 1}:"
+        options.write.write_text(f"{head}{BEGIN}\n\n{seeds}\n\n{text}\n\n{END}{rest.partition(END)[2]}")
+    return bool(bad or wrong)
 
 
 if __name__ == "__main__":
