@@ -43,6 +43,8 @@ class Gate:
         project = self._state.projects.get(match.group(1)) if match else None
         entry = _entry(scope, headers, body)
         self._state.record.append(entry)
+        if project and project.settings.latency_ms:
+            await asyncio.sleep(project.settings.latency_ms / 1000)
         fault = _next_fault(project, scope["method"], scope["path"], body)
         if fault:
             entry["fault"] = fault.kind

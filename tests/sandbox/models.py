@@ -81,6 +81,8 @@ class ProjectSettings(Strict):
     envelope: Literal["error", "problem"] = "error"
     #: Leave optional fields out of answers where they have their zero value, as many servers do.
     omit_zero: bool = False
+    #: How long each request waits before it is carried out; the others go on meanwhile.
+    latency_ms: Milliseconds = 0
 
 
 class Fault(Strict):
