@@ -69,27 +69,28 @@ class Lab:
 
     def role_create(self, size: int) -> Sample:
         """The role, one host with the whole list, none of it registered."""
-        return self._role(self._empty(), self._inventory(size))
+        return self._role(self._empty(), self._one_host(size))
 
     def role_check(self, size: int) -> Sample:
         """The role, one host with the whole list, all of it registered."""
-        return self._role(self._registered(size), self._inventory(size))
+        return self._role(self._registered(size), self._one_host(size))
 
     def role_hosts(self, size: int) -> Sample:
         """The role, the same list spread over many hosts, all of it registered."""
-        hosts: dict[str, Any] = {}
+        databases: dict[str, list[dict[str, Any]]] = {}
         for entry in self._entries(size):
-            hosts.setdefault(entry["host"], {"pgbeam_databases": []})["pgbeam_databases"].append(
-                {"name": entry["name"]}
-            )
-        return self._role(self._registered(size), self._write(f"hosts{size}.yml", _group(hosts, {})))
+            databases.setdefault(entry["host"], []).append({"name": entry["name"]})
+        inventory = self._inventory(f"hosts{size}", list(databases), {})
+        for host, own in databases.items():
+            self._write(f"hosts{size}/host_vars/{host}.yml", {"pgbeam_databases": own})
+        return self._role(self._registered(size), inventory)
 
     def role_changes(self, size: int) -> Sample:
         """The role, one host with the whole list, some of it to be changed: from run to run to and fro."""
         changing: list[dict[str, Any]] = [{"ssl_mode": "{{ ssl_mode }}"}] * self._changes
         rest: list[dict[str, Any]] = [{}] * (size - self._changes)
         databases = [{**entry, **more} for entry, more in zip(self._entries(size), changing + rest)]
-        inventory = self._write(f"changes{size}.yml", _group({"db0.example.com": {}}, {"pgbeam_databases": databases}))
+        inventory = self._inventory(f"changes{size}", ["db0.example.com"], {"pgbeam_databases": databases})
         return self._role(self._registered(size), inventory, "-e", f"ssl_mode={next(self._ssl_modes)}")
 
     def loop_create(self, size: int) -> Sample:
@@ -179,10 +180,15 @@ class Lab:
             self._filled[size] = project
         return self._filled[size]
 
-    def _inventory(self, size: int) -> Path:
-        """One host whose variables name all the databases."""
-        variables = {"pgbeam_databases": self._entries(size)}
-        return self._write(f"inventory{size}.yml", _group({"db0.example.com": {}}, variables))
+    def _one_host(self, size: int) -> Path:
+        """An inventory of one host, whose group's variables name all the databases."""
+        return self._inventory(f"list{size}", ["db0.example.com"], {"pgbeam_databases": self._entries(size)})
+
+    def _inventory(self, name: str, hosts: list[str], variables: dict[str, Any]) -> Path:
+        """An inventory laid out as the README has it: Ansible takes longer to read variables in the hosts' own file."""
+        self._write(f"{name}/hosts.yml", {"postgres": {"hosts": {host: {} for host in hosts}}})
+        self._write(f"{name}/group_vars/postgres.yml", {"pgbeam_database_defaults": LOGIN, **variables})
+        return self._home / name
 
     def _wanted(self, size: int) -> Path:
         """The databases as the rivals read them."""
@@ -196,12 +202,9 @@ class Lab:
 
     def _write(self, name: str, content: Any) -> Path:
         path = self._home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content) if path.suffix == ".json" else yaml.safe_dump(content, sort_keys=False))
         return path
-
-
-def _group(hosts: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-    return {"postgres": {"hosts": hosts, "vars": {"pgbeam_database_defaults": LOGIN, **variables}}}
 
 
 def _session() -> requests.Session:
