@@ -92,9 +92,9 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Seconds and requests of whole commands, as the README has them."""
-    session.install("--quiet", NEWEST_CORE, "-r", "tests/requirements.txt")
-    session.run("python", "-m", "tests.bench")
+    """What whole commands cost, the collection's and its rivals': writes docs/performance.md."""
+    session.install("--quiet", NEWEST_CORE, "-r", "tests/requirements.txt", "matplotlib>=3.8,<4")
+    session.run("python", "-m", "tests.bench", *session.posargs)
 
 
 @nox.session

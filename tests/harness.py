@@ -128,6 +128,10 @@ class Sandbox:
         project.settings(**settings)
         return project
 
+    def forget(self) -> None:
+        """Empty the record, which else grows by every answer's text."""
+        assert requests.delete(f"{self.url}/_sandbox/requests", timeout=10).status_code == 204
+
 
 def ansible_env(url: str, home: Path, **extra: str) -> dict[str, str]:
     """The environment of an Ansible command that talks to the sandbox, and to nothing of the developer's own."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -75,6 +77,17 @@ def test_projects_are_kept_apart(project: Project, sandbox: Sandbox) -> None:
     known = project.register()["id"]
     assert sandbox.project().api("GET", f"/{known}").status_code == 404
     assert Project(sandbox.url, "prj_unknown").api("GET").status_code == 404
+
+
+def test_latency_delays_one_project_and_no_other(project: Project, sandbox: Sandbox) -> None:
+    slow = sandbox.project(latency_ms=2000)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(slow.api, "GET")
+        while not slow.record():
+            time.sleep(0.01)
+        assert project.api("GET").status_code == 200
+        assert slow.record()[0]["status"] is None
+        assert waiting.result().elapsed.total_seconds() >= 2
 
 
 @pytest.mark.skipif(not DOCUMENT.exists(), reason="the published OpenAPI document is not at hand")

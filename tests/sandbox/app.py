@@ -228,6 +228,10 @@ def control(state: State) -> APIRouter:
     def requests(project: str = "") -> list[dict[str, Any]]:
         return [entry for entry in state.record if not project or entry["project"] == project]
 
+    @router.delete("/requests", status_code=204)
+    def forget() -> None:
+        state.record.clear()
+
     return router
 
 

@@ -83,8 +83,8 @@ class ProjectSettings(Strict):
     envelope: Literal["error", "problem"] = "error"
     #: Leave optional fields out of answers where they have their zero value, as many servers do.
     omit_zero: bool = False
-    #: How long every answer takes.
-    latency_ms: int = 0
+    #: How long each request waits before it is carried out; the others go on meanwhile.
+    latency_ms: Milliseconds = 0
     #: More requests than this in one second of the clock are answered with 429 until the next second.
     requests_per_second: int | None = None
     #: Put fields that no contract knows into every answer.

@@ -1,0 +1,222 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands that are measured, each run once when its method is called with the number of registrations.
+
+The lab starts the commands, the sandbox is a process of its own. What a command needs, files and projects, is there
+before its time begins: a create gets a new project, all other commands share the ones that were filled without latency.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from tests.harness import API_KEY, Project, Sandbox, ansible_env
+
+FOLDER = Path(__file__).parent
+LATENCY_MS = 40
+PASSWORD = "For-the-bench-only"
+LOGIN = {"username": "app", "password": "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"}
+ROLE = "pgbeam.cloud.register_databases"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run: its time, the peak memory of its largest process, and the requests that the sandbox got from it."""
+
+    seconds: float
+    peak_mib: float
+    requests: dict[str, int]
+
+
+class Lab:
+    """Runs commands in ``home`` against the sandbox."""
+
+    def __init__(self, sandbox: Sandbox, home: Path, hosts: int, changes: int) -> None:
+        self._sandbox, self._home = sandbox, home
+        self._hosts, self._changes = hosts, changes
+        self._filled: dict[int, Project] = {}
+        self._ssl_modes = itertools.cycle(("require", "prefer"))
+
+    def ping(self, size: int) -> Sample:
+        """``ansible-playbook`` with one ping: what every playbook costs before it does anything."""
+        return self._playbook(None, self._play("ansible.builtin.ping", {}))
+
+    def listing(self, size: int) -> Sample:
+        """All pages of a list, read in this process with requests and nothing else: what no client can save."""
+        project = self._registered(size)
+        self._sandbox.forget()
+        started = time.perf_counter()
+        with _session() as session:
+            query: dict[str, Any] = {"page_size": 100}
+            while True:
+                page = session.get(project.url + project.path, params=query, timeout=30).json()
+                if not page.get("next_page_token"):
+                    break
+                query["page_token"] = page["next_page_token"]
+        return Sample(time.perf_counter() - started, 0, _counted(project))
+
+    def role_create(self, size: int) -> Sample:
+        """The role, one host with the whole list, none of it registered."""
+        return self._role(self._empty(), self._one_host(size))
+
+    def role_check(self, size: int) -> Sample:
+        """The role, one host with the whole list, all of it registered."""
+        return self._role(self._registered(size), self._one_host(size))
+
+    def role_hosts(self, size: int) -> Sample:
+        """The role, the same list spread over many hosts, all of it registered."""
+        databases: dict[str, list[dict[str, Any]]] = {}
+        for entry in self._entries(size):
+            databases.setdefault(entry["host"], []).append({"name": entry["name"]})
+        inventory = self._inventory(f"hosts{size}", list(databases), {})
+        for host, own in databases.items():
+            self._write(f"hosts{size}/host_vars/{host}.yml", {"pgbeam_databases": own})
+        return self._role(self._registered(size), inventory)
+
+    def role_changes(self, size: int) -> Sample:
+        """The role, one host with the whole list, some of it to be changed: from run to run to and fro."""
+        changing: list[dict[str, Any]] = [{"ssl_mode": "{{ ssl_mode }}"}] * self._changes
+        rest: list[dict[str, Any]] = [{}] * (size - self._changes)
+        databases = [{**entry, **more} for entry, more in zip(self._entries(size), changing + rest)]
+        inventory = self._inventory(f"changes{size}", ["db0.example.com"], {"pgbeam_databases": databases})
+        return self._role(self._registered(size), inventory, "-e", f"ssl_mode={next(self._ssl_modes)}")
+
+    def loop_create(self, size: int) -> Sample:
+        """A loop over the module for one database, none of them registered."""
+        return self._loop(self._empty(), self._entries(size))
+
+    def loop_check(self, size: int) -> Sample:
+        """A loop over the module for one database, all of them registered, found by host and name."""
+        return self._loop(self._registered(size), self._entries(size))
+
+    def loop_check_by_id(self, size: int) -> Sample:
+        """A loop over the module for one database, all of them registered, found by their ids."""
+        project = self._registered(size)
+        return self._loop(project, [{"id": item["id"], "ssl_mode": item["ssl_mode"]} for item in project.databases()])
+
+    def uri_create(self, size: int) -> Sample:
+        """The playbook with ansible.builtin.uri, none of the databases registered."""
+        return self._uri("uri_create.yml", self._empty(), size)
+
+    def uri_check(self, size: int) -> Sample:
+        """The same playbook, all of the databases registered. It compares no settings."""
+        return self._uri("uri_create.yml", self._registered(size), size)
+
+    def uri_keep(self, size: int) -> Sample:
+        """The playbook with ansible.builtin.uri that sends each registered database's settings again."""
+        return self._uri("uri_keep.yml", self._registered(size), size)
+
+    def sdk_create(self, size: int) -> Sample:
+        """The script with the official SDK, none of the databases registered."""
+        return self._sdk(self._empty(), size)
+
+    def sdk_check(self, size: int) -> Sample:
+        """The same script, all of the databases registered. It compares no settings."""
+        return self._sdk(self._registered(size), size)
+
+    def _role(self, project: Project, inventory: Path, *words: str) -> Sample:
+        return self._playbook(project, ROLE, "-i", str(inventory), "-e", f"pgbeam_project_id={project.id}", *words)
+
+    def _loop(self, project: Project, items: list[dict[str, Any]]) -> Sample:
+        login = LOGIN if "name" in items[0] else {}
+        options = {name: f"{{{{ item.{name} }}}}" for name in items[0]}
+        task = {"project_id": "{{ project_id }}", **options, **login}
+        play = self._play("pgbeam.cloud.database", task, loop=items)
+        return self._playbook(project, play, "-e", f"project_id={project.id}")
+
+    def _uri(self, playbook: str, project: Project, size: int) -> Sample:
+        words = ["-e", f"project_id={project.id}", "-e", f"@{self._wanted(size)}"]
+        return self._playbook(project, str(FOLDER / "rivals" / playbook), *words)
+
+    def _sdk(self, project: Project, size: int) -> Sample:
+        script = str(FOLDER / "rivals" / "sdk.py")
+        return self._run(project, [sys.executable, script, project.id, str(self._wanted(size))])
+
+    def _playbook(self, project: Project | None, *words: str) -> Sample:
+        return self._run(project, ["ansible-playbook", *words])
+
+    def _run(self, project: Project | None, command: list[str]) -> Sample:
+        self._sandbox.forget()
+        output = self._home / "output.txt"
+        done = subprocess.run(
+            [sys.executable, "-I", str(FOLDER / "launch.py"), str(output), *command],
+            cwd=self._home,
+            env=ansible_env(self._sandbox.url, self._home, DB_PASSWORD=PASSWORD),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        told = json.loads(done.stdout)
+        if told["status"]:
+            raise RuntimeError(f"{command} ended with {told['status']}:\n{output.read_text()[-3000:]}")
+        return Sample(told["seconds"], told["peak"] / 2**20, _counted(project) if project else {})
+
+    def _entries(self, size: int) -> list[dict[str, Any]]:
+        return [{"host": f"db{n % self._hosts}.example.com", "name": f"name{n}"} for n in range(size)]
+
+    def _empty(self) -> Project:
+        return self._sandbox.project(latency_ms=LATENCY_MS)
+
+    def _registered(self, size: int) -> Project:
+        """The project that holds this many registrations; made without latency where it is not there yet."""
+        if size not in self._filled:
+            project = self._sandbox.project()
+            with _session() as session:
+                for entry in self._entries(size):
+                    body = {**entry, "port": 5432, "username": LOGIN["username"], "password": PASSWORD}
+                    session.post(project.url + project.path, json=body, timeout=30).raise_for_status()
+            project.settings(latency_ms=LATENCY_MS)
+            self._filled[size] = project
+        return self._filled[size]
+
+    def _one_host(self, size: int) -> Path:
+        """An inventory of one host, whose group's variables name all the databases."""
+        return self._inventory(f"list{size}", ["db0.example.com"], {"pgbeam_databases": self._entries(size)})
+
+    def _inventory(self, name: str, hosts: list[str], variables: dict[str, Any]) -> Path:
+        """An inventory laid out as the README has it: Ansible takes longer to read variables in the hosts' own file."""
+        self._write(f"{name}/hosts.yml", {"postgres": {"hosts": {host: {} for host in hosts}}})
+        self._write(f"{name}/group_vars/postgres.yml", {"pgbeam_database_defaults": LOGIN, **variables})
+        return self._home / name
+
+    def _wanted(self, size: int) -> Path:
+        """The databases as the rivals read them."""
+        databases = [{**entry, "port": 5432, "username": LOGIN["username"]} for entry in self._entries(size)]
+        return self._write(f"wanted{size}.json", {"databases": databases})
+
+    def _play(self, module: str, options: dict[str, Any], **keywords: Any) -> str:
+        task = {"name": "Measure", module: options, **keywords}
+        play = [{"name": "Measure", "hosts": "localhost", "gather_facts": False, "tasks": [task]}]
+        return str(self._write("play.yml", play))
+
+    def _write(self, name: str, content: Any) -> Path:
+        path = self._home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content) if path.suffix == ".json" else yaml.safe_dump(content, sort_keys=False))
+        return path
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {API_KEY}"
+    return session
+
+
+def _counted(project: Project) -> dict[str, int]:
+    """The requests that the project got, by method. Raises where one was not answered well: it would be another run."""
+    record = project.record()
+    bad = [entry["status"] for entry in record if entry["status"] not in (200, 201, 204)]
+    if bad:
+        raise RuntimeError(f"requests were answered with {bad[:5]}")
+    return dict(Counter(entry["method"] for entry in record))

@@ -1,0 +1,127 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report, a page of Markdown. All of it is written here, so that no number in it was written by hand."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from tests.bench.goals import judge, told
+from tests.bench.lab import LATENCY_MS
+from tests.bench.series import Plan, Results
+
+GROWTH = {
+    "ping": "`ansible-playbook` with one `ping` (P)",
+    "listing": "the list calls alone, by `requests`",
+    "role_check": "role, nothing to change",
+    "role_create": "role, all new",
+    "role_hosts": "role, many hosts, nothing to change",
+    "role_changes": "role, some changes",
+    "uri_check": "`uri`, looking for missing ones",
+    "uri_create": "`uri`, all new",
+    "uri_keep": "`uri`, sending all settings again",
+    "sdk_check": "SDK, looking for missing ones",
+    "sdk_create": "SDK, all new",
+}
+LOOP = {
+    "loop_create": "all new",
+    "loop_check": "nothing to change, found by host and name",
+    "loop_check_by_id": "nothing to change, found by `id`",
+}
+
+
+def page(results: Results, plan: Plan, picture: str) -> str:
+    """The report; ``picture`` is the plot's file, beside the page."""
+    ping = results["ping", 0].seconds
+    goals = [[g.what, g.goal, g.measured, "met" if g.met else "**missed**"] for g in judge(results, plan)]
+    return f"""# Performance
+
+One run of the benchmark on one machine wrote this page. This repeats it:
+
+```console
+make bench
+```
+
+## The machine
+
+{_table(["", ""], "ll", _machine())}
+
+## How it is measured
+
+- Each row is a whole command, from its start to its end. P is `ansible-playbook` with one `ping`.
+- The sandbox runs on the same machine. It waits {LATENCY_MS} ms before it carries out a request, GET too.
+- The seconds are the median of {plan.runs} runs, and of {plan.slow_runs} where a command takes long. The runs are made
+  in rounds over all commands. A round without the long ones goes before, to warm up.
+- The requests are counted in the sandbox's record: the most that any of the runs made.
+- The memory is the peak of the largest process, of the command and all that it starts.
+- The role is the playbook `pgbeam.cloud.register_databases` with one host that names all databases.
+- The `uri` playbooks and the script with the official SDK are in `tests/bench/rivals`. They list the project and create
+  what is missing, one after the other, and compare no settings. The role compares every setting that is named.
+
+## Goals
+
+{_table(["what", "goal", "measured", ""], "llll", goals)}
+
+## How the cost grows
+
+![Seconds over the number of databases]({picture})
+
+{_table(["command", "databases", "seconds", "lowest to highest", "requests", "MiB"], "lrrrlr", _growth(results))}
+
+## A loop over the module for one database
+
+{plan.loop} items, P taken off. The list form and the role need no loop.
+
+{_table(["loop", "seconds an item", "requests an item"], "lrl", _loop(results, plan, ping))}
+"""
+
+
+def _machine() -> list[list[str]]:
+    # Not all of the kernel's name: what follows the numbers can name a host.
+    kernel = re.match(r"[\d.]*\d", platform.release())
+    return [
+        ["processor", _processor()],
+        ["cores", str(os.cpu_count())],
+        ["kernel", f"{platform.system()} {kernel.group() if kernel else ''}"],
+        ["Python", platform.python_version()],
+        ["ansible-core", version("ansible-core")],
+        ["requests", version("requests")],
+        ["pgbeam, the official SDK", version("pgbeam")],
+    ]
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    found = re.search(r"^model name\s*:\s*(.+)$", information.read_text(), re.M) if information.exists() else None
+    return found.group(1) if found else platform.machine()
+
+
+def _growth(results: Results) -> list[list[str]]:
+    rows = []
+    for subject, title in GROWTH.items():
+        for name, size in sorted(results):
+            if name == subject:
+                series = results[name, size]
+                memory = f"{series.peak_mib:.0f}" if series.peak_mib else ""
+                spread = f"{series.lowest:.2f} to {series.highest:.2f}"
+                rows.append([title, str(size), f"{series.seconds:.2f}", spread, told(series.requests), memory])
+    return rows
+
+
+def _loop(results: Results, plan: Plan, ping: float) -> list[list[str]]:
+    rows = []
+    for subject, title in LOOP.items():
+        series = results[subject, plan.loop]
+        each = {method: count / plan.loop for method, count in series.requests.items()}
+        rows.append([title, f"{(series.seconds - ping) / plan.loop:.2f}", told(each)])
+    return rows
+
+
+def _table(head: list[str], align: str, rows: list[list[str]]) -> str:
+    marks = ["---:" if letter == "r" else "---" for letter in align]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, marks, *rows])

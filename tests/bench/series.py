@@ -1,0 +1,130 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which commands are measured at which sizes, and how often.
+
+Runs are made in rounds, each over all commands, so that what slows the machine down meets all of them alike and the
+ratios stay. The first round is thrown away: it fills caches and compiles Python files. Of the others the median is
+told, as one disturbed run does not move it, with the lowest and the highest beside it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tests.bench.lab import Lab, Sample
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes of one benchmark: how many registrations, and how many runs."""
+
+    growth: tuple[int, ...] = (10, 100, 1000, 4000)
+    #: The size that most goals are set for.
+    main: int = 1000
+    #: How many of the registrations are changed, at the largest size.
+    changes: int = 200
+    hosts: int = 40
+    uri: tuple[int, ...] = (10, 50)
+    sdk_create: tuple[int, ...] = (10, 100, 1000)
+    loop: int = 20
+    runs: int = 5
+    #: The runs of commands that take long.
+    slow_runs: int = 3
+
+    @property
+    def large(self) -> int:
+        return self.growth[-1]
+
+
+#: Small enough to see in a minute that all of it works.
+QUICK = Plan(
+    growth=(4, 8, 12, 16), main=8, changes=3, hosts=4, uri=(2, 4), sdk_create=(4, 8), loop=2, runs=1, slow_runs=1
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command at one size."""
+
+    subject: str
+    size: int
+    run: Callable[[int], Sample]
+    slow: bool = False
+
+
+@dataclass
+class Series:
+    """The runs of one command at one size."""
+
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return statistics.median(sample.seconds for sample in self.samples)
+
+    @property
+    def lowest(self) -> float:
+        return min(sample.seconds for sample in self.samples)
+
+    @property
+    def highest(self) -> float:
+        return max(sample.seconds for sample in self.samples)
+
+    @property
+    def peak_mib(self) -> float:
+        return statistics.median(sample.peak_mib for sample in self.samples)
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """The most requests that any run made, by method."""
+        methods = sorted({method for sample in self.samples for method in sample.requests})
+        return {method: max(sample.requests.get(method, 0) for sample in self.samples) for method in methods}
+
+
+#: By subject and size.
+Results = dict[tuple[str, int], Series]
+
+
+def cases(lab: Lab, plan: Plan) -> list[Case]:
+    """Everything that is measured."""
+    role_sizes = sorted({*plan.growth, max(plan.uri)})
+    return [
+        Case("ping", 0, lab.ping),
+        Case("listing", 0, lab.listing),
+        *(Case("listing", size, lab.listing) for size in plan.growth),
+        *(Case("role_check", size, lab.role_check) for size in role_sizes),
+        *(Case("role_create", size, lab.role_create, size >= 1000) for size in role_sizes),
+        Case("role_hosts", plan.main, lab.role_hosts),
+        Case("role_changes", plan.large, lab.role_changes, slow=True),
+        *(Case("uri_check", size, lab.uri_check) for size in plan.uri),
+        *(Case("uri_create", size, lab.uri_create, size > 10) for size in plan.uri),
+        Case("uri_keep", max(plan.uri), lab.uri_keep, slow=True),
+        *(Case("sdk_check", size, lab.sdk_check) for size in plan.growth),
+        *(Case("sdk_create", size, lab.sdk_create, size >= 1000) for size in plan.sdk_create),
+        Case("loop_create", plan.loop, lab.loop_create, slow=True),
+        Case("loop_check", plan.loop, lab.loop_check, slow=True),
+        Case("loop_check_by_id", plan.loop, lab.loop_check_by_id, slow=True),
+    ]
+
+
+def measure(lab: Lab, plan: Plan, say: Callable[[str], None]) -> Results:
+    """Run everything; ``say`` gets a line for each run."""
+    results: Results = {}
+    for turn, case in _rounds(cases(lab, plan), plan):
+        sample = case.run(case.size)
+        made = ", ".join(f"{count} {method}" for method, count in sorted(sample.requests.items()))
+        say(f"{turn or 'warm-up'}: {case.subject} {case.size}: {sample.seconds:.2f} s, {made or 'no requests'}")
+        if turn:
+            results.setdefault((case.subject, case.size), Series()).samples.append(sample)
+    return results
+
+
+def _rounds(listed: list[Case], plan: Plan) -> Iterator[tuple[int, Case]]:
+    """Each run as its round and its case; round 0, the warm-up, leaves the slow ones out."""
+    for turn in range(plan.runs + 1):
+        for case in listed:
+            if not case.slow or 0 < turn <= plan.slow_runs:
+                yield turn, case
