@@ -86,7 +86,7 @@ def project_runs(
 
     Returns ``{"problems": [sentence, …], "projects": {id: {"databases": […], setting: value, …}}}``.
     """
-    gathered = {name: hostvars[name].get("__pgbeam_host") or {} for name in batch}
+    gathered = {name: _plain(hostvars[name].get("__pgbeam_host") or {}) for name in batch}
     hosts: dict[str, Host] = {name: host for name, host in gathered.items() if host}
     problems: list[str] = []
     projects: dict[str, dict[str, t.Any]] = {}
@@ -110,6 +110,13 @@ def project_runs(
             problems += _blind(project_id, gathered, active, targeted, limit)
             problems += _left_out(project_id, run["databases"], hostvars, unseen)
     return {"problems": problems, "projects": projects}
+
+
+def _plain(value: t.Any) -> t.Any:
+    """Core's containers template what is taken out of them, each time; take it out once."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _wrong_types(name: str, host: Host) -> list[str]:

@@ -10,6 +10,7 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -97,7 +98,11 @@ class Resource:
     fields: tuple[Field, ...]
 
     def field(self, name: str) -> Field:
-        return next(f for f in self.fields if f.name == name)
+        return self._by_name[name]
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {f.name: f for f in self.fields}
 
     @property
     def writable(self) -> tuple[Field, ...]:

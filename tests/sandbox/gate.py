@@ -44,7 +44,7 @@ class Gate:
         match = re.match(r"/v1/projects/([^/]+)", scope["path"])
         project = self._state.projects.get(match.group(1)) if match else None
         entry = _entry(scope, headers, body)
-        self._state.record.append(entry)
+        self._state.note(entry)
         fault = project.next_fault(scope["method"], scope["path"], body) if project else None
         entry["fault"] = fault.kind if fault else None
         try:
