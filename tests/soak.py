@@ -393,7 +393,7 @@ def main() -> int:
         counts, bad = soak(sandbox.url, range(options.seed, options.seed + options.scenarios))
         wrong = kill_runs(sandbox, options.kills, options.seed)
     counts += Counter({"killed runs that the next run put right, without a twin": options.kills - len(wrong)})
-    outcome = [f"| {count} | {name} |" for name, count in counts.items()]
+    outcome = [f"| {count} | {name} |" for name, count in sorted(counts.items())]
     outcome.append(
         f"| {len(bad) + len(wrong)} | untrue reports, twins, lost registrations, runs that do not converge |"
     )

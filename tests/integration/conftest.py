@@ -123,9 +123,10 @@ class Ansible:
                 assert form not in text, f"a secret stands in a result of {command}"
         if "ANSIBLE_DISPLAY_TRACEBACK" not in env:
             # A module that crashed is told without that word since core 2.19.
-            crashed = [event for event in run.events if {"module_stdout", "exception"} & set(event["result"])]
+            crashed = [str(event["result"].get("msg")) for event in run.events if "module_stdout" in event["result"]]
             assert "Traceback" not in output, output
             assert not crashed, crashed
+            assert "MODULE FAILURE" not in text and "Task failed: Module failed" not in text, text
         if check:
             assert not run.writes, "check mode wrote"
         judge(exchanges)
