@@ -37,6 +37,7 @@ HOSTS = ("db1.example.com", "db2.example.com")
 ERROR_PARTS = {
     "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "maybe_done",
 }  # fmt: skip
+RETRIED = (408, 429, 502, 503, 504)
 #: Settings that a task may want otherwise than the server has them.
 DRIFT: tuple[Values, ...] = (
     {"ssl_mode": "require"},
@@ -232,6 +233,9 @@ def _untrue(scenario: Scenario, result: Values, before: Values, after: Values, c
         )
     if bool(result["changed"]) != any(t["action"] in ("created", "updated", "deleted") for t in told):
         wrong.append("changed is not what the entries say")
+    listed, pruned = told[: len(scenario.wanted)], told[len(scenario.wanted) :]
+    if pruned and any(entry["action"] in ("failed", "skipped") for entry in listed):
+        wrong.append("it prunes although an entry failed")
     explained: set[str] = set()
     wanted: list[Values | None] = [*scenario.wanted, *[None] * (len(told) - len(scenario.wanted))]
     for item, entry in zip(wanted, told):
@@ -300,16 +304,19 @@ def _twins(rows: Values) -> int:
 def _ill_mannered(scenario: Scenario, record: list[Values]) -> list[str]:
     """What the requests did that the API's rules do not allow."""
     wrong: list[str] = []
-    tries: dict[tuple[str, str, str], list[str]] = {}
+    tries: dict[tuple[str, str, str], list[Values]] = {}
     for entry in record:
         if entry["method"] in ("POST", "PATCH", "DELETE"):
-            target = (entry["method"], entry["path"], repr(entry["body"]))
-            tries.setdefault(target, []).append(entry["headers"].get("idempotency-key", ""))
-    for (method, *dummy), keys in tries.items():
-        if len(set(keys)) > 1 or (method != "DELETE" and not keys[0]):
+            tries.setdefault((entry["method"], entry["path"], repr(entry["body"])), []).append(entry)
+    for (method, *dummy), attempts in tries.items():
+        keys = {entry["headers"].get("idempotency-key") for entry in attempts}
+        if len(keys) > 1 or (method != "DELETE" and None in keys):
             wrong.append("a write goes out under two keys, or under none")
-        if len(keys) > scenario.options["retries"] + 1:
+        if len(attempts) > scenario.options["retries"] + 1:
             wrong.append("a write is tried more often than retries allows")
+        for entry in attempts[:-1]:
+            if entry["status"] not in RETRIED and entry["fault"] not in ("drop_before", "drop_after", "slow", "stall"):
+                wrong.append(f"a write is tried again after {entry['status']}")
     return wrong
 
 
@@ -394,9 +401,7 @@ def main() -> int:
         wrong = kill_runs(sandbox, options.kills, options.seed)
     counts += Counter({"killed runs that the next run put right, without a twin": options.kills - len(wrong)})
     outcome = [f"| {count} | {name} |" for name, count in sorted(counts.items())]
-    outcome.append(
-        f"| {len(bad) + len(wrong)} | untrue reports, twins, lost registrations, runs that do not converge |"
-    )
+    outcome.append(f"| {len(bad) + len(wrong)} | untrue reports, twins, lost writes, or runs that do not converge |")
     text = "\n".join(["| count | of what |", "| ---: | --- |", *outcome])
     print(text, *wrong, sep="\n")
     if options.write:
