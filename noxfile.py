@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "docs", "sanity", "tests", "tests_oldest", "targets"]
+nox.options.sessions = ["lint", "docs", "sanity", "tests", "tests_oldest", "targets", "awx"]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
@@ -81,6 +81,16 @@ def targets(session: nox.Session) -> None:
     """The integration targets of ansible-test, against the sandbox."""
     session.install(NEWEST_CORE, "-r", "tests/requirements.txt")
     session.run("python", "-m", "tests.targets", _copy(session), PYTHON, *session.posargs)
+
+
+@nox.session
+def awx(session: nox.Session) -> None:
+    """Jobs as AWX runs them, the playbook that configures AWX, and the execution environment."""
+    session.install(NEWEST_CORE, "-r", "tests/requirements.txt", "ansible-builder>=3,<4")
+    collections = session.create_tmp()
+    session.install("--no-deps", "--target", collections, "ansible>=12,<13")  # it carries awx.awx
+    session.run("pytest", "-q", "tests/integration/test_awx.py", env={"AWX_COLLECTIONS": collections})
+    session.run("ansible-builder", "create", "-f", "execution-environment.yml", "-c", str(ROOT / ".work" / "image"))
 
 
 @nox.session
