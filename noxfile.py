@@ -23,6 +23,7 @@ os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 
 NEWEST_CORE = "ansible-core>=2.19,<2.22"
 OLDEST_CORE = "ansible-core>=2.16,<2.17"
+OLDEST_REQUESTS = ("requests==2.28.*", "urllib3<2")
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ROOT = Path(__file__).parent
 COPY = ROOT / ".work" / "copy"
@@ -70,10 +71,10 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
-    """The same tests with the oldest ansible-core that the collection supports."""
+    """The same tests with the oldest ansible-core and requests that the collection supports."""
     if sys.version_info >= (3, 13):
         session.skip("ansible-core 2.16 runs on Python 3.10 to 3.12")
-    _pytest(session, OLDEST_CORE)
+    _pytest(session, OLDEST_CORE, *OLDEST_REQUESTS)
 
 
 @nox.session
@@ -97,8 +98,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "tests.bench")
 
 
-def _pytest(session: nox.Session, core: str) -> None:
-    session.install(core, "-r", "tests/requirements.txt")
+def _pytest(session: nox.Session, *chosen: str) -> None:
+    session.install(*chosen, "-r", "tests/requirements.txt")
     session.run("pytest", "-n", "2", "-q", *session.posargs)
 
 

@@ -266,7 +266,7 @@ class Client:
         settings = self._settings
         # Given with each request: a session's own `verify` loses to REQUESTS_CA_BUNDLE.
         verify: bool | str = settings.ca_path or True if settings.validate_certs else False
-        return self._session().request(
+        response = self._session().request(
             method,
             settings.api_url.rstrip("/") + path,
             params=query,
@@ -276,6 +276,10 @@ class Client:
             verify=verify,
             allow_redirects=False,
         )
+        # urllib3 2 raises by itself where an answer ends before its Content-Length; 1.26 takes it as whole.
+        if response.raw.length_remaining:
+            raise requests.ConnectionError("the answer was cut short")
+        return response
 
     def _content(
         self, response: requests.Response, method: str, path: str, target: str, attempts: int
