@@ -2,12 +2,12 @@
 PYTHON ?= python3
 NOX := .venv/bin/nox
 
-.PHONY: test demo bench lint clean
+.PHONY: test demo bench docs lint clean
 
 test: $(NOX)
 	$(NOX)
 
-demo lint bench: $(NOX)
+demo bench docs lint: $(NOX)
 	$(NOX) -s $@
 
 $(NOX):

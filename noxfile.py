@@ -29,6 +29,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ROOT = Path(__file__).parent
 COPY = ROOT / ".work" / "copy"
 PACKAGE = ROOT / ".work" / "package"
+SITE = ROOT / ".work" / "docs"
 
 
 @nox.session
@@ -50,12 +51,21 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The modules' documentation and the changelog fragments."""
+    """The documentation and the changelog fragments, and the documentation site, left in .work/docs/html."""
     session.install(NEWEST_CORE, "-r", "requirements.txt", "antsibull-docs>=2.16,<3", "antsibull-changelog>=0.31,<1")
+    session.install("sphinx>=8,<10", "sphinx-ansible-theme>=0.10.4,<0.11")
     session.run("antsibull-changelog", "lint")
-    session.run(
-        "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", _copy(session)
-    )
+    copy = _copy(session)
+    checks = ["--plugin-docs", "--validate-collection-refs", "self", "--check-extra-docs-refs"]
+    session.run("antsibull-docs", "lint-collection-docs", *checks, copy)
+    shutil.rmtree(SITE, ignore_errors=True)
+    (SITE / "rst").mkdir(parents=True, mode=0o755)
+    env = {"ANSIBLE_COLLECTIONS_PATH": str(COPY / session.name)}
+    written = ["--use-current", "--squash-hierarchy", "--dest-dir", str(SITE / "rst"), "pgbeam.cloud"]
+    session.run("antsibull-docs", "collection", *written, env=env)
+    strict = ["-W", "--keep-going", "--quiet"]
+    session.run("sphinx-build", *strict, "-c", "docs/docsite", str(SITE / "rst"), str(SITE / "html"))
+    session.log(f"The site begins at {SITE / 'html' / 'index.html'}")
 
 
 @nox.session
