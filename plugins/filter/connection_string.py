@@ -38,7 +38,7 @@ EXAMPLES = r"""
     content: "{{ registered.database.connection_string | pgbeam.cloud.connection_string(vault_orders_password) }}"
     mode: "0600"
   no_log: true
-  when: registered.database.connection_string # null in check mode, before it is registered
+  when: registered.database.connection_string is not none # as it is in check mode, before it is registered
 """
 
 RETURN = r"""

@@ -218,7 +218,7 @@ EXAMPLES = r"""
   loop: "{{ registered.databases }}"
   loop_control:
     label: "{{ item.name }}"
-  when: item.connection_test
+  when: item.connection_test is not none # as it is in check mode
 """
 
 RETURN = r"""

@@ -87,8 +87,11 @@ class Ansible:
         return self.play([{"name": "databases", "pgbeam.cloud.databases": arguments}], "--diff", check=check)
 
     def adhoc(self, module: str, arguments: str, *words: str, env: dict[str, str] | None = None) -> Run:
-        command = ["ansible", "localhost", "-m", f"pgbeam.cloud.{module}", "-a", arguments, *words]
-        return self._run(command, "--check" in words, env or {})
+        return self.command(["ansible", "localhost", "-m", f"pgbeam.cloud.{module}", "-a", arguments, *words], env)
+
+    def command(self, words: list[str], env: dict[str, str] | None = None) -> Run:
+        """Run any Ansible command."""
+        return self._run(words, "--check" in words, env or {})
 
     def write(self, name: str, content: Any) -> str:
         """Write a file below this home, as YAML, and return its path."""

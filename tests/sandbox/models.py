@@ -75,6 +75,8 @@ class UpdateDatabase(Strict):
 class ProjectSettings(Strict):
     """How a project behaves: set through the sandbox's own door, not part of the API."""
 
+    #: What the connection test answers in the place of connecting, for hosts that do not exist.
+    connection_test: dict[str, Any] | None = None
     plan_limit: int | None = None
     #: The most items on a page, whatever page_size asks for.
     page_limit: int = 100

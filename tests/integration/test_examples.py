@@ -1,0 +1,270 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every example of the documentation is run as its reader would, from the top of the page to its end."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests import examples
+from tests.examples import Block, Command
+from tests.harness import API_KEY, Project, Sandbox, ansible_env
+from tests.integration.conftest import PASSWORD, Ansible, Run
+from tests.tree import ROOT
+
+REGISTER = "pgbeam.cloud.register_databases"
+VAULT_KEY = "vault-key"
+IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
+ID = "01h455vb4pex5vsknk084sn02q"
+
+#: By page and title: the YAML that is not run, and why.
+NOT_RUN = {
+    ("README.md", "# input configuration"): "AWX reads it, not Ansible",
+    ("docs/docsite/rst/awx.rst", "Input configuration"): "AWX reads it, not Ansible",
+    ("docs/docsite/rst/awx.rst", "Injector configuration"): "AWX reads it, not Ansible",
+    ("docs/docsite/rst/awx.rst", "execution-environment.yml"): "ansible-builder reads it, and needs a container engine",
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the reader of a page has before its first example."""
+
+    #: Registrations that were made before, by the id that the page has for each.
+    registered: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Variables of the examples that are no whole play.
+    variables: dict[str, Any] = field(default_factory=dict)
+    #: Texts of the page that cannot be used here, and what stands for each; {home} is the page's folder.
+    replaced: dict[str, str] = field(default_factory=dict)
+    #: How the page's projects behave; see tests/sandbox/models.py.
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+CONNECTED = {"ok": True, "latency_ms": 9.5, "server_version": "17.2"}
+ORDERS = {"host": "db1.example.com", "name": "orders"}
+LOGIN = {"username": "app", "password": PASSWORD}
+HOSTS = ["db1.example.com", "db2.example.com"]
+GIVEN = {
+    "docs/docsite/rst/adopting.rst": Given(
+        registered={
+            "db_orders": ORDERS,
+            "db_invoices": {"host": "db1.example.com", "name": "invoices"},
+            "db_orders2": {"host": "db2.example.com", "name": "orders"},
+            "db_legacy": {"host": "db0.example.com", "name": "legacy"},
+            "db_first": {**ORDERS, "project": "prj_twice"},
+            "db_second": {**ORDERS, "project": "prj_twice"},
+        }
+    ),
+    "docs/docsite/rst/coming_from_terraform.rst": Given(
+        registered={
+            "db_orders": {
+                **ORDERS,
+                "ssl_mode": "require",
+                "cache_config": {"enabled": True, "ttl_seconds": 300, "max_entries": 10000, "swr_seconds": 30},
+            }
+        }
+    ),
+    "docs/docsite/rst/inventory_patterns.rst": Given(variables={"vault_passwords": dict.fromkeys(HOSTS, PASSWORD)}),
+    "docs/docsite/rst/troubleshooting.rst": Given(settings={"plan_limit": 0}),
+    "plugins/modules/database.py": Given(
+        registered={f"db_{ID}": {"host": "old.example.com", "name": "orders"}},
+        variables={"vault_passwords": {"orders": PASSWORD, "invoices": PASSWORD}},
+    ),
+    "plugins/modules/database_info.py": Given(registered={f"db_{ID}": ORDERS}),
+    "plugins/modules/databases.py": Given(variables={"pgbeam_databases": [{**ORDERS, **LOGIN}]}),
+    "plugins/filter/connection_string.py": Given(
+        variables={"registered": {"database": {"connection_string": "postgresql://app:YOUR_PASSWORD@h:5432/orders"}}},
+        replaced={"/etc/orders": "{home}"},
+    ),
+}
+
+
+@dataclass
+class Reader:
+    """Does what a page says, in a folder of its own, against a sandbox that has the page's projects."""
+
+    ansible: Ansible
+    page: str
+    text: str
+    projects: dict[str, Project]
+    last: Run | None = None
+    #: The files with plays that no command has named yet.
+    plays: list[str] = field(default_factory=list)
+    #: Whether a file with variables or hosts was written since the last playbook ran.
+    untried: bool = False
+
+    def read(self) -> None:
+        given = GIVEN.get(self.page, Given())
+        for project in self.projects.values():
+            project.settings(
+                connection_test={"ok": True, "latency_ms": 9.5, "server_version": "17.2"}, **given.settings
+            )
+        for placeholder, fields in given.registered.items():
+            project = self.projects[fields.get("project", next(iter(self.projects)))]
+            made = project.register(**{name: value for name, value in fields.items() if name != "project"})
+            self.text = re.sub(rf"\b{placeholder}\b", made["id"], self.text)
+        for words, instead in given.replaced.items():
+            self.text = self.text.replace(words, instead.format(home=self.ansible.home))
+        names = sorted(set(re.findall(r"\bvault_\w+", self.text)))
+        self.secrets = {name: API_KEY if name.endswith("_key") else PASSWORD for name in names}
+        self.secrets.update({name: value for name, value in given.variables.items() if name in names})
+        self.ansible.write(VAULT_KEY, "the-vault-key\n")
+        self.ansible.write("given.json", json.dumps({**self.secrets, **given.variables}))
+        for block in examples.blocks(self.page, self.text):
+            self._follow(block)
+        for name in self.plays:
+            self._play(name)
+        if self.untried:
+            self._run(Command(["ansible-playbook", REGISTER, "-i", "inventory"], 0))
+
+    def _follow(self, block: Block) -> None:
+        if block.language == "yaml" and (self.page, block.title) not in NOT_RUN:
+            self._take(block)
+        elif block.language in ("console", "shell"):
+            for command in examples.commands(block):
+                self._run(command)
+        elif block.language == "text" and self.last:
+            for line in filter(None, map(str.strip, block.text.splitlines())):
+                assert line in self.last.output, f"{self.page} promises {line!r}\n{self.last.output}"
+
+    def _take(self, block: Block) -> None:
+        content = yaml.safe_load(block.text)
+        if block.name:
+            self.ansible.write(block.name, block.text)
+            if _plays(content):
+                self.plays.append(block.name)
+            else:
+                self.untried = True
+            return
+        assert isinstance(content, list), f"{self.page}: this block is no play and no tasks, and names no file: {block}"
+        if not _plays(content):
+            content = [{"name": "Run the tasks", "hosts": "localhost", "gather_facts": False, "tasks": content}]
+        self.ansible.write("unnamed.yml", content)
+        self._play("unnamed.yml")
+
+    def _play(self, name: str) -> None:
+        inventory = ["-i", "inventory"] if self._path("inventory").exists() else []
+        self._run(Command(["ansible-playbook", name, *inventory, "-e", "@given.json"], 0))
+
+    def _run(self, command: Command) -> None:
+        if command.words[:2] == ["ansible-vault", "create"]:
+            self._vault(command.words[2])
+            return
+        words = [word for word in command.words if word != "--ask-vault-pass"]
+        self.last = self.ansible.command(words, {"ANSIBLE_VAULT_PASSWORD_FILE": VAULT_KEY})
+        assert self.last.status == command.status, f"{self.page}: {' '.join(words)}\n{self.last.output}"
+        if words[0] == "ansible-playbook":
+            self.plays = [name for name in self.plays if name not in words]
+            self.untried = False
+
+    def _vault(self, name: str) -> None:
+        path = self.ansible.write(name, self.secrets)
+        subprocess.run(
+            ["ansible-vault", "encrypt", "--vault-password-file", VAULT_KEY, path],
+            cwd=self.ansible.home, env=ansible_env("", self.ansible.home), capture_output=True, check=True,
+        )  # fmt: skip
+
+    def _path(self, name: str) -> Path:
+        return self.ansible.home / name
+
+
+def _plays(content: Any) -> bool:
+    return isinstance(content, list) and all(
+        {"hosts", "ansible.builtin.import_playbook"} & set(item) for item in content
+    )
+
+
+def read(page: str, text: str, home: Path) -> None:
+    """Do what the page says; an assertion fails where something goes otherwise than it says."""
+    names = sorted(set(re.findall(r"\bprj_\w+", text))) or ["prj_1"]
+    with Sandbox.start(*names) as sandbox:
+        Reader(Ansible(sandbox.url, home), page, text, {name: Project(sandbox.url, name) for name in names}).read()
+
+
+@pytest.mark.parametrize("page", examples.pages())
+def test_a_page(page: str, tmp_path: Path) -> None:
+    read(page, examples.read(page), tmp_path)
+
+
+INVENTORY = """
+```yaml
+# inventory/hosts.yml
+postgres:
+  hosts:
+    db1.example.com:
+  vars:
+    pgbeam_project_id: prj_1
+    pgbeam_databases:
+      - {name: orders, username: app, password: "{{ vault_password }}", ssl_mode: SSL_MODE}
+```
+
+```console
+ansible-vault create inventory/group_vars/postgres/vault.yml
+```
+"""
+#: A page with something wrong in it, and what the failure says.
+WRONG = {
+    "value": (INVENTORY.replace("SSL_MODE", "never"), "'never' is not allowed"),
+    "option of an entry": (
+        INVENTORY.replace("ssl_mode: SSL_MODE", "sslmode: allow"),
+        "sslmode: there is no such option",
+    ),
+    "option of a task": (
+        "```yaml\n- pgbeam.cloud.database_info:\n    project_id: prj_1\n    nam: orders\n```\n",
+        "Unsupported parameters",
+    ),
+    "option of a command": (
+        '```console\nansible localhost -m pgbeam.cloud.database_info -a "project=prj_1"\n```\n',
+        "missing required arguments",
+    ),
+    "output": (
+        "```console\nansible localhost -m ansible.builtin.ping\n```\n\n```text\n2 hosts\n```\n",
+        "promises '2 hosts'",
+    ),
+    "file": ("```yaml\nkey: value\n```\n", "names no file"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_example_fails(case: str, tmp_path: Path) -> None:
+    text, why = WRONG[case]
+    with pytest.raises(AssertionError, match=why):
+        read("wrong.md", text, tmp_path)
+
+
+def test_what_is_not_run_is_there() -> None:
+    there = {(page, block.title) for page in examples.pages() for block in examples.blocks(page, examples.read(page))}
+    assert set(NOT_RUN) <= there
+
+
+#: What begins a block in the two languages, in whatever way.
+MARKS = {
+    "md": r"^ *```\w+$",
+    "rst": r"^ *\.\. (?:code|code-block|sourcecode|literalinclude|parsed-literal)::|^(?! *\.\. ).*::$",
+}
+
+
+@pytest.mark.parametrize("page", [page for page in examples.pages() if not page.endswith(".py")])
+def test_no_block_is_overlooked(page: str) -> None:
+    text = examples.read(page)
+    marks = MARKS[page.rpartition(".")[2]]
+    assert len(re.findall(marks, text, re.MULTILINE)) == len(examples.blocks(page, text))
+
+
+def test_the_role_has_the_variables() -> None:
+    """Ansible does not tell of a variable that nothing reads."""
+    specs = yaml.safe_load((ROOT / "roles/pgbeam/meta/argument_specs.yml").read_text())
+    known = {*specs["argument_specs"]["main"]["options"], "pgbeam_hosts", "pgbeam_result"}
+    for page in examples.pages():
+        for block in examples.blocks(page, examples.read(page)):
+            if block.language in ("yaml", "shell", "console"):
+                assert set(re.findall(r"\bpgbeam_\w+", block.text)) <= known, page
