@@ -34,6 +34,7 @@ ACTIONS = ("created", "updated", "deleted", "unchanged", "failed", "skipped")
 WRITES = ("created", "updated", "deleted")
 MESSAGES_SHOWN = 5
 TURN_POLL = 0.05  # seconds
+PROGRESS_SECONDS = 10
 
 
 def first_env(*names: str) -> str:
@@ -288,10 +289,18 @@ class _Session:
         return outcomes
 
     def _each(self, do: t.Callable[[t.Any], t.Any], items: list[t.Any]) -> list[t.Any]:
-        if len(items) < 2 or self.parallel < 2:
+        """Do it for each item, in parallel. The system's log, all that a running module can write to, tells how far."""
+        if len(items) < 2:
             return [do(item) for item in items]
+        done: list[t.Any] = []
+        told = time.monotonic()
         with ThreadPoolExecutor(min(self.parallel, len(items))) as pool:
-            return list(pool.map(do, items))
+            for outcome in pool.map(do, items):
+                done.append(outcome)
+                if time.monotonic() - told >= PROGRESS_SECONDS:
+                    told = time.monotonic()
+                    self.module.log(f"{len(done)} of {len(items)} {self.resource.plural} of {self.parent} are done")
+        return done
 
     def _write(self, plan: Plan) -> _Outcome:
         if plan.action == "unchanged":

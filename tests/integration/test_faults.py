@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import subprocess
+import syslog
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils import basic
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _run
 
 from tests.faults import CASES, ENDLESS, table
-from tests.harness import Project, Sandbox, ansible_env
+from tests.forked import run_module
+from tests.harness import API_KEY, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible
 from tests.soak import kill_runs, soak
 from tests.tree import ROOT
@@ -132,3 +136,20 @@ def test_twins_are_named_and_can_be_removed(ansible: Ansible, project: Project) 
     assert len(info.result("info")["databases"]) == 2
     assert ansible.database(project, id=second, state="absent").result("database")["action"] == "deleted"
     assert ansible.databases(project, [ENTRY], prune=True).result("databases")["msg"] == "1 unchanged"
+
+
+def test_a_long_run_tells_the_systems_log_how_far_it_is(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every ten seconds; here at each entry. The log is stood in for, as the machine that tests may have none."""
+    project = sandbox.project()
+    log = tmp_path / "log"
+    monkeypatch.setattr(_run, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(syslog, "syslog", lambda level, text: print(text, file=log.open("a")))
+    monkeypatch.setattr(basic, "has_journal", False)
+    entries = [{**ENTRY, "name": f"db{n}", "password": PASSWORD} for n in range(5)]
+    options = {"project_id": project.id, "api_url": sandbox.url, "api_key": API_KEY, "databases": entries}
+    assert run_module("databases", options, tmp_path)["msg"] == "5 created"
+    told = log.read_text()
+    assert [f"{n} of 5 databases of {project.id} are done" in told for n in range(1, 6)] == [True] * 5
+    assert PASSWORD not in told
