@@ -69,9 +69,12 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
-def sanity(session: nox.Session) -> None:
-    """Ansible's own sanity tests."""
-    session.install(NEWEST_CORE)
+@nox.parametrize("core", [NEWEST_CORE, OLDEST_CORE], ids=["newest", "oldest"])
+def sanity(session: nox.Session, core: str) -> None:
+    """Ansible's own sanity tests, of the newest ansible-core that this Python has and of the oldest supported."""
+    if core == OLDEST_CORE and sys.version_info >= (3, 13):
+        session.skip("ansible-core 2.16 runs on Python 3.10 to 3.12")
+    session.install(core)
     session.run("python", "-m", "tests.seed_get_pip")
     session.chdir(_copy(session))
     # Not shellcheck and pslint, which need tools that are not everywhere: there is no shell and no PowerShell here.
