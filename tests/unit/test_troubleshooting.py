@@ -10,10 +10,9 @@ import re
 
 import pytest
 import requests
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import Call, refused
 
 from tests.examples import GUIDES, read
-
-errors = pytest.importorskip("ansible_collections.pgbeam.cloud.plugins.module_utils._errors")
 
 ROW = re.compile(
     r"^  \* - (?P<statuses>\d{3}(?:, \d{3})*)\n    - (?P<codes>``.+``)\n    - .+\n    - (?P<advice>.+)$", re.MULTILINE
@@ -31,7 +30,7 @@ def test_the_advice(status: int, code: str, advice: str) -> None:
     response = requests.Response()
     response.status_code = status
     response._content = json.dumps({"error": {"code": code, "message": "No."}}).encode()
-    told = str(errors.refused(response, errors.Call("POST", "/v1/projects/prj_1/databases", "databases")))
+    told = str(refused(response, Call("POST", "/v1/projects/prj_1/databases", "databases")))
     assert f"{status} {code}: No." in told
     assert advice in told
 
