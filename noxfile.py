@@ -120,9 +120,13 @@ def tests_between(session: nox.Session, core: str) -> None:
 
 @nox.session
 def targets(session: nox.Session) -> None:
-    """The integration targets of ansible-test, against the sandbox."""
+    """The unit tests and the integration targets of ansible-test, the latter against the sandbox."""
     session.install(NEWEST_CORE, "-r", "tests/requirements.txt")
-    session.run("python", "-m", "tests.targets", _copy(session), PYTHON, *session.posargs)
+    copy = _copy(session)
+    session.run("python", "-m", "tests.seed_get_pip")
+    with session.chdir(copy):
+        session.run("ansible-test", "units", "--venv", "--python", PYTHON, "--color", "no", "--requirements")
+    session.run("python", "-m", "tests.targets", copy, PYTHON, *session.posargs)
 
 
 @nox.session

@@ -15,8 +15,9 @@ link_tree()
 
 
 def pytest_configure() -> None:
-    # A developer's own account must never be what a test talks to.
-    for name in [name for name in os.environ if name.startswith(("PGBEAM_", "ANSIBLE_"))]:
+    # A developer's own account and settings must never be what a test runs with; two belong to ansible-test itself.
+    own = {"ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_CONTROLLER_MIN_PYTHON_VERSION"}
+    for name in [name for name in os.environ if name.startswith(("PGBEAM_", "ANSIBLE_")) and name not in own]:
         del os.environ[name]
 
 
