@@ -100,22 +100,22 @@ def package(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The unit and integration tests with the newest ansible-core that this Python has."""
-    _pytest(session, NEWEST_CORE)
+    _pytest(session, chosen=[NEWEST_CORE])
 
 
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
-    """The same tests with the oldest ansible-core and requests that the collection supports."""
+    """The tests that depend on them, with the oldest ansible-core and requests that the collection supports."""
     if sys.version_info >= (3, 13):
         session.skip("ansible-core 2.16 runs on Python 3.10 to 3.12")
-    _pytest(session, OLDEST_CORE, *OLDEST_REQUESTS)
+    _pytest(session, "-m", "not once", chosen=[OLDEST_CORE, *OLDEST_REQUESTS])
 
 
 @nox.session
 @nox.parametrize("core", BETWEEN_CORES, ids=BETWEEN_CORES)
 def tests_between(session: nox.Session, core: str) -> None:
     """The same tests with the releases of ansible-core in between. CI runs them, make test does not."""
-    _pytest(session, f"ansible-core=={core}.*")
+    _pytest(session, "-m", "not once", chosen=[f"ansible-core=={core}.*"])
 
 
 @nox.session
@@ -131,11 +131,13 @@ def targets(session: nox.Session) -> None:
 
 @nox.session
 def awx(session: nox.Session) -> None:
-    """Jobs as AWX runs them, the playbook that configures AWX, and the execution environment."""
+    """The playbook that configures AWX, with AWX's own modules, and the execution environment."""
     session.install(NEWEST_CORE, "-r", "tests/requirements.txt", "ansible-builder>=3,<4")
     collections = session.create_tmp()
     session.install("--no-deps", "--target", collections, "ansible>=12,<13")  # it carries awx.awx
-    session.run("pytest", "-q", "tests/integration/test_awx.py", env={"AWX_COLLECTIONS": collections})
+    session.run(
+        "pytest", "-q", "tests/integration/test_awx.py", "-k", "configures_awx", env={"AWX_COLLECTIONS": collections}
+    )
     session.run("ansible-builder", "create", "-f", "execution-environment.yml", "-c", str(ROOT / ".work" / "image"))
 
 
@@ -160,9 +162,9 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "tests.soak", "--write", "docs/reliability.md", *session.posargs)
 
 
-def _pytest(session: nox.Session, *chosen: str) -> None:
+def _pytest(session: nox.Session, *words: str, chosen: list[str]) -> None:
     session.install(*chosen, "-r", "tests/requirements.txt")
-    session.run("pytest", "-n", "2", "-q", *session.posargs)
+    session.run("pytest", "-n", "2", "-q", "--durations", "10", *words, *session.posargs)
 
 
 def _copy(session: nox.Session) -> str:

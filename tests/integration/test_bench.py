@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.bench.goals import judge
 from tests.bench.lab import Lab, Sample
 from tests.bench.report import page
 from tests.bench.series import QUICK, Plan, Results, Series, cases
 from tests.harness import Sandbox
+
+pytestmark = pytest.mark.once
 
 
 def test_it_runs_commands_and_counts_what_they_did(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_the_table_stands_in_the_documentation() -> None:
     assert table() in (ROOT / "docs" / "reliability.md").read_text()
 
 
+@pytest.mark.once
 def test_an_api_that_is_dead_ends_the_run_within_its_budget(ansible: Ansible, project: Project) -> None:
     """The budget is for the failures that all entries meet, not for each entry anew."""
     project.fault("status", status=503, method="POST", times=ENDLESS)
@@ -77,6 +78,7 @@ def test_an_api_that_is_dead_ends_the_run_within_its_budget(ansible: Ansible, pr
     assert result["summary"]["failed"] + result["summary"]["skipped"] == 40
 
 
+@pytest.mark.once
 def test_a_rate_limit_slows_all_down_together_and_all_finish(ansible: Ansible, sandbox: Sandbox) -> None:
     """Of every window of a second, the API serves five requests."""
     project = sandbox.project(requests_per_second=5)
@@ -87,6 +89,7 @@ def test_a_rate_limit_slows_all_down_together_and_all_finish(ansible: Ansible, s
     assert refused < 30, "each thread alone would be refused some hundred times"
 
 
+@pytest.mark.once
 def test_random_faults(sandbox: Sandbox) -> None:
     """A slice of what ``make soak`` runs."""
     counts, bad = soak(sandbox.url, range(SCENARIOS), workers=4)

@@ -164,6 +164,7 @@ answers = st.tuples(
 )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("module", MODULES)
 def test_any_answer(tmp_path: Path, module: str) -> None:
     """No traceback, no success without an object of the API, and no path that an answer made."""

@@ -15,6 +15,8 @@ from pgbeam import ApiError, PgBeamClient
 from tests.contract import DOCUMENT, judge
 from tests.harness import API_KEY, Project, Sandbox
 
+pytestmark = pytest.mark.once
+
 
 def test_the_official_sdk_drives_it(project: Project, sandbox: Sandbox) -> None:
     with PgBeamClient(token=API_KEY, base_url=sandbox.url) as client:
