@@ -133,11 +133,10 @@ def targets(session: nox.Session) -> None:
 def awx(session: nox.Session) -> None:
     """The playbook that configures AWX, with AWX's own modules, and the execution environment."""
     session.install(NEWEST_CORE, "-r", "tests/requirements.txt", "ansible-builder>=3,<4")
-    collections = session.create_tmp()
+    collections = str(ROOT / ".work" / "awx")  # absolute, as each test has a working directory of its own
     session.install("--no-deps", "--target", collections, "ansible>=12,<13")  # it carries awx.awx
-    session.run(
-        "pytest", "-q", "tests/integration/test_awx.py", "-k", "configures_awx", env={"AWX_COLLECTIONS": collections}
-    )
+    env = {"AWX_COLLECTIONS": collections}
+    session.run("pytest", "-q", "tests/integration/test_awx.py", "-k", "configures_awx", env=env)
     session.run("ansible-builder", "create", "-f", "execution-environment.yml", "-c", str(ROOT / ".work" / "image"))
 
 
