@@ -22,7 +22,7 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """One sandbox for the whole session; tests are kept apart by projects of their own."""
-    with Sandbox.start() as running:
+    with Sandbox.start(log=tmp_path_factory.mktemp("sandbox") / "printed.txt") as running:
         yield running

@@ -97,6 +97,12 @@ class Project:
         yield seen
         seen += self.record()[before:]
 
+    def passwords(self, salt: str) -> list[str]:
+        """The salted hashes of the passwords that arrived, in the order of registration."""
+        answer = requests.get(f"{self.url}/_sandbox/projects/{self.id}/passwords", params={"salt": salt}, timeout=10)
+        hashes: dict[str, str] = answer.json()
+        return list(hashes.values())
+
     def _control(self, method: str, path: str, body: Mapping[str, Any]) -> None:
         response = requests.request(method, f"{self.url}/_sandbox/projects/{self.id}{path}", json=body, timeout=10)
         assert response.status_code == 200, response.text
@@ -105,22 +111,33 @@ class Project:
 @dataclass
 class Sandbox:
     url: str
+    #: What it prints, where that was asked for.
+    log: Path | None = None
 
     @staticmethod
     @contextlib.contextmanager
-    def start(*projects: str, certificate: Path | None = None) -> Iterator[Sandbox]:
-        """Run the sandbox in a process of its own, on a free port, until the block ends; with https for a PEM file."""
+    def start(*projects: str, certificate: Path | None = None, log: Path | None = None) -> Iterator[Sandbox]:
+        """Run the sandbox in a process of its own, on a free port, until the block ends.
+
+        With https for a PEM file; with a log, what it prints goes there.
+        """
         command = [sys.executable, "-m", "tests.sandbox", "--port", "0"]
         command += ["--certificate", str(certificate)] if certificate else []
         command += [word for project in projects for word in ("--project", project)]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        printed = open(log, "w") if log else contextlib.nullcontext(None)  # noqa: SIM115  # closed below
+        with (
+            printed as errors,
+            subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        ):
             try:
                 assert process.stdout is not None
                 url = process.stdout.readline().strip()
                 assert url, "the sandbox did not start"
-                yield Sandbox(url)
+                yield Sandbox(url, log)
             finally:
                 process.terminate()
+                if errors and process.stdout:
+                    errors.write(process.stdout.read())
 
     def project(self, **settings: Any) -> Project:
         """A new, empty project."""

@@ -174,10 +174,12 @@ class Client:
     """Calls to one PgBeam API with one key, for one run. Safe to share between threads: each has its own session.
 
     Every call raises ApiError. ``check`` says what is wrong with an object answered, None where it can be used.
+    ``conceal`` masks the secrets in a server's words, before they are shortened to what no search would find.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, conceal: t.Callable[[str], str] = str) -> None:
         self.settings = settings
+        self._conceal = conceal
         self._local = threading.local()
         self._brake = _Brake()
         if not settings.validate_certs:
@@ -298,7 +300,7 @@ class Client:
 
     def _content(self, response: requests.Response, call: Call, check: Check | None) -> dict[str, t.Any]:
         if not 200 <= response.status_code < 300:
-            raise _errors.refused(response, call)
+            raise _errors.refused(response, call, self._conceal)
         if call.method == "DELETE":
             return {}  # nothing is left to answer with
         content = _errors.json_of(response)

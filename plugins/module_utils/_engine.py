@@ -185,7 +185,9 @@ def misfit(resource: Resource, values: Values) -> str | None:
     """
     identifier = values.get("id")
     if not isinstance(identifier, str) or not re.fullmatch(ID_PATTERN, identifier):
-        return f"an object without a usable id (id: {identifier!r:.60})"
+        # Whole or not at all: in a part of it, masking would not find a secret.
+        shown = repr(identifier)
+        return "an object without a usable id" + (f" (id: {shown})" if len(shown) <= 60 else "")
     return _mistyped(resource.fields, values)
 
 
@@ -484,6 +486,11 @@ def _shown(resource: Resource, body: Values, marker: str | None = None) -> Value
     """A body without its secrets, or with a marker in their place."""
     hidden = {f.name for f in resource.fields if f.secret}
     return {k: marker if k in hidden else v for k, v in body.items() if marker or k not in hidden}
+
+
+def names(resource: Resource) -> set[str]:
+    """The names that a plan's changes are told with."""
+    return {name for f in resource.writable for name in (f.name, *(f"{f.name}.{m.name}" for m in f.fields))}
 
 
 def _listed(names: t.Sequence[str]) -> str:

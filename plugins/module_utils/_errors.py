@@ -165,8 +165,11 @@ def malformed(response: requests.Response, call: Call, reason: str, api_url: str
     )  # fmt: skip
 
 
-def refused(response: requests.Response, call: Call) -> ApiError:
-    """Read an error answer: ``{"error": {…}}``, an RFC 9457 problem, or a body that is neither."""
+def refused(response: requests.Response, call: Call, conceal: t.Callable[[str], str] = str) -> ApiError:
+    """Read an error answer: ``{"error": {…}}``, an RFC 9457 problem, or a body that is neither.
+
+    ``conceal`` masks the secrets in the server's words, which are shortened here.
+    """
     status = response.status_code
     content = json_of(response)
     problem = content if isinstance(content, dict) else {}
@@ -182,11 +185,11 @@ def refused(response: requests.Response, call: Call) -> ApiError:
     fields = [{"field": entry.get("field"), "detail": entry.get("detail")} for entry in entries]
     reason = " ".join(str(part) for part in (status, code) if part)
     if message:
-        reason += f": {_line(message)}"
+        reason += f": {_line(conceal(message))}"
     elif not isinstance(content, dict):
         reason += " with a body that is not a JSON object" if response.content else " without an error message"
     if fields:
-        told = ", ".join(": ".join(str(v) for v in entry.values() if v) for entry in fields)
+        told = conceal(", ".join(": ".join(str(v) for v in entry.values() if v) for entry in fields))
         reason += f" [{_line(told)}]"
     if 300 <= status < 400:
         # Without its user and its query, which may hold a secret.

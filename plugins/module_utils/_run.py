@@ -32,6 +32,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Maski
 MAX_PARALLEL = 32
 ACTIONS = ("created", "updated", "deleted", "unchanged", "failed", "skipped")
 WRITES = ("created", "updated", "deleted")
+METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "write")
 MESSAGES_SHOWN = 5
 TURN_POLL = 0.05  # seconds
 PROGRESS_SECONDS = 10
@@ -96,23 +97,22 @@ class _Module(AnsibleModule):
     def __init__(self, resource: Resource, spec: dict[str, dict[str, t.Any]]) -> None:
         self._resource = resource
         stumbled = True
-        with contextlib.suppress(
-            Exception
-        ):  # core's own checks stumble over some values, as over `cache_config: [null]`
+        # Core's own checks stumble over some values: cache_config: [null].
+        with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
             super().__init__(argument_spec=spec, supports_check_mode=True)
             stumbled = False
         if stumbled:
             self.fail_json("the options cannot be read; check the type of each")
 
+    def _load_params(self) -> None:
+        super()._load_params()
+        #: The options before core converts them, as it drops entries that it cannot read, and quotes them.
+        self.given: Values = dict(self.params)
+
     @property
     def _echo(self) -> Values:
         """What ``invocation`` shows: no list, and no option outside the spec, as a misspelled one may hold a secret."""
-        shown = {}
-        for name, option in self.argument_spec.items():
-            if "options" not in option or option["type"] != "list":
-                value = self.params.get(name)
-                shown[name] = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" if option.get("no_log") and value else value
-        return {"module_args": shown}
+        return {"module_args": _echoed(self.argument_spec, self.params)}
 
     @property
     def user_tmp(self) -> str:
@@ -122,8 +122,10 @@ class _Module(AnsibleModule):
     def log(self, msg: str, log_args: dict[str, t.Any] | None = None) -> None:
         """Core logs a list as escaped text, where its masking can miss a secret: leave such options out."""
         listed = {name for name, option in self.argument_spec.items() if option.get("elements") == "dict"}
-        if log_args and listed & set(log_args):
+        if log_args:
             log_args = {name: value for name, value in log_args.items() if name not in listed}
+        if log_args:  # core masks the message, but not what goes to systemd's journal beside it
+            log_args = self._masking.mask({name: str(value) for name, value in log_args.items()})
             msg = "Invoked with " + " ".join(f"{name}={value!s}" for name, value in log_args.items())
         super().log(msg, log_args)
 
@@ -141,17 +143,59 @@ class _Module(AnsibleModule):
         else:
             super().fail_json(**result)
 
+    def conceal(self, text: str) -> str:
+        """The text without secrets."""
+        return str(self._masking.mask(text))
+
     def warn(self, warning: str) -> None:
-        super().warn(self._masking.mask(warning))
+        super().warn(self.conceal(warning))
 
     @functools.cached_property
     def _masking(self) -> Masking:
-        return Masking(self.no_log_values)
+        """Of all secrets that the options hold: core gives up collecting them at the first entry of a wrong type."""
+        secrets = {*self.no_log_values, *_secrets(_secret_names(self.argument_spec), self.given)}
+        secrets.update(filter(None, map(os.environ.get, API_KEY_VARIABLES)))
+        return Masking(secrets, {*ACTIONS, *METHODS, *_engine.names(self._resource)})
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> None:
         """Core calls this when its own checks refuse the options; ours say the same with the entry's place."""
-        found = [] if kwargs else _option_problems(self._resource, self.params)
-        super().fail_json(msg=_sentences(found) if found else msg, **{"invocation": self._echo, **kwargs})
+        found = [] if kwargs else _option_problems(self._resource, self.params, self.given)
+        result = {"invocation": self._echo, **kwargs, "msg": _sentences(found) if found else msg}
+        super().fail_json(**self._masking.mask(result))
+
+
+def _echoed(spec: Values, params: Values) -> Values:
+    """These options as a result may show them."""
+    shown = {}
+    for name, option in spec.items():
+        value = params.get(name)
+        if option.get("type") == "list" and "options" in option:
+            continue
+        # An address with a user in it holds a password as well.
+        if value and (option.get("no_log") or (name == "api_url" and "@" in str(value))):
+            value = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+        elif value and "options" in option:
+            value = _echoed(option["options"], value) if isinstance(value, dict) else "(not a dictionary)"
+        shown[name] = value
+    return shown
+
+
+def _secret_names(spec: Values) -> set[str]:
+    """The names of the options that hold secrets, at any depth."""
+    deeper = [_secret_names(option["options"]) for option in spec.values() if "options" in option]
+    return {name for name, option in spec.items() if option.get("no_log")}.union(*deeper)
+
+
+def _secrets(names: set[str], value: t.Any, secret: bool = False) -> t.Iterator[str]:
+    """The texts and numbers under these names, at any depth of what may be anything."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _secrets(names, item, secret or name in names)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(names, item, secret)
+    elif secret and value is not None and not isinstance(value, bool):
+        yield str(value)
 
 
 def _entries(resource: Resource, params: Values) -> list[tuple[str, Values]]:
@@ -167,7 +211,7 @@ def _entries(resource: Resource, params: Values) -> list[tuple[str, Values]]:
     return [(f"{place} ({name})" if name else place, entry) for place, name, entry in named]
 
 
-def _option_problems(resource: Resource, params: Values) -> list[str]:
+def _option_problems(resource: Resource, params: Values, given: Values) -> list[str]:
     """What is wrong with the values of a module's options, each in a sentence, before any request."""
     found = []
     parent = params.get(resource.parent)
@@ -178,13 +222,24 @@ def _option_problems(resource: Resource, params: Values) -> list[str]:
         found.append(f"parallel: {parallel} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
     if resource.plural not in params:
         return found + _engine.problems(resource, params)
-    for place, entry in _entries(resource, params):
+    found += _misread(resource.plural, given.get(resource.plural))
+    for place, entry in _entries(resource, given):
         found += _engine.unknown_options({"id", "state", *(f.name for f in resource.writable)}, entry, f"{place}: ")
         found += _engine.problems(resource, entry, f"{place}: ")
         state = entry.get("state")
         if state not in (None, "present", "absent"):
             found.append(f"{place}: state: {state!r} is not allowed; it must be one of present, absent")
     return found
+
+
+def _misread(name: str, listed: t.Any) -> list[str]:
+    """What is no dictionary in a list of them. Core takes text for one, and a password in it for something else."""
+    if listed is None:
+        return []
+    if not isinstance(listed, list):
+        return [f"{name}: a value of type {type(listed).__name__} was given; it must be a list of dictionaries"]
+    others = [(n, type(entry).__name__) for n, entry in enumerate(listed) if not isinstance(entry, dict)]
+    return [f"{name}[{n}]: a value of type {what} was given; it must be a dictionary" for n, what in others]
 
 
 def _sentences(found: list[str]) -> str:
@@ -222,7 +277,7 @@ class _Session:
         self.resource = resource
         self.parent: str = params[resource.parent]
         self.path = resource.path.format(**{resource.parent: self.parent})
-        self.client = Client(Settings(**{name: params[name] for name in CONNECTION}))
+        self.client = Client(Settings(**{name: params[name] for name in CONNECTION}), module.conceal)
         self.parallel: int = params.get("parallel") or 1
         self.ended_by: ApiError | None = None
         self._turn: t.IO[str] | None = None
@@ -373,7 +428,7 @@ def _module_main(body: t.Callable[[_Module, _Session], None], module: _Module, w
     failure: str | None = None
     result: Values = {"changed": False}
     try:
-        found = _option_problems(resource, module.params)
+        found = _option_problems(resource, module.params, module.given)
         if found:
             raise PlanError(_sentences(found))
         session = _Session(module, resource)

@@ -69,6 +69,11 @@ class Ansible:
     secrets: list[str] = field(default_factory=lambda: [API_KEY, PASSWORD])
     _runs: int = 0
 
+    @property
+    def inputs(self) -> Path:
+        """Where the files go that a test writes for a run."""
+        return self.home
+
     def playbook(self, *words: str, check: bool = False, env: dict[str, str] | None = None) -> Run:
         return self._run(["ansible-playbook", *words, *(["--check"] if check else [])], check, env or {})
 
@@ -94,11 +99,17 @@ class Ansible:
         return self._run(words, "--check" in words, env or {})
 
     def write(self, name: str, content: Any) -> str:
-        """Write a file below this home, as YAML, and return its path."""
-        path = self.home / name
+        """Write an input file, as YAML, and return its path."""
+        path = self.inputs / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
         return str(path)
+
+    def hold_to_secrecy(self, run: Run, text: str, command: list[str]) -> None:
+        """Fail where a secret is in the text that a run made."""
+        for secret in self.secrets:
+            for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
+                assert form not in text, f"a secret stands in the output or in a result of {command}"
 
     def _run(self, command: list[str], check: bool, env: dict[str, str]) -> Run:
         self._runs += 1
@@ -120,10 +131,7 @@ class Ansible:
         exchanges = requests.get(f"{self.url}/_sandbox/requests", {"after": before}, timeout=10).json()
         text = log.read_text() if log.exists() else ""
         run = Run(done.returncode, output, [json.loads(line) for line in text.splitlines()], exchanges)
-        for secret in self.secrets:
-            for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
-                assert form not in output, f"a secret stands in the output of {command}"
-                assert form not in text, f"a secret stands in a result of {command}"
+        self.hold_to_secrecy(run, f"{output}\n{text}", command)
         if "ANSIBLE_DISPLAY_TRACEBACK" not in env:
             # A module that crashed is told without that word since core 2.19.
             crashed = [str(event["result"].get("msg")) for event in run.events if "module_stdout" in event["result"]]

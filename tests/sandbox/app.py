@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 import secrets
@@ -222,6 +223,15 @@ def control(state: State) -> APIRouter:
     async def get_project(project_id: Id) -> dict[str, Any]:
         """What the server truly has, past faults, pages and the record."""
         return {"databases": list(state.project(project_id).databases.values())}
+
+    @router.get("/projects/{project_id}/passwords")
+    async def passwords(project_id: Id, salt: str) -> dict[str, str]:
+        """The salted hash of each password, by database id: to compare with what was meant, without showing it."""
+        kept = state.project(project_id).passwords
+        return {
+            name: hashlib.sha256((salt + word).encode(errors="surrogatepass")).hexdigest()
+            for name, word in kept.items()
+        }
 
     @router.delete("/projects/{project_id}/faults")
     def clear_faults(project_id: Id) -> dict[str, Any]:

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
+import html
 import json
 import re
 import secrets
@@ -14,7 +16,7 @@ from collections import defaultdict
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -57,7 +59,9 @@ class Gate:
         response.headers["X-Request-Id"] = entry["request_id"]
         entry["status"] = response.status_code
         entry["content_type"] = response.headers.get("content-type", "")
-        entry["response"] = bytes(response.body).decode()
+        # What a fault quotes of the request is a secret, and no secret is recorded.
+        recorded = _refusal(project, fault) if project and fault and _quotes(fault) else response
+        entry["response"] = bytes(recorded.body).decode()
         if fault and fault.kind == "drop_after":
             await _hang_up(transport)
             return
@@ -80,7 +84,7 @@ class Gate:
         if fault is None:
             return await self._answer(scope, headers, body, project)
         if fault.kind in INSTEAD:
-            return None if fault.kind == "drop_before" else _refusal(project, fault)
+            return None if fault.kind == "drop_before" else _refusal(project, _quoting(fault, headers, body))
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         response = await self._answer(scope, headers, body, project)
@@ -164,11 +168,38 @@ def _entry(scope: Scope, headers: dict[str, str], body: bytes) -> dict[str, Any]
     }
 
 
+def _quotes(fault: Fault | None) -> bool:
+    return fault is not None and "{" in fault.message + fault.location
+
+
+def _quoting(fault: Fault, headers: dict[str, str], body: bytes) -> Fault:
+    """The fault with what the request carried in the place of its placeholders, as a careless server quotes it."""
+    if not _quotes(fault):
+        return fault
+    carried = {"key": headers.get("authorization", "").removeprefix("Bearer "), "password": ""}
+    if body:
+        carried["password"] = str(json.loads(body).get("password", ""))
+    filled = {"message": fault.message, "location": fault.location}
+    for name, secret in carried.items():
+        forms = {
+            "": secret,
+            ":json": json.dumps(secret)[1:-1],
+            ":utf8json": json.dumps(secret, ensure_ascii=False)[1:-1],
+            ":percent": quote(secret, safe=""),
+            ":lower": re.sub("%..", lambda hit: hit.group().lower(), quote(secret, safe="")),
+            ":base64": base64.b64encode(secret.encode()).decode(),
+            ":html": html.escape(secret),
+        }
+        for kind, form in forms.items():
+            filled = {place: text.replace(f"{{{name}{kind}}}", form) for place, text in filled.items()}
+    return fault.model_copy(update=filled)
+
+
 def _refusal(project: Project, fault: Fault) -> Response:
     """The answer that a fault puts in the place of the operation's own."""
     response: Response
     if fault.kind.endswith("html"):
-        response = HTMLResponse("<html><body><h1>502 Bad Gateway</h1></body></html>", 502)
+        response = HTMLResponse(f"<html><body><h1>502 Bad Gateway</h1><p>{fault.message}</p></body></html>", 502)
     elif fault.kind == "redirect":
         response = JSONResponse({}, 307, headers={"Location": fault.location})
     else:

@@ -118,6 +118,8 @@ class Fault(Strict):
     seed: int = 0
     status: int = 503
     code: str = "SERVICE_UNAVAILABLE"
+    #: In the message of a status or an HTML page, and in a redirect's location: ``{password}`` and ``{key}`` stand for
+    #: what the request carried, as do ``{password:json}``, ``{password:percent}`` and so on for their encoded forms.
     message: str = "The sandbox was told to fail."
     #: The Retry-After header of a status; ``date+5`` stands for the HTTP date in five seconds.
     retry_after: str | None = None

@@ -1,0 +1,170 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Passwords that break things: each arrives as it is, is shown nowhere, and leaves a result that tasks can use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+from tests.harness import Project, Sandbox
+from tests.integration.conftest import Run
+from tests.integration.watched import Watched, look_up
+from tests.secrecy import invent
+
+HOST = "db1.example.com"
+VAULT_KEY = invent(20, 40)
+#: No other text has these in it, so everything that a run leaves is searched for them.
+DISTINCT = {
+    "quotes": f'it\'s "{invent(8, 20)}"\'"',
+    "newline": f"{invent(8, 21)}\n{invent(8, 22)}\n",
+    "tab": f"{invent(8, 23)}\t \t{invent(8, 24)}",
+    "backslashes": f"\\\\{invent(8, 25)}\\n\\",
+    "percent": f"%s%{invent(8, 26)}%25%{{{{ 7 * 7 }}}}",
+    "template": f"{{{{ 7 * 7 }}}}{invent(8, 27)}",
+    "tags": f"{invent(8, 28)}{{% if %}}{{# no #}}",
+    "hash": f"#{invent(8, 29)} # no comment",
+    "dollar": f"$HOME${{PATH}}`id`{invent(8, 30)}",
+    "long": invent(10_000, 31),
+    "accent": f"é{invent(8, 32)}ß",
+    "emoji": f"😀{invent(8, 33)}👩‍👩‍👧",
+    "combining": f"e\u0301{invent(8, 34)}o\u0323\u0302",
+    "blank": f" {invent(8, 35)} ",
+}
+#: These stand in names, states and numbers of every result, and are masked in what may be quoted of them.
+COMMON = {
+    "prefix": "db1.exam",
+    "one": "1",
+    "letter": "a",
+    "true": "true",
+    "created": "created",
+    "unchanged": "unchanged",
+    "option": "password",
+    "db": "db",
+    "port": "5432",
+    "star": "*",
+}
+HOSTILE = {**DISTINCT, **COMMON}
+#: Core's own, of no module: they stand beside the result of any task.
+CORES = ("exception", "_ansible", "ansible_loop_var", "item", "failed_when_result", "ansible_facts")
+
+
+@pytest.fixture
+def watched(sandbox: Sandbox, tmp_path: Path) -> Watched:
+    ansible = Watched(sandbox.url, tmp_path / "home", printed=sandbox.log)
+    ansible.secrets += [*DISTINCT.values(), VAULT_KEY]
+    ansible.extra = {"ANSIBLE_PIPELINING": "true", **{f"HOSTILE_{name}": word for name, word in HOSTILE.items()}}
+    return ansible
+
+
+@pytest.fixture
+def projects(sandbox: Sandbox) -> dict[str, Project]:
+    return {name: sandbox.project() for name in HOSTILE}
+
+
+def hashed(project: Project, password: str) -> str:
+    return hashlib.sha256(f"{project.id}{password}".encode()).hexdigest()
+
+
+def shown(result: Any, password: str, path: str = "") -> Iterator[str]:
+    """Where a password stands in a result, but for ids and words of the collection's own."""
+    if isinstance(result, dict):
+        for name, item in result.items():
+            own = name in ("id", "project_id", "action", "changes", "method", "request_id")
+            if not own and not name.startswith(CORES):
+                yield from shown(item, password, f"{path}.{name}")
+    elif isinstance(result, list):
+        for item in result:
+            yield from shown(item, password, f"{path}[]")
+    elif isinstance(result, str) and password != "*":  # of which the mask itself is made
+        yield from [path] if password in result else []
+
+
+def hold(run: Run, projects: dict[str, Project], results: dict[str, dict[str, Any]]) -> None:
+    """The run went well, every password arrived, and no result of a task that had it in its options shows it."""
+    assert run.status == 0, run.output[-3000:]
+    for project in projects.values():
+        meant = {hashed(project, HOSTILE[name]) for name in projects if projects[name] is project}
+        assert set(project.passwords(salt=project.id)) == meant
+    for name in COMMON:
+        assert list(shown(results[name], COMMON[name])) == [], name
+
+
+def entry(name: str) -> dict[str, Any]:
+    return {"host": HOST, "name": f"orders_{name}", "username": "app", "password": look_up(f"HOSTILE_{name}")}
+
+
+def tasks_of(name: str, project: Project, module: str) -> list[dict[str, Any]]:
+    """A registration, and the tasks that use what it returned."""
+    one = "done.database" if module == "database" else "done.databases[0]"
+    outcome = "done" if module == "database" else "done.databases[0]"
+    sums = ["done.summary.created == 1", "done.summary.failed == 0"] if module == "databases" else []
+    given = entry(name) if module == "database" else {"databases": [entry(name)]}
+    checks = [
+        f"{outcome}.action == 'created'",
+        f"'password' in {outcome}.changes",
+        f"{one}.port == 5432",
+        "done.changed is true",
+        *sums,
+        f"back.databases | length == 1 and back.databases[0].id == {one}.id",
+        "back.databases[0].port == 5432",
+    ]
+    read = {"project_id": project.id, "id": f"{{{{ {one}.id }}}}"}
+    return [
+        {"name": f"register {name}", f"pgbeam.cloud.{module}": {"project_id": project.id, **given}, "register": "done"},
+        {"name": "read back", "pgbeam.cloud.database_info": read, "register": "back"},
+        {"name": f"use {name}", "ansible.builtin.assert": {"that": checks, "quiet": True}},
+    ]
+
+
+@pytest.mark.parametrize("module", ["database", "databases"])
+def test_through_a_module(watched: Watched, projects: dict[str, Project], module: str) -> None:
+    tasks = [task for name in COMMON for task in tasks_of(name, projects[name], module)]
+    if module == "database":
+        for name in DISTINCT:
+            tasks += tasks_of(name, projects[name], module)[:1]
+    else:
+        for name in DISTINCT:
+            projects[name] = projects["long"]
+        listed = {"project_id": projects["long"].id, "databases": [entry(name) for name in DISTINCT]}
+        tasks.append({"name": "register them", "pgbeam.cloud.databases": listed})
+    run = watched.play(tasks, "-vvv", "--diff")
+    hold(run, projects, {name: run.result(f"register {name}") for name in COMMON})
+
+
+def test_through_the_role(watched: Watched, projects: dict[str, Project]) -> None:
+    """From a lookup, a vaulted variable or an unsafe one; no source makes a template of a password."""
+    for number, (name, password) in enumerate(HOSTILE.items()):
+        source = f'"{look_up(f"HOSTILE_{name}")}"\n'
+        if number % 3 == 1:
+            cipher = VaultLib().encrypt(password, VaultSecret(VAULT_KEY.encode())).decode()
+            source = "!vault |\n" + "".join(f"  {line}\n" for line in cipher.splitlines())
+        elif number % 3 == 2 and name in DISTINCT:  # core reads anew what is unsafe: "true" would be a boolean
+            source = f"!unsafe {json.dumps(password, ensure_ascii=False)}\n"
+        watched.write(f"inventory/host_vars/h_{name}.yml", f"secret: {source}project: {projects[name].id}\n")
+    variables = {
+        "pgbeam_project_id": "{{ project }}",
+        "pgbeam_databases": [{"name": "orders", "host": HOST, "username": "app", "password": "{{ secret }}"}],
+    }
+    hosts: dict[str, Any] = {f"h_{name}": {} for name in HOSTILE}
+    inventory = watched.write("inventory/hosts.yml", {"all": {"hosts": hosts, "vars": variables}})
+    role = {"name": "role", "ansible.builtin.include_role": {"name": "pgbeam.cloud.pgbeam"}}
+    mine = "pgbeam_result[project]"
+    checks = [
+        f"{mine}.summary.created == 1 and {mine}.summary.failed == 0",
+        f"{mine}.databases[0].action == 'created'",
+        f"{mine}.databases[0].port == 5432",
+        f"{mine}.databases[0].id is match('db_[0-9a-f]+$')",
+    ]
+    use = {"name": "use", "ansible.builtin.assert": {"that": checks, "quiet": True}}
+    key = watched.write("vault-key", VAULT_KEY)
+    run = watched.play([role, use], "-i", inventory, "--vault-password-file", key, "-vvv", "--diff", hosts="all")
+    by_project = {result["item"]: result for result in run.results("Register the databases of each project")}
+    hold(run, projects, {name: by_project[project.id] for name, project in projects.items()})
