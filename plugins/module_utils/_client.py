@@ -189,8 +189,16 @@ class Client:
         """Read one object; the error's status is 404 where there is none."""
         return self._call(Call("GET", path, target), check)
 
-    def list(self, path: str, key: str, target: str, check: Check | None = None) -> list[dict[str, t.Any]]:
-        """Read all pages of a list whose items stand under ``key``."""
+    def list(
+        self,
+        path: str,
+        key: str,
+        target: str,
+        check: Check | None = None,
+        query: dict[str, t.Any] | None = None,
+        paged: bool = True,
+    ) -> list[dict[str, t.Any]]:
+        """Read all pages of a list whose items stand under ``key``; ``paged`` says whether it takes a page size."""
         items: list[dict[str, t.Any]] = []
         seen: set[str] = set()
         token = ""
@@ -204,8 +212,9 @@ class Client:
             return next(filter(None, map(check, found)), None) if check else None
 
         while True:
-            query = {"page_size": PAGE_SIZE, **({"page_token": token} if token else {})}
-            page = self._call(Call("GET", path, target, query), check_page)
+            asked = {**(query or {}), **({"page_size": PAGE_SIZE} if paged else {})}
+            asked.update({"page_token": token} if token else {})
+            page = self._call(Call("GET", path, target, asked), check_page)
             items += page[key]
             token = page.get("next_page_token") or ""
             if not token:

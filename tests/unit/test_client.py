@@ -163,6 +163,12 @@ def test_short_and_empty_pages_are_followed(server: ScriptedServer, end: dict[st
     assert [item["id"] for item in items] == ["db_1", "db_2", "db_3"]
 
 
+def test_a_list_with_a_query_of_its_own_and_no_page_size(server: ScriptedServer) -> None:
+    server.expect("GET", LIST, body={"regions": [{"id": "a"}], "next_page_token": "b"}, query={"on": "1"})
+    server.expect("GET", LIST, body={"regions": []}, query={"on": "1", "page_token": "b"})
+    assert client(server).list(LIST, "regions", "regions", query={"on": "1"}, paged=False) == [{"id": "a"}]
+
+
 @pytest.mark.parametrize(
     "pages, reason",
     [
