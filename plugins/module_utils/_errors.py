@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import ssl
+import traceback
 import typing as t
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -86,10 +86,19 @@ class ApiError(Exception):
 
 
 def unanswered(exc: Exception, call: Call, api_url: str, timeout: float) -> ApiError:
-    """Tell a network failure by its kind."""
+    """Tell a network failure. What failed while connecting was certainly not sent, all else may have been.
+
+    The exception's kind alone proves nothing: a broken answer can end as a TLS error or as a proxy's error, too.
+    """
+    chain = list(_chain(exc))
+    kinds = {type(item).__name__ for item in chain}
+    # What urllib3 and http.client call their part that ends before the first byte of a request.
+    connecting = any(
+        frame.f_code.co_name == "connect" for item in chain for frame, line in traceback.walk_tb(item.__traceback__)
+    )
     # A peer that hangs up in the handshake is no TLS failure: a load balancer that restarts does that.
-    hung_up = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
-    if any(isinstance(item, ssl.SSLError) and not isinstance(item, hung_up) for item in _chain(exc)):
+    hung_up = kinds & {"SSLEOFError", "SSLZeroReturnError"}
+    if connecting and isinstance(exc, requests.exceptions.SSLError) and not hung_up:
         return ApiError(
             call, f"no trusted TLS connection to {api_url}{_cause(exc)}",
             "check ca_path (or the environment's CA bundle) and that api_url is the right host", code="TLS",
@@ -102,18 +111,15 @@ def unanswered(exc: Exception, call: Call, api_url: str, timeout: float) -> ApiE
             "check api_url and ca_path, and REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and HTTPS_PROXY in the environment",
             code="SETTINGS",
         )  # fmt: skip
-    if isinstance(exc, requests.exceptions.ProxyError):
+    if connecting and isinstance(exc, requests.exceptions.ProxyError):
         return ApiError(
             call, f"the proxy to {api_url} refused or did not answer",
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment", retriable=True,
         )  # fmt: skip
-    if isinstance(exc, requests.exceptions.Timeout):
-        connecting = isinstance(exc, requests.exceptions.ConnectTimeout)
+    if isinstance(exc, requests.exceptions.Timeout) or "ReadTimeoutError" in kinds:
         reason = f"{api_url} did not {'accept a connection' if connecting else 'answer'} within {timeout:.0f} s"
         advice = "check the network and the proxy, or raise timeout"
     else:
-        names = {type(item).__name__ for item in _chain(exc)}
-        connecting = bool(names & {"NewConnectionError", "NameResolutionError"})
         reason = f"{'no connection to' if connecting else 'connection lost to'} {api_url}{_cause(exc)}"
         advice = "check api_url, the network and the proxy"
     return ApiError(call, reason, advice, maybe_done=not connecting, retriable=True)

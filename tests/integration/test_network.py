@@ -66,31 +66,22 @@ class Relay:
                 if keep:
                     self.seen += data
                 sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
 
 
 def port_of(sandbox: Sandbox) -> int:
     return int(sandbox.url.rpartition(":")[2])
 
 
-def info(ansible: Ansible, project: Project, url: str, env: dict[str, str], **options: Any) -> Run:
-    path = ansible.write(
-        "info.yml",
-        [
-            {
-                "hosts": "localhost",
-                "gather_facts": False,
-                "tasks": [
-                    {
-                        "name": "info",
-                        "pgbeam.cloud.database_info": {
-                            "project_id": project.id, "api_url": url, "retries": 0, "timeout": 5, **options,
-                        },
-                    }
-                ],
-            }
-        ],
-    )  # fmt: skip
+def run_module(ansible: Ansible, module: str, options: dict[str, Any], env: dict[str, str]) -> Run:
+    """Run one task of a module in this environment; its result has the module's name."""
+    task = {"name": module, f"pgbeam.cloud.{module}": {"retries": 0, "timeout": 5, **options}}
+    path = ansible.write("play.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": [task]}])
     return ansible.playbook(path, env=env)
+
+
+def info(ansible: Ansible, project: Project, url: str, env: dict[str, str], **options: Any) -> Run:
+    return run_module(ansible, "database_info", {"project_id": project.id, "api_url": url, **options}, env)
 
 
 @pytest.fixture(scope="module")
@@ -135,19 +126,34 @@ def test_a_proxy_of_the_environment_sees_no_key(ansible: Ansible, tls_sandbox: S
     assert API_KEY.encode() not in proxy.seen
 
 
+def test_a_create_whose_answer_is_lost_behind_a_proxy(
+    ansible: Ansible, tls_sandbox: Sandbox, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """urllib3 calls it a failure of the proxy, and yet the registration is there."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    project = Project(tls_sandbox.url, "prj_tls")
+    project.fault("drop_after", method="POST")
+    with Relay.start() as proxy:
+        options = {**ENTRY, "project_id": project.id, "api_url": project.url, "ca_path": str(certificate)}
+        run = run_module(ansible, "database", options, {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"})
+    assert run.status == 0, run.output
+    assert run.result("database")["action"] == "created"
+    assert [item["name"] for item in project.databases()] == ["orders"]
+
+
 def test_a_proxy_that_refuses(ansible: Ansible, tls_sandbox: Sandbox) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     env = {"HTTPS_PROXY": f"http://user:pr0xy-s3cret@127.0.0.1:{port}"}
     run = info(ansible, Project(tls_sandbox.url, "prj_tls"), tls_sandbox.url, env)
-    assert "the proxy to https://127.0.0.1" in run.result("info")["msg"]
-    assert "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY" in run.result("info")["msg"]
+    assert "the proxy to https://127.0.0.1" in run.result("database_info")["msg"]
+    assert "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY" in run.result("database_info")["msg"]
     assert "pr0xy-s3cret" not in run.output
 
 
 def test_a_self_signed_server(ansible: Ansible, tls_sandbox: Sandbox, certificate: Path) -> None:
     project = Project(tls_sandbox.url, "prj_tls")
-    refused = info(ansible, project, tls_sandbox.url, {}).result("info")
+    refused = info(ansible, project, tls_sandbox.url, {}).result("database_info")
     assert "no trusted TLS connection to https://127.0.0.1" in refused["msg"]
     assert "check ca_path" in refused["msg"]
     assert (refused["error"]["code"], refused["error"]["attempts"]) == ("TLS", 1)
@@ -161,6 +167,6 @@ def test_a_redirect_is_not_followed(ansible: Ansible, project: Project) -> None:
         project.fault("redirect", location=f"http://127.0.0.1:{other.port}/v1", times=9)
         run = info(ansible, project, project.url, {})
         result = ansible.database(project, **ENTRY).result("database")
-    assert f"307 redirects to http://127.0.0.1:{other.port}/v1" in run.result("info")["msg"]
+    assert f"307 redirects to http://127.0.0.1:{other.port}/v1" in run.result("database_info")["msg"]
     assert "redirects are not followed: set api_url" in result["msg"]
     assert other.connections == 0

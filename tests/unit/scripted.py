@@ -1,15 +1,21 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real HTTP server that answers a script: each expected call, in order, with an answer or a lost connection."""
+"""A real HTTP server that answers a script: each expected call, in order, with an answer or a lost connection.
+
+And a proxy to it, to lose a connection between the two.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
 import ssl
+import struct
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -29,6 +35,10 @@ class Step:
     #: Close the connection in the place of an answer, or in the middle of its body.
     drop: bool = False
     cut: bool = False
+    #: Write these bytes in the place of an answer, past TLS, and close the connection.
+    raw: bytes = b""
+    #: Do this between the call and its answer.
+    meanwhile: Callable[[], object] = lambda: None
 
 
 @dataclass
@@ -88,8 +98,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.problems.append(f"{self.command} {self.path} came, expected was {step}")
             step = Step("", "", 418)
         self.server.received.append(Received(dict(self.headers.items()), json.loads(sent) if sent else None))
-        if step.drop:
+        step.meanwhile()
+        if step.drop or step.raw:
             self.close_connection = True
+            os.write(self.connection.fileno(), step.raw)
             return
         is_text = isinstance(step.body, str)
         content = (step.body if is_text else json.dumps(step.body)).encode()
@@ -109,3 +121,46 @@ class _Handler(BaseHTTPRequestHandler):
 
 for _method in ("GET", "POST", "PATCH", "DELETE"):
     setattr(_Handler, f"do_{_method}", _Handler._answer)
+
+
+class Proxy:
+    """An HTTP proxy for one connection, which it can end."""
+
+    def __init__(self, listener: socket.socket, answer: str) -> None:
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._listener = listener
+        self._answer = answer
+        self._near: socket.socket | None = None
+
+    @classmethod
+    @contextmanager
+    def running(cls, answer: str = "200 Connection established") -> Iterator[Proxy]:
+        """Serve inside the block. The answer is that to CONNECT; an empty one closes the connection."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            proxy = cls(listener, answer)
+            threading.Thread(target=proxy._serve, daemon=True).start()
+            yield proxy
+
+    def _serve(self) -> None:
+        self._near = near = self._listener.accept()[0]
+        with near, suppress(OSError):
+            port = int(near.recv(65536).split()[1].rpartition(b":")[2])
+            if self._answer:
+                near.sendall(f"HTTP/1.1 {self._answer}\r\n\r\n".encode())
+            if self._answer.startswith("200"):
+                with socket.create_connection(("127.0.0.1", port)) as far:
+                    threading.Thread(target=self._pump, args=(far, near), daemon=True).start()
+                    self._pump(near, far)
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+
+    def hang_up(self, reset: bool) -> None:
+        """End the client's connection, with a reset or in order."""
+        assert self._near
+        if reset:
+            self._near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._near.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)  # which also ends the pump's wait
+        self._near.close()

@@ -19,13 +19,14 @@ from typing import Any
 
 import pytest
 import requests
+import urllib3
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _errors
 from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Client, ConfigError, Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 
 from tests.certificate import self_signed
-from tests.unit.scripted import ScriptedServer
+from tests.unit.scripted import Proxy, ScriptedServer
 
 KEY = "pbu_0aB9-tests-only-Kk7"
 LIST = "/v1/projects/prj_1/databases"
@@ -336,24 +337,29 @@ def test_a_refused_connection_is_tried_again_and_did_nothing(clock: Clock) -> No
     assert (error.maybe_done, error.attempts, error.status, clock.waits) == (False, 3, None, [0.5, 1.0])
 
 
-@pytest.mark.parametrize(
-    "exception, maybe_done, words",
-    [
-        (requests.ReadTimeout, True, "did not answer within 30 s"),
-        (requests.ConnectTimeout, False, "did not accept a connection within 30 s"),
-    ],
-    ids=["answer", "connect"],
-)
-def test_time_outs(monkeypatch: pytest.MonkeyPatch, exception: type[Exception], maybe_done: bool, words: str) -> None:
-    """A real time-out takes a whole second at least, so requests is patched here."""
+@pytest.mark.parametrize("connecting", [True, False], ids=["connect", "answer"])
+def test_time_outs(monkeypatch: pytest.MonkeyPatch, connecting: bool) -> None:
+    """A real time-out takes a whole second at least, so what makes the sockets is patched here."""
 
-    def fail(*args: object, **kwargs: object) -> None:
-        raise exception(f"quotes {KEY}")
+    class Stalled(socket.socket):
+        def recv_into(self, *args: Any) -> int:
+            raise TimeoutError(f"quotes {KEY}")
 
-    monkeypatch.setattr(requests.Session, "request", fail)
-    error = failure(lambda: Client(Settings(KEY, retries=1)).write("POST", LIST, "database orders", {}))
+    def connect(*args: object, **kwargs: object) -> socket.socket:
+        if connecting:
+            raise TimeoutError(f"quotes {KEY}")
+        near, far = socket.socketpair()
+        peers.append(far)
+        return Stalled(fileno=near.detach())
+
+    peers: list[socket.socket] = []
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", connect)
+    error = failure(
+        lambda: Client(Settings(KEY, "http://127.0.0.1:9", retries=1)).write("POST", LIST, "database orders", {})
+    )
+    words = "did not accept a connection within 30 s" if connecting else "did not answer within 30 s"
     assert words in str(error)
-    assert (error.maybe_done, error.attempts, error.status) == (maybe_done, 2, None)
+    assert (error.maybe_done, error.attempts, error.status) == (not connecting, 2, None)
 
 
 def test_an_attempt_gets_no_more_time_than_the_budget_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -565,6 +571,64 @@ def test_a_connection_closed_in_the_handshake_is_tried_again(clock: Clock) -> No
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         error = failure(lambda: Client(Settings(KEY, url, retries=1)).get(ITEM, "database db_1"))
     assert (error.code, error.attempts, clock.waits) == (None, 2, [0.5])
+
+
+BROKEN = {
+    "a record of noise": b"\x17\x03\x03\x00\x40" + bytes(range(64)),
+    "no TLS at all": b"HTTP/1.1 502 Bad Gateway\r\n\r\n",
+    "an alert": b"\x15\x03\x03\x00\x02\x02\x50",
+}
+
+
+@pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN)
+def test_tls_that_breaks_after_sending_is_a_lost_connection(
+    tls_server: ScriptedServer, certificate: Path, clock: Clock, raw: bytes
+) -> None:
+    tls_server.expect("POST", LIST, raw=raw)
+    tls_server.expect("POST", LIST, raw=raw)
+    error = failure(lambda: create(tls_server, ca_path=str(certificate), retries=1))
+    assert str(error).startswith(f"POST database orders: connection lost to {tls_server.url} ([SSL")
+    assert (error.code, error.attempts, error.maybe_done, clock.waits) == (None, 2, True, [0.5])
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["in order", "with a reset"])
+def test_a_proxy_that_hangs_up_after_sending_is_a_lost_connection(
+    tls_server: ScriptedServer, certificate: Path, monkeypatch: pytest.MonkeyPatch, reset: bool
+) -> None:
+    with Proxy.running() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        tls_server.expect("POST", LIST, 201, {"id": "db_1"}, meanwhile=lambda: proxy.hang_up(reset))
+        error = failure(lambda: create(tls_server, ca_path=str(certificate), retries=0))
+    assert str(error).startswith(f"POST database orders: connection lost to {tls_server.url}")
+    assert (error.retriable, error.maybe_done) == (True, True)
+
+
+@pytest.mark.parametrize("answer", ["", "407 Proxy Authentication Required", "502 Bad Gateway"])
+def test_a_proxy_that_makes_no_tunnel_got_no_request(
+    tls_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    with Proxy.running(answer) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        error = failure(lambda: create(tls_server, retries=0))
+    assert "proxy" in str(error).lower()
+    assert (error.retriable, error.maybe_done) == (True, False)
+
+
+def test_an_untrusted_certificate_behind_a_proxy_is_final(
+    tls_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Proxy.running() as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        error = failure(lambda: create(tls_server))
+    assert (error.code, error.attempts, error.maybe_done) == ("TLS", 1, False)
+
+
+def test_a_certificate_of_another_host_is_final(tls_server: ScriptedServer, certificate: Path) -> None:
+    url = tls_server.url.replace("127.0.0.1", "localhost")
+    error = failure(
+        lambda: Client(Settings(KEY, url, ca_path=str(certificate))).write("POST", LIST, "database orders", {})
+    )
+    assert (error.code, error.attempts, error.maybe_done) == ("TLS", 1, False)
 
 
 @pytest.mark.parametrize("bundle", [None, "{}", "/nonexistent/ca.pem"], ids=["none", "trusted", "not there"])
