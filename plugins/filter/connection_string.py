@@ -1,14 +1,24 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter that puts a password into a connection string."""
+"""The filter that makes a connection string whole: the password, and parameters of the connection."""
 
 from __future__ import annotations
 
+import datetime
+import re
 import typing as t
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ansible.errors import AnsibleFilterError
+
+try:
+    from ansible.module_utils.secrets import register_secrets
+except ImportError:  # ansible-core before 2.22 has nothing that a filter could tell of a secret
+
+    def register_secrets(values: t.Iterable[str]) -> None:
+        """Take no notice."""
+
 
 DOCUMENTATION = r"""
 name: connection_string
@@ -16,7 +26,8 @@ short_description: Put the password into a connection string of PgBeam
 version_added: 0.1.0
 description:
   - Replaces the placeholder C(YOUR_PASSWORD) of a registration's connection string with the password, percent-encoded.
-  - The result is a secret. Use it in a task with C(no_log=true).
+  - Adds parameters of the connection, such as C(sslmode), where asked for.
+  - The result is a URI that libpq and the drivers built on it accept.
 positional: password
 options:
   _input:
@@ -27,6 +38,25 @@ options:
     description: The password of the PostgreSQL role.
     type: str
     required: true
+  parameters:
+    description:
+      - Parameters of the connection by name, as libpq or the application's driver knows them.
+      - They go percent-encoded into the query of the URI. One that is there already under the same name is replaced.
+      - A name has letters, digits and underscores. A value is a string, a whole number or a boolean.
+      - A boolean becomes V(1) or V(0), as libpq has it. For a driver that wants other words, give a string.
+    type: dict
+notes:
+  - The result is a secret. Use it in a task with C(no_log=true). Otherwise Ansible can show it among the task's
+    arguments, in its result and in its diff.
+  - From ansible-core 2.22 on, the filter registers the result and the password as secrets, and Ansible redacts them
+    from its output. Earlier releases have no means by which a filter could mark its result. There C(no_log=true) is
+    all there is.
+  - A variable that holds the result holds a secret too. Use the filter in the task that needs the string, not in
+    M(ansible.builtin.set_fact).
+seealso:
+  - name: Connection URIs
+    description: What PostgreSQL's own library takes, and the parameters that it knows.
+    link: https://www.postgresql.org/docs/current/libpq-connect.html
 author:
   - The pgbeam.cloud contributors (@pgbeam)
 """
@@ -39,31 +69,87 @@ EXAMPLES = r"""
     mode: "0600"
   no_log: true
   when: registered.database.connection_string is not none # as it is in check mode, before it is registered
+
+- name: Write it with parameters of the connection
+  ansible.builtin.copy:
+    dest: /etc/orders/database-url
+    content: >-
+      {{ registered.database.connection_string
+         | pgbeam.cloud.connection_string(vault_orders_password, parameters=orders_parameters) }}
+    mode: "0600"
+  vars:
+    orders_parameters:
+      sslmode: verify-full
+      connect_timeout: 10
+      application_name: orders
+  no_log: true
+  when: registered.database.connection_string is not none
 """
 
 RETURN = r"""
 _value:
-  description: The connection string with the password in it.
+  description: The connection string with the password and the parameters in it.
   type: str
-  sample: postgresql://app:s%2Fcret@myproject.proxy.pgbeam.app:5432/orders
+  sample: postgresql://app:s%2Fcret@myproject.proxy.pgbeam.app:5432/orders?sslmode=verify-full
 """
 
 PLACEHOLDER = ":YOUR_PASSWORD@"
+NAME = re.compile(r"[A-Za-z0-9_]+")
+#: libpq ends a text at a NUL, and refuses it; half of a surrogate pair has no place in UTF-8.
+UNUSABLE = re.compile("[\0\ud800-\udfff]")
+#: Not "is no str": on cores before 2.19 a vaulted value is of a type of its own.
+NO_TEXT = (bool, int, float, bytes, datetime.date, list, tuple, dict, type(None))
 
 
-def connection_string(string: t.Any, password: t.Any) -> str:
-    """The connection string with the password, percent-encoded, in the place of PgBeam's placeholder.
+def connection_string(string: t.Any, password: t.Any, *, parameters: t.Any = None) -> str:
+    """The connection string with the password in the place of PgBeam's placeholder, and the parameters in its query.
 
-    Raises AnsibleFilterError where either is no text, or the string has no placeholder.
+    Raises AnsibleFilterError, without a value in it, where one of the three cannot be used.
     """
-    # Not "is no str": on cores before 2.19 a vaulted value is of a type of its own.
-    if isinstance(password, (bool, int, float, bytes, list, dict, type(None))) or not str(password):
+    if isinstance(password, NO_TEXT) or not str(password):
         raise AnsibleFilterError("connection_string: the password must be a string that is not empty")
     if not isinstance(string, str) or PLACEHOLDER not in string:
         raise AnsibleFilterError(
             "connection_string: the input has no YOUR_PASSWORD to replace; give the one that PgBeam returned"
         )
-    return string.replace(PLACEHOLDER, f":{quote(str(password), safe='')}@", 1)
+    start, dummy, rest = string.partition(PLACEHOLDER)
+    secret = _encoded("the password", password)
+    whole = f"{start}:{secret}@{_with_parameters(rest, {} if parameters is None else parameters)}"
+    register_secrets([str(password), secret, whole])
+    return whole
+
+
+def _with_parameters(rest: str, parameters: t.Any) -> str:
+    """What follows the password in a URI, with the parameters in its query."""
+    if not isinstance(parameters, dict):
+        raise AnsibleFilterError("connection_string: the parameters must be a dictionary of names and values")
+    if not parameters:
+        return rest
+    added = [_parameter(name, value) for name, value in parameters.items()]
+    place, dummy, query = rest.partition("?")
+    kept = [pair for pair in query.split("&") if pair and unquote(pair.partition("=")[0]) not in parameters]
+    return f"{place}?{'&'.join(kept + added)}"
+
+
+def _parameter(name: t.Any, value: t.Any) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise AnsibleFilterError("connection_string: the name of a parameter has letters, digits and underscores only")
+    if name == "password":
+        raise AnsibleFilterError("connection_string: the password is no parameter; it has its place in the string")
+    if isinstance(value, NO_TEXT) and not isinstance(value, int):
+        raise AnsibleFilterError(
+            f"connection_string: the parameter {name} must be a string, a whole number or a boolean"
+        )
+    return f"{name}={_encoded(f'the parameter {name}', int(value) if isinstance(value, bool) else value)}"
+
+
+def _encoded(what: str, value: t.Any) -> str:
+    text = str(value)
+    if UNUSABLE.search(text):
+        raise AnsibleFilterError(
+            f"connection_string: {what} has a NUL or half of a surrogate pair, which no connection string can hold"
+        )
+    return quote(text, safe="")
 
 
 class FilterModule:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import datetime
+import importlib.util
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -12,6 +14,8 @@ import pytest
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible_collections.pgbeam.cloud.plugins.filter import connection_string as connection_string_file
 from ansible_collections.pgbeam.cloud.plugins.filter import project_runs as project_runs_file
+from hypothesis import given
+from hypothesis import strategies as st
 
 Values = dict[str, Any]
 connection_string = connection_string_file.FilterModule().filters()["connection_string"]
@@ -54,11 +58,127 @@ def test_a_string_without_placeholder_is_refused(string: Any) -> None:
     assert PASSWORD not in str(caught.value)
 
 
-@pytest.mark.parametrize("password", ["", None, 48151623, [PASSWORD], PASSWORD.encode()], ids=repr)
+@pytest.mark.parametrize(
+    "password", ["", None, 48151623, [PASSWORD], PASSWORD.encode(), datetime.date(4815, 10, 23)], ids=repr
+)
 def test_a_password_that_is_no_text_is_refused(password: Any) -> None:
     with pytest.raises(AnsibleFilterError, match="password must be a string that is not empty") as caught:
         connection_string(STRING, password)
-    assert PASSWORD not in str(caught.value) and "48151623" not in str(caught.value)
+    assert PASSWORD not in str(caught.value) and "4815" not in str(caught.value)
+
+
+UNUSABLE = ["\0", "\ud800", "\udcff", "\udfff"]
+
+
+@pytest.mark.parametrize("character", UNUSABLE, ids=ascii)
+def test_a_password_that_no_connection_string_can_hold_is_refused(character: str) -> None:
+    with pytest.raises(AnsibleFilterError, match="the password has a NUL or half of") as caught:
+        connection_string(STRING, PASSWORD + character)
+    assert PASSWORD not in str(caught.value) and caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "query, parameters, expected",
+    [
+        ("", {}, ""),
+        ("", None, ""),
+        ("?a=1", {}, "?a=1"),
+        ("", {"sslmode": "verify-full"}, "?sslmode=verify-full"),
+        ("?", {"sslmode": "verify-full"}, "?sslmode=verify-full"),
+        ("", {"connect_timeout": 10, "application_name": "a b&c=d?e/é"}, "?connect_timeout=10&application_name="
+         "a%20b%26c%3Dd%3Fe%2F%C3%A9"),
+        ("", {"keepalives": True, "sslsni": False, "options": ""}, "?keepalives=1&sslsni=0&options="),
+        ("?a=1&b=%26", {"c": -3}, "?a=1&b=%26&c=-3"),
+        ("?a=1&sslmode=require&b=2", {"sslmode": "disable"}, "?a=1&b=2&sslmode=disable"),
+        ("?ssl%6Dode=require&sslmode=allow", {"sslmode": "disable"}, "?sslmode=disable"),
+        ("?sslmode=require", {"sslMode": "disable"}, "?sslmode=require&sslMode=disable"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_parameters_go_into_the_query(query: str, parameters: Any, expected: str) -> None:
+    result = connection_string(STRING + query, "a?b&sslmode=c", parameters=parameters)
+    assert result == f"postgresql://app:a%3Fb%26sslmode%3Dc@prj-1.proxy.pgbeam.app:5432/orders{expected}"
+
+
+@pytest.mark.parametrize(
+    "parameters, says",
+    [
+        (PASSWORD, "must be a dictionary of names"),
+        ([{"sslmode": PASSWORD}], "must be a dictionary of names"),
+        ({PASSWORD: "x"}, "the name of a parameter has letters"),
+        ({"": PASSWORD}, "the name of a parameter has letters"),
+        ({5: PASSWORD}, "the name of a parameter has letters"),
+        ({"sslmode\n": PASSWORD}, "the name of a parameter has letters"),
+        ({"password": PASSWORD}, "the password is no parameter"),
+        ({"sslpassword": [PASSWORD]}, "the parameter sslpassword must be a string, a whole number or a boolean"),
+        ({"sslpassword": {"a": PASSWORD}}, "the parameter sslpassword must be"),
+        ({"sslpassword": PASSWORD.encode()}, "the parameter sslpassword must be"),
+        ({"connect_timeout": 1.5}, "the parameter connect_timeout must be"),
+        ({"connect_timeout": None}, "the parameter connect_timeout must be"),
+        *(({"sslpassword": PASSWORD + bad}, "the parameter sslpassword has a NUL or half of") for bad in UNUSABLE),
+    ],
+    ids=ascii,
+)
+def test_wrong_parameters_are_refused_without_their_values(parameters: Any, says: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=says) as caught:
+        connection_string(STRING, "word", parameters=parameters)
+    assert PASSWORD not in str(caught.value)
+
+
+def test_what_ansible_is_told_to_redact(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(connection_string_file, "register_secrets", told.extend)
+    result = connection_string(STRING, "a/b", parameters={"sslpassword": "key"})
+    assert told == ["a/b", "a%2Fb", result]
+
+
+def test_ansible_redacts_it() -> None:
+    secrets = pytest.importorskip("ansible.module_utils.secrets", reason="ansible-core before 2.22 cannot")
+    result = connection_string(STRING, f"{PASSWORD}/", parameters={"sslpassword": "of-the-key"})
+    for text in (result, f"{PASSWORD}/", f"{PASSWORD}%2F@"):
+        masked = secrets.mask_secrets(f"the string {text}")
+        assert PASSWORD not in masked and "of-the-key" not in masked
+
+
+needs_libpq = pytest.mark.skipif(importlib.util.find_spec("psycopg") is None, reason="psycopg is not here")
+#: All that a password can have, and a parameter: no NUL, and no half of a surrogate pair.
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+def as_libpq_reads(string: str) -> dict[str, Any]:
+    from psycopg.conninfo import conninfo_to_dict
+
+    return dict(conninfo_to_dict(string))
+
+
+PLACE = {"user": "app", "host": "prj-1.proxy.pgbeam.app", "port": "5432", "dbname": "orders"}
+
+
+@needs_libpq
+@pytest.mark.parametrize(
+    "password",
+    [
+        "'", '"', "\\", "a\nb\r\tc", "%", "%00", "%zz", "100%25", "{{ 7 * 7 }}", "{% raw %}", " leading", "trailing ",
+        " ", "\u00a0", "@", "a@b:5432/c?d=e#f", "://", "[::1]", "a,b", "+", "&=;", "YOUR_PASSWORD", ":YOUR_PASSWORD@",
+        "wört", "\U0001f600\u200d\U0001f525", "\ufeff", "\u202e", "e\u0301", "\x7f\x01", "x" * 10240, "%'é" * 3414,
+        "$(id)", "None", "0",
+    ],
+    ids=lambda text: ascii(text)[:24],
+)  # fmt: skip
+def test_libpq_reads_hostile_texts_as_they_are(password: str) -> None:
+    assert as_libpq_reads(connection_string(STRING, password)) == {**PLACE, "password": password}
+    parameters = {"application_name": password, "sslpassword": password, "connect_timeout": 10, "sslsni": False}
+    read = as_libpq_reads(connection_string(f"{STRING}?sslmode=require", password, parameters=parameters))
+    values = {"application_name": password, "sslpassword": password, "connect_timeout": "10", "sslsni": "0"}
+    assert read == {**PLACE, "password": password, "sslmode": "require", **values}
+
+
+@needs_libpq
+@given(password=TEXTS.filter(bool), value=TEXTS, query=st.sampled_from(["", "?", "?sslmode=allow", "?options=-c%20a"]))
+def test_libpq_reads_any_text_as_it_is(password: str, value: str, query: str) -> None:
+    read = as_libpq_reads(connection_string(STRING + query, password, parameters={"options": value}))
+    assert (read["password"], read["options"], read["host"]) == (password, value, PLACE["host"])
+    assert read.get("sslmode") == ("allow" if "sslmode" in query else None)
 
 
 # project_runs
