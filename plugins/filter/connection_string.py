@@ -23,7 +23,7 @@ except ImportError:  # ansible-core before 2.22 has nothing that a filter could 
 DOCUMENTATION = r"""
 name: connection_string
 short_description: Put the password into a connection string of PgBeam
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Replaces the placeholder C(YOUR_PASSWORD) of a registration's connection string with the password, percent-encoded.
   - Adds parameters of the connection, such as C(sslmode), where asked for.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: database
 short_description: Register a PostgreSQL database with PgBeam
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Registers one upstream PostgreSQL database with a PgBeam project, changes its registration, or deletes it.
   - What the task does not name is neither compared nor changed.

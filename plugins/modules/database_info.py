@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: database_info
 short_description: Read the databases registered with PgBeam
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Reads the upstream PostgreSQL databases that are registered with a PgBeam project.
   - All pages of the list are read. The filters that are given all have to agree.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: databases
 short_description: Register a list of PostgreSQL databases with PgBeam
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - Registers a whole list of upstream PostgreSQL databases with a PgBeam project, in one run.
   - The project is listed once, everything is checked before the first write, and the writes are made in parallel.
