@@ -18,11 +18,12 @@ import time
 import typing as t
 import uuid
 import warnings
-from contextlib import contextmanager
+from concurrent import futures
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _errors
+from ansible_collections.pgbeam.cloud.plugins.module_utils._brake import Brake
 from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import API_KEY_VARIABLES, ApiError, Call
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 
@@ -36,9 +37,12 @@ except ImportError as exc:  # the caller reports it: importing this file never f
 
 PAGE_SIZE = 100
 MOST_PAGES = 10_000  # a list that goes on after a million objects has no end
+MOST_BYTES = 16 * 2**20  # of one answer; a page of a list is a hundredth of that
+PIECE = 2**16
 BACKOFF_FIRST = 0.5
 BACKOFF_LIMIT = 30.0
 SHORTEST_TIMEOUT = 1.0
+GRACE = 0.5  # in which requests can say by itself which step took too long
 
 
 class ConfigError(ValueError):
@@ -114,62 +118,6 @@ def _is_loopback(host: str) -> bool:
 Check = t.Callable[[dict[str, t.Any]], "str | None"]
 
 
-class _Brake:
-    """What the calls of all threads have met, so that they slow down together and give up together.
-
-    After a 429 or 503 all of them wait as long as the server asked, and half as many as before are under way at once;
-    successes let more be, one by one. The call with the most attempts goes first, so that a rate limit starves none.
-    """
-
-    def __init__(self) -> None:
-        self._turns = threading.Condition()
-        self._waiting: list[int] = []  # the number of each waiting call's next attempt
-        self._under_way = 0
-        self._most = float("inf")
-        self._not_before = 0.0
-        self._failing_since: float | None = None
-
-    @contextmanager
-    def turn(self, attempt: int) -> t.Iterator[None]:
-        """Wait until this attempt may be made, and count it as under way inside the block."""
-        with self._turns:
-            self._waiting.append(attempt)
-            self._turns.wait_for(lambda: self._under_way + 1 <= self._most and attempt == max(self._waiting))
-            self._waiting.remove(attempt)
-            self._under_way += 1
-        try:
-            while (wait := self._not_before - time.monotonic()) > 0:
-                time.sleep(wait)
-            yield
-        finally:
-            with self._turns:
-                self._under_way -= 1
-                self._turns.notify_all()
-
-    def works(self) -> None:
-        """The API gave an answer that no other attempt would change."""
-        with self._turns:
-            self._failing_since = None
-            self._most += 1 / self._most
-
-    def fails(self, since: float) -> None:
-        with self._turns:
-            self._failing_since = since if self._failing_since is None else self._failing_since
-
-    def pull(self, delay: float) -> None:
-        """The server asks for less: let nothing begin for so many seconds, then half of what was under way."""
-        with self._turns:
-            now = time.monotonic()
-            if now >= self._not_before:  # else another call has been told the same already
-                self._most = max(1, min(self._most, self._under_way + 1) // 2)
-            self._not_before = max(self._not_before, now + delay)
-
-    def began(self, call_began: float) -> float:
-        """When the time that retry_budget counts began: with the call, or with the failures that it came into."""
-        since = self._failing_since
-        return call_began if since is None else min(call_began, since)
-
-
 class Client:
     """Calls to one PgBeam API with one key, for one run. Safe to share between threads: each has its own session.
 
@@ -181,7 +129,7 @@ class Client:
         self.settings = settings
         self._conceal = conceal
         self._local = threading.local()
-        self._brake = _Brake()
+        self._brake = Brake(settings.retry_budget)
         if not settings.validate_certs:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
@@ -240,17 +188,18 @@ class Client:
 
     def _call(self, call: Call, check: Check | None = None) -> dict[str, t.Any]:
         """Make the attempts of one call. Returns the JSON object, ``{}`` for a DELETE."""
-        budget = self.settings.retry_budget
-        began: float | None = None
+        began = 0.0
         maybe_done = False
         attempt = 0
+        error: ApiError | None = None
         while True:
             attempt += 1
-            with self._brake.turn(attempt):
+            with self._brake.turn(attempt, began) as in_time:
+                if error and not in_time:
+                    raise self._spent(error, "waiting for the other calls")
                 sent = time.monotonic()
-                began = sent if began is None else began
-                # A first attempt gets its whole time: it may be what finds out how a lost write ended.
-                left = budget if attempt == 1 else self._brake.began(began) + budget - sent
+                began = sent if attempt == 1 else began
+                left = self.settings.retry_budget if attempt == 1 else self._brake.left(began)
                 try:
                     content = self._attempt(call, check, left)
                     error = None
@@ -264,50 +213,85 @@ class Client:
                 return content
             maybe_done = error.maybe_done = maybe_done or (error.maybe_done and call.method != "GET")
             error.attempts = attempt
-            if not error.retriable or attempt > self.settings.retries:
-                raise error
             delay = error.retry_after
             if delay is None:
                 delay = min(BACKOFF_FIRST * 2 ** (attempt - 1), BACKOFF_LIMIT) * random.uniform(0.5, 1.5)
-            if time.monotonic() + delay >= self._brake.began(began) + budget:
-                error.budget_spent = True
-                error.advice = (
-                    f"waiting {delay:.0f} s more would pass retry_budget ({budget} s): "
-                    "run again later, or raise retry_budget"
-                )
+            in_time = delay < self._brake.left(began)
+            limited = error.status in (429, 503)
+            if limited and in_time:
+                self._brake.pull(delay)  # even if this call ends here, the others wait
+            if not error.retriable or attempt > self.settings.retries:
                 raise error
-            if error.status in (429, 503):
-                self._brake.pull(delay)
-            else:
+            if not in_time:
+                raise self._spent(error, f"waiting {delay:.0f} s more")
+            if not limited:
                 time.sleep(delay)
 
+    def _spent(self, error: ApiError, waiting: str) -> ApiError:
+        budget = self.settings.retry_budget
+        error.budget_spent = True
+        error.advice = f"{waiting} would pass retry_budget ({budget} s): run again later, or raise retry_budget"
+        return error
+
     def _attempt(self, call: Call, check: Check | None, time_left: float) -> dict[str, t.Any]:
+        """Make one attempt in a thread of its own, which is left behind where it takes too long.
+
+        What requests bounds is one step of it, such as one read: an answer that drips would never end.
+        """
+        timeout = max(min(self.settings.timeout, time_left), SHORTEST_TIMEOUT)
+        session = self._session()
+        response: futures.Future[requests.Response] = futures.Future()
+
+        def exchange() -> None:
+            try:
+                response.set_result(self._exchange(session, call, timeout))
+            except BaseException as exc:
+                response.set_exception(exc)
+
+        threading.Thread(target=exchange, daemon=True).start()
+        try:
+            failure = response.exception(timeout + GRACE)
+        except futures.TimeoutError:
+            del self._local.session  # the other thread still has it
+            failure = requests.ReadTimeout()
+        if failure is None:
+            return self._content(response.result(), call, check)
+        if not isinstance(failure, (requests.RequestException, HTTPError, OSError, UnicodeError)):
+            raise failure
+        # Not in an except block: the exception, whose text can quote the request, must not become this one's context.
+        raise _errors.unanswered(failure, call, self.settings.api_url, timeout)
+
+    def _exchange(self, session: requests.Session, call: Call, timeout: float) -> requests.Response:
+        """Send the request and read the answer."""
         settings = self.settings
         # Given with each request: a session's own `verify` loses to REQUESTS_CA_BUNDLE.
         verify: bool | str = settings.ca_path or True if settings.validate_certs else False
-        timeout = max(min(settings.timeout, time_left), SHORTEST_TIMEOUT)
-        try:
-            response = self._session().request(
-                call.method,
-                settings.api_url.rstrip("/") + call.path,
-                params=call.query,
-                json=call.body,
-                headers=call.headers,
-                timeout=timeout,
-                verify=verify,
-                allow_redirects=False,
-            )
+        with session.request(
+            call.method,
+            settings.api_url.rstrip("/") + call.path,
+            params=call.query,
+            json=call.body,
+            headers=call.headers,
+            timeout=timeout,
+            verify=verify,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            content = bytearray()
+            for piece in response.iter_content(PIECE):
+                content += piece
+                if len(content) > MOST_BYTES:
+                    break
             # urllib3 2 raises by itself where an answer ends before its Content-Length; 1.26 takes it as whole.
-            if response.raw.length_remaining:
+            if response.raw.length_remaining and len(content) <= MOST_BYTES:
                 raise requests.ConnectionError("the answer was cut short")
-        except (requests.RequestException, HTTPError, OSError, UnicodeError) as exc:
-            failure = exc
-        else:
-            return self._content(response, call, check)
-        # Not in the except block: the exception, whose text can quote the request, must not become this one's context.
-        raise _errors.unanswered(failure, call, settings.api_url, timeout)
+            response._content = bytes(content)
+        return response
 
     def _content(self, response: requests.Response, call: Call, check: Check | None) -> dict[str, t.Any]:
+        if len(response.content) > MOST_BYTES:
+            too_much = f"a body of more than {MOST_BYTES // 2**20} MiB"
+            raise _errors.malformed(response, call, too_much, self.settings.api_url)
         if not 200 <= response.status_code < 300:
             raise _errors.refused(response, call, self._conceal)
         if call.method == "DELETE":

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real HTTP server that answers a script: each expected call, in order, with an answer or a lost connection.
 
-And a proxy to it, to lose a connection between the two.
+And a proxy to it, to lose a connection between the two, and a clock for tests that do not wait.
 """
 
 from __future__ import annotations
@@ -14,12 +14,28 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass
+class Clock:
+    """Time that passes by waiting alone."""
+
+    now: float = 0.0
+    waits: list[float] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
 
 
 @dataclass
@@ -37,6 +53,8 @@ class Step:
     cut: bool = False
     #: Write these bytes in the place of an answer, past TLS, and close the connection.
     raw: bytes = b""
+    #: From so many of them on, let a quarter of a second pass before each.
+    slowly: int | None = None
     #: Do this between the call and its answer.
     meanwhile: Callable[[], object] = lambda: None
 
@@ -101,7 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
         step.meanwhile()
         if step.drop or step.raw:
             self.close_connection = True
-            os.write(self.connection.fileno(), step.raw)
+            at_once = len(step.raw) if step.slowly is None else step.slowly
+            os.write(self.connection.fileno(), step.raw[:at_once])
+            for byte in step.raw[at_once:]:
+                time.sleep(0.25)
+                os.write(self.connection.fileno(), bytes([byte]))
             return
         is_text = isinstance(step.body, str)
         content = (step.body if is_text else json.dumps(step.body)).encode()

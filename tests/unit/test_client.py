@@ -11,22 +11,22 @@ import random
 import socket
 import ssl
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 import urllib3
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _errors
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _brake, _client, _errors
 from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Client, ConfigError, Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 
 from tests.certificate import self_signed
-from tests.unit.scripted import Proxy, ScriptedServer
+from tests.unit.scripted import Clock, Proxy, ScriptedServer
 
 KEY = "pbu_0aB9-tests-only-Kk7"
 LIST = "/v1/projects/prj_1/databases"
@@ -34,21 +34,6 @@ ITEM = f"{LIST}/db_1"
 NOW = dt.datetime(2028, 1, 1, tzinfo=dt.timezone.utc)
 NO_NEXT_PAGE = "a next page that leads back to one already read, or to no end"
 HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
-
-
-@dataclass
-class Clock:
-    """Time that passes by waiting alone."""
-
-    now: float = 0.0
-    waits: list[float] = field(default_factory=list)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
 
 
 class FixedDate(dt.datetime):
@@ -62,6 +47,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
     """A fake clock, back-off without its random part, and an environment without the developer's own settings."""
     fake = Clock()
     monkeypatch.setattr(_client, "time", fake)
+    monkeypatch.setattr(_brake, "time", fake)
     monkeypatch.setattr(_errors, "datetime", FixedDate)
     monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)
     for name in [name for name in os.environ if name.lower().endswith(("_proxy", "_ca_bundle"))]:
@@ -276,6 +262,89 @@ def test_a_wait_beyond_the_budget_ends_the_call(
     assert (error.budget_spent, error.attempts, clock.waits) == (True, len(answers), waits)
     assert "retry_budget (120 s)" in error.advice and error.advice.endswith("or raise retry_budget")
     assert error.ends_the_run
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.parametrize("status", [429, 503])
+def test_every_refusal_of_more_makes_the_next_call_wait(
+    server: ScriptedServer, clock: Clock, retries: int, status: int
+) -> None:
+    """The last one as well, after which its own call gives up."""
+    for dummy in range(retries + 1):
+        server.expect("POST", LIST, status, headers={"Retry-After": "7"})
+    server.expect("GET", ITEM, body={})
+    api = client(server, retries=retries)
+    failure(lambda: api.write("POST", LIST, "database orders", {}))
+    api.get(ITEM, "database db_1")
+    assert clock.waits == [7.0] * (retries + 1)
+
+
+def test_the_wait_that_another_call_was_told_to_make_may_pass_the_budget(server: ScriptedServer, clock: Clock) -> None:
+    def others() -> None:
+        clock.now = 50
+        api._brake.pull(100)
+
+    server.expect("POST", LIST, 502, meanwhile=others)
+    api = client(server)
+    error = failure(lambda: api.write("POST", LIST, "database orders", {}))
+    assert (error.status, error.attempts, error.maybe_done, error.budget_spent) == (502, 1, True, True)
+    assert error.advice == (
+        "waiting for the other calls would pass retry_budget (120 s): run again later, or raise retry_budget"
+    )
+    assert clock.waits == [0.5]
+
+
+def test_connections_are_kept(server: ScriptedServer) -> None:
+    server.expect("GET", ITEM, body={"id": "db_1"})
+    server.expect("GET", ITEM, 404, HTML)
+    server.expect("PATCH", ITEM, 400, {"error": {"code": "X"}})
+    server.expect("DELETE", ITEM, 204)
+    server.expect("GET", LIST, body={"databases": []})
+    api = client(server)
+    api.get(ITEM, "database db_1")
+    failure(lambda: api.get(ITEM, "database db_1"))
+    failure(lambda: api.write("PATCH", ITEM, "database db_1", {}))
+    api.delete(ITEM, "database db_1")
+    api.list(LIST, "databases", "databases")
+    assert server.connections == 1
+
+
+ANSWER = b'HTTP/1.1 201 Created\r\nContent-Length: 13\r\n\r\n{"id":"db_1"}'
+
+
+@pytest.mark.parametrize("slowly", [1, ANSWER.index(b"{") + 1], ids=["from its first byte", "in its body"])
+def test_an_answer_that_drips_ends_with_the_timeout(server: ScriptedServer, slowly: int) -> None:
+    server.expect("POST", LIST, raw=ANSWER, slowly=slowly)
+    server.expect("GET", ITEM, body={"id": "db_1"})
+    api = client(server, timeout=1, retries=0)
+    began = time.monotonic()
+    error = failure(lambda: api.write("POST", LIST, "database orders", {}))
+    assert time.monotonic() - began < 2
+    assert str(error).startswith(f"POST database orders: {server.url} did not answer within 1 s; ")
+    assert (error.retriable, error.maybe_done) == (True, True)
+    assert api.get(ITEM, "database db_1") == {"id": "db_1"}
+
+
+@pytest.mark.parametrize("status", [201, 502])
+def test_an_answer_without_an_end_is_no_answer(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(_client, "MOST_BYTES", 2**20)
+    server.expect("POST", LIST, status, {"id": "x" * 2**21})
+    error = failure(lambda: create(server))
+    assert str(error).startswith(f"POST database orders: {status} with a body of more than 1 MiB; check that api_url")
+    assert error.maybe_done
+
+
+def test_a_lost_write_in_the_handling_of_another_failure(server: ScriptedServer) -> None:
+    """What the caller is handling is no part of what happened to the call."""
+    server.expect("POST", LIST, drop=True)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    try:
+        requests.get(url, timeout=1)
+    except requests.ConnectionError:
+        assert failure(lambda: create(server, retries=0)).maybe_done
 
 
 @pytest.mark.parametrize(
