@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import itertools
 import os
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 
@@ -22,44 +23,29 @@ from tests.tree import ROOT, link_tree
 
 API_KEY = "pbu_0aB9-tests-only-Kk7"
 WRITES = ("POST", "PATCH", "DELETE", "PUT")
+#: What a database is that a test makes behind the collection's back, where it says nothing else.
+DATABASE: dict[str, Any] = {
+    "host": "db1.example.com", "port": 5432, "name": "orders", "username": "app", "password": "Behind-1",
+}  # fmt: skip
 _numbers = itertools.count(1)
 
 
 @dataclass
-class Project:
-    """One project of the sandbox, as a test sees it: its API, its faults and its record."""
+class Scope(abc.ABC):
+    """An organization or a project of the sandbox, as a test sees it: its API, its faults and its record."""
 
     url: str
     id: str
+    kind: ClassVar[str]
 
     @property
+    @abc.abstractmethod
     def path(self) -> str:
-        return f"/v1/projects/{self.id}/databases"
+        """Of the list that its API calls are for."""
 
     def api(self, method: str, path: str = "", **kwargs: Any) -> requests.Response:
-        """Call the API as another client would."""
-        headers = {"Authorization": f"Bearer {API_KEY}", **kwargs.pop("headers", {})}
-        return requests.request(method, f"{self.url}{self.path}{path}", headers=headers, timeout=10, **kwargs)
-
-    def register(self, **fields: Any) -> dict[str, Any]:
-        """Register a database behind the collection's back."""
-        body: dict[str, Any] = {"host": "db1.example.com", "port": 5432, "name": "orders", "username": "app"}
-        body.update({"password": "Behind-1", **fields})
-        response = self.api("POST", json=body)
-        assert response.status_code == 201, response.text
-        answer: dict[str, Any] = response.json()
-        return answer
-
-    def databases(self) -> list[dict[str, Any]]:
-        """All registrations, read page by page."""
-        items: list[dict[str, Any]] = []
-        query: dict[str, Any] = {"page_size": 100}
-        while True:
-            page = self.api("GET", params=query).json()
-            items += page["databases"]
-            if not page.get("next_page_token"):
-                return items
-            query["page_token"] = page["next_page_token"]
+        """Call the API below ``path`` as another client would."""
+        return self._call(method, self.path + path, **kwargs)
 
     def fault(self, kind: str, **settings: Any) -> None:
         """Ask for a fault with the next matching request; see tests/sandbox/models.py."""
@@ -68,20 +54,12 @@ class Project:
     def clear_faults(self) -> None:
         self._control("DELETE", "/faults", {})
 
-    def truth(self) -> dict[str, dict[str, Any]]:
-        """What the server truly has, by id, once nothing is under way."""
-        deadline = time.monotonic() + 30
-        while any(entry["under_way"] for entry in self.record()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        answer = requests.get(f"{self.url}/_sandbox/projects/{self.id}", timeout=10).json()
-        return {item["id"]: item for item in answer["databases"]}
-
     def settings(self, **settings: Any) -> None:
         self._control("PUT", "", settings)
 
     def record(self) -> list[dict[str, Any]]:
-        """Every exchange with this project so far."""
-        response = requests.get(f"{self.url}/_sandbox/requests", params={"project": self.id}, timeout=10)
+        """Every exchange with it so far; those with an organization's projects belong to the projects."""
+        response = requests.get(f"{self.url}/_sandbox/requests", params={self.kind: self.id}, timeout=10)
         entries: list[dict[str, Any]] = response.json()
         return entries
 
@@ -97,15 +75,113 @@ class Project:
         yield seen
         seen += self.record()[before:]
 
-    def passwords(self, salt: str) -> list[str]:
-        """The salted hashes of the passwords that arrived, in the order of registration."""
-        answer = requests.get(f"{self.url}/_sandbox/projects/{self.id}/passwords", params={"salt": salt}, timeout=10)
-        hashes: dict[str, str] = answer.json()
-        return list(hashes.values())
+    @property
+    def _door(self) -> str:
+        return f"{self.url}/_sandbox/{self.kind}s/{self.id}"
 
     def _control(self, method: str, path: str, body: Mapping[str, Any]) -> None:
-        response = requests.request(method, f"{self.url}/_sandbox/projects/{self.id}{path}", json=body, timeout=10)
+        response = requests.request(method, self._door + path, json=body, timeout=10)
         assert response.status_code == 200, response.text
+
+    def _truth(self, key: str) -> dict[str, dict[str, Any]]:
+        """What the server truly has of a kind, by id, once nothing is under way."""
+        deadline = time.monotonic() + 30
+        while True:
+            answer = requests.get(self._door, timeout=10).json()
+            if not answer["under_way"] or time.monotonic() > deadline:
+                return {item["id"]: item for item in answer[key]}
+            time.sleep(0.05)
+
+    def _call(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {API_KEY}", **kwargs.pop("headers", {})}
+        return requests.request(method, self.url + path, headers=headers, timeout=10, **kwargs)
+
+    def _create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        response = self._call("POST", path, json=body)
+        assert response.status_code == 201, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def _pages(self, path: str, key: str, **query: Any) -> list[dict[str, Any]]:
+        """All items of a list, read page by page."""
+        items: list[dict[str, Any]] = []
+        query["page_size"] = 100
+        while True:
+            page = self._call("GET", path, params=query).json()
+            items += page[key]
+            if not page.get("next_page_token"):
+                return items
+            query["page_token"] = page["next_page_token"]
+
+
+class Organization(Scope):
+    """An organization of the sandbox. Its faults hit the requests of its projects, too."""
+
+    kind = "organization"
+
+    @property
+    def path(self) -> str:
+        return "/v1/projects"
+
+    def create_project(self, **fields: Any) -> dict[str, Any]:
+        """Make a project behind the collection's back. Returns the answer, which holds project and database.
+
+        ``database`` has the fields of the first database that are not to be those of DATABASE.
+        """
+        database = {**DATABASE, **fields.pop("database", {})}
+        return self._create(self.path, {"name": "shop", **fields, "org_id": self.id, "database": database})
+
+    def projects(self) -> list[dict[str, Any]]:
+        """All projects, read page by page."""
+        return self._pages(self.path, "projects", org_id=self.id)
+
+    def truth(self) -> dict[str, dict[str, Any]]:
+        """The projects as the server truly has them, by id, once nothing is under way.
+
+        Each holds its ``databases`` and its ``replicas``, as lists.
+        """
+        return self._truth("projects")
+
+
+class Project(Scope):
+    """A project of the sandbox. Its API is that of its databases."""
+
+    kind = "project"
+
+    @property
+    def path(self) -> str:
+        return f"/v1/projects/{self.id}/databases"
+
+    def register(self, **fields: Any) -> dict[str, Any]:
+        """Register a database behind the collection's back."""
+        return self._create(self.path, {**DATABASE, **fields})
+
+    def databases(self) -> list[dict[str, Any]]:
+        """All registrations, read page by page."""
+        return self._pages(self.path, "databases")
+
+    def register_replica(self, database_id: str, **fields: Any) -> dict[str, Any]:
+        """Add a replica to a database behind the collection's back."""
+        body = {"host": "replica1.example.com", "port": 5432, **fields}
+        return self._create(f"/v1/databases/{database_id}/replicas", body)
+
+    def replicas(self, database_id: str) -> list[dict[str, Any]]:
+        """All replicas of a database, read page by page."""
+        return self._pages(f"/v1/databases/{database_id}/replicas", "replicas")
+
+    def truth(self) -> dict[str, dict[str, Any]]:
+        """The databases as the server truly has them, by id, once nothing is under way."""
+        return self._truth("databases")
+
+    def replica_truth(self) -> dict[str, dict[str, Any]]:
+        """The same of the replicas of all its databases; each names its ``database_id``."""
+        return self._truth("replicas")
+
+    def passwords(self, salt: str) -> list[str]:
+        """The salted hashes of the passwords that arrived, in the order of registration."""
+        answer = requests.get(f"{self._door}/passwords", params={"salt": salt}, timeout=10)
+        hashes: dict[str, str] = answer.json()
+        return list(hashes.values())
 
 
 @dataclass
@@ -144,6 +220,21 @@ class Sandbox:
         project = Project(self.url, f"prj_{next(_numbers):04d}")
         project.settings(**settings)
         return project
+
+    def project_of(self, project_id: str) -> Project:
+        """A project that is there: one that the collection has made, say."""
+        return Project(self.url, project_id)
+
+    def organization(self, **settings: Any) -> Organization:
+        """A new organization without projects."""
+        organization = Organization(self.url, f"org_{next(_numbers):04d}")
+        organization.settings(**settings)
+        return organization
+
+    @property
+    def default_organization(self) -> Organization:
+        """It owns the projects of ``project()``, and the requests that name no organization: those for regions, say."""
+        return Organization(self.url, "org_sandbox")
 
     def forget(self) -> None:
         """Empty the record, which else grows by every answer's text."""

@@ -10,9 +10,10 @@ import socket
 
 import uvicorn
 
-from tests.sandbox.app import Project, State, build
+from tests.sandbox.app import build
 from tests.sandbox.gate import Gate
 from tests.sandbox.models import Fault
+from tests.sandbox.state import State
 
 
 def main() -> None:
@@ -30,8 +31,9 @@ def main() -> None:
     )
     parser.add_argument("--certificate", help="PEM file with a key and a certificate; serves https with it")
     options = parser.parse_args()
-    state = State({name: Project(name) for name in options.project})
-    for project in state.projects.values():
+    state = State()
+    for name in options.project:
+        project = state.add_project(name)
         for fault in options.fault:
             project.add_fault(fault)
     listener = socket.create_server(("127.0.0.1", options.port))

@@ -7,24 +7,62 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import hashlib
 import html
 import json
 import re
 import secrets
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, quote
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
 
-from tests.sandbox.app import Project, Refusal, State, refuse
 from tests.sandbox.models import INSTEAD, Fault
+from tests.sandbox.state import Item, Organization, Project, Refusal, Scope, State, forbidden, not_found
 
 RECORDED_HEADERS = ("idempotency-key", "user-agent", "content-type")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, read whole."""
+
+    connection: Connection
+    body: bytes
+
+    @functools.cached_property
+    def headers(self) -> dict[str, str]:
+        return {key.decode("latin-1"): value.decode("latin-1") for key, value in self.connection["headers"]}
+
+    @functools.cached_property
+    def query(self) -> dict[str, str]:
+        return {name: values[0] for name, values in parse_qs(self.connection["query_string"].decode()).items()}
+
+    @functools.cached_property
+    def content(self) -> Any:
+        try:
+            return json.loads(self.body) if self.body else None
+        except ValueError:
+            return "(not JSON)"
+
+    @property
+    def method(self) -> str:
+        return str(self.connection["method"])
+
+    @property
+    def path(self) -> str:
+        return str(self.connection["path"])
+
+    @property
+    def key(self) -> str:
+        return self.headers.get("authorization", "").removeprefix("Bearer ")
 
 
 class Gate:
@@ -35,22 +73,20 @@ class Gate:
         self._replies: dict[str, tuple[str, Response]] = {}
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith("/_sandbox/"):
-            await self._app(scope, receive, send)
+    async def __call__(self, connection: Connection, receive: Receive, send: Send) -> None:
+        if connection["type"] != "http" or connection["path"].startswith("/_sandbox/"):
+            await self._app(connection, receive, send)
             return
         # The one way to the connection from inside.
         transport = receive.__self__.transport  # type: ignore[attr-defined]  # uvicorn's is a method of the cycle
-        body = await _read(receive)
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-        match = re.match(r"/v1/projects/([^/]+)", scope["path"])
-        project = self._state.projects.get(match.group(1)) if match else None
-        entry = _entry(scope, headers, body)
+        call = Call(connection, await _read(receive))
+        scope = self._scope(call)
+        entry = _entry(call, scope)
         self._state.note(entry)
-        fault = project.next_fault(scope["method"], scope["path"], body) if project else None
+        fault = scope.next_fault(call.method, call.path, call.body)
         entry["fault"] = fault.kind if fault else None
         try:
-            response = await self._respond(scope, headers, body, project, fault)
+            response = await self._respond(call, scope, fault)
         finally:
             entry["under_way"] = False
         if response is None:
@@ -60,70 +96,82 @@ class Gate:
         entry["status"] = response.status_code
         entry["content_type"] = response.headers.get("content-type", "")
         # What a fault quotes of the request is a secret, and no secret is recorded.
-        recorded = _refusal(project, fault) if project and fault and _quotes(fault) else response
+        recorded = _refusal(scope, fault) if fault and _quotes(fault) else response
         entry["response"] = bytes(recorded.body).decode()
         if fault and fault.kind == "drop_after":
             await _hang_up(transport)
             return
         if fault and fault.kind == "stall":
             await asyncio.sleep(fault.seconds)
-        await response(scope, receive, send)
+        await response(connection, receive, send)
 
-    async def _respond(
-        self, scope: Scope, headers: dict[str, str], body: bytes, project: Project | None, fault: Fault | None
-    ) -> Response | None:
+    def _scope(self, call: Call) -> Organization | Project:
+        """Whose request it is; the default organization's where it names neither an organization nor a project."""
+        kind, name = (*call.path.split("/"), "", "")[2:4]
+        found: Organization | Project | None = None
+        if kind == "projects" and name:
+            found = self._state.projects.get(name)
+        elif kind == "projects":
+            named = call.content if call.method == "POST" else call.query
+            found = self._state.organizations.get(str(named.get("org_id")) if isinstance(named, dict) else "")
+        elif kind == "databases":
+            found = self._state.owners.get(name)
+        return found or self._state.default
+
+    async def _respond(self, call: Call, scope: Organization | Project, fault: Fault | None) -> Response | None:
         """The answer that goes out, by way of the fault where there is one; None for a connection that is dropped."""
-        if project is None:
-            return await self._answer(scope, headers, body, None)
-        if project.settings.latency_ms:
-            await asyncio.sleep(project.settings.latency_ms / 1000)
-        if project.over_the_rate_limit():
-            refusal = project.refuse(Refusal(429, "RATE_LIMITED", "Too many requests in this second."))
+        if scope.settings.latency_ms:
+            await asyncio.sleep(scope.settings.latency_ms / 1000)
+        if scope.over_the_rate_limit():
+            refusal = scope.refuse(Refusal(429, "RATE_LIMITED", "Too many requests in this second."))
             refusal.headers["Retry-After"] = "1"
             return refusal
         if fault is None:
-            return await self._answer(scope, headers, body, project)
+            return await self._answer(call, scope)
         if fault.kind in INSTEAD:
-            return None if fault.kind == "drop_before" else _refusal(project, _quoting(fault, headers, body))
+            return None if fault.kind == "drop_before" else _refusal(scope, _quoting(fault, call))
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
-        response = await self._answer(scope, headers, body, project)
+        response = await self._answer(call, scope)
         if fault.kind in ("late_status", "late_html"):
-            return _refusal(project, fault)
+            return _refusal(scope, fault)
         return _spoilt(response, fault)
 
-    async def _answer(self, scope: Scope, headers: dict[str, str], body: bytes, project: Project | None) -> Response:
-        if not re.fullmatch(r"Bearer pb[uo]_[\x21-\x7e]+", headers.get("authorization", "")):
-            refusal = Refusal(401, "UNAUTHORIZED", "The API key is missing or not valid.")
-            return project.refuse(refusal) if project else refuse(refusal)
-        if body and not headers.get("content-type", "").startswith("application/json"):
-            return refuse(Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json."))
-        key = headers.get("idempotency-key")
-        if not key or scope["method"] not in ("POST", "PATCH"):
-            return await self._run(scope, body)
-        fingerprint = hashlib.sha256(f"{scope['method']} {scope['path']} ".encode() + body).hexdigest()
+    async def _answer(self, call: Call, scope: Organization | Project) -> Response:
+        if not re.fullmatch(r"Bearer pb[uo]_[\x21-\x7e]+", call.headers.get("authorization", "")):
+            return scope.refuse(Refusal(401, "UNAUTHORIZED", "The API key is missing or not valid."))
+        if scope.organization.id not in self._state.visible(call.key):
+            project = isinstance(scope, Project)
+            return scope.refuse(not_found("project", scope.id) if project else forbidden(scope.id))
+        if call.body and not call.headers.get("content-type", "").startswith("application/json"):
+            return scope.refuse(Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json."))
+        key = call.headers.get("idempotency-key")
+        if not key or call.method not in ("POST", "PATCH"):
+            return await self._run(call, scope)
+        fingerprint = hashlib.sha256(f"{call.method} {call.path} ".encode() + call.body).hexdigest()
         async with self._locks[key]:
             if key in self._replies:
                 first, response = self._replies[key]
                 if first == fingerprint:
                     return response
-                return refuse(Refusal(409, "IDEMPOTENCY_KEY_REUSED", "The key came with another request before."))
-            response = await self._run(scope, body)
+                reused = "The key came with another request before."
+                return scope.refuse(Refusal(409, "IDEMPOTENCY_KEY_REUSED", reused))
+            response = await self._run(call, scope)
             if response.status_code < 500 and response.status_code not in (408, 429):
                 self._replies[key] = (fingerprint, response)
             return response
 
-    async def _run(self, scope: Scope, body: bytes) -> Response:
+    async def _run(self, call: Call, scope: Scope) -> Response:
         """The operation's own answer, collected."""
         messages: list[Message] = []
 
         async def receive() -> Message:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.request", "body": call.body, "more_body": False}
 
         async def collect(message: Message) -> None:
             messages.append(message)
 
-        await self._app(scope, receive, collect)
+        await self._app({**call.connection, "envelope": scope.settings.envelope}, receive, collect)
         content = b"".join(m.get("body", b"") for m in messages if m["type"] == "http.response.body")
         start = next(m for m in messages if m["type"] == "http.response.start")
         response = Response(content, start["status"])
@@ -146,21 +194,14 @@ async def _read(receive: Receive) -> bytes:
             return body
 
 
-def _entry(scope: Scope, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(body) if body else None
-    except ValueError:
-        content = "(not JSON)"
-    if isinstance(content, dict) and "password" in content:
-        content["password"] = "(not recorded)"
-    match = re.match(r"/v1/projects/([^/]+)", scope["path"])
+def _entry(call: Call, scope: Scope) -> Item:
     return {
-        "project": match.group(1) if match else "",
-        "method": scope["method"],
-        "path": scope["path"],
-        "query": {name: values[0] for name, values in parse_qs(scope["query_string"].decode()).items()},
-        "headers": {name: headers[name] for name in RECORDED_HEADERS if name in headers},
-        "body": content,
+        "scope": scope.id,
+        "method": call.method,
+        "path": call.path,
+        "query": call.query,
+        "headers": {name: call.headers[name] for name in RECORDED_HEADERS if name in call.headers},
+        "body": _without_passwords(call.content),
         "fault": None,
         "status": None,
         "request_id": f"req_{secrets.token_hex(13)}",
@@ -168,17 +209,30 @@ def _entry(scope: Scope, headers: dict[str, str], body: bytes) -> dict[str, Any]
     }
 
 
-def _quotes(fault: Fault | None) -> bool:
-    return fault is not None and "{" in fault.message + fault.location
+def _without_passwords(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_passwords(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: "(not recorded)" if k == "password" else _without_passwords(v) for k, v in value.items()}
 
 
-def _quoting(fault: Fault, headers: dict[str, str], body: bytes) -> Fault:
+def _password(content: Any) -> str:
+    """The password that a body holds: a database's own, or that of a project's first database."""
+    if not isinstance(content, dict):
+        return ""
+    return str(content["password"]) if "password" in content else _password(content.get("database"))
+
+
+def _quotes(fault: Fault) -> bool:
+    return "{" in fault.message + fault.location
+
+
+def _quoting(fault: Fault, call: Call) -> Fault:
     """The fault with what the request carried in the place of its placeholders, as a careless server quotes it."""
     if not _quotes(fault):
         return fault
-    carried = {"key": headers.get("authorization", "").removeprefix("Bearer "), "password": ""}
-    if body:
-        carried["password"] = str(json.loads(body).get("password", ""))
+    carried = {"key": call.key, "password": _password(call.content)}
     filled = {"message": fault.message, "location": fault.location}
     for name, secret in carried.items():
         forms = {
@@ -195,7 +249,7 @@ def _quoting(fault: Fault, headers: dict[str, str], body: bytes) -> Fault:
     return fault.model_copy(update=filled)
 
 
-def _refusal(project: Project, fault: Fault) -> Response:
+def _refusal(scope: Scope, fault: Fault) -> Response:
     """The answer that a fault puts in the place of the operation's own."""
     response: Response
     if fault.kind.endswith("html"):
@@ -203,7 +257,7 @@ def _refusal(project: Project, fault: Fault) -> Response:
     elif fault.kind == "redirect":
         response = JSONResponse({}, 307, headers={"Location": fault.location})
     else:
-        response = project.refuse(Refusal(fault.status, fault.code, fault.message))
+        response = scope.refuse(Refusal(fault.status, fault.code, fault.message))
     if fault.retry_after is not None:
         response.headers["Retry-After"] = _retry_after(fault.retry_after)
     return response

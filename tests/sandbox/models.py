@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 Host = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\s\x00]+$")]
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
@@ -18,9 +19,19 @@ Connections = Annotated[int, Field(ge=1, le=10000)]
 Milliseconds = Annotated[int, Field(ge=0, le=300000)]
 SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 Role = Literal["primary", "replica"]
+ProjectName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+Description = Annotated[str, StringConstraints(max_length=500)]
+Tags = Annotated[list[Annotated[str, StringConstraints(max_length=50)]], Field(max_length=10)]
 
 
-#: Stands for a field that is not given. A null that is given is refused, since no type here allows it.
+def _network(text: str) -> str:
+    return str(ip_network(text, strict=False))
+
+
+Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+(/[0-9]+)?$"), AfterValidator(_network)]
+
+
+#: Stands for a field that is not given. A null that is given is refused, save where the type allows it.
 UNSET: Any = None
 
 
@@ -72,11 +83,47 @@ class UpdateDatabase(Strict):
     pool_config: PoolConfig = UNSET
 
 
-class ProjectSettings(Strict):
-    """How a project behaves: set through the sandbox's own door, not part of the API."""
+class CreateReplica(Strict):
+    host: Host
+    port: Port
+    ssl_mode: SslMode = "prefer"
+
+
+class CreateProject(Strict):
+    name: ProjectName
+    org_id: Text
+    description: Description = ""
+    tags: Tags = []
+    cloud: Literal["aws", "azure", "gcp"] = "aws"
+    self_hosted: bool = False
+    database: CreateDatabase
+
+
+class CidrEntry(Strict):
+    cidr: Cidr
+    label: Annotated[str, StringConstraints(max_length=100)] = UNSET
+
+
+class UpdateProject(Strict):
+    name: ProjectName = UNSET
+    description: Description = UNSET
+    tags: Tags = UNSET
+    status: Literal["active", "suspended", "deleted"] = UNSET
+    allowed_cidrs: Annotated[list[CidrEntry], Field(max_length=50)] = UNSET
+    default_policy_profile_id: str | None = UNSET
+    residency: Literal["any", "us", "eu"] = UNSET
+    agents_disabled: bool = UNSET
+
+
+class Settings(Strict):
+    """How an organization or a project behaves: set through the sandbox's own door, not part of the API.
+
+    A project that is made through the API begins with its organization's.
+    """
 
     #: What the connection test answers in the place of connecting, for hosts that do not exist.
     connection_test: dict[str, Any] | None = None
+    #: The most databases that a project may have.
     plan_limit: int | None = None
     #: The most items on a page, whatever page_size asks for.
     page_limit: int = 100

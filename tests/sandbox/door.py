@@ -1,0 +1,92 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sandbox's own door: set organizations, projects and faults up, read the truth and the record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from tests.sandbox.models import Fault, Settings
+from tests.sandbox.state import Id, Organization, Scope, State, not_found
+
+Kind = Literal["organizations", "projects"]
+Known = TypeVar("Known", bound=Scope)
+
+
+def _known(scopes: Mapping[str, Known], name: str) -> Known:
+    if name not in scopes:
+        raise not_found("scope", name)
+    return scopes[name]
+
+
+def router(state: State) -> APIRouter:
+    router = APIRouter(prefix="/_sandbox")
+
+    scopes: dict[Kind, Mapping[str, Scope]] = {"organizations": state.organizations, "projects": state.projects}
+
+    @router.put("/organizations/{org_id}")
+    async def put_organization(org_id: Id, settings: Settings) -> dict[str, Any]:
+        state.organizations.setdefault(org_id, Organization(org_id)).settings = settings
+        return {"id": org_id}
+
+    @router.put("/projects/{project_id}")
+    async def put_project(project_id: Id, settings: Settings) -> dict[str, Any]:
+        project = state.projects.get(project_id) or state.add_project(project_id)
+        project.settings = settings
+        return {"id": project_id}
+
+    @router.get("/organizations/{org_id}")
+    async def organization_truth(org_id: Id) -> dict[str, Any]:
+        """The projects that the server truly has, past faults, pages and the record."""
+        organization = _known(state.organizations, org_id)
+        projects = organization.projects.values()
+        truth = [project.truth() for project in projects]
+        return {"projects": truth, "under_way": state.under_way(organization, *projects)}
+
+    @router.get("/projects/{project_id}")
+    async def project_truth(project_id: Id) -> dict[str, Any]:
+        project = _known(state.projects, project_id)
+        return {**project.truth(), "under_way": state.under_way(project)}
+
+    @router.get("/projects/{project_id}/passwords")
+    async def passwords(project_id: Id, salt: str) -> dict[str, str]:
+        """The salted hash of each password, by database id: to compare with what was meant, without showing it."""
+        kept = _known(state.projects, project_id).passwords
+        return {
+            name: hashlib.sha256((salt + word).encode(errors="surrogatepass")).hexdigest()
+            for name, word in kept.items()
+        }
+
+    @router.delete("/{kind}/{name}/faults")
+    async def clear_faults(kind: Kind, name: Id) -> dict[str, Any]:
+        _known(scopes[kind], name).faults.clear()
+        return {"faults": 0}
+
+    @router.post("/{kind}/{name}/faults")
+    async def add_fault(kind: Kind, name: Id, fault: Fault) -> dict[str, Any]:
+        scope = _known(scopes[kind], name)
+        scope.add_fault(fault)
+        return {"faults": len(scope.faults)}
+
+    @router.get("/requests")
+    def requests(project: str = "", organization: str = "", after: int = 0) -> JSONResponse:
+        """The record, or one scope's, from an entry on. Past pydantic, which takes seconds for a long one."""
+        scope = project or organization
+        return JSONResponse((state.records[scope] if scope else state.record)[after:])
+
+    @router.get("/requests/count")
+    def count() -> int:
+        return len(state.record)
+
+    @router.delete("/requests", status_code=204)
+    def forget() -> None:
+        state.record.clear()
+        state.records.clear()
+
+    return router

@@ -1,0 +1,61 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations on projects."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from tests.sandbox.models import CreateProject, UpdateProject
+from tests.sandbox.state import FIRST_PAGE, Id, PageSize, PageToken, Project, State, now
+
+
+def router(state: State) -> APIRouter:
+    router = APIRouter(prefix="/v1/projects")
+
+    @router.post("", status_code=201)
+    async def create(body: CreateProject) -> dict[str, Any]:
+        organization = state.organization(body.org_id)
+        project = state.new_project(organization, body.model_dump(exclude={"org_id", "database"}))
+        database = state.register(project, body.database)
+        state.store(project)
+        return {"project": project.show(), "database": project.show_database(database)}
+
+    @router.get("")
+    async def list_all(
+        org_id: Annotated[str, Query(pattern=r"^[\x20-\x7E]+$")],
+        page_size: PageSize = 20,
+        page_token: PageToken = FIRST_PAGE,
+        # Checked, and no more than that: the order is always that of creation.
+        sort_by: Literal["name", "created_at", "active_connections"] = "created_at",
+    ) -> dict[str, Any]:
+        organization = state.organization(org_id)
+        rows = organization.projects
+        return {"total": len(rows), **organization.page("projects", rows, Project.show, page_size, page_token)}
+
+    @router.get("/{project_id}")
+    async def get(project_id: Id) -> dict[str, Any]:
+        return state.project(project_id).show()
+
+    @router.patch("/{project_id}")
+    async def update(project_id: Id, body: UpdateProject) -> dict[str, Any]:
+        project = state.project(project_id)
+        fields = body.model_dump(exclude_unset=True)
+        # The contract has one way to clear it, an empty string; a null is allowed, and says nothing.
+        profile = fields.pop("default_policy_profile_id", None)
+        if profile is not None:
+            fields["default_policy_profile_id"] = profile or None
+        project.item.update(fields, updated_at=now())
+        if project.item["status"] == "deleted":
+            project.delete()
+        return project.show()
+
+    @router.delete("/{project_id}", status_code=204)
+    async def delete(project_id: Id) -> Response:
+        state.project(project_id).delete()
+        return Response(status_code=204)
+
+    return router

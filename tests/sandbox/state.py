@@ -1,0 +1,303 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the control plane has, and the rules that all of its operations share."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
+
+from fastapi import Path, Query
+from fastapi.responses import JSONResponse
+
+from tests.sandbox.models import CreateDatabase, Fault, Settings
+
+Item = dict[str, Any]
+Row = TypeVar("Row")
+Id = Annotated[str, Path(pattern=r"^[a-zA-Z0-9_.-]+$")]
+PageSize = Annotated[int, Query(ge=1, le=100)]
+PageToken = Annotated[str, Query(pattern=r"^[a-zA-Z0-9_.-]+$")]
+FIRST_PAGE = "after_-1"
+#: Owns the projects that are made through the sandbox's own door, and every key that begins with pbo_.
+DEFAULT_ORGANIZATION = "org_sandbox"
+#: The optional fields that omit_zero leaves out of answers, each where it has this value.
+DATABASE_ZERO: Item = {"role": "primary", "pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
+PROJECT_ZERO: Item = {
+    "description": "",
+    "tags": [],
+    "cloud": "aws",
+    "self_hosted": False,
+    "allowed_cidrs": [],
+    "default_policy_profile_id": None,
+    "residency": "any",
+    "agents_disabled": False,
+    "database_count": 0,
+    "active_connections": 0,
+}
+
+
+class Refusal(Exception):
+    def __init__(self, status: int, code: str, message: str, fields: list[dict[str, str]] | None = None) -> None:
+        self.status, self.code, self.message, self.fields = status, code, message, fields or []
+
+    def answer(self, envelope: str = "error") -> JSONResponse:
+        """The refusal in one of the two envelopes that are in the field."""
+        if envelope == "error":
+            return JSONResponse({"error": {"code": self.code, "message": self.message}}, self.status)
+        problem = {
+            "type": f"https://pgbeam.com/errors/{self.code.lower()}",
+            "title": self.code.replace("_", " ").capitalize(),
+            "status": self.status,
+            "detail": self.message,
+            "code": self.code,
+            "errors": self.fields,
+        }
+        return JSONResponse(problem, self.status, media_type="application/problem+json")
+
+
+def invalid(fields: list[dict[str, str]]) -> Refusal:
+    """For fields, or query parameters, that are wrong: each has ``field`` and ``detail``."""
+    return Refusal(400, "INVALID_INPUT", "; ".join(f"{one['field']}: {one['detail']}" for one in fields), fields)
+
+
+def not_found(noun: str, name: str) -> Refusal:
+    return Refusal(404, "NOT_FOUND", f"{noun} {name} not found")
+
+
+def forbidden(org_id: str) -> Refusal:
+    """What a key is told of an organization that it may not see, whether there is one or not."""
+    return Refusal(403, "FORBIDDEN", f"This key is not one of organization {org_id}.")
+
+
+def find(rows: Mapping[int, Item], noun: str, name: str) -> tuple[int, Item]:
+    """The row with this id, and its sequence number."""
+    for number, item in list(rows.items()):  # the connection test runs in a thread
+        if item["id"] == name:
+            return number, item
+    raise not_found(noun, name)
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+@dataclass(eq=False)
+class Scope:
+    """What settings, faults, a rate limit and a part of the record are for: an organization or a project."""
+
+    id: str
+    settings: Settings = field(default_factory=Settings, kw_only=True)
+    faults: list[tuple[Fault, random.Random]] = field(default_factory=list, init=False)
+    #: The second of the clock that is counted, and how many requests came in it.
+    window: tuple[int, int] = field(default=(0, 0), init=False)
+
+    def over_the_rate_limit(self) -> bool:
+        second = int(time.monotonic())
+        self.window = (second, self.window[1] + 1 if self.window[0] == second else 1)
+        limit = self.settings.requests_per_second
+        return limit is not None and self.window[1] > limit
+
+    def add_fault(self, fault: Fault) -> None:
+        self.faults.append((fault.model_copy(), random.Random(fault.seed)))
+
+    def next_fault(self, method: str, path: str, body: bytes) -> Fault | None:
+        """The fault that hits this request: the first that matches it, is not used up, and has the luck."""
+        for fault, luck in self.faults:
+            fits = fault.method in (None, method) and path.endswith(fault.path_ends) and fault.body_has.encode() in body
+            if not fits or fault.times < 1:
+                continue
+            if fault.skip > 0:
+                fault.skip -= 1
+            elif luck.random() < fault.probability:
+                fault.times -= 1
+                return fault
+        return None
+
+    def refuse(self, refusal: Refusal) -> JSONResponse:
+        return refusal.answer(self.settings.envelope)
+
+    def shown(self, item: Item, zero: Item) -> Item:
+        """An item as the answers of this scope have it."""
+        extra = {"shard": {"number": 7}, "labels": ["a"]} if self.settings.extra_fields else {}
+        left_out = zero if self.settings.omit_zero else {}
+        return {k: v for k, v in {**item, **extra}.items() if k not in left_out or v != left_out[k]}
+
+    def page(self, key: str, rows: Mapping[int, Row], show: Callable[[Row], Item], size: int, token: str) -> Item:
+        """The page of a list that a token leads to. The rows come by sequence number, which is also the cursor."""
+        kind, dummy, place = token.partition("_")
+        try:
+            after = int(place)
+        except ValueError:
+            raise Refusal(400, "INVALID_INPUT", "page_token is not one of ours") from None
+        answer: Item = {"total": len(rows)} if self.settings.extra_fields else {}
+        if self.settings.empty_pages and kind == "after":
+            return {**answer, key: [], "next_page_token": f"from_{after}"}
+        numbers = sorted(number for number in rows if number > after)
+        page = numbers[: min(size, self.settings.page_limit)]
+        answer[key] = [show(rows[number]) for number in page]
+        if len(numbers) > len(page):
+            answer["next_page_token"] = f"after_{page[-1]}"
+        return answer
+
+
+@dataclass(eq=False)
+class Organization(Scope):
+    #: By sequence number.
+    projects: dict[int, Project] = field(default_factory=dict, init=False)
+
+    @property
+    def organization(self) -> Organization:
+        return self
+
+
+@dataclass(eq=False)
+class Project(Scope):
+    number: int
+    organization: Organization
+    item: Item
+    #: By sequence number.
+    databases: dict[int, Item] = field(default_factory=dict, init=False)
+    replicas: dict[int, Item] = field(default_factory=dict, init=False)
+    #: By database id; kept apart, so that no answer can hold one.
+    passwords: dict[str, str] = field(default_factory=dict, init=False)
+
+    def next_fault(self, method: str, path: str, body: bytes) -> Fault | None:
+        """An organization's faults hit its projects' requests, too: those of a project that a run is yet to make."""
+        return super().next_fault(method, path, body) or self.organization.next_fault(method, path, body)
+
+    @property
+    def fields(self) -> Item:
+        return {**self.item, "database_count": len(self.databases)}
+
+    def show(self) -> Item:
+        return self.shown(self.fields, PROJECT_ZERO)
+
+    def show_database(self, item: Item) -> Item:
+        place = f"{self.item['proxy_host']}:5432/{quote(item['name'], safe='')}"
+        string = f"postgresql://{quote(item['username'], safe='')}:YOUR_PASSWORD@{place}"
+        return self.shown({**item, "connection_string": string}, DATABASE_ZERO)
+
+    def delete_database(self, database_id: str) -> None:
+        del self.databases[find(self.databases, "database", database_id)[0]]
+        self.replicas = {n: item for n, item in self.replicas.items() if item["database_id"] != database_id}
+
+    def delete(self) -> None:
+        """Soft: its id stays known, so that what comes for it later is still told and recorded as its own."""
+        self.item.update(status="deleted", updated_at=now())
+        self.databases.clear()
+        self.replicas.clear()
+        del self.organization.projects[self.number]
+
+    def truth(self) -> Item:
+        """All that there is of it, as it is stored."""
+        return {**self.fields, "databases": list(self.databases.values()), "replicas": list(self.replicas.values())}
+
+
+@dataclass
+class State:
+    #: By id.
+    organizations: dict[str, Organization] = field(
+        default_factory=lambda: {DEFAULT_ORGANIZATION: Organization(DEFAULT_ORGANIZATION)}
+    )
+    #: By id, the deleted ones among them.
+    projects: dict[str, Project] = field(default_factory=dict)
+    #: By the id of a database, which may be deleted.
+    owners: dict[str, Project] = field(default_factory=dict)
+    #: What each exchange was, for tests to read; no key and no password is in it.
+    record: list[Item] = field(default_factory=list)
+    #: The same by the id of the scope.
+    records: dict[str, list[Item]] = field(default_factory=lambda: defaultdict(list))
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    @property
+    def default(self) -> Organization:
+        return self.organizations[DEFAULT_ORGANIZATION]
+
+    def note(self, entry: Item) -> None:
+        self.record.append(entry)
+        self.records[entry["scope"]].append(entry)
+
+    def under_way(self, *scopes: Scope) -> bool:
+        return any(entry["under_way"] for scope in scopes for entry in self.records[scope.id])
+
+    def visible(self, key: str) -> dict[str, Organization]:
+        """The organizations, by id, that an API key may see: a personal key all, an organization's key its own."""
+        if key.startswith("pbu_"):
+            return self.organizations
+        return {DEFAULT_ORGANIZATION: self.default}
+
+    def organization(self, org_id: str) -> Organization:
+        if org_id not in self.organizations:
+            raise forbidden(org_id)
+        return self.organizations[org_id]
+
+    def project(self, project_id: str) -> Project:
+        project = self.projects.get(project_id)
+        if project is None or project.item["status"] == "deleted":
+            raise not_found("project", project_id)
+        return project
+
+    def owner(self, database_id: str) -> Project:
+        """The project that has this database."""
+        project = self.owners.get(database_id)
+        if project is None:
+            raise not_found("database", database_id)
+        find(project.databases, "database", database_id)
+        return project
+
+    def new_id(self, prefix: str) -> tuple[int, str]:
+        """A sequence number, and an id that begins with the prefix."""
+        number = next(self.numbers)
+        return number, f"{prefix}_{number:04d}{secrets.token_hex(11)}"
+
+    def new_project(self, organization: Organization, fields: Item, project_id: str | None = None) -> Project:
+        """A project that is not stored yet; ``fields`` are those of a create, ``name`` at least."""
+        number, made = self.new_id("prj")
+        name = project_id or made
+        item = {
+            "id": name,
+            "org_id": organization.id,
+            **PROJECT_ZERO,
+            **fields,
+            "status": "active",
+            "proxy_host": f"{name}.proxy.pgbeam.app",
+            "queries_per_second": 1000,
+            "burst_size": 200,
+            "max_connections": 500,
+            "created_at": now(),
+        }
+        item["updated_at"] = item["created_at"]
+        return Project(name, number, organization, item, settings=organization.settings)
+
+    def store(self, project: Project) -> None:
+        self.projects[project.id] = project
+        project.organization.projects[project.number] = project
+
+    def add_project(self, project_id: str) -> Project:
+        """A project of the default organization that is there without a database, as the API makes none."""
+        project = self.new_project(self.default, {"name": project_id}, project_id)
+        self.store(project)
+        return project
+
+    def register(self, project: Project, body: CreateDatabase) -> Item:
+        """A new database of the project, as it is stored."""
+        limit = project.settings.plan_limit
+        if limit is not None and len(project.databases) >= limit:
+            raise Refusal(403, "PLAN_LIMIT_REACHED", f"The plan allows {limit} databases.")
+        number, database_id = self.new_id("db")
+        fields = body.model_dump()
+        project.passwords[database_id] = fields.pop("password")
+        created = now()
+        item = {"id": database_id, "project_id": project.id, **fields, "created_at": created, "updated_at": created}
+        project.databases[number] = item
+        self.owners[database_id] = project
+        return item
