@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What follows from a resource's table of fields: options, checks, find, plan, predict and diff. No I/O.
+"""What follows from a resource's table of fields: find, plan, predict and diff. No I/O.
 
 ``wanted`` is what the task names, without what it leaves out; ``current`` is the object as the server has it.
 Private to this collection: it may change in any release.
@@ -9,111 +9,18 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
-import difflib
-import functools
 import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible.module_utils.common.validation import check_type_bool, check_type_int
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import ID_PATTERN, Field, Resource, Values
 
-Values = dict[str, t.Any]
 Identities = frozenset[tuple[t.Any, ...]]
-ID_PATTERN = r"(?!\.{1,2}$)[a-zA-Z0-9_.-]+"
-ID_RULE = "letters, digits, '_', '.' and '-'"
 NOT_SHOWN = "(sent, not shown)"
 
 
 class PlanError(Exception):
     """The task cannot be carried out as it stands; the text is one sentence for the user and holds no secret."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field of an API object and the option of the same name."""
-
-    name: str
-    type: str = "str"
-    choices: tuple[str, ...] = ()
-    minimum: int | None = None
-    maximum: int | None = None
-    #: A regular expression for the whole value, and what it allows in words.
-    pattern: str | None = None
-    rule: str = ""
-    #: A create is refused without it.
-    required: bool = False
-    #: The value of an identity field that the task leaves out.
-    initial: t.Any = None
-    #: The documented value of a field that the server's answer leaves out.
-    default: t.Any = None
-    #: Never read back, so never compared; sent on create, later only when asked for; shown nowhere.
-    secret: bool = False
-    #: Set by the server alone.
-    read_only: bool = False
-    #: A read-only field that any write may change.
-    recomputed: bool = False
-    #: Compared without case.
-    fold_case: bool = False
-    #: The members of an object. Only named ones are compared; the object is sent whole.
-    fields: tuple[Field, ...] = ()
-
-    @property
-    def members(self) -> Values:
-        """The documented value of each member of an object."""
-        return {member.name: member.default for member in self.fields}
-
-    def same(self, left: t.Any, right: t.Any) -> bool:
-        """Whether two values of this field mean the same to the server."""
-        return bool(self._folded(left) == self._folded(right))
-
-    def _folded(self, value: t.Any) -> t.Any:
-        value = self.default if value is None else value
-        if self.type == "int" and isinstance(value, str) and value.isdecimal():
-            return int(value)  # a template gives text, and the role compares before core converts
-        return value.lower() if self.fold_case and isinstance(value, str) else value
-
-
-@dataclass(frozen=True)
-class Resource:
-    """One kind of API object: where it lives, what tells one from another, and its fields."""
-
-    noun: str
-    plural: str
-    #: The collection's path; its placeholder is the option of the parent's id.
-    path: str
-    parent: str
-    #: How an object is changed in place: only the fields of the body move.
-    update_verb: str
-    #: The fields that find an object where no id is given, and the one that narrows a tie.
-    identity: tuple[str, ...]
-    tie_breaker: str
-    #: How one object is called in messages; filled from its fields.
-    title: str
-    #: The filters of the info module, ``id`` apart.
-    filters: tuple[str, ...]
-    #: What the list form tells of an object.
-    summary: tuple[str, ...]
-    #: The verb below an object's path that tests its connection.
-    test: str
-    fields: tuple[Field, ...]
-
-    def field(self, name: str) -> Field:
-        return self._by_name[name]
-
-    @functools.cached_property
-    def _by_name(self) -> dict[str, Field]:
-        return {f.name: f for f in self.fields}
-
-    @property
-    def writable(self) -> tuple[Field, ...]:
-        return tuple(f for f in self.fields if not f.read_only)
-
-    def describe(self, values: Values) -> str:
-        """The object in words, for messages and diff headers: by its identity where known, else by its id."""
-        if all(values.get(name) is not None or self.field(name).initial is not None for name in self.identity):
-            known = {name: _identity_value(self, values, name) for name in self.identity}
-            return f"{self.noun} {self.title.format(**known)}"
-        return f"{self.noun} {values.get('id') or '(unnamed)'}"
 
 
 @dataclass
@@ -125,6 +32,12 @@ class Plan:
     wanted: Values
     current: Values | None = None
     body: Values = field(default_factory=dict)
+    #: What a create does not take, to be sent after it.
+    late: Values = field(default_factory=dict)
+    #: The objects in whose place this one is, to be deleted after it is made.
+    replaces: list[Values] = field(default_factory=list)
+    #: The first object that is made in the same call.
+    first: Plan | None = None
     changes: list[str] = field(default_factory=list)
     before: Values = field(default_factory=dict)
     after: Values = field(default_factory=dict)
@@ -137,17 +50,25 @@ class Plan:
     def id(self) -> str | None:
         return (self.current or {}).get("id")
 
+    @property
+    def request(self) -> Values:
+        """The body of the first write."""
+        return {**self.body, self.first.resource.noun: self.first.body} if self.first else self.body
+
     def done(self, register: Register) -> Values | None:
-        """The object as this plan leaves it, where the register shows that it was carried out; else None."""
+        """The object after this plan's first write, where the register shows that it was made; else None."""
         if self.action == "deleted":
             return None if self.id and register.find({"id": self.id}) else {}
+        if not self.body:
+            return self.current
         try:
             # A create is looked for by the very body that was sent, username and all.
-            looked_for = {"id": self.id} if self.id else self.body
+            looked_for = {"id": self.id} if self.action == "updated" else self.body
+            register = register.without(self.replaces)
             found = register.find(looked_for, shared=frozenset([identity(self.resource, self.body)]))
         except PlanError:
             return None
-        if found is None or self.action == "created":
+        if found is None or self.action != "updated":
             return found
         hidden = any(f.secret and f.name in self.body for f in self.resource.fields)
         moved = plan(self.resource, self.body, found, "present", False).action != "unchanged"
@@ -162,7 +83,9 @@ class Plan:
         """The object after the plan, every API field named; null for what only the server knows."""
         if self.action == "deleted" or (self.action == "unchanged" and self.current is None):
             return {}
-        known = {**(self.current or {}), **_shown(self.resource, self.body)}
+        known = {**(self.current or {}), **_shown(self.resource, self.body), **self.late}
+        if self.action == "replaced" and self.body:
+            known.update((f.name, None) for f in self.resource.fields if f.read_only)
         if self.action in ("created", "updated"):
             known.update((f.name, None) for f in self.resource.fields if f.recomputed)
         if self.resource.parent in {f.name for f in self.resource.fields}:
@@ -192,7 +115,7 @@ def misfit(resource: Resource, values: Values) -> str | None:
 
 
 def _mistyped(fields: t.Iterable[Field], values: Values) -> str | None:
-    types = {"str": str, "int": int, "bool": bool, "dict": dict}
+    types = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
     for f in fields:
         value = values.get(f.name)
         if value is None or f.secret:
@@ -201,113 +124,22 @@ def _mistyped(fields: t.Iterable[Field], values: Values) -> str | None:
             return f"an object whose {f.name} is no {f.type}"
         if isinstance(value, dict) and (wrong := _mistyped(f.fields, value)):
             return wrong
-    return None
-
-
-def argument_spec(fields: t.Iterable[Field]) -> dict[str, dict[str, t.Any]]:
-    """The options of an argument spec for these fields. Nothing has a default: what is not named is not managed."""
-    spec: dict[str, dict[str, t.Any]] = {}
-    for f in fields:
-        option: dict[str, t.Any] = {"type": f.type}
-        if f.choices:
-            option["choices"] = list(f.choices)
-        if f.secret:
-            # raw, because core turns a number given for a str into text, and the password it makes is another one.
-            option.update(type="raw", no_log=True)
-        if f.fields:
-            option["options"] = argument_spec(f.fields)
-        spec[f.name] = option
-    return spec
-
-
-def named(values: Values) -> Values:
-    """What the task names: the values without the nulls that core puts in for what it leaves out."""
-    given = {k: named(v) if isinstance(v, dict) else v for k, v in values.items() if v is not None}
-    return {k: v for k, v in given.items() if v != {}}
-
-
-def problems(resource: Resource, values: Values, where: str = "") -> list[str]:
-    """Sentences on the values that the contract does not allow, for the options of one object.
-
-    ``where`` goes before each option's name. Values may still be of the types that YAML gave them.
-    """
-    found = _bad_values(resource.writable, values, where)
-    identifier = values.get("id")
-    if identifier is not None and not re.fullmatch(ID_PATTERN, str(identifier)):
-        found.append(f"{where}id: {identifier!r} is not an id; allowed are {ID_RULE}")
-    return found
-
-
-def unknown_options(known: set[str], values: Values, where: str) -> list[str]:
-    """Sentences on the names that are no options, with the option that may have been meant."""
-    found = []
-    for name in sorted(str(name) for name in values if name not in known):
-        close = difflib.get_close_matches(name, known, n=1)
-        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
-        found.append(f"{where}{name}: there is no such option; {meant}")
-    return found
-
-
-def _bad_values(fields: t.Iterable[Field], values: Values, where: str) -> list[str]:
-    found: list[str] = []
-    for f in fields:
-        value = values.get(f.name)
-        if value is None:
-            continue
-        if f.fields:
-            if isinstance(value, dict):
-                found += unknown_options({member.name for member in f.fields}, value, f"{where}{f.name}.")
-                found += _bad_values(f.fields, value, f"{where}{f.name}.")
-            elif not isinstance(value, str):  # core reads a text as a dictionary
-                found.append(
-                    f"{where}{f.name}: a value of type {type(value).__name__} was given; it must be a dictionary"
-                )
-        else:
-            reason = _bad_value(f, value)
-            if reason:
-                found.append(f"{where}{f.name}: {reason}")
-    return found
-
-
-def _bad_value(f: Field, value: t.Any) -> str | None:
-    """Why a value is not allowed, or None. A secret's value is never part of the answer."""
-    if f.secret:
-        if not isinstance(value, str):
-            return f"a value of type {type(value).__name__} was given; write it as a quoted string"
-        if not value:
-            return "it is empty; check that the variable or the lookup that it comes from is set"
-        fits = re.fullmatch(f.pattern or ".*", value)
-        return None if fits else f"the value given is not allowed; it must be {f.rule}"
-    if f.type == "int":
-        allowed = f"a whole number from {f.minimum} to {f.maximum}"
-        try:
-            number = None if isinstance(value, bool) else check_type_int(value)
-        except (TypeError, ValueError, OverflowError):
-            number = None
-        low, high = f.minimum or 0, f.maximum or 0
-        return (
-            None if number is not None and low <= number <= high else f"{value!r} is not allowed; it must be {allowed}"
-        )
-    if f.type == "bool":
-        try:
-            check_type_bool(value)
-        except TypeError:
-            return f"{value!r} is not allowed; it must be true or false"
-        return None
-    if f.choices and str(value) not in f.choices:
-        return f"{value!r} is not allowed; it must be one of {', '.join(f.choices)}"
-    if f.pattern and not re.fullmatch(f.pattern, str(value)):
-        return f"{value!r} is not allowed; it must be {f.rule}"
+        if f.elements and isinstance(value, list):
+            for item in value:
+                if wrong := _mistyped([f.elements], {f.elements.name: item}):
+                    return wrong
     return None
 
 
 def incomplete(resource: Resource, wanted: Values, where: str = "") -> str | None:
     """A sentence where the task names too little to find an object by, else None."""
     missing = [n for n in resource.identity if n not in wanted and resource.field(n).initial is None]
-    if "id" in wanted or not missing:
-        return None
-    known = _listed(resource.identity)
-    return f"{where}{missing[0]}: it is missing; give {known}, or the id, to say which {resource.noun}"
+    if missing and "id" not in wanted:
+        known = _listed(resource.identity)
+        return f"{where}{missing[0]}: it is missing; give {known}, or the id, to say which {resource.noun}"
+    if resource.first and resource.first.noun in wanted:
+        return incomplete(resource.first, wanted[resource.first.noun], f"{where}{resource.first.noun}.")
+    return None
 
 
 def clashes(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
@@ -345,12 +177,7 @@ class Claims:
 
 def identity(resource: Resource, values: Values) -> tuple[t.Any, ...]:
     """What two objects must share to be the same registration, ready to compare."""
-    return tuple(resource.field(n)._folded(_identity_value(resource, values, n)) for n in resource.identity)
-
-
-def _identity_value(resource: Resource, values: Values, name: str) -> t.Any:
-    value = values.get(name)
-    return resource.field(name).initial if value is None else value
+    return tuple(resource.field(n).folded(resource.identifying(values, n)) for n in resource.identity)
 
 
 class Register:
@@ -363,12 +190,24 @@ class Register:
         for item in self._by_id.values():  # a page that shifts while it is read can hold an object again
             self._by_identity.setdefault(identity(resource, item), []).append(item)
 
-    def find(self, wanted: Values, state: str = "present", shared: Identities = frozenset()) -> Values | None:
+    def without(self, items: t.Sequence[Values]) -> Register:
+        ids = {item["id"] for item in items}
+        return Register(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self
+
+    def twins_of(self, item: Values) -> list[Values]:
+        """The other objects of the same identity."""
+        return [twin for twin in self._by_identity[identity(self._resource, item)] if twin["id"] != item["id"]]
+
+    def find(
+        self, wanted: Values, state: str = "present", shared: Identities = frozenset(), replace: bool = False
+    ) -> Values | None:
         """The object that ``wanted`` means, None where there is none.
 
         By id where that is named, else by identity, where the tie breaker narrows a tie. It has to agree even without
         a tie where ``shared`` holds the identity, as the list names it twice, and where a deletion names it: the second
-        run must not delete the other one. Raises PlanError where it is not clear which object is meant.
+        run must not delete the other one. Where objects may be replaced, one that is as wanted already is meant: the
+        others are what a replacement that was interrupted has left. Raises PlanError where it is not clear which object
+        is meant.
         """
         if "id" in wanted:
             return self._by_id.get(wanted["id"])
@@ -379,12 +218,17 @@ class Register:
             agreeing = [m for m in matches if m.get(breaker) == wanted[breaker]]
             if agreeing or state == "absent" or key in shared:
                 matches = agreeing
+        if len(matches) > 1 and replace:
+            fitting = [m for m in matches if not any(_moves(f, wanted, m) for f in self._resource.writable)]
+            matches = fitting if len(fitting) == 1 else matches
         if len(matches) > 1:
             raise PlanError(self._told(wanted, matches))
         return matches[0] if matches else None
 
     def twins(self) -> list[str]:
         """Sentences on the objects that nothing but their ids tells apart."""
+        if not self._resource.identity:
+            return []
         alike: dict[tuple[t.Any, ...], list[Values]] = {}
         for key, items in self._by_identity.items():
             for item in items:
@@ -394,7 +238,7 @@ class Register:
     def _told(self, wanted: Values, matches: list[Values]) -> str:
         ids = ", ".join(sorted(m["id"] for m in matches))
         return (
-            f"{self._resource.describe(wanted)} is registered {len(matches)} times ({ids}); "
+            f"{self._resource.describe(wanted)} is in PgBeam {len(matches)} times ({ids}); "
             "name the one you mean by id, or remove each that is too many with its id and state=absent"
         )
 
@@ -414,12 +258,24 @@ def shared_identities(resource: Resource, entries: list[Values]) -> Identities:
     return frozenset(key for key, count in counts.items() if count > 1)
 
 
-def plan(resource: Resource, wanted: Values, current: Values | None, state: str, resend_secrets: bool) -> Plan:
-    """What has to be done so that the object is as the task says. Raises PlanError where it cannot be done."""
+def plan(
+    resource: Resource,
+    wanted: Values,
+    current: Values | None,
+    state: str,
+    resend_secrets: bool,
+    twins: list[Values] | None = None,
+) -> Plan:
+    """What has to be done so that the object is as the task says. Raises PlanError where it cannot be done.
+
+    ``twins`` are the other objects of its identity where the task allows to replace it, None where it does not.
+    """
     if state == "absent":
         return plan_delete(resource, wanted, current)
     if current is None:
         return _plan_create(resource, wanted)
+    if not resource.update_verb:
+        return _plan_replace(resource, wanted, current, twins)
     return _plan_update(resource, wanted, current, resend_secrets)
 
 
@@ -430,52 +286,121 @@ def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> P
     return Plan(resource, "deleted", wanted, current, before=dict(current))
 
 
+def refuse_surplus(plan: Plan, items: list[Values], expected: t.Sequence[str]) -> None:
+    """Raise PlanError where a deletion takes first objects with it that the task does not name or expect.
+
+    ``items`` are those that are there. One is expected by its id, or by a name that no other one has.
+    """
+    first = t.cast(Resource, plan.resource.first)
+    wanted = plan.wanted.get(first.noun)
+    names = [item.get("name") for item in items]
+    surplus = [
+        item
+        for item in items
+        if item["id"] not in expected
+        and not (item.get("name") in expected and names.count(item.get("name")) == 1)
+        and not (wanted and identity(first, wanted) == identity(first, item))
+    ]
+    if surplus:
+        told = ", ".join(f"{first.describe(item)} ({item['id']})" for item in surplus[:5])
+        more = f" and {len(surplus) - 5} more" if len(surplus) > 5 else ""
+        raise PlanError(
+            f"{plan.label} ({plan.id}) would go with {len(items)} {first.plural}, {len(surplus)} of them not expected: "
+            f"{told}{more}; list them in expected_{first.plural}, or set force: true"
+        )
+
+
 def _plan_create(resource: Resource, wanted: Values) -> Plan:
     if "id" in wanted:
+        parent = wanted.get(resource.parent)
+        place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
         raise PlanError(
-            f"{resource.noun} {wanted['id']} is not in {resource.parent.removesuffix('_id')} "
-            f"{wanted.get(resource.parent)}, or this key may not see it; "
-            f"check the id, or leave it out to register a new {resource.noun}"
+            f"{resource.noun} {wanted['id']} is not {place}, or this key may not see it; "
+            f"check the id, or leave it out to add a new {resource.noun}"
         )
-    body: Values = {}
+    result = Plan(resource, "created", wanted)
     for f in resource.writable:
         value = wanted.get(f.name, f.initial)
         if value is None:
             if f.required:
-                raise PlanError(f"{resource.describe(wanted)} is not registered yet; give {f.name} to register it")
-        else:
-            body[f.name] = {**f.members, **value} if f.fields else value
-    changes = [name for f in resource.writable if f.name in body for name in _names(f, wanted.get(f.name))]
-    return Plan(resource, "created", wanted, body=body, changes=changes, after=_shown(resource, body, NOT_SHOWN))
+                raise PlanError(_too_little(resource, wanted, f.name))
+        elif not f.late:
+            result.body[f.name] = f.over(value, None)
+        elif not f.same(value, None):
+            result.late[f.name] = f.over(value, None)
+    sent = {**result.body, **result.late}
+    result.changes = [name for f in resource.writable if f.name in sent for name in _names(f, wanted.get(f.name))]
+    result.after = _shown(resource, sent, NOT_SHOWN)
+    if resource.first:
+        if resource.first.noun not in wanted:
+            raise PlanError(_too_little(resource, wanted, resource.first.noun))
+        result.first = _plan_create(resource.first, wanted[resource.first.noun])
+    return result
+
+
+def _too_little(resource: Resource, wanted: Values, missing: str) -> str:
+    return f"{resource.describe(wanted)} is not in PgBeam yet; give {missing} to add it"
 
 
 def _plan_update(resource: Resource, wanted: Values, current: Values, resend_secrets: bool) -> Plan:
     result = Plan(resource, "unchanged", wanted, current)
     for f in resource.writable:
-        if f.name not in wanted:
-            continue
-        value, old = wanted[f.name], current.get(f.name)
-        if f.secret:
-            if resend_secrets:
-                result.body[f.name] = value
-                result.changes.append(f.name)
-                result.after[f.name] = NOT_SHOWN
-        elif f.fields:
-            server = {**f.members, **{k: v for k, v in (old or {}).items() if v is not None}}
-            moved = [m for m in f.fields if m.name in value and not m.same(value[m.name], server[m.name])]
-            if moved:
-                result.body[f.name] = {**server, **value}
-                result.changes += [f"{f.name}.{m.name}" for m in moved]
-                result.before[f.name] = {m.name: server[m.name] for m in moved}
-                result.after[f.name] = {m.name: value[m.name] for m in moved}
-        elif not f.same(value, old):
-            result.body[f.name] = value
+        if f.secret and resend_secrets and f.name in wanted:
+            result.body[f.name] = wanted[f.name]
             result.changes.append(f.name)
-            result.before[f.name] = f.default if old is None else old
-            result.after[f.name] = value
+            result.after[f.name] = NOT_SHOWN
+        elif _moves(f, wanted, current):
+            if f.immutable:
+                raise PlanError(
+                    f"{result.label}: {f.name} is {current.get(f.name)!r} and cannot be changed to {wanted[f.name]!r}; "
+                    f"name what it is, leave it out, or make another {resource.noun}"
+                )
+            result.body[f.name] = f.over(wanted[f.name], current.get(f.name))
+            _tell_move(result, f)
     if result.body:
         result.action = "updated"
     return result
+
+
+def _plan_replace(resource: Resource, wanted: Values, current: Values, twins: list[Values] | None) -> Plan:
+    """The plan for an object that the API cannot change. What comes in its place is made before it is removed."""
+    result = Plan(resource, "unchanged", wanted, current, replaces=list(twins or []))
+    moved = [f for f in resource.writable if _moves(f, wanted, current)]
+    if moved and twins is None:
+        old, new = current.get(moved[0].name), wanted[moved[0].name]
+        raise PlanError(
+            f"{result.label} ({result.id}): {moved[0].name} is {old!r} and PgBeam cannot change it to {new!r}; "
+            "set replace: true to add it anew and then remove this one"
+        )
+    for f in moved:
+        _tell_move(result, f)
+    if moved:
+        values = {**current, **wanted}
+        result.body = {f.name: values[f.name] for f in resource.writable if values.get(f.name) is not None}
+        result.replaces.insert(0, current)
+    if result.replaces:
+        result.action = "replaced"
+    return result
+
+
+def _moves(f: Field, wanted: Values, current: Values) -> bool:
+    """Whether the task wants a field otherwise than the server has it, as far as that can be seen."""
+    return f.name in wanted and not f.secret and not f.same(wanted[f.name], current.get(f.name))
+
+
+def _tell_move(result: Plan, f: Field) -> None:
+    """Note what moves, of an object member by member."""
+    value, old = result.wanted[f.name], (result.current or {}).get(f.name)
+    if f.fields:
+        old = f.over({}, old)
+        moved = [m for m in f.fields if m.name in value and not m.same(value[m.name], old[m.name])]
+        result.changes += [f"{f.name}.{m.name}" for m in moved]
+        result.before[f.name] = {m.name: old[m.name] for m in moved}
+        result.after[f.name] = {m.name: value[m.name] for m in moved}
+    else:
+        result.changes.append(f.name)
+        result.before[f.name] = f.default if old is None else old
+        result.after[f.name] = f.over(value, old)
 
 
 def _names(f: Field, value: t.Any) -> list[str]:
@@ -490,7 +415,8 @@ def _shown(resource: Resource, body: Values, marker: str | None = None) -> Value
 
 def names(resource: Resource) -> set[str]:
     """The names that a plan's changes are told with."""
-    return {name for f in resource.writable for name in (f.name, *(f"{f.name}.{m.name}" for m in f.fields))}
+    inner = {f"{resource.first.noun}.{name}" for name in names(resource.first)} if resource.first else set()
+    return inner.union(*({f.name, *(f"{f.name}.{m.name}" for m in f.fields)} for f in resource.writable))
 
 
 def _listed(names: t.Sequence[str]) -> str:

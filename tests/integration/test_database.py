@@ -120,7 +120,7 @@ def test_several_registrations_of_one_identity(ansible: Ansible, project: Projec
     ids = sorted(project.register(username=name)["id"] for name in ("app", "app", "reader"))
     failed = ansible.database(project, host=HOST, name="orders", state="absent")
     assert failed.status != 0
-    assert f"is registered 3 times ({', '.join(ids)})" in failed.result("database")["msg"]
+    assert f"is in PgBeam 3 times ({', '.join(ids)})" in failed.result("database")["msg"]
     assert not failed.writes
     result = ansible.database(project, host=HOST, name="orders", username="reader", ssl_mode="allow").result("database")
     assert (result["action"], result["database"]["username"]) == ("updated", "reader")
@@ -154,7 +154,7 @@ def test_the_password_is_sent_when_asked_for(ansible: Ansible, project: Project,
 
 def test_a_create_without_a_password_is_refused_before_any_write(ansible: Ansible, project: Project) -> None:
     run = ansible.database(project, host=HOST, name="orders", username="app")
-    assert "is not registered yet; give password to register it" in run.result("database")["msg"]
+    assert "is not in PgBeam yet; give password to add it" in run.result("database")["msg"]
     assert not run.writes
 
 

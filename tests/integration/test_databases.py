@@ -157,7 +157,7 @@ def test_a_missing_password_stops_all_before_any_write(ansible: Ansible, project
     message = run.result("databases")["msg"]
     assert (
         message
-        == f"databases[1] (b on {HOST}): database b on {HOST}:5432 is not registered yet; give password to register it"
+        == f"databases[1] (b on {HOST}): database b on {HOST}:5432 is not in PgBeam yet; give password to add it"
     )
     assert not run.writes
 

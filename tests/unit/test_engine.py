@@ -10,23 +10,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import named, problems
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
     NOT_SHOWN,
     Plan,
     PlanError,
     Register,
-    Values,
-    argument_spec,
     clashes,
     identity,
     incomplete,
-    named,
     plan,
     plan_delete,
-    problems,
     shared_identities,
     whole,
 )
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values, argument_spec
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 
 PASSWORD = "Pw-7fQ2-only-in-tests"
@@ -286,7 +284,7 @@ def test_create_without_a_required_field_is_refused(wanted: Values, missing: lis
     with pytest.raises(PlanError) as caught:
         planned([], wanted)
     words = str(caught.value)
-    assert words.startswith("database orders on db1.example.com:5432 is not registered yet")
+    assert words.startswith("database orders on db1.example.com:5432 is not in PgBeam yet")
     assert re.findall(r"\b(?:username|password)\b", words) == missing
     assert PASSWORD not in words
 
@@ -328,7 +326,7 @@ def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
 )
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_a_tie_that_stays_is_refused_with_the_ids(server: list[Values], wanted: Values, ids: str, state: str) -> None:
-    with pytest.raises(PlanError, match=rf"is registered \d times \({ids}\); name the one you mean by id"):
+    with pytest.raises(PlanError, match=rf"is in PgBeam \d times \({ids}\); name the one you mean by id"):
         planned(server, wanted, state)
 
 
@@ -343,7 +341,7 @@ def test_a_secret_that_a_server_answers_goes_no_further() -> None:
 def test_a_tie_without_the_username_named() -> None:
     """Which one to rename is not clear, so it is asked for; to delete there is nothing."""
     wanted = task(username="other", password=PASSWORD)
-    with pytest.raises(PlanError, match=r"is registered 2 times \(db_1, db_2\); name the one you mean by id"):
+    with pytest.raises(PlanError, match=r"is in PgBeam 2 times \(db_1, db_2\); name the one you mean by id"):
         planned(TIED[:2], wanted)
     assert planned(TIED[:2], wanted, "absent").action == "unchanged"
 

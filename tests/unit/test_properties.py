@@ -9,16 +9,15 @@ import itertools
 import string
 from typing import Any
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import problems
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
-    Field,
     Plan,
     PlanError,
     Register,
-    Values,
     plan,
-    problems,
     whole,
 )
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st

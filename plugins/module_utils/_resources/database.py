@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
 
 HOST = r"[^\s\x00]+"
+HOST_RULE = "a host name or address without white space"
 TEXT = r"[^\x00]+"
 TEXT_RULE = "text that is not empty"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -17,7 +18,6 @@ DATABASE = Resource(
     plural="databases",
     path="/v1/projects/{project_id}/databases",
     parent="project_id",
-    update_verb="PATCH",
     identity=("host", "port", "name"),
     tie_breaker="username",
     title="{name} on {host}:{port}",
@@ -28,7 +28,7 @@ DATABASE = Resource(
         Field("id", read_only=True),
         Field("project_id", read_only=True),
         Field("connection_string", read_only=True, recomputed=True),
-        Field("host", pattern=HOST, rule="a host name or address without white space", required=True, fold_case=True),
+        Field("host", pattern=HOST, rule=HOST_RULE, required=True, normalize=str.lower),
         Field("port", "int", minimum=1, maximum=65535, initial=5432),
         Field("name", pattern=TEXT, rule=TEXT_RULE, required=True),
         Field("username", pattern=TEXT, rule=TEXT_RULE, required=True),

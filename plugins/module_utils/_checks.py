@@ -1,0 +1,134 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the values of options, each in a sentence, before any request.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import typing as t
+
+from ansible.module_utils.common.validation import check_type_bool, check_type_int
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import ID_PATTERN, ID_RULE, Field, Resource, Values
+
+
+def named(values: Values) -> Values:
+    """What the task names: the values without the nulls that core puts in for what it leaves out."""
+    given = {k: _named(v) for k, v in values.items() if v is not None}
+    return {k: v for k, v in given.items() if v != {}}
+
+
+def _named(value: t.Any) -> t.Any:
+    if isinstance(value, list):
+        return [_named(item) for item in value]
+    return named(value) if isinstance(value, dict) else value
+
+
+def problems(resource: Resource, values: Values, where: str = "") -> list[str]:
+    """Sentences on the values that the contract does not allow, for the options of one object.
+
+    ``where`` goes before each option's name. Values may still be of the types that YAML gave them.
+    """
+    found = _bad_values(resource.options, values, where)
+    identifier = values.get("id")
+    if identifier is not None and not re.fullmatch(ID_PATTERN, str(identifier)):
+        found.append(f"{where}id: {identifier!r} is not an id; allowed are {ID_RULE}")
+    return found
+
+
+def unknown_options(known: set[str], values: Values, where: str) -> list[str]:
+    """Sentences on the names that are no options, with the option that may have been meant."""
+    found = []
+    for name in sorted(str(name) for name in values if name not in known):
+        close = difflib.get_close_matches(name, known, n=1)
+        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
+        found.append(f"{where}{name}: there is no such option; {meant}")
+    return found
+
+
+def _bad_values(fields: t.Iterable[Field], values: Values, where: str) -> list[str]:
+    found: list[str] = []
+    for f in fields:
+        value = values.get(f.name)
+        if value is not None:
+            found += _bad_members(f, value, f"{where}{f.name}")
+    return found
+
+
+def _bad_members(f: Field, value: t.Any, place: str) -> list[str]:
+    """Sentences on one value, whatever it is made of. ``place`` is its name."""
+    if f.fields:
+        if isinstance(value, dict):
+            unknown = unknown_options({member.name for member in f.fields}, value, f"{place}.")
+            return unknown + _bad_values(f.fields, value, f"{place}.")
+        if isinstance(value, str) and not any(member.secret for member in f.fields):
+            return []  # core reads a text as a dictionary
+        return [f"{place}: a value of type {type(value).__name__} was given; it must be a dictionary"]
+    if not f.elements:
+        reason = _bad_value(f, value)
+        return [f"{place}: {reason}"] if reason else []
+    if not isinstance(value, list):
+        if isinstance(value, str) and not f.elements.fields:
+            return []  # core takes a text apart at its commas
+        return [f"{place}: a value of type {type(value).__name__} was given; it must be a list"]
+    if f.maximum is not None and len(value) > f.maximum:
+        return [f"{place}: {len(value)} elements were given; it must be {f.maximum} at most"]
+    found = [told for n, item in enumerate(value) for told in _bad_members(f.elements, item, f"{place}[{n}]")]
+    return found or _alike(f, value, place)
+
+
+def _alike(f: Field, items: list[t.Any], place: str) -> list[str]:
+    """Sentences on the objects of a list that are one, and may say different things of it."""
+    seen: dict[t.Any, int] = {}
+    found = []
+    for n, item in enumerate(items if f.key else []):
+        if not isinstance(item, dict) or item.get(f.key) is None:
+            found.append(f"{place}[{n}].{f.key}: it is missing")
+            continue
+        earlier = seen.setdefault(f._key(item), n)
+        if earlier != n:
+            found.append(f"{place}[{earlier}] and {place}[{n}] are both {f.key} {item[f.key]}; keep one of them")
+    return found
+
+
+def _bad_value(f: Field, value: t.Any) -> str | None:
+    """Why a value is not allowed, or None. A secret's value is never part of the answer."""
+    if f.secret:
+        if not isinstance(value, str):
+            return f"a value of type {type(value).__name__} was given; write it as a quoted string"
+        if not value:
+            return "it is empty; check that the variable or the lookup that it comes from is set"
+        fits = re.fullmatch(f.pattern or ".*", value)
+        return None if fits else f"the value given is not allowed; it must be {f.rule}"
+    if f.type == "int":
+        allowed = f"a whole number from {f.minimum} to {f.maximum}"
+        try:
+            number = None if isinstance(value, bool) else check_type_int(value)
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        low, high = f.minimum or 0, f.maximum or 0
+        return (
+            None if number is not None and low <= number <= high else f"{value!r} is not allowed; it must be {allowed}"
+        )
+    if f.type == "bool":
+        try:
+            check_type_bool(value)
+        except TypeError:
+            return f"{value!r} is not allowed; it must be true or false"
+        return None
+    if f.choices and str(value) not in f.choices:
+        return f"{value!r} is not allowed; it must be one of {', '.join(f.choices)}"
+    if not _fits(f, str(value)):
+        return f"{value!r} is not allowed; it must be {f.rule}"
+    return None
+
+
+def _fits(f: Field, value: str) -> bool:
+    try:
+        return not (f.pattern and not re.fullmatch(f.pattern, value)) and (not f.normalize or bool(f.normalize(value)))
+    except ValueError:
+        return False

@@ -1,0 +1,282 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""AnsibleModule as this collection needs it: its options, what it refuses, and what it shows of them.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import typing as t
+
+from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _engine
+from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Settings
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import API_KEY_VARIABLES
+from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Masking
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import (
+    ID_PATTERN,
+    ID_RULE,
+    Resource,
+    Values,
+    argument_spec,
+)
+
+MAX_PARALLEL = 32
+MESSAGES_SHOWN = 5
+METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "write")
+
+
+def first_env(*names: str) -> str:
+    """A fallback for an argument spec: the first of these environment variables that is not empty."""
+    for name in names:
+        if os.environ.get(name):
+            return os.environ[name]
+    raise AnsibleFallbackNotFound
+
+
+CONNECTION: dict[str, dict[str, t.Any]] = {
+    "api_key": {"type": "str", "no_log": True, "fallback": (first_env, list(API_KEY_VARIABLES))},
+    "api_url": {"type": "str", "default": Settings.api_url, "fallback": (first_env, ["PGBEAM_API_URL"])},
+    "timeout": {"type": "int", "default": Settings.timeout},
+    "retries": {"type": "int", "default": Settings.retries},
+    "retry_budget": {"type": "int", "default": Settings.retry_budget},
+    "validate_certs": {"type": "bool", "default": Settings.validate_certs},
+    "ca_path": {"type": "path"},
+}
+STATE = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+
+
+def _parent_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
+    """Without a path through it, the parent is not needed for an object whose id is known."""
+    return {resource.parent: {"type": "str", "required": resource.below_parent}} if resource.parent else {}
+
+
+def _writing_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
+    """The options on how to write, as far as the resource, or the first object in it, has what they are about."""
+    spec: dict[str, dict[str, t.Any]] = {}
+    both = [r for r in (resource, resource.first) if r]
+    for secret in (f.name for r in both for f in r.fields if f.secret):
+        spec[f"update_{secret}"] = {
+            "type": "str",
+            "choices": ["on_create", "always"],
+            "default": "on_create",
+            "no_log": False,
+        }
+    if any(r.test for r in both):
+        spec["test_connection"] = {"type": "bool", "default": False}
+    if not resource.update_verb:
+        spec["replace"] = {"type": "bool", "default": False}
+    if resource.first:
+        spec[f"expected_{resource.first.plural}"] = {"type": "list", "elements": "str"}
+        spec["force"] = {"type": "bool", "default": False}
+    return spec
+
+
+def item_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
+    """The argument spec of the module for one object."""
+    fields = argument_spec(resource.options)
+    writing = _writing_spec(resource)
+    return {**CONNECTION, **fields, **_parent_spec(resource), **STATE, "id": {"type": "str"}, **writing}
+
+
+def list_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
+    """The argument spec of the module for a whole list."""
+    entry = {**STATE, "id": {"type": "str"}, **argument_spec(resource.writable)}
+    return {
+        **CONNECTION,
+        **_parent_spec(resource),
+        resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry},
+        "prune": {"type": "bool", "default": False},
+        "parallel": {"type": "int", "default": 8},
+        **_writing_spec(resource),
+    }
+
+
+def info_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
+    """The argument spec of the module that reads."""
+    filters = argument_spec(resource.field(name) for name in resource.filters)
+    return {**CONNECTION, **_parent_spec(resource), "id": {"type": "str"}, **filters}
+
+
+class Module(AnsibleModule):
+    """AnsibleModule whose results and logs hold no list of entries, and whose refusals name the entry."""
+
+    def __init__(self, resource: Resource, spec: dict[str, dict[str, t.Any]]) -> None:
+        self.resource = resource
+        #: Whether anything was written, for a run that ends in a way that nobody has thought of.
+        self.changed = False
+        stumbled = True
+        # Core's own checks stumble over some values: cache_config: [null].
+        with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
+            super().__init__(argument_spec=spec, supports_check_mode=True)
+            stumbled = False
+        if stumbled:
+            self.fail_json("the options cannot be read; check the type of each")
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        parent = self.resource.parent
+        if self.params.get(parent, "") is None:
+            self.params[parent] = ""  # in check mode it may be null, which core would make the text "None" of
+        #: The options before core converts them, as it drops entries that it cannot read, and quotes them.
+        self.given: Values = dict(self.params)
+
+    @property
+    def _echo(self) -> Values:
+        """What ``invocation`` shows: no list, and no option outside the spec, as a misspelled one may hold a secret."""
+        return {"module_args": _echoed(self.argument_spec, self.params, self._secrets)}
+
+    @property
+    def user_tmp(self) -> str:
+        """Ansible's folder for this user's temporary files, the same for all runs; ``tmpdir`` is this run's own."""
+        return str(os.path.expandvars(os.path.expanduser(self._remote_tmp)))
+
+    def log(self, msg: str, log_args: dict[str, t.Any] | None = None) -> None:
+        """Core logs a list as escaped text, where its masking can miss a secret: leave such options out."""
+        listed = {name for name, option in self.argument_spec.items() if option.get("elements") == "dict"}
+        if log_args:
+            log_args = {name: value for name, value in log_args.items() if name not in listed}
+        if log_args:  # core masks the message, but not what goes to systemd's journal beside it
+            log_args = self._masking.mask({name: str(value) for name, value in log_args.items()})
+            msg = "Invoked with " + " ".join(f"{name}={value!s}" for name, value in log_args.items())
+        super().log(msg, log_args)
+
+    def finish(self, failure: str | None = None, **result: t.Any) -> None:
+        """End the module: as failed where there is a failure to tell, else well.
+
+        No secret is left in the result for core to mask, which for a large list would take longer than the work itself.
+        """
+        if failure is not None:
+            result["msg"] = failure
+        result = self._masking.mask({**result, "invocation": self._echo})
+        self.no_log_values: set[str] = set()
+        if failure is None:
+            self.exit_json(**result)
+        else:
+            super().fail_json(**result)
+
+    def conceal(self, text: str) -> str:
+        """The text without secrets."""
+        return str(self._masking.mask(text))
+
+    def warn(self, warning: str) -> None:
+        super().warn(self.conceal(warning))
+
+    @functools.cached_property
+    def _secrets(self) -> set[str]:
+        """All secrets that the options hold: core gives up collecting them at the first entry of a wrong type."""
+        given = _secrets(_secret_names(self.argument_spec), self.given)
+        return {*self.no_log_values, *given, *filter(None, map(os.environ.get, API_KEY_VARIABLES))}
+
+    @functools.cached_property
+    def _masking(self) -> Masking:
+        return Masking(self._secrets, {*self.resource.actions, *METHODS, *_engine.names(self.resource)})
+
+    def fail_json(self, msg: str, **kwargs: t.Any) -> None:
+        """Core calls this when its own checks refuse the options; ours say the same with the entry's place."""
+        found = [] if kwargs else self.problems()
+        result = {"invocation": self._echo, **kwargs, "msg": sentences(found) if found else msg}
+        super().fail_json(**self._masking.mask(result))
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values of the options, each in a sentence, before any request."""
+        resource, given = self.resource, self.given
+        found = self._parent_problems()
+        parallel = self.params.get("parallel")
+        if isinstance(parallel, int) and not 1 <= parallel <= MAX_PARALLEL:
+            found.append(f"parallel: {parallel} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
+        if resource.plural not in self.argument_spec:
+            return found + _checks.problems(resource, given)
+        found += _misread(resource.plural, given.get(resource.plural))
+        for place, entry in entries(resource, given):
+            known = {"id", "state", *(f.name for f in resource.writable)}
+            found += _checks.unknown_options(known, entry, f"{place}: ")
+            found += _checks.problems(resource, entry, f"{place}: ")
+            state = entry.get("state")
+            if state not in (None, "present", "absent"):
+                found.append(f"{place}: state: {state!r} is not allowed; it must be one of present, absent")
+        return found
+
+    def _parent_problems(self) -> list[str]:
+        name, parent = self.resource.parent, self.params.get(self.resource.parent)
+        if parent is None or not self.resource.below_parent or (parent == "" and self.check_mode):
+            return []
+        if parent == "":
+            return [
+                f"{name}: it is empty; that is allowed in check mode only, for a {self.resource.parent_noun} "
+                "that is not there yet"
+            ]
+        if re.fullmatch(ID_PATTERN, str(parent)):
+            return []
+        return [f"{name}: {parent!r} is not an id; allowed are {ID_RULE}"]
+
+
+def _echoed(spec: Values, params: Values, secrets: set[str]) -> Values:
+    """These options as a result may show them."""
+    shown = {}
+    for name, option in spec.items():
+        value = params.get(name)
+        if option.get("type") == "list" and "options" in option:
+            continue
+        # An address with a user in it holds a password as well, and masking spares a short secret in an id.
+        hidden = option.get("no_log") or (name == "api_url" and "@" in str(value)) or str(value) in secrets
+        if value and hidden:
+            value = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+        elif value and "options" in option:
+            value = _echoed(option["options"], value, secrets) if isinstance(value, dict) else "(not a dictionary)"
+        shown[name] = value
+    return shown
+
+
+def _secret_names(spec: Values) -> set[str]:
+    """The names of the options that hold secrets, at any depth."""
+    deeper = [_secret_names(option["options"]) for option in spec.values() if "options" in option]
+    return {name for name, option in spec.items() if option.get("no_log")}.union(*deeper)
+
+
+def _secrets(names: set[str], value: t.Any, secret: bool = False) -> t.Iterator[str]:
+    """The texts and numbers under these names, at any depth of what may be anything."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _secrets(names, item, secret or name in names)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(names, item, secret)
+    elif secret and value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def entries(resource: Resource, params: Values) -> list[tuple[str, Values]]:
+    """Each entry of a list-form module's options with its place in words; none for the other modules."""
+    listed = params.get(resource.plural)
+    if not isinstance(listed, list):
+        return []
+    entries = [(f"{resource.plural}[{n}]", entry) for n, entry in enumerate(listed) if isinstance(entry, dict)]
+    # The role's list is of many hosts' making, so an index alone would say little.
+    named = [
+        (place, " on ".join(str(entry[k]) for k in ("name", "host") if entry.get(k)), entry) for place, entry in entries
+    ]
+    return [(f"{place} ({name})" if name else place, entry) for place, name, entry in named]
+
+
+def _misread(name: str, listed: t.Any) -> list[str]:
+    """What is no dictionary in a list of them. Core takes text for one, and a password in it for something else."""
+    if listed is None:
+        return []
+    if not isinstance(listed, list):
+        return [f"{name}: a value of type {type(listed).__name__} was given; it must be a list of dictionaries"]
+    others = [(n, type(entry).__name__) for n, entry in enumerate(listed) if not isinstance(entry, dict)]
+    return [f"{name}[{n}]: a value of type {what} was given; it must be a dictionary" for n, what in others]
+
+
+def sentences(found: list[str]) -> str:
+    shown = found[:MESSAGES_SHOWN]
+    if len(found) > len(shown):
+        shown.append(f"and {len(found) - len(shown)} more")
+    return "; ".join(shown)

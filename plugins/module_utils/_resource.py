@@ -1,0 +1,205 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is declared of a kind of API object: a resource and its fields, and the options that follow from them.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import typing as t
+from dataclasses import dataclass
+
+Values = dict[str, t.Any]
+ID_PATTERN = r"(?!\.{1,2}$)[a-zA-Z0-9_.-]+"
+ID_RULE = "letters, digits, '_', '.' and '-'"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of an API object and the option of the same name."""
+
+    name: str
+    type: str = "str"
+    choices: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    #: A regular expression for the whole value, and what it allows in words.
+    pattern: str | None = None
+    rule: str = ""
+    #: A create is refused without it.
+    required: bool = False
+    #: The value of an identity field that the task leaves out.
+    initial: t.Any = None
+    #: The documented value of a field that the server's answer leaves out.
+    default: t.Any = None
+    #: Never read back, so never compared; sent on create, later only when asked for; shown nowhere.
+    secret: bool = False
+    #: Set by the server alone.
+    read_only: bool = False
+    #: A read-only field that any write may change.
+    recomputed: bool = False
+    #: Told at creation and never changed; another value than the server's fails.
+    immutable: bool = False
+    #: Not taken by a create: an update that follows it sends the value, where that is not the default.
+    late: bool = False
+    #: Two values of which this makes the same are one. Raises ValueError for what is no value of the field.
+    normalize: t.Callable[[str], str] | None = None
+    #: The members of an object. Only named ones are compared; the object is sent whole.
+    fields: tuple[Field, ...] = ()
+    #: What a list, compared as a set, is made of; ``maximum`` says of how many.
+    elements: Field | None = None
+    #: The member that tells the objects of a list apart.
+    key: str = ""
+
+    @property
+    def members(self) -> Values:
+        """The documented value of each member of an object."""
+        return {member.name: member.default for member in self.fields}
+
+    def same(self, value: t.Any, current: t.Any) -> bool:
+        """Whether two values mean the same to the server; of an object, the members that the first names."""
+        if self.fields:
+            return all(f.same(value[f.name], (current or {}).get(f.name)) for f in self.fields if f.name in value)
+        value, current = (self.default if v is None else v for v in (value, current))
+        if not self.elements:
+            return bool(self.folded(value) == self.folded(current))
+        left, right = self._by_key(value), self._by_key(current)
+        return left.keys() == right.keys() and all(self.elements.same(left[k], right[k]) for k in left)
+
+    def over(self, value: t.Any, current: t.Any) -> t.Any:
+        """The value as it is sent: what an object's task leaves out is taken from the server's."""
+        if self.fields:
+            return {**self.members, **{k: v for k, v in (current or {}).items() if v is not None}, **value}
+        if self.elements and self.key:
+            old = self._by_key(current or [])
+            return [self.elements.over(item, old.get(self._key(item))) for item in value]
+        return value
+
+    def folded(self, value: t.Any) -> t.Any:
+        """The value, ready to compare."""
+        if self.type == "int" and isinstance(value, str) and value.isdecimal():
+            return int(value)  # a template gives text, and the role compares before core converts
+        if self.normalize and isinstance(value, str):
+            with contextlib.suppress(ValueError):  # what the server has may follow other rules
+                return self.normalize(value)
+        return value
+
+    def _by_key(self, items: t.Iterable[t.Any]) -> dict[t.Any, t.Any]:
+        return {self._key(item): item for item in items}
+
+    def _key(self, item: t.Any) -> t.Any:
+        """What tells an element of this list from the others."""
+        kind = t.cast(Field, self.elements)
+        if not self.key:
+            return kind.folded(item)
+        return next(f for f in kind.fields if f.name == self.key).folded(item.get(self.key))
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind of API object: where it lives, what tells one from another, and its fields."""
+
+    noun: str
+    plural: str
+    #: The collection's path. A placeholder in it is the option of the parent's id.
+    path: str
+    #: How one object is called in messages; filled from its fields.
+    title: str
+    fields: tuple[Field, ...]
+    #: The option of the parent's id. Where the path does not hold it, it goes into the query of a listing.
+    parent: str = ""
+    #: The fields that find an object where no id is given, and the one that narrows a tie.
+    identity: tuple[str, ...] = ()
+    tie_breaker: str = ""
+    #: How an object is changed in place: only the fields of the body move. Without one it can only be replaced.
+    update_verb: str = "PATCH"
+    #: The key of the object in a create's answer, where that is not the object itself.
+    answer: str = ""
+    #: The resource whose first object is made with this one, in one call. Its noun is the option that says how.
+    first: Resource | None = None
+    #: The field, and its value, of an object that is deleted although the API still shows it.
+    gone: tuple[str, str] | None = None
+    #: Whether one object can be read by its id, and whether a listing has pages.
+    readable: bool = True
+    paged: bool = True
+    #: The filters of the info module, ``id`` apart.
+    filters: tuple[str, ...] = ()
+    #: What the list form tells of an object.
+    summary: tuple[str, ...] = ()
+    #: The verb below an object's path that tests its connection.
+    test: str = ""
+
+    @property
+    def parent_noun(self) -> str:
+        return self.parent.removesuffix("_id")
+
+    @property
+    def below_parent(self) -> bool:
+        """Whether the collection's path leads through the parent."""
+        return bool(self.parent) and f"{{{self.parent}}}" in self.path
+
+    @property
+    def options(self) -> tuple[Field, ...]:
+        """What a task can say of one object: its fields, and the first object in it."""
+        first = (Field(self.first.noun, "dict", fields=self.first.writable),) if self.first else ()
+        return (*self.writable, *first)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What can become of one object."""
+        moved = "updated" if self.update_verb else "replaced"
+        return ("created", moved, "deleted", "unchanged", "failed", "skipped")
+
+    def field(self, name: str) -> Field:
+        return self._by_name[name]
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Field]:
+        return {f.name: f for f in self.fields}
+
+    @property
+    def writable(self) -> tuple[Field, ...]:
+        return tuple(f for f in self.fields if not f.read_only)
+
+    def describe(self, values: Values) -> str:
+        """The object in words, for messages and diff headers: by its identity where known, else by its id."""
+        if all(values.get(name) is not None or self.field(name).initial is not None for name in self.identity):
+            known = {name: self.identifying(values, name) for name in self.identity}
+            return f"{self.noun} {self.title.format(**known)}"
+        return f"{self.noun} {values.get('id') or '(unnamed)'}"
+
+    def is_gone(self, item: Values) -> bool:
+        return self.gone is not None and item.get(self.gone[0]) == self.gone[1]
+
+    def identifying(self, values: Values, name: str) -> t.Any:
+        """The value of an identity field, named or not."""
+        value = values.get(name)
+        return self.field(name).initial if value is None else value
+
+    def of_parent(self, parent: t.Any) -> str:
+        """All objects of one parent in words."""
+        return f"{self.plural} of {self.parent_noun} {parent or '(not there yet)'}" if self.parent else self.plural
+
+
+def argument_spec(fields: t.Iterable[Field]) -> dict[str, dict[str, t.Any]]:
+    """The options of an argument spec for these fields. Nothing has a default: what is not named is not managed."""
+    spec: dict[str, dict[str, t.Any]] = {}
+    for f in fields:
+        option: dict[str, t.Any] = {"type": f.type}
+        if f.choices:
+            option["choices"] = list(f.choices)
+        if f.secret:
+            # raw, because core turns a number given for a str into text, and the password it makes is another one.
+            option.update(type="raw", no_log=True)
+        members = f.fields
+        if f.elements:
+            option["elements"] = f.elements.type
+            members = f.elements.fields
+        if members:
+            option["options"] = argument_spec(members)
+        spec[f.name] = option
+    return spec

@@ -1,0 +1,24 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an organization is: the owner of projects. The API lists those that the key may see, and no more."""
+
+from __future__ import annotations
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
+
+ORGANIZATION = Resource(
+    noun="organization",
+    plural="organizations",
+    path="/v1/organizations",
+    title="{name}",
+    readable=False,
+    paged=False,
+    filters=("name", "slug"),
+    fields=(
+        Field("id", read_only=True),
+        Field("name", read_only=True),
+        Field("slug", read_only=True),
+        Field("role", read_only=True),
+    ),
+)

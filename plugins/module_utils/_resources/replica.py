@@ -1,0 +1,31 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a replica is: a server that reads of a registered database may go to. The API cannot change one."""
+
+from __future__ import annotations
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import HOST, HOST_RULE, SSL_MODES
+
+REPLICA = Resource(
+    noun="replica",
+    plural="replicas",
+    path="/v1/databases/{database_id}/replicas",
+    parent="database_id",
+    identity=("host", "port"),
+    title="{host}:{port}",
+    update_verb="",
+    readable=False,
+    filters=("host", "port"),
+    summary=("id", "host", "port", "ssl_mode"),
+    fields=(
+        Field("id", read_only=True),
+        Field("database_id", read_only=True),
+        Field("host", pattern=HOST, rule=HOST_RULE, required=True, normalize=str.lower),
+        Field("port", "int", minimum=1, maximum=65535, initial=5432),
+        Field("ssl_mode", choices=SSL_MODES),
+        Field("created_at", read_only=True),
+        Field("updated_at", read_only=True),
+    ),
+)  # fmt: skip
