@@ -17,6 +17,7 @@ options:
   project_id:
     description:
       - The id of the project that the databases are registered with.
+      - In check mode it may be empty or null, for a project that is not there yet. Without check mode that fails.
     type: str
     required: true
   state:
@@ -156,6 +157,9 @@ extends_documentation_fragment:
 seealso:
   - module: pgbeam.cloud.databases
   - module: pgbeam.cloud.database_info
+  - module: pgbeam.cloud.project
+  - module: pgbeam.cloud.replica
+  - module: pgbeam.cloud.region_info
 author:
   - The pgbeam.cloud contributors (@pgbeam)
 """

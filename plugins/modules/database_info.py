@@ -54,6 +54,8 @@ extends_documentation_fragment:
 seealso:
   - module: pgbeam.cloud.database
   - module: pgbeam.cloud.databases
+  - module: pgbeam.cloud.project_info
+  - module: pgbeam.cloud.replica_info
 author:
   - The pgbeam.cloud contributors (@pgbeam)
 """

@@ -18,6 +18,7 @@ options:
   project_id:
     description:
       - The id of the project that the databases are registered with.
+      - In check mode it may be empty or null, for a project that is not there yet. Without check mode that fails.
     type: str
     required: true
   databases:
@@ -176,6 +177,9 @@ extends_documentation_fragment:
 seealso:
   - module: pgbeam.cloud.database
   - module: pgbeam.cloud.database_info
+  - module: pgbeam.cloud.project
+  - module: pgbeam.cloud.replicas
+  - module: pgbeam.cloud.region_info
 author:
   - The pgbeam.cloud contributors (@pgbeam)
 """

@@ -11,20 +11,33 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _errors, _run
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Field
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _errors, _module
 from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, Call
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.organization import ORGANIZATION
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.region import REGION
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 
 from tests.tree import ROOT
 
 Values = dict[str, Any]
-SPECS = {
-    "database": _run.item_spec(DATABASE),
-    "databases": _run.list_spec(DATABASE),
-    "database_info": _run.info_spec(DATABASE),
+#: Which resource a module is about, and which argument spec it has.
+ABOUT: dict[str, tuple[Resource, Any]] = {
+    "database": (DATABASE, _module.item_spec),
+    "databases": (DATABASE, _module.list_spec),
+    "database_info": (DATABASE, _module.info_spec),
+    "organization_info": (ORGANIZATION, _module.info_spec),
+    "project": (PROJECT, _module.item_spec),
+    "project_info": (PROJECT, _module.info_spec),
+    "region_info": (REGION, _module.info_spec),
+    "replica": (REPLICA, _module.item_spec),
+    "replicas": (REPLICA, _module.list_spec),
+    "replica_info": (REPLICA, _module.info_spec),
 }
+SPECS: dict[str, Values] = {name: spec(resource) for name, (resource, spec) in ABOUT.items()}
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
 DOCUMENTATION = ("DOCUMENTATION", "EXAMPLES", "RETURN")
 COMPARED = ("type", "choices", "default", "required", "elements")
@@ -93,7 +106,9 @@ def test_documentation_and_argument_spec(module: str) -> None:
 def test_secrets_are_hidden_by_the_argument_spec(module: str) -> None:
     flat = flattened(SPECS[module])
     hidden = {name.split(".")[-1] for name, option in flat.items() if option.get("no_log")}
-    assert hidden == ({"api_key"} if module == "database_info" else {"api_key", "password"})
+    resource, spec = ABOUT[module]
+    writes = spec is not _module.info_spec
+    assert hidden == {"api_key", *(f.name for f in flat_fields(resource.options).values() if f.secret and writes)}
 
 
 def flattened(options: Values, prefix: str = "") -> Values:
@@ -108,49 +123,57 @@ def flat_fields(fields: Iterable[Field], prefix: str = "") -> dict[str, Field]:
     found: dict[str, Field] = {}
     for field in fields:
         found[prefix + field.name] = field
-        found.update(flat_fields(field.fields, f"{prefix}{field.name}."))
+        members = field.elements.fields if field.elements else field.fields
+        found.update(flat_fields(members, f"{prefix}{field.name}."))
     return found
+
+
+def object_options(module: str) -> Values:
+    """The documented options that are about one object, flattened."""
+    resource, spec = ABOUT[module]
+    options = documented_options(module)
+    if spec is _module.list_spec:
+        options = options[resource.plural]["suboptions"]
+    fields = {f.name for f in told_fields(module)}
+    return flattened({name: option for name, option in options.items() if name in fields})
+
+
+def told_fields(module: str) -> tuple[Field, ...]:
+    """The fields of the resource that a module has options for."""
+    resource, spec = ABOUT[module]
+    return tuple(resource.field(name) for name in resource.filters) if spec is _module.info_spec else resource.options
 
 
 @each_module
 def test_options_are_the_fields_of_the_resource(module: str) -> None:
-    """Every writable field is an option, every option of the object is a field, with the same type and choices."""
-    options = documented_options(module)
-    own = {*_run.CONNECTION, *_run.WRITING, *_run.STATE, DATABASE.parent, "id", "prune", "parallel"}
-    fields = DATABASE.writable
-    if module == "databases":
-        options = options["databases"]["suboptions"]
-    elif module == "database_info":
-        fields = tuple(DATABASE.field(name) for name in DATABASE.filters)
+    """Every writable field is an option with the same type, choices and elements."""
     expected = {
-        name: ("raw" if field.secret else field.type, list(field.choices))
-        for name, field in flat_fields(fields).items()
+        name: ("raw" if field.secret else field.type, list(field.choices), field.elements and field.elements.type)
+        for name, field in flat_fields(told_fields(module)).items()
     }
-    documented = flattened({name: option for name, option in options.items() if name not in own})
-    assert {n: (o["type"], o.get("choices", [])) for n, o in documented.items()} == expected
+    documented = object_options(module)
+    assert {n: (o["type"], o.get("choices", []), o.get("elements")) for n, o in documented.items()} == expected
 
 
 @each_module
 def test_ranges_and_defaults_of_fields_are_documented(module: str) -> None:
-    options = documented_options(module)
-    options = options["databases"]["suboptions"] if module == "databases" else options
-    documented = flattened(options)
-    for name, field in flat_fields(DATABASE.writable).items():
-        if name not in documented:
-            continue
+    documented = object_options(module)
+    for name, field in flat_fields(told_fields(module)).items():
         text = " ".join(documented[name]["description"])
         if field.type == "int":
             assert f"{field.minimum} to {field.maximum}" in text, name
-        if "." in name:
+        if field.type == "list":
+            assert f"{field.maximum} at most" in text, name
+        if name.startswith(("cache_config.", "pool_config.")):
             assert f"V({str(field.default).lower()})" in text, name
-        if field.initial is not None and module != "database_info":
+        if field.initial is not None and ABOUT[module][1] is not _module.info_spec:
             assert f"V({field.initial})" in text, name
 
 
 @each_module
 def test_the_environment_variables_of_options_are_documented(module: str) -> None:
     options = documented_options(module)
-    for name, option in _run.CONNECTION.items():
+    for name, option in _module.CONNECTION.items():
         for variable in option.get("fallback", (None, []))[1]:
             assert f"E({variable})" in " ".join(options[name]["description"])
 
@@ -161,24 +184,36 @@ def returned(values: Values) -> Values:
     }
 
 
-READABLE: Values = {
-    field.name: {member.name: member.type for member in field.fields} or field.type
-    for field in DATABASE.fields
-    if not field.secret
-}
+def readable(resource: Resource) -> Values:
+    """What a result tells of an object, as its documentation has it."""
+
+    def told(field: Field) -> Any:
+        members = field.elements.fields if field.elements else field.fields
+        return {member.name: told(member) for member in members} or field.type
+
+    return {field.name: told(field) for field in resource.fields if not field.secret}
 
 
-@pytest.mark.parametrize("module, key", [("database", "database"), ("database_info", "databases")])
-def test_every_readable_field_is_returned(module: str, key: str) -> None:
-    assert returned(module_docs(module, "RETURN"))[key] == READABLE
+@each_module
+def test_every_readable_field_is_returned(module: str) -> None:
+    resource, spec = ABOUT[module]
+    if spec is _module.list_spec:
+        return
+    result = returned(module_docs(module, "RETURN"))
+    assert result[resource.noun if spec is _module.item_spec else resource.plural] == readable(resource)
+    if resource.first and spec is _module.item_spec:
+        assert result[resource.first.noun] == readable(resource.first)
 
 
-def test_the_list_form_returns_the_summary_of_the_resource() -> None:
-    result = returned(module_docs("databases", "RETURN"))
-    entry = {name: result["databases"].pop(name) for name in DATABASE.summary}
-    assert entry == {name: READABLE[name] for name in DATABASE.summary}
-    assert set(result["databases"]) == {"action", "changes", "connection_test", "error"}
-    assert list(result["summary"]) == list(_run.ACTIONS)
+@pytest.mark.parametrize("module", [name for name, (dummy, spec) in ABOUT.items() if spec is _module.list_spec])
+def test_a_list_form_returns_the_summary_of_the_resource(module: str) -> None:
+    resource, dummy = ABOUT[module]
+    result = returned(module_docs(module, "RETURN"))
+    entry = {name: result[resource.plural].pop(name) for name in resource.summary}
+    assert entry == {name: readable(resource)[name] for name in resource.summary}
+    tested = {"connection_test"} if resource.test else set()
+    assert set(result[resource.plural]) == {"action", "changes", "error"} | tested
+    assert list(result["summary"]) == list(resource.actions)
 
 
 @each_module
@@ -186,8 +221,9 @@ def test_the_parts_of_an_error_are_returned(module: str) -> None:
     parts = list(ApiError(Call("GET", "/", "database db_1"), "failed", "run again").as_dict())
     result = module_docs(module, "RETURN")
     assert list(result["error"]["contains"]) == parts
-    if module == "databases":
-        assert list(result["databases"]["contains"]["error"]["contains"]) == parts
+    resource, spec = ABOUT[module]
+    if spec is _module.list_spec:
+        assert list(result[resource.plural]["contains"]["error"]["contains"]) == parts
 
 
 @each_module
@@ -222,9 +258,10 @@ def test_examples(module: str) -> None:
             given = task[action]
             assert set(given) <= set(SPECS[name])
             assert all(option in given for option, spec in SPECS[name].items() if spec.get("required"))
-            for entry in given.get("databases", []):
+            listed = ABOUT[name][0].plural
+            for entry in given.get(listed, []):
                 if isinstance(entry, dict):
-                    assert set(entry) <= set(SPECS[name]["databases"]["options"])
+                    assert set(entry) <= set(SPECS[name][listed]["options"])
     assert module in used
 
 
