@@ -9,13 +9,14 @@ import json
 import typing as t
 
 from ansible.errors import AnsibleError
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _engine
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _engine
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 
 DOCUMENTATION = r"""
 name: project_runs
 short_description: Group the databases that the play's hosts name by project
-version_added: 0.1.0
+version_added: 1.0.0
 description:
   - A part of the role P(pgbeam.cloud.pgbeam#role), not meant for use outside it.
   - Fills in the host of entries that name none, puts the defaults under each, merges what several hosts see, and looks
@@ -65,13 +66,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The sentences in C(problems), and by project id in C(projects) the databases and settings of its run.
+  description:
+    - The sentences in C(problems). In C(projects) the databases and settings of each run, by the project's id, or by
+      its organization and name where it may have to be made. In C(replicas) those of each database that has some.
   type: dict
 """
 
 Host = dict[str, t.Any]
 CONTROLLER = ("localhost", "127.0.0.1", "::1")
-SETTINGS = ("api_key", "api_url", "prune", "update_password", "test_connection", "parallel")
+SETTINGS = (
+    "api_key",
+    "api_url",
+    "project",
+    "prune",
+    "replace_replicas",
+    "update_password",
+    "test_connection",
+    "parallel",
+)
+PROJECT_OPTIONS = {"id", *(f.name for f in PROJECT.options)}
 
 
 def project_runs(
@@ -84,32 +97,65 @@ def project_runs(
 ) -> dict[str, t.Any]:
     """What the role has to do, by project, and what keeps it from doing so.
 
-    Returns ``{"problems": [sentence, …], "projects": {id: {"databases": […], setting: value, …}}}``.
+    Returns ``{"problems": [sentence, …], "projects": {key: {"id": …, "databases": […], setting: value, …}},
+    "replicas": [{"project": key, "place": …, "database": …, "replicas": […]}, …]}``. The first database of a run is the
+    one that its project is made with; ``place`` counts a project's databases from 0.
     """
     gathered = {name: _plain(hostvars[name].get("__pgbeam_host") or {}) for name in batch}
     hosts: dict[str, Host] = {name: host for name, host in gathered.items() if host}
     problems: list[str] = []
     projects: dict[str, dict[str, t.Any]] = {}
+    replicas: list[dict[str, t.Any]] = []
     for name, host in hosts.items():
         wrong = _wrong_types(name, host)
         if wrong:
             problems += wrong
-        elif host["databases"] and not host["project_id"]:
-            problems.append(f"{name}: it has pgbeam_databases but no pgbeam_project_id; set the id of its project")
-        elif host["project_id"] and (host["databases"] or host["prune"]):
-            projects.setdefault(host["project_id"], {"hosts": []})["hosts"].append(name)
-    for project_id, run in projects.items():
+        elif host["databases"] and not _key(host):
+            problems.append(
+                f"{name}: it has pgbeam_databases but no pgbeam_project_id; set the id of its project, "
+                "or the project itself as pgbeam_project"
+            )
+        elif _key(host) and (host["databases"] or host["prune"] or host["project"]):
+            projects.setdefault(_key(host), {"hosts": []})["hosts"].append(name)
+    for key, run in projects.items():
         members = {name: hosts[name] for name in run.pop("hosts")}
-        problems += _differences(project_id, members)
+        problems += _differences(key, members)
         first = next(iter(members.values()))
         run.update({setting: first[setting] for setting in SETTINGS})
+        run["id"] = first["project_id"] or first["project"].get("id") or ""
         run["databases"], found = _merged(members)
         problems += found
+        if run["project"]:
+            _put_first(run, first)
         if run["prune"]:
             unseen = [name for name in inventory if name not in targeted]
-            problems += _blind(project_id, gathered, active, targeted, limit)
-            problems += _left_out(project_id, run["databases"], hostvars, unseen)
-    return {"problems": problems, "projects": projects}
+            problems += _blind(key, gathered, active, targeted, limit)
+            problems += _left_out(key, run["databases"], hostvars, unseen)
+        for place, entry in enumerate(run["databases"]):
+            own = entry.pop("replicas", None)
+            if own and entry.get("state") != "absent":
+                replicas.append({"project": key, "place": place, "database": DATABASE.describe(entry), "replicas": own})
+    return {"problems": problems, "projects": projects, "replicas": replicas}
+
+
+def _key(host: Host) -> str:
+    """What the hosts of one project have in common: its id, or its organization and name."""
+    project = host["project"]
+    named = f"{project.get('org_id')}/{project.get('name')}" if project else ""
+    return str(host["project_id"] or project.get("id") or named)
+
+
+def _put_first(run: dict[str, t.Any], host: Host) -> None:
+    """Have the project made with its own database where it names one, else with the first that is to be there."""
+    own = run["project"].get("database")
+    made = _checks.named(_over(host["defaults"], own)) if own else None
+    entries = [entry for entry in run["databases"] if entry != made]
+    if made is None:
+        made = next((e for e in entries if e.get("state") != "absent" and "id" not in e), None)
+    if made is not None:
+        run["databases"] = [made, *(entry for entry in entries if entry is not made)]
+        with_it = {name: value for name, value in made.items() if name not in ("state", "replicas")}
+        run["project"] = {**run["project"], "database": with_it}
 
 
 def _plain(value: t.Any) -> t.Any:
@@ -127,7 +173,9 @@ def _wrong_types(name: str, host: Host) -> list[str]:
         return [f"{name}: pgbeam_databases is not a list; with -e, give it as JSON or in a file"]
     if not isinstance(host["defaults"], dict):
         return [f"{name}: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"]
-    found = []
+    found = _wrong_project(name, host)
+    if found:
+        return found
     for entry in host["databases"]:
         if not isinstance(entry, dict):
             found.append(f"{name}: an entry of pgbeam_databases is not a dictionary of options")
@@ -138,6 +186,29 @@ def _wrong_types(name: str, host: Host) -> list[str]:
                 found.append(
                     f"{name}: {option} of an entry of pgbeam_databases is a list or a dictionary; give one value"
                 )
+        replicas = full.get("replicas")
+        if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
+            found.append(f"{name}: replicas of an entry of pgbeam_databases is not a list of dictionaries")
+    return found
+
+
+def _wrong_project(name: str, host: Host) -> list[str]:
+    """What keeps a host's pgbeam_project from being used."""
+    project = host["project"]
+    if not isinstance(project, dict):
+        return [f"{name}: pgbeam_project is not a dictionary; with -e, give it as JSON or in a file"]
+    if not project:
+        return []
+    found = _checks.unknown_options(PROJECT_OPTIONS, project, f"{name}: pgbeam_project.")
+    database = project.get("database")
+    if host["project_id"] and project.get("id") not in (None, host["project_id"]):
+        found.append(f"{name}: pgbeam_project_id and pgbeam_project.id are two ids; give one of them")
+    elif not host["project_id"] and not project.get("id") and not (project.get("org_id") and project.get("name")):
+        found.append(f"{name}: pgbeam_project does not say which one; give its org_id and name, or its id")
+    if database is not None and not isinstance(database, dict):
+        found.append(f"{name}: pgbeam_project.database is not a dictionary of options")
+    elif database and not (database.get("host") or host["defaults"].get("host")):
+        found.append(f"{name}: pgbeam_project.database names no host; name the PostgreSQL server in it")
     return found
 
 
@@ -179,7 +250,7 @@ def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]
 
 def _completed(entry: dict[str, t.Any], host: Host) -> dict[str, t.Any] | None:
     """The entry over the defaults, with its host filled in; None where only the controller could be its host."""
-    full = _engine.named(_over(host["defaults"], entry))
+    full = _checks.named(_over(host["defaults"], entry))
     if "host" not in full and "id" not in full:
         if host["name"] in CONTROLLER and host["address"] in CONTROLLER:
             return None
@@ -224,7 +295,11 @@ def _left_out(
     for name in unseen:
         variables = hostvars[name]
         try:
-            if variables.get("pgbeam_project_id") != project_id:
+            identity = {
+                "project_id": variables.get("pgbeam_project_id"),
+                "project": variables.get("pgbeam_project") or {},
+            }
+            if _key(identity) != project_id:
                 continue
             host = {
                 "name": name,

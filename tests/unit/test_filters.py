@@ -190,11 +190,13 @@ def host(name: str, *databases: Any, **settings: Any) -> Values:
         "name": name,
         "address": name,
         "project_id": "prj_1",
+        "project": {},
         "databases": list(databases),
         "defaults": {},
         "api_key": KEY,
         "api_url": "",
         "prune": False,
+        "replace_replicas": False,
         "update_password": "on_create",
         "test_connection": False,
         "parallel": 8,
@@ -309,6 +311,8 @@ def test_a_controller_with_an_address_is_a_host() -> None:
         ("api_key", "pbu_another-key"),
         ("api_url", "https://other.example.com"),
         ("prune", True),
+        ("project", {"id": "prj_1", "description": "another"}),
+        ("replace_replicas", True),
         ("update_password", "always"),
         ("test_connection", True),
         ("parallel", 4),
@@ -346,8 +350,12 @@ def test_hosts_without_databases_are_left_aside() -> None:
 def test_databases_without_a_project() -> None:
     result = runs(host("db1", ORDERS, project_id=""))
     assert result == {
-        "problems": ["db1: it has pgbeam_databases but no pgbeam_project_id; set the id of its project"],
+        "problems": [
+            "db1: it has pgbeam_databases but no pgbeam_project_id; set the id of its project, "
+            "or the project itself as pgbeam_project"
+        ],
         "projects": {},
+        "replicas": [],
     }
 
 
@@ -439,3 +447,62 @@ def test_an_inventory_host_outside_the_play(variables: Values, told: bool) -> No
 def test_an_empty_list_with_prune_is_left_to_the_module() -> None:
     """The module refuses it; dropping the project here would leave its registrations without a word."""
     assert entries(runs(host("db1", prune=True))) == []
+
+
+SHOP: Values = {"org_id": "org_1", "name": "shop"}
+
+
+def test_a_project_to_be_made_is_told_apart_by_organization_and_name() -> None:
+    shop, other = {"project_id": "", "project": SHOP}, {"project_id": "", "project": {**SHOP, "name": "blog"}}
+    result = runs(host("db1", ORDERS, **shop), host("db2", ORDERS, **shop), host("db3", ORDERS, **other))
+    assert result["problems"] == []
+    assert {key: (run["id"], len(run["databases"])) for key, run in result["projects"].items()} == {
+        "org_1/shop": ("", 2),
+        "org_1/blog": ("", 1),
+    }
+
+
+@pytest.mark.parametrize("where", ["project_id", "project"])
+def test_a_project_by_its_id(where: str) -> None:
+    settings = {"project_id": "prj_7", "project": SHOP} if where == "project_id" else {"project": {"id": "prj_7"}}
+    result = runs(host("db1", ORDERS, **{"project_id": "", **settings}))
+    assert [(key, run["id"]) for key, run in result["projects"].items()] == [("prj_7", "prj_7")]
+
+
+def test_a_project_is_made_with_the_first_database_that_is_to_be_there() -> None:
+    gone, stock = {"name": "gone", "state": "absent"}, {**ORDERS, "name": "stock"}
+    (run,) = runs(host("db1", gone, ORDERS, stock, project_id="", project=SHOP))["projects"].values()
+    assert [entry["name"] for entry in run["databases"]] == ["orders", "gone", "stock"]
+    assert run["project"]["database"] == {**ORDERS, "host": "db1"}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_project_is_made_with_its_own_database(listed: bool) -> None:
+    own = {"host": "db1", "name": "stock"}
+    hosts = host(
+        "db1",
+        ORDERS,
+        *([own] if listed else []),
+        project_id="",
+        project={**SHOP, "database": own},
+        defaults={"port": 6432},
+    )
+    (run,) = runs(hosts)["projects"].values()
+    assert [entry["name"] for entry in run["databases"]] == ["stock", "orders"]
+    assert run["project"]["database"] == {**own, "port": 6432}
+
+
+def test_replicas_stand_apart_with_the_place_of_their_database() -> None:
+    replicas = [{"host": "r1"}, {"host": "r2", "port": 6432}]
+    gone = {"name": "gone", "state": "absent", "replicas": replicas}
+    result = runs(host("db1", ORDERS, {**ORDERS, "name": "stock", "replicas": replicas}, gone))
+    assert all("replicas" not in entry for entry in entries(result))
+    assert result["replicas"] == [
+        {"project": "prj_1", "place": 1, "database": "database stock on db1:5432", "replicas": replicas}
+    ]
+
+
+@pytest.mark.parametrize("replicas", ["r1", {"host": "r1"}, ["r1"]])
+def test_replicas_that_are_no_list_of_dictionaries(replicas: Any) -> None:
+    (problem,) = runs(host("db1", {**ORDERS, "replicas": replicas}))["problems"]
+    assert problem == "db1: replicas of an entry of pgbeam_databases is not a list of dictionaries"

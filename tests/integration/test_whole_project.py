@@ -1,0 +1,146 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role from nothing: a project, its databases and their replicas, in one run of one inventory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.harness import Organization, Sandbox
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
+
+REGISTER = "pgbeam.cloud.register_databases"
+AUDIT = "pgbeam.cloud.audit_databases"
+CIDRS = [{"cidr": "10.0.0.1", "label": "office"}]
+
+
+@pytest.fixture
+def organization(sandbox: Sandbox) -> Organization:
+    return sandbox.organization()
+
+
+def inventory(ansible: Ansible, organization: Organization, **changed: Any) -> str:
+    """Two servers of one project: three databases, two replicas of one of them."""
+    group = {
+        "pgbeam_project": {"org_id": organization.id, "name": "shop", "tags": ["prod", "eu"], "allowed_cidrs": CIDRS},
+        "pgbeam_database_defaults": {"username": "app", "password": PASSWORD_LOOKUP},
+        **changed,
+    }
+    orders = {"name": "orders", "replicas": [{"host": "r1"}, {"host": "r2", "port": 6432, "ssl_mode": "require"}]}
+    hosts = {
+        "db1": {"pgbeam_databases": [orders, {"name": "invoices"}]},
+        "db2": {"pgbeam_databases": [{"name": "stock", "ssl_mode": "verify-full"}]},
+    }
+    return ansible.write("inventory/hosts.yml", {"pg": {"hosts": hosts, "vars": group}})
+
+
+def told(run: Run) -> Any:
+    return run.result("Tell what was done")["msg"]
+
+
+def test_from_nothing(ansible: Ansible, organization: Organization) -> None:
+    path = inventory(ansible, organization)
+    foreseen = ansible.playbook(REGISTER, "-i", path, "--diff", check=True)
+    assert foreseen.status == 0, foreseen.output
+    key = f"{organization.id}/shop"
+    note = " in check mode, nothing was written"
+    assert told(foreseen) == [
+        f"{key}: project created{note}",
+        f"{key}: 2 created{note}",
+        f"replicas of database orders on db1:5432: 2 created{note}",
+    ]
+    for shown in (
+        '"allowed_cidrs"',
+        '"host": "r2"',
+        '"name": "invoices"',
+        '"name": "orders"',
+        '"ssl_mode": "verify-full"',
+    ):
+        assert shown in foreseen.output
+    assert organization.projects() == []
+
+    first = ansible.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
+    assert first.status == 0, first.output
+    assert told(first) == [
+        f"{key}: project created",
+        f"{key}: 2 created, 1 unchanged",
+        "replicas of database orders on db1:5432: 2 created",
+    ]
+    (project,) = organization.truth().values()
+    assert (project["name"], sorted(project["tags"])) == ("shop", ["eu", "prod"])
+    assert project["allowed_cidrs"] == [{"cidr": "10.0.0.1/32", "label": "office"}]
+    assert sorted((d["host"], d["name"]) for d in project["databases"]) == [
+        ("db1", "invoices"), ("db1", "orders"), ("db2", "stock"),
+    ]  # fmt: skip
+    assert sorted((r["host"], r["port"]) for r in project["replicas"]) == [("r1", 5432), ("r2", 6432)]
+
+    second = ansible.playbook(REGISTER, "-i", path)
+    assert (second.status, second.changed, second.writes) == (0, 0, [])
+    assert [method for method, dummy in second.requests] == ["GET"] * 4
+    audited = ansible.playbook(AUDIT, "-i", path)
+    assert audited.status == 0, audited.output
+
+
+def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: Organization) -> None:
+    """It is one of the databases from then on, and no twin of one that a host names."""
+    own = {"host": "db2", "name": "stock", "ssl_mode": "verify-full"}
+    path = inventory(ansible, organization, pgbeam_project={"org_id": organization.id, "name": "shop", "database": own})
+    for created in (True, False):
+        run = ansible.playbook(REGISTER, "-i", path)
+        assert run.status == 0, run.output
+        assert bool(run.writes) == created
+    (project,) = organization.truth().values()
+    assert project["databases"][0]["name"] == "stock"
+    assert len(project["databases"]) == 3
+
+
+def test_drift_of_each_kind_is_told_and_put_right(
+    ansible: Ansible, sandbox: Sandbox, organization: Organization
+) -> None:
+    path = inventory(ansible, organization, pgbeam_prune=True, pgbeam_replace_replicas=True)
+    assert ansible.playbook(REGISTER, "-i", path).status == 0
+    (made,) = organization.projects()
+    project = sandbox.project_of(made["id"])
+    databases = {item["name"]: item for item in project.databases()}
+    organization.api("PATCH", f"/{made['id']}", json={"tags": ["prod"]})
+    project.api("PATCH", f"/{databases['stock']['id']}", json={"ssl_mode": "prefer"})
+    (replica,) = [r for r in project.replicas(databases["orders"]["id"]) if r["host"] == "r2"]
+    project.register_replica(databases["orders"]["id"], host="r2", port=6432, ssl_mode="disable")
+    project.register_replica(databases["orders"]["id"], host="r9")
+    audited = ansible.playbook(AUDIT, "-i", path)
+    assert audited.status == 2
+    drift = audited.result("Say what drifted")["msg"]
+    assert drift.startswith("4 drifted: ")
+    for part in (
+        f"project {organization.id}/shop differs in tags; ",
+        "stock on db2:5432 differs in ssl_mode; ",
+        "replica r2:6432 differs in",
+        "replica r9:5432 is registered but not declared",
+    ):
+        assert part in drift
+    assert ansible.playbook(REGISTER, "-i", path).status == 0
+    assert ansible.playbook(AUDIT, "-i", path).status == 0
+    kept = {r["host"]: r["id"] for r in project.replicas(databases["orders"]["id"])}
+    assert kept.keys() == {"r1", "r2"}
+    assert kept["r2"] == replica["id"]
+
+
+@pytest.mark.parametrize(
+    "project, problem",
+    [
+        ({"nam": "shop"}, "pgbeam_project.nam: there is no such option; did you mean name?"),
+        ({"name": "shop"}, "pgbeam_project does not say which one; give its org_id and name, or its id"),
+        ({"org_id": "org_1", "name": "shop", "state": "absent"}, "pgbeam_project.state: there is no such option"),
+        ({"id": "prj_1", "database": {"name": "a"}}, "pgbeam_project.database names no host"),
+    ],
+)
+def test_a_project_that_cannot_be_used(
+    ansible: Ansible, organization: Organization, project: Any, problem: str
+) -> None:
+    run = ansible.playbook(REGISTER, "-i", inventory(ansible, organization, pgbeam_project=project))
+    assert run.status != 0
+    assert problem in run.output
+    assert run.requests == []
