@@ -306,7 +306,8 @@ def test_role_options_are_those_of_the_list_form() -> None:
     options = load("roles/pgbeam/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     module = documented_options("databases")
     shared = {name: option for name, option in options.items() if name.removeprefix("pgbeam_") in module}
-    assert set(options) - set(shared) == {"pgbeam_database_defaults"}
+    own = {"pgbeam_database_defaults", "pgbeam_project", "pgbeam_replace_replicas"}
+    assert set(options) - set(shared) == own
     for name, option in shared.items():
         other = module[name.removeprefix("pgbeam_")]
         assert (option["type"], option.get("choices")) == (other["type"], other.get("choices")), name
