@@ -85,7 +85,7 @@ class Plan:
             return {}
         known = {**(self.current or {}), **_shown(self.resource, self.body), **self.late}
         if self.action == "replaced" and self.body:
-            known.update((f.name, None) for f in self.resource.fields if f.read_only)
+            known.update((f.name, None) for f in self.resource.fields if f.read_only and f.name != self.resource.parent)
         if self.action in ("created", "updated"):
             known.update((f.name, None) for f in self.resource.fields if f.recomputed)
         if self.resource.parent in {f.name for f in self.resource.fields}:
@@ -131,14 +131,14 @@ def _mistyped(fields: t.Iterable[Field], values: Values) -> str | None:
     return None
 
 
-def incomplete(resource: Resource, wanted: Values, where: str = "") -> str | None:
+def incomplete(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
     """A sentence where the task names too little to find an object by, else None."""
     missing = [n for n in resource.identity if n not in wanted and resource.field(n).initial is None]
     if missing and "id" not in wanted:
         known = _listed(resource.identity)
-        return f"{where}{missing[0]}: it is missing; give {known}, or the id, to say which {resource.noun}"
+        return f"{where}{missing[0]}: it is missing; give {known}{or_id} to say which {resource.noun}"
     if resource.first and resource.first.noun in wanted:
-        return incomplete(resource.first, wanted[resource.first.noun], f"{where}{resource.first.noun}.")
+        return incomplete(resource.first, wanted[resource.first.noun], f"{where}{resource.first.noun}.", or_id="")
     return None
 
 
@@ -194,9 +194,9 @@ class Register:
         ids = {item["id"] for item in items}
         return Register(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self
 
-    def twins_of(self, item: Values) -> list[Values]:
+    def like(self, values: Values) -> list[Values]:
         """The other objects of the same identity."""
-        return [twin for twin in self._by_identity[identity(self._resource, item)] if twin["id"] != item["id"]]
+        return [m for m in self._by_identity.get(identity(self._resource, values), []) if m["id"] != values["id"]]
 
     def find(
         self, wanted: Values, state: str = "present", shared: Identities = frozenset(), replace: bool = False
@@ -218,7 +218,7 @@ class Register:
             agreeing = [m for m in matches if m.get(breaker) == wanted[breaker]]
             if agreeing or state == "absent" or key in shared:
                 matches = agreeing
-        if len(matches) > 1 and replace:
+        if len(matches) > 1 and replace and state == "present":
             fitting = [m for m in matches if not any(_moves(f, wanted, m) for f in self._resource.writable)]
             matches = fitting if len(fitting) == 1 else matches
         if len(matches) > 1:
@@ -268,7 +268,7 @@ def plan(
 ) -> Plan:
     """What has to be done so that the object is as the task says. Raises PlanError where it cannot be done.
 
-    ``twins`` are the other objects of its identity where the task allows to replace it, None where it does not.
+    ``twins`` are the others of the identity that it is to have, where the task allows to replace it; else None.
     """
     if state == "absent":
         return plan_delete(resource, wanted, current)
@@ -351,8 +351,9 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             result.after[f.name] = NOT_SHOWN
         elif _moves(f, wanted, current):
             if f.immutable:
+                old = f.default if current.get(f.name) is None else current[f.name]
                 raise PlanError(
-                    f"{result.label}: {f.name} is {current.get(f.name)!r} and cannot be changed to {wanted[f.name]!r}; "
+                    f"{result.label}: {f.name} is {old!r} and cannot be changed to {wanted[f.name]!r}; "
                     f"name what it is, leave it out, or make another {resource.noun}"
                 )
             result.body[f.name] = f.over(wanted[f.name], current.get(f.name))
@@ -363,8 +364,11 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
 
 
 def _plan_replace(resource: Resource, wanted: Values, current: Values, twins: list[Values] | None) -> Plan:
-    """The plan for an object that the API cannot change. What comes in its place is made before it is removed."""
-    result = Plan(resource, "unchanged", wanted, current, replaces=list(twins or []))
+    """The plan for an object that the API cannot change. What comes in its place is made before it is removed.
+
+    It may be there already, where a replacement was interrupted.
+    """
+    result = Plan(resource, "unchanged", wanted, current, replaces=[] if "id" in wanted else list(twins or []))
     moved = [f for f in resource.writable if _moves(f, wanted, current)]
     if moved and twins is None:
         old, new = current.get(moved[0].name), wanted[moved[0].name]
@@ -376,7 +380,9 @@ def _plan_replace(resource: Resource, wanted: Values, current: Values, twins: li
         _tell_move(result, f)
     if moved:
         values = {**current, **wanted}
-        result.body = {f.name: values[f.name] for f in resource.writable if values.get(f.name) is not None}
+        body = {f.name: values[f.name] for f in resource.writable if values.get(f.name) is not None}
+        made = [item for item in twins or [] if not any(_moves(f, body, item) for f in resource.writable)]
+        result.current, result.body = (made[0], {}) if made else (current, body)
         result.replaces.insert(0, current)
     if result.replaces:
         result.action = "replaced"

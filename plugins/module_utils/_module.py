@@ -122,7 +122,7 @@ class Module(AnsibleModule):
     def _load_params(self) -> None:
         super()._load_params()
         parent = self.resource.parent
-        if self.params.get(parent, "") is None:
+        if self.resource.below_parent and self.params.get(parent, "") is None:
             self.params[parent] = ""  # in check mode it may be null, which core would make the text "None" of
         #: The options before core converts them, as it drops entries that it cannot read, and quotes them.
         self.given: Values = dict(self.params)
@@ -138,10 +138,10 @@ class Module(AnsibleModule):
         return str(os.path.expandvars(os.path.expanduser(self._remote_tmp)))
 
     def log(self, msg: str, log_args: dict[str, t.Any] | None = None) -> None:
-        """Core logs a list as escaped text, where its masking can miss a secret: leave such options out."""
-        listed = {name for name, option in self.argument_spec.items() if option.get("elements") == "dict"}
+        """Core logs what holds members as escaped text, where masking can miss a secret: leave such options out."""
+        holding = {name for name, option in self.argument_spec.items() if _secret_names(option.get("options", {}))}
         if log_args:
-            log_args = {name: value for name, value in log_args.items() if name not in listed}
+            log_args = {name: value for name, value in log_args.items() if name not in holding}
         if log_args:  # core masks the message, but not what goes to systemd's journal beside it
             log_args = self._masking.mask({name: str(value) for name, value in log_args.items()})
             msg = "Invoked with " + " ".join(f"{name}={value!s}" for name, value in log_args.items())

@@ -113,7 +113,7 @@ class _Session:
     def read_one(self, identifier: str) -> list[Values]:
         """The object with this id as a list of one; an empty list where there is none."""
         resource = self.resource
-        if not resource.readable:
+        if not resource.readable or (resource.below_parent and not self.parent):
             return [item for item in self.read_all() if item["id"] == identifier]
         try:
             item = self.client.get(self._item_path(identifier), f"{resource.noun} {identifier}", self._misfit)
@@ -124,15 +124,16 @@ class _Session:
         return [] if resource.is_gone(item) else [_engine.whole(resource, item)]
 
     def register(self, identifier: str | None) -> Register:
-        """What is there: the one object where its id is known, else all of them."""
-        return Register(self.resource, self.read_one(identifier) if identifier else self.read_all())
+        """What is there: the one object where its id is known and enough, else all of them."""
+        one = identifier if self.resource.readable else None
+        return Register(self.resource, self.read_one(one) if one else self.read_all())
 
     def plan(self, register: Register, wanted: Values, state: str, shared: _engine.Identities = frozenset()) -> Plan:
         """What has to be done for one object. Raises PlanError where it cannot be done."""
         params = self.module.params
         replace = params.get("replace", False)
         current = register.find(wanted, state, shared, replace)
-        twins = register.twins_of(current) if replace and current and "id" not in wanted else []
+        twins = register.like({**current, **wanted, "id": current["id"]}) if replace and current else []
         resend = params.get("update_password") == "always"
         return _engine.plan(self.resource, wanted, current, state, resend, twins if replace else None)
 
@@ -210,12 +211,17 @@ class _Session:
         plan = outcome.plan
         outcome.action, self.module.changed = plan.action, True
         late = _engine.plan(self.resource, plan.late, outcome.values, "present", False).body
-        if late:
-            path, verb = self._item_path(outcome.values["id"]), self.resource.update_verb
-            answer = self.client.write(verb, path, plan.label, late, self._misfit)
-            outcome.values = _engine.whole(self.resource, answer)
-        for item in plan.replaces:
-            self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})")
+        try:
+            if late:
+                path, verb = self._item_path(outcome.values["id"]), self.resource.update_verb
+                answer = self.client.write(verb, path, plan.label, late, self._misfit)
+                outcome.values = _engine.whole(self.resource, answer)
+            for item in plan.replaces:
+                self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})")
+        except ApiError as error:
+            without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
+            error.advice += f"; the {self.resource.noun} {outcome.values['id']} is there now, {without}"
+            raise
 
     def _settle(self, outcomes: list[_Outcome]) -> None:
         """Where a write's outcome is unknown, list once more: what is there now tells how it ended."""
@@ -492,7 +498,7 @@ def run_info(resource: Resource) -> None:
 def _info(module: Module, session: _Session) -> None:
     resource = session.resource
     wanted = _checks.named({name: module.params[name] for name in ("id", *resource.filters)})
-    if resource.parent and not session.parent and "id" not in wanted:
+    if resource.parent and not resource.below_parent and not session.parent and "id" not in wanted:
         raise PlanError(f"{resource.parent}: it is missing; give it, or the id, to say which {resource.plural}")
     filters = [resource.field(name) for name in resource.filters if name in wanted]
     items = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()

@@ -58,7 +58,8 @@ options:
       - Whether a replica that is not as the task says is replaced. It is added anew, and then the old one is removed,
         so that there is never one fewer. The new one has another id.
       - It finishes a replacement that was interrupted, too. Where several replicas have one host and port, and exactly
-        one of them is as the task says, the others are removed. Not with O(id).
+        one of them is as the task says, the others are removed. This
+        takes O(host) without O(id).
     type: bool
     default: false
 attributes:

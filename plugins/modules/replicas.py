@@ -44,7 +44,6 @@ options:
             fails, too, unless O(replace=true) is set.
           - Without it, the replica is found by O(replicas[].host) and O(replicas[].port). Where several are found,
             the task fails and tells their ids.
-          - No replica can be read by itself, so with it, too, the replicas of the database are listed.
         type: str
       host:
         description:
@@ -78,7 +77,8 @@ options:
       - Whether a replica that is not as the task says is replaced. It is added anew, and then the old one is removed,
         so that there is never one fewer. The new one has another id.
       - It finishes a replacement that was interrupted, too. Where several replicas have one host and port, and exactly
-        one of them is as the task says, the others are removed. Not with O(replicas[].id).
+        one of them is as the task says, the others are removed. This
+        takes an entry without O(replicas[].id).
     type: bool
     default: false
 attributes:

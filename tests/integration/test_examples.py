@@ -17,7 +17,7 @@ import yaml
 
 from tests import examples
 from tests.examples import Block, Command
-from tests.harness import API_KEY, Project, Sandbox, ansible_env
+from tests.harness import API_KEY, Organization, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, Ansible, Run
 from tests.tree import ROOT
 
@@ -82,6 +82,12 @@ GIVEN = {
     ),
     "plugins/modules/database_info.py": Given(registered={f"db_{ID}": ORDERS}),
     "plugins/modules/databases.py": Given(variables={"pgbeam_databases": [{**ORDERS, **LOGIN}]}),
+    "plugins/modules/organization_info.py": Given(replaced={"slug: acme": "slug: org-sandbox"}),
+    "plugins/modules/replica.py": Given(registered={f"db_{ID}": ORDERS}),
+    "plugins/modules/replica_info.py": Given(registered={f"db_{ID}": ORDERS}),
+    "plugins/modules/replicas.py": Given(
+        registered={f"db_{ID}": ORDERS}, variables={"orders_replicas": [{"host": "replica1.example.com"}]}
+    ),
     "plugins/filter/connection_string.py": Given(
         variables={"registered": {"database": {"connection_string": "postgresql://app:YOUR_PASSWORD@h:5432/orders"}}},
         replaced={"/etc/orders": "{home}"},
@@ -91,12 +97,13 @@ GIVEN = {
 
 @dataclass
 class Reader:
-    """Does what a page says, in a folder of its own, against a sandbox that has the page's projects."""
+    """Does what a page says, in a folder of its own, against a sandbox that has its projects and organizations."""
 
     ansible: Ansible
     page: str
     text: str
     projects: dict[str, Project]
+    organizations: dict[str, Organization]
     last: Run | None = None
     #: The files with plays that no command has named yet.
     plays: list[str] = field(default_factory=list)
@@ -105,10 +112,8 @@ class Reader:
 
     def read(self) -> None:
         given = GIVEN.get(self.page, Given())
-        for project in self.projects.values():
-            project.settings(
-                connection_test={"ok": True, "latency_ms": 9.5, "server_version": "17.2"}, **given.settings
-            )
+        for scope in (*self.projects.values(), *self.organizations.values()):
+            scope.settings(connection_test=CONNECTED, **given.settings)
         for placeholder, fields in given.registered.items():
             project = self.projects[fields.get("project", next(iter(self.projects)))]
             made = project.register(**{name: value for name, value in fields.items() if name != "project"})
@@ -188,9 +193,11 @@ def _plays(content: Any) -> bool:
 def read(page: str, text: str, home: Path, sandbox: Sandbox) -> None:
     """Do what the page says; an assertion fails where something goes otherwise than it says."""
     projects = {name: sandbox.project() for name in sorted(set(re.findall(r"\bprj_\w+", text)))}
-    for name, project in projects.items():
-        text = re.sub(rf"\b{name}\b", project.id, text)
-    Reader(Ansible(sandbox.url, home), page, text, projects).read()
+    named = sorted(set(re.findall(r"\borg_(?!id\b)\w+", text)))
+    organizations = {name: sandbox.organization() for name in named}
+    for name, scope in {**projects, **organizations}.items():
+        text = re.sub(rf"\b{name}\b", scope.id, text)
+    Reader(Ansible(sandbox.url, home), page, text, projects, organizations).read()
 
 
 @pytest.mark.parametrize("page", examples.pages())
