@@ -52,7 +52,7 @@ notes:
     from its output. Earlier releases have no means by which a filter could mark its result. There C(no_log=true) is
     all there is.
   - A variable that holds the result holds a secret too. Use the filter in the task that needs the string, not in
-    M(ansible.builtin.set_fact).
+    C(ansible.builtin.set_fact).
 seealso:
   - name: Connection URIs
     description: What PostgreSQL's own library takes, and the parameters that it knows.
