@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
+from tests import examples
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible
 from tests.tree import ROOT
@@ -55,6 +56,23 @@ def inventory(project: Project, hosts: list[str], **variables: Any) -> Any:
     entry = {"name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
     shared = {"pgbeam_project_id": project.id, "pgbeam_databases": [entry], **variables}
     return {"all": {"hosts": dict.fromkeys(hosts), "vars": shared}}
+
+
+class PlaybookLoader(yaml.SafeLoader):
+    """Reads what a playbook marks with ``!unsafe`` as the text that it is."""
+
+    def unsafe(self, node: yaml.ScalarNode) -> Any:
+        return self.construct_scalar(node)
+
+
+PlaybookLoader.add_constructor("!unsafe", PlaybookLoader.unsafe)
+
+
+def configured(module: str) -> list[dict[str, Any]]:
+    """What the playbook that configures AWX gives this module of awx.awx, task by task."""
+    text = (ROOT / "playbooks" / "awx" / "configure.yml").read_text()
+    (play,) = yaml.load(text, PlaybookLoader)
+    return [task[f"awx.awx.{module}"] for task in play["tasks"] if f"awx.awx.{module}" in task]
 
 
 def said(events: list[dict[str, Any]]) -> str:
@@ -107,10 +125,28 @@ def test_a_slice_that_prunes_would_delete_what_the_others_have(
 
 
 def test_the_template_that_can_prune_is_not_sliced() -> None:
-    (play,) = yaml.safe_load((ROOT / "playbooks" / "awx" / "configure.yml").read_text())
-    templates = [task["awx.awx.job_template"] for task in play["tasks"] if "awx.awx.job_template" in task]
+    templates = configured("job_template")
     assert [template["job_slice_count"] for template in templates] == [1, 1]
     assert "ask_job_slice_count_on_launch" not in {name for template in templates for name in template}
+
+
+def test_the_credential_type_is_the_same_wherever_it_is_shown() -> None:
+    (made,) = configured("credential_type")
+    for page, titles in (
+        ("docs/docsite/rst/awx.rst", ("Input configuration", "Injector configuration")),
+        ("README.md", ("# input configuration",)),
+    ):
+        shown: dict[str, Any] = {}
+        for block in examples.blocks(page, examples.read(page)):
+            shown |= yaml.safe_load(block.text) if block.title in titles else {}
+        assert shown == {**made["inputs"], **made["injectors"]}, page
+
+
+def test_the_guide_names_what_the_playbook_makes() -> None:
+    guide = examples.read("docs/docsite/rst/awx.rst")
+    for module in ("credential_type", "credential", "execution_environment", "job_template", "schedule"):
+        for made in configured(module):
+            assert f"*{made['name']}*" in guide
 
 
 class Controller(ThreadingHTTPServer):
@@ -196,33 +232,59 @@ for _method in ("GET", "POST", "PATCH", "DELETE"):
     setattr(_ControllerHandler, f"do_{_method}", _ControllerHandler._answer)
 
 
-@pytest.mark.skipif(not AWX, reason="AWX_COLLECTIONS does not say where the collection awx.awx is")
+def controlled(url: str, home: Path, **extra: str) -> dict[str, str]:
+    """What the environment of a run that configures AWX has beside that of every run."""
+    return {
+        "ANSIBLE_COLLECTIONS_PATH": f"{ansible_env('', home)['ANSIBLE_COLLECTIONS_PATH']}{os.pathsep}{AWX}",
+        "CONTROLLER_HOST": url,
+        "CONTROLLER_OAUTH_TOKEN": "token",
+        **extra,
+    }
+
+
+CONFIGURE = ["pgbeam.cloud.awx.configure", "-e", "awx_project=databases", "-e", "awx_inventory=fleet"]
+needs_awx = pytest.mark.skipif(not AWX, reason="AWX_COLLECTIONS does not say where the collection awx.awx is")
+
+
+@needs_awx
 def test_the_playbook_that_configures_awx(ansible: Ansible) -> None:
     """The real modules of awx.awx, against as much of a controller as they need."""
     controller = Controller()
     with controller.running() as url:
-        env = {
-            "ANSIBLE_COLLECTIONS_PATH": f"{ansible_env('', ansible.home)['ANSIBLE_COLLECTIONS_PATH']}{os.pathsep}{AWX}",
-            "CONTROLLER_HOST": url,
-            "CONTROLLER_OAUTH_TOKEN": "token",
-        }
-        words = ["-e", "awx_project=databases", "-e", "awx_inventory=fleet", "-e", "awx_image=example.com/ee"]
-        words += ["-e", "awx_vault_credential=Vault"]
-        run = ansible.playbook("pgbeam.cloud.awx.configure", *words, env=env)
+        env = controlled(url, ansible.home)
+        words = [*CONFIGURE, "-e", "awx_image=example.com/ee", "-e", "awx_vault_credential=Vault"]
+        run = ansible.playbook(*words, env=env)
         assert run.status == 0, run.output
         made = {kind: [item["name"] for item in items] for kind, items in controller.objects.items()}
         before = len(controller.writes)
-        assert ansible.playbook("pgbeam.cloud.awx.configure", *words, env=env).status == 0
+        assert ansible.playbook(*words, env=env).status == 0
     assert made["credential_types"] == ["PgBeam"]
     assert made["credentials"] == ["Vault", "PgBeam"]
     assert made["job_templates"] == ["Register the databases with PgBeam", "Audit the databases of PgBeam"]
     assert made["schedules"] == ["Audit the databases of PgBeam every night"]
     (kind,) = controller.objects["credential_types"]
-    assert kind["injectors"]["env"]["PGBEAM_API_KEY"] == "{{ api_key }}"
+    assert kind["injectors"]["env"] == {"PGBEAM_API_KEY": "{{ api_key }}", "PGBEAM_API_URL": "{{ api_url }}"}
     assert controller.objects["credentials"][1]["inputs"]["api_key"] == API_KEY
-    register = controller.objects["job_templates"][0]
+    register, audit = controller.objects["job_templates"]
+    assert register["ask_job_type_on_launch"] is True
     assert {item["name"] for item in register["of credentials"]} == {"PgBeam", "Vault"}
-    assert [question["variable"] for question in register["survey_spec"]["spec"]] == [
-        "pgbeam_hosts", "pgbeam_test_connection",
-    ]  # fmt: skip
+    questions = [[question["variable"] for question in each["survey_spec"]["spec"]] for each in (register, audit)]
+    assert questions == [["pgbeam_hosts", "pgbeam_test_connection"], ["pgbeam_hosts"]]
+    required = [question["required"] for question in audit["survey_spec"]["spec"]]
+    assert required == [False], "AWX would refuse the schedule, which gives no answers"
     assert not [write for write in controller.writes[before:] if write.startswith("POST")], "nothing is made twice"
+
+
+@needs_awx
+def test_without_a_key_the_playbook_that_configures_awx_wants_the_credential(ansible: Ansible) -> None:
+    controller = Controller()
+    with controller.running() as url:
+        env = controlled(url, ansible.home, PGBEAM_API_KEY="")
+        run = ansible.playbook(*CONFIGURE, env=env)
+        assert run.status == 2
+        stopped = run.result("Have the template that registers")
+        assert "returned 0 items, expected 1" in stopped["msg"], "the guide quotes it"
+        assert "job_templates" not in controller.objects
+        controller.add("credentials", {"name": "PgBeam"})
+        assert ansible.playbook(*CONFIGURE, env=env).status == 0
+    assert len(controller.objects["job_templates"]) == 2
