@@ -25,7 +25,8 @@ options:
     default: https://api.pgbeam.com
   timeout:
     description:
-      - How long one attempt may take to connect, and how long it may then wait for the server, in seconds.
+      - How long one attempt may take, from its connection to the end of the answer, in seconds.
+      - At least 1 and at most 86400.
     type: int
     default: 30
   retries:
@@ -33,6 +34,7 @@ options:
       - How many times a call is tried again after a network failure or one of the statuses 408, 429, 502, 503 and 504.
       - The waits grow from half a second; a C(Retry-After) of the server replaces them.
       - A repeated write carries the same idempotency key, so it is made once.
+      - At most 100.
     type: int
     default: 5
   retry_budget:
@@ -41,6 +43,7 @@ options:
       - Where all calls fail, the time since the first failure counts for each of them, so that a run does not wait anew
         for every object.
       - A run that finds another one of this user at work on the same project waits as long for its turn.
+      - At least 1 and at most 86400.
     type: int
     default: 120
   validate_certs:

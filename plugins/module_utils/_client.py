@@ -77,10 +77,12 @@ class Settings:
                 "give the key alone, without a line break at its end"
             )
         _check_url(self.api_url)
-        for name, least in (("timeout", 1), ("retries", 0), ("retry_budget", 1)):
+        for name, least, most in (("timeout", 1, 86_400), ("retries", 0, 100), ("retry_budget", 1, 86_400)):
             value = getattr(self, name)
-            if value < least:
-                raise ConfigError(f"{name}: {value} is not allowed; give a whole number of {least} or more")
+            if not least <= value <= most:
+                raise ConfigError(
+                    f"{name}: {value} is not allowed; give a whole number of {least} or more, and {most} at most"
+                )
         if self.ca_path and not os.path.exists(self.ca_path):
             raise ConfigError(f"ca_path: {self.ca_path!r} does not exist; give a PEM file or a folder of certificates")
 

@@ -785,11 +785,23 @@ def test_settings_with_a_url_that_is_allowed(url: str) -> None:
     assert Settings(KEY, url).api_url == url
 
 
-@pytest.mark.parametrize(
-    "name, value, least", [("timeout", 0, 1), ("timeout", -1, 1), ("retries", -1, 0), ("retry_budget", 0, 1)]
-)
-def test_settings_with_a_number_out_of_range(name: str, value: int, least: int) -> None:
-    assert refused(**{name: value}) == f"{name}: {value} is not allowed; give a whole number of {least} or more"
+RANGES = {"timeout": (1, 86_400), "retries": (0, 100), "retry_budget": (1, 86_400)}
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("far", [False, True], ids=["by one", "by far"])
+def test_settings_with_a_number_out_of_range(name: str, far: bool) -> None:
+    least, most = RANGES[name]
+    for value in (-(10**400), 10**400) if far else (least - 1, most + 1):
+        assert refused(**{name: value}) == (
+            f"{name}: {value} is not allowed; give a whole number of {least} or more, and {most} at most"
+        )
+
+
+def test_settings_with_the_largest_numbers(server: ScriptedServer) -> None:
+    server.expect("GET", ITEM, body={"id": "db_1"})
+    most = {name: most for name, (dummy, most) in RANGES.items()}
+    assert client(server, **most).get(ITEM, "database db_1") == {"id": "db_1"}
 
 
 def test_settings_with_a_ca_path_that_is_not_there(tmp_path: Path) -> None:
