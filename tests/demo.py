@@ -13,9 +13,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import Project, Sandbox, ansible_env
+from tests.harness import WRITES, Project, Sandbox, ansible_env
 from tests.postgres import postgres
 from tests.tree import ROOT
 
@@ -45,38 +47,70 @@ def main() -> int:
         return _runs(inventory, environment, Project(sandbox.url, PROJECT))
 
 
+@dataclass
+class Run:
+    """What one run of the playbook did, as it told, and what the sandbox saw of it."""
+
+    changed: int
+    #: How many databases, by what was done or would be.
+    actions: dict[str, int]
+    seconds: float
+    listings: int
+    writes: int
+    tests: int
+
+
 def _runs(inventory: Path, environment: dict[str, str], project: Project) -> int:
     _say("1 of 4: --check --diff shows the two databases that would be registered, and writes nothing.")
-    seen = _play(inventory, environment, "--check", "--diff") == 1 and not project.writes()
+    foreseen = _play(inventory, environment, project, "--check", "--diff")
 
     _say("2 of 4: the registration; PgBeam connects to each database, and tells latency and server version.")
-    seen &= _play(inventory, environment) == 1 and len(project.databases()) == 2
+    first = _play(inventory, environment, project)
 
     _say("3 of 4: the same again; nothing has to change (changed=0).")
-    seen &= _play(inventory, environment) == 0
+    again = _play(inventory, environment, project)
 
     variables = inventory / "group_vars" / "postgres.yml"
     variables.write_text(variables.read_text().replace("ttl_seconds: 300", "ttl_seconds: 600"))
     _say("4 of 4: after one edit of the inventory, ttl_seconds of orders from 300 to 600; that field alone changes.")
-    seen &= _play(inventory, environment, "--diff") == 1
+    edited = _play(inventory, environment, project, "--diff")
+
+    _say("What the four runs did, and the requests that they took:")
+    runs = {"dry run: would do": foreseen, "registration": first, "the same again": again, "one field edited": edited}
+    _show(runs)
 
     _say("Registered. Clients connect with these, and the password in the place of YOUR_PASSWORD:")
     for database in project.databases():
         print(f"  {database['connection_string']}")
-    if not seen:
+    seen = [(run.changed, run.writes) for run in runs.values()]
+    if seen != [(1, 0), (1, 2), (0, 0), (1, 1)]:
         print("The demo did not go as announced.", file=sys.stderr)
-    return 0 if seen else 1
+        return 1
+    return 0
+
+
+def _show(runs: dict[str, Run]) -> None:
+    actions, requests = ("created", "updated", "unchanged"), ("listings", "writes", "tests")
+    row = "  {:<20}" + " {:>9}" * 7
+    print(row.format("", *actions, "seconds", *requests))
+    for number, (name, run) in enumerate(runs.items(), 1):
+        done = [run.actions.get(action, 0) for action in actions]
+        print(row.format(f"{number} {name}", *done, f"{run.seconds:.1f}", run.listings, run.writes, run.tests))
 
 
 def _say(text: str) -> None:
     print(f"\n##### {text}", flush=True)
 
 
-def _play(inventory: Path, environment: dict[str, str], *options: str) -> int:
-    """Run the playbook before the reader's eyes; returns how many tasks changed something."""
+def _play(inventory: Path, environment: dict[str, str], project: Project, *options: str) -> Run:
+    """Run the playbook before the reader's eyes."""
     command = ["ansible-playbook", "-i", str(inventory), "playbooks/register_databases.yml", *options]
     print(f"$ {' '.join(command).replace(str(inventory), 'inventory')}", flush=True)
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    began = time.monotonic()
+    with (
+        project.watched() as exchanges,
+        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process,
+    ):
         assert process.stdout is not None
         output = ""
         for line in process.stdout:
@@ -84,7 +118,16 @@ def _play(inventory: Path, environment: dict[str, str], *options: str) -> int:
             output += line
     if process.returncode:
         sys.exit(f"ansible-playbook ended with {process.returncode}")
-    return sum(int(count) for count in re.findall(r"\bchanged=(\d+)", output))
+    told = re.search(rf'"{PROJECT}: (.+)"', output)
+    kinds = ["test" if item["path"].endswith("/test-connection") else item["method"] for item in exchanges]
+    return Run(
+        changed=sum(int(count) for count in re.findall(r"\bchanged=(\d+)", output)),
+        actions={action: int(count) for count, action in re.findall(r"(\d+) (\w+)", told[1] if told else "")},
+        seconds=time.monotonic() - began,
+        listings=kinds.count("GET"),
+        writes=sum(kinds.count(method) for method in WRITES),
+        tests=kinds.count("test"),
+    )
 
 
 if __name__ == "__main__":

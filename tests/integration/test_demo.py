@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from tests.tree import ROOT
+
+#: The rows of its last table: databases created, updated and unchanged, seconds, listings, writes, connection tests.
+SUMMARY = [
+    r"^  1 dry run: would do +2 +0 +0 +[\d.]+ +1 +0 +0$",
+    r"^  2 registration +2 +0 +0 +[\d.]+ +1 +2 +2$",
+    r"^  3 the same again +0 +0 +2 +[\d.]+ +1 +0 +2$",
+    r"^  4 one field edited +0 +1 +1 +[\d.]+ +1 +1 +2$",
+]
 
 
 def test_the_demo_shows_what_it_announces_and_leaves_nothing_running() -> None:
@@ -33,6 +42,8 @@ def test_the_demo_shows_what_it_announces_and_leaves_nothing_running() -> None:
         )
         for seen in announced:
             assert seen in done.stdout
+        for row in SUMMARY:
+            assert re.search(row, done.stdout, re.MULTILINE), f"{row} is not in {done.stdout}"
         assert "orders_app:YOUR_PASSWORD@prj_demo.proxy.pgbeam.app:5432/orders" in done.stdout
         assert list(Path(folder).iterdir()) == []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
