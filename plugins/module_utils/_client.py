@@ -157,7 +157,9 @@ class Client:
             found, following = page.get(key), page.get("next_page_token") or ""
             if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
                 return f"no list of {key}"
-            if not isinstance(following, str) or following in seen or len(seen) == MOST_PAGES:
+            if not isinstance(following, str) or re.search(r"[\ud800-\udfff]", following):
+                return "a token of the next page that cannot be sent back"
+            if following in seen or len(seen) == MOST_PAGES:
                 return "a next page that leads back to one already read, or to no end"
             return next(filter(None, map(check, found)), None) if check else None
 
@@ -293,7 +295,7 @@ class Client:
     def _content(self, response: requests.Response, call: Call, check: Check | None) -> dict[str, t.Any]:
         if len(response.content) > MOST_BYTES:
             too_much = f"a body of more than {MOST_BYTES // 2**20} MiB"
-            raise _errors.malformed(response, call, too_much, self.settings.api_url)
+            raise _errors.malformed(response, call, too_much, self.settings.api_url, self._conceal)
         if not 200 <= response.status_code < 300:
             raise _errors.refused(response, call, self._conceal)
         if call.method == "DELETE":
@@ -301,7 +303,7 @@ class Client:
         content = _errors.json_of(response)
         wrong = (check(content) if check else None) if isinstance(content, dict) else "a body that is not a JSON object"
         if wrong:
-            raise _errors.malformed(response, call, wrong, self.settings.api_url)
+            raise _errors.malformed(response, call, wrong, self.settings.api_url, self._conceal)
         return t.cast("dict[str, t.Any]", content)
 
     def _session(self) -> requests.Session:

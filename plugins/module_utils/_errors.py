@@ -10,6 +10,8 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import re
 import traceback
 import typing as t
@@ -71,14 +73,14 @@ class ApiError(Exception):
         return self.budget_spent or self.status in (401, 402, 403)
 
     def as_dict(self) -> dict[str, t.Any]:
-        """The parts that a playbook can test; the same keys for every failure."""
+        """The parts that a playbook can test; the same keys for every failure, and every text a short line."""
         return {
             "status": self.status,
-            "code": self.code,
-            "message": self.message or self.reason,
+            "code": words(self.code) if self.code else None,
+            "message": words(self.message or self.reason),
             "method": self.call.method,
             "path": self.call.path,
-            "request_id": self.request_id,
+            "request_id": words(self.request_id) if self.request_id else None,
             "attempts": self.attempts,
             "fields": self.fields,
             "maybe_done": self.maybe_done,
@@ -103,6 +105,10 @@ def unanswered(exc: Exception, call: Call, api_url: str, timeout: float) -> ApiE
             call, f"no trusted TLS connection to {api_url}{_cause(exc)}",
             "check ca_path (or the environment's CA bundle) and that api_url is the right host", code="TLS",
         )  # fmt: skip
+    if isinstance(exc, requests.exceptions.InvalidJSONError):
+        return ApiError(
+            call, "its values cannot be sent as JSON", "give numbers that are finite and have less than 4300 digits"
+        )
     # What requests and urllib3 raise before they try to connect: a URL, a proxy or a bundle that cannot be used.
     unusable = isinstance(exc, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema))
     if unusable or not isinstance(exc, requests.RequestException):
@@ -152,23 +158,37 @@ def _cause(exc: BaseException) -> str:
 def json_of(response: requests.Response) -> t.Any:
     """The body as JSON, None where it is none."""
     try:
-        return response.json()
+        return json.loads(response.content, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
 
 
-def _line(text: str) -> str:
-    """A server's words as part of a sentence."""
-    words = " ".join(text.split())
-    return words if len(words) <= WORDS_SHOWN else words[:WORDS_SHOWN] + "…"
+def _finite(text: str) -> float:
+    """A number of JSON. Python reads NaN and Infinity too, and could not send them back."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
-def malformed(response: requests.Response, call: Call, reason: str, api_url: str) -> ApiError:
+def words(value: t.Any, conceal: t.Callable[[str], str] = str) -> str:
+    """A server's words as part of a sentence: without secrets, in one line, and not too long."""
+    line = " ".join(conceal(str(value)).split())
+    return line if len(line) <= WORDS_SHOWN else line[:WORDS_SHOWN] + "…"
+
+
+def malformed(
+    response: requests.Response, call: Call, reason: str, api_url: str, conceal: t.Callable[[str], str] = str
+) -> ApiError:
     """Tell a success whose content is not what the API answers. A write may have been made all the same."""
     return ApiError(
         call, f"{response.status_code} with {reason}", f"check that api_url ({api_url}) is the PgBeam API",
-        status=response.status_code, request_id=response.headers.get("X-Request-Id"), maybe_done=True,
+        status=response.status_code, request_id=_request_id(response, conceal), maybe_done=True,
     )  # fmt: skip
+
+
+def _request_id(response: requests.Response, conceal: t.Callable[[str], str]) -> str | None:
+    return words(response.headers.get("X-Request-Id") or "", conceal) or None
 
 
 def refused(response: requests.Response, call: Call, conceal: t.Callable[[str], str] = str) -> ApiError:
@@ -176,37 +196,37 @@ def refused(response: requests.Response, call: Call, conceal: t.Callable[[str], 
 
     ``conceal`` masks the secrets in the server's words, which are shortened here.
     """
+
+    def texts(values: dict[str, t.Any], *names: str) -> dict[str, str | None]:
+        return {n: words(values[n], conceal) or None if isinstance(values.get(n), str) else None for n in names}
+
     status = response.status_code
     content = json_of(response)
     problem = content if isinstance(content, dict) else {}
     inner: dict[str, t.Any] = problem["error"] if isinstance(problem.get("error"), dict) else problem
-    texts = {key: value for key, value in inner.items() if isinstance(value, str) and value}
-    code = texts.get("code")
-    bare = problem.get("error")
-    message = (
-        texts.get("message") or texts.get("detail") or texts.get("title") or (bare if isinstance(bare, str) else None)
-    )
+    told = texts(inner, "code", "message", "detail", "title", "request_id")
+    code = told["code"]
+    message = told["message"] or told["detail"] or told["title"] or texts(problem, "error")["error"]
     listed = inner.get("errors")
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-    fields = [{"field": entry.get("field"), "detail": entry.get("detail")} for entry in entries]
+    fields = [entry for entry in (texts(entry, "field", "detail") for entry in entries) if any(entry.values())]
     reason = " ".join(str(part) for part in (status, code) if part)
     if message:
-        reason += f": {_line(conceal(message))}"
+        reason += f": {message}"
     elif not isinstance(content, dict):
         reason += " with a body that is not a JSON object" if response.content else " without an error message"
     if fields:
-        told = conceal(", ".join(": ".join(str(v) for v in entry.values() if v) for entry in fields))
-        reason += f" [{_line(told)}]"
+        reason += f" [{words(', '.join(': '.join(filter(None, entry.values())) for entry in fields))}]"
     if 300 <= status < 400:
         # Without its user and its query, which may hold a secret.
         place = re.match(r"(https?://)(?:[^/?#]*@)?([^?#]+)", response.headers.get("Location", ""))
-        reason = f"{status} redirects to {place.group(1)}{place.group(2)}" if place else reason
+        reason = f"{status} redirects to {words(place.group(1) + place.group(2), conceal)}" if place else reason
     # With Retry-After, a 503 says that the request was not begun.
     retry_after = _retry_after(response.headers.get("Retry-After"))
     turned_away = status == 503 and retry_after is not None
     return ApiError(
         call, reason, _advice(status, code, call), status=status, code=code, message=message, fields=fields,
-        request_id=response.headers.get("X-Request-Id") or texts.get("request_id"),
+        request_id=_request_id(response, conceal) or told["request_id"],
         maybe_done=status >= 500 and not turned_away, retriable=status in RETRY_STATUSES,
         retry_after=retry_after,
     )  # fmt: skip

@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
                 os.write(self.connection.fileno(), bytes([byte]))
             return
         is_text = isinstance(step.body, str)
-        content = (step.body if is_text else json.dumps(step.body)).encode()
+        content = (step.body if is_text else json.dumps(step.body)).encode(errors="surrogateescape")
         self.send_response(step.status)
         for name, value in step.headers.items():
             self.send_header(name, value)

@@ -22,7 +22,7 @@ import requests
 import urllib3
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _brake, _client, _errors
 from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Client, ConfigError, Settings
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, Call
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 
 from tests.certificate import self_signed
@@ -33,6 +33,7 @@ LIST = "/v1/projects/prj_1/databases"
 ITEM = f"{LIST}/db_1"
 NOW = dt.datetime(2028, 1, 1, tzinfo=dt.timezone.utc)
 NO_NEXT_PAGE = "a next page that leads back to one already read, or to no end"
+NO_TOKEN = "a token of the next page that cannot be sent back"
 HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -163,18 +164,34 @@ def test_a_list_with_a_query_of_its_own_and_no_page_size(server: ScriptedServer)
             [{"databases": [], "next_page_token": "a"}] * 2,
             NO_NEXT_PAGE,
         ),
-        ([{"databases": [], "next_page_token": 7}], NO_NEXT_PAGE),
+        ([{"databases": [], "next_page_token": 7}], NO_TOKEN),
+        ([{"databases": [], "next_page_token": "a\ud800"}], NO_TOKEN),
         ([{"items": []}], "no list of databases"),
         ([{"databases": ["db_1"]}], "no list of databases"),
         ([{"databases": {}}], "no list of databases"),
     ],
-    ids=["repeated token", "token of another type", "another key", "items that are no objects", "no list"],
+    ids=[
+        "repeated token",
+        "token of another type",
+        "token that is no text",
+        "another key",
+        "items that are no objects",
+        "no list",
+    ],
 )
 def test_a_list_that_is_none(server: ScriptedServer, pages: list[dict[str, Any]], reason: str) -> None:
     for token, answer in zip(["", "a"], pages):
         page(server, token, answer)
     error = failure(lambda: client(server).list(LIST, "databases", "databases of project prj_1"))
     assert str(error).startswith(f"GET databases of project prj_1: 200 with {reason}; check that api_url")
+
+
+def test_a_list_without_an_end(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_client, "MOST_PAGES", 3)
+    for token, following in zip(["", "1", "2", "3"], ["1", "2", "3", "4"]):
+        page(server, token, {"databases": [], "next_page_token": following})
+    error = failure(lambda: client(server).list(LIST, "databases", "databases of project prj_1"))
+    assert error.reason == f"200 with {NO_NEXT_PAGE}"
 
 
 # Retries
@@ -513,9 +530,14 @@ def test_a_refusal_is_told(
     assert str(error).startswith(f"PATCH database db_1: {words}")
 
 
-@pytest.mark.parametrize("body", ["", HTML, '{"databases": [', [{"id": "db_1"}], "null"], ids=[
-    "empty", "HTML", "truncated JSON", "JSON list", "null",
-])  # fmt: skip
+NO_OBJECTS = {
+    "empty": "", "HTML": HTML, "truncated JSON": '{"databases": [', "JSON list": [{"id": "db_1"}], "null": "null",
+    "no number": '{"x": NaN}', "infinity": '{"x": [-Infinity]}', "too large a number": '{"x": 1e999}',
+    "too long a number": f'{{"x": {"9" * 5000}}}', "no UTF-8": '{"x": "\udcff"}',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NO_OBJECTS.values(), ids=NO_OBJECTS)
 def test_a_success_without_an_object_is_an_error(server: ScriptedServer, clock: Clock, body: Any) -> None:
     server.expect("GET", LIST, 200, body, headers={"X-Request-Id": "req_1"})
     error = failure(lambda: client(server).list(LIST, "databases", "databases of project prj_1"))
@@ -524,6 +546,61 @@ def test_a_success_without_an_object_is_an_error(server: ScriptedServer, clock: 
         f"check that api_url ({server.url}) is the PgBeam API"
     )
     assert (error.status, error.attempts, clock.waits) == (200, 1, [])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 10**5000], ids=["NaN", "infinity", "too long"])
+def test_a_body_that_is_no_json_is_not_sent(server: ScriptedServer, clock: Clock, value: float) -> None:
+    error = failure(lambda: client(server).write("PATCH", ITEM, "database db_1", {"cache_config": {"x": value}}))
+    assert str(error) == (
+        "PATCH database db_1: its values cannot be sent as JSON; "
+        "give numbers that are finite and have less than 4300 digits"
+    )
+    assert (error.maybe_done, error.attempts, clock.waits) == (False, 1, [])
+
+
+LONG = "two words\nand two lines " * 400
+ODD: dict[str, Any] = {
+    "object": {"a": [LONG]},
+    "list": [LONG, 1],
+    "number": 7,
+    "null": None,
+    "text": LONG,
+    "true": True,
+}
+
+
+@pytest.mark.parametrize("other", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("envelope", ["error", "problem"])
+def test_whatever_the_server_says_is_told_in_short_lines(server: ScriptedServer, other: Any, envelope: str) -> None:
+    content = {
+        "code": other, "message": other, "detail": other, "title": other, "request_id": other,
+        "errors": [{"field": other, "detail": other}, {"field": "port", "detail": LONG}, other],
+    }  # fmt: skip
+    server.expect("POST", LIST, 422, {"error": content} if envelope == "error" else content)
+    told = failure(lambda: create(server)).as_dict()
+    texts = [told["code"], told["message"], told["request_id"], *(v for e in told["fields"] for v in e.values())]
+    for text in texts:
+        assert text is None or (isinstance(text, str) and "\n" not in text and len(text) <= 501)
+    assert told["fields"][-1]["field"] == "port"
+    assert told["fields"][-1]["detail"].startswith("two words and two lines two")
+
+
+def test_words_of_our_own_are_told_in_short_lines() -> None:
+    call = Call("POST", LIST, "connection test")
+    told = ApiError(call, "a\nb", "c", message={"a": 1}, code="x\n" * 1000).as_dict()  # type: ignore[arg-type]
+    assert told["message"] == "{'a': 1}"
+    assert told["code"].startswith("x x x") and len(told["code"]) == 501
+    assert ApiError(call, "a\nb", "c").as_dict()["message"] == "a b"
+
+
+@pytest.mark.parametrize("cut", [480, 490, 499])
+def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, cut: int) -> None:
+    words = f"{'x' * cut}{KEY}"
+    problem = {"code": words, "detail": words, "request_id": words, "errors": [{"field": words, "detail": words}]}
+    server.expect("GET", ITEM, 400, problem)
+    api = Client(Settings(KEY, server.url), lambda text: text.replace(KEY, "********"))
+    error = failure(lambda: api.get(ITEM, "database db_1"))
+    assert KEY[:4] not in f"{error} {error.as_dict()}"
 
 
 @pytest.mark.parametrize(
