@@ -25,6 +25,8 @@ REGISTER = "pgbeam.cloud.register_databases"
 VAULT_KEY = "vault-key"
 IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
 ID = "01h455vb4pex5vsknk084sn02q"
+#: What the role leaves behind.
+RESULTS = ("pgbeam_result", "pgbeam_project_result", "pgbeam_replica_results")
 
 #: By page and title, or the first words of a command: what is not run, and why.
 NOT_RUN = {
@@ -280,7 +282,7 @@ def test_no_block_is_overlooked(page: str) -> None:
 def test_the_role_has_the_variables() -> None:
     """Ansible does not tell of a variable that nothing reads."""
     specs = yaml.safe_load((ROOT / "roles/pgbeam/meta/argument_specs.yml").read_text())
-    known = {*specs["argument_specs"]["main"]["options"], "pgbeam_hosts", "pgbeam_result"}
+    known = {*specs["argument_specs"]["main"]["options"], "pgbeam_hosts", *RESULTS}
     for page in examples.pages():
         for block in examples.blocks(page, examples.read(page)):
             if block.language in ("yaml", "shell", "console"):
