@@ -8,11 +8,12 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import typing as t
 
-from ansible.module_utils.common.validation import check_type_bool, check_type_int
+from ansible.module_utils.common.validation import check_type_bool, check_type_dict, check_type_int, check_type_list
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import ID_PATTERN, ID_RULE, Field, Resource, Values
 
 
@@ -61,24 +62,34 @@ def _bad_values(fields: t.Iterable[Field], values: Values, where: str) -> list[s
 
 def _bad_members(f: Field, value: t.Any, place: str) -> list[str]:
     """Sentences on one value, whatever it is made of. ``place`` is its name."""
+    if value is None:
+        return [f"{place}: it is null; give a value, or leave it out"]
+    value = _read(f, value)
     if f.fields:
         if isinstance(value, dict):
             unknown = unknown_options({member.name for member in f.fields}, value, f"{place}.")
             return unknown + _bad_values(f.fields, value, f"{place}.")
-        if isinstance(value, str) and not any(member.secret for member in f.fields):
-            return []  # core reads a text as a dictionary
         return [f"{place}: a value of type {type(value).__name__} was given; it must be a dictionary"]
     if not f.elements:
         reason = _bad_value(f, value)
         return [f"{place}: {reason}"] if reason else []
     if not isinstance(value, list):
-        if isinstance(value, str) and not f.elements.fields:
-            return []  # core takes a text apart at its commas
         return [f"{place}: a value of type {type(value).__name__} was given; it must be a list"]
     if f.maximum is not None and len(value) > f.maximum:
         return [f"{place}: {len(value)} elements were given; it must be {f.maximum} at most"]
     found = [told for n, item in enumerate(value) for told in _bad_members(f.elements, item, f"{place}[{n}]")]
-    return found or _alike(f, value, place)
+    return found or _alike(f, [_read(f.elements, item) for item in value], place)
+
+
+def _read(f: Field, value: t.Any) -> t.Any:
+    """The value as core reads it: a text may stand for a dictionary, or for a list. One with a secret in it may not."""
+    if isinstance(value, str) and not any(member.secret for member in f.fields):
+        with contextlib.suppress(TypeError, ValueError):
+            if f.fields:
+                return check_type_dict(value)
+            if f.elements and not f.elements.fields:
+                return check_type_list(value)
+    return value
 
 
 def _alike(f: Field, items: list[t.Any], place: str) -> list[str]:
@@ -86,7 +97,7 @@ def _alike(f: Field, items: list[t.Any], place: str) -> list[str]:
     seen: dict[t.Any, int] = {}
     found = []
     for n, item in enumerate(items if f.key else []):
-        if not isinstance(item, dict) or item.get(f.key) is None:
+        if item.get(f.key) is None:
             found.append(f"{place}[{n}].{f.key}: it is missing")
             continue
         earlier = seen.setdefault(f._key(item), n)
@@ -104,6 +115,8 @@ def _bad_value(f: Field, value: t.Any) -> str | None:
             return "it is empty; check that the variable or the lookup that it comes from is set"
         fits = re.fullmatch(f.pattern or ".*", value)
         return None if fits else f"the value given is not allowed; it must be {f.rule}"
+    if f.type == "str" and isinstance(value, (list, dict)):  # which core makes a text of
+        return f"a value of type {type(value).__name__} was given; it must be text"
     if f.type == "int":
         allowed = f"a whole number from {f.minimum} to {f.maximum}"
         try:

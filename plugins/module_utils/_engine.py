@@ -9,6 +9,7 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -126,6 +127,8 @@ def _mistyped(fields: t.Iterable[Field], values: Values) -> str | None:
             return wrong
         if f.elements and isinstance(value, list):
             for item in value:
+                if item is None:
+                    return f"an object whose {f.elements.name} is no {f.elements.type}"
                 if wrong := _mistyped([f.elements], {f.elements.name: item}):
                     return wrong
     return None
@@ -270,6 +273,8 @@ def plan(
 
     ``twins`` are the others of the identity that it is to have, where the task allows to replace it; else None.
     """
+    if current:
+        _refuse_drift(resource, wanted, current)
     if state == "absent":
         return plan_delete(resource, wanted, current)
     if current is None:
@@ -277,6 +282,17 @@ def plan(
     if not resource.update_verb:
         return _plan_replace(resource, wanted, current, twins)
     return _plan_update(resource, wanted, current, resend_secrets)
+
+
+def _refuse_drift(resource: Resource, wanted: Values, current: Values) -> None:
+    """Raise PlanError where the task has another value of what never changes: it may mean another object."""
+    for f in resource.writable:
+        if f.immutable and _moves(f, wanted, current):
+            old = f.default if current.get(f.name) is None else current[f.name]
+            raise PlanError(
+                f"{resource.describe(current)}: {f.name} is {old!r} and cannot be changed to {wanted[f.name]!r}; "
+                f"name what it is, leave it out, or make another {resource.noun}"
+            )
 
 
 def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> Plan:
@@ -293,13 +309,16 @@ def refuse_surplus(plan: Plan, items: list[Values], expected: t.Sequence[str]) -
     """
     first = t.cast(Resource, plan.resource.first)
     wanted = plan.wanted.get(first.noun)
+    meant = None
+    with contextlib.suppress(PlanError):  # of several that the task may mean, it expects none
+        meant = Register(first, items).find(wanted, "absent") if wanted else None
     names = [item.get("name") for item in items]
     surplus = [
         item
         for item in items
         if item["id"] not in expected
         and not (item.get("name") in expected and names.count(item.get("name")) == 1)
-        and not (wanted and identity(first, wanted) == identity(first, item))
+        and item is not meant
     ]
     if surplus:
         told = ", ".join(f"{first.describe(item)} ({item['id']})" for item in surplus[:5])
@@ -350,12 +369,6 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             result.changes.append(f.name)
             result.after[f.name] = NOT_SHOWN
         elif _moves(f, wanted, current):
-            if f.immutable:
-                old = f.default if current.get(f.name) is None else current[f.name]
-                raise PlanError(
-                    f"{result.label}: {f.name} is {old!r} and cannot be changed to {wanted[f.name]!r}; "
-                    f"name what it is, leave it out, or make another {resource.noun}"
-                )
             result.body[f.name] = f.over(wanted[f.name], current.get(f.name))
             _tell_move(result, f)
     if result.body:

@@ -1,0 +1,527 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The planner on projects, as tables: what the server has, what the task says, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import named, problems
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
+    NOT_SHOWN,
+    Plan,
+    PlanError,
+    Register,
+    incomplete,
+    misfit,
+    plan,
+    refuse_surplus,
+)
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
+
+PASSWORD = "Pw-7fQ2-only-in-tests"
+LEFT_OUT = object()
+LIVE: Values = {
+    "id": "prj_1",
+    "org_id": "org_1",
+    "name": "shop",
+    "description": "Databases of the web shop",
+    "tags": ["prod", "eu"],
+    "cloud": "aws",
+    "self_hosted": False,
+    "allowed_cidrs": [{"cidr": "10.0.0.0/8", "label": "VPC"}, {"cidr": "2001:db8::/32"}],
+    "agents_disabled": False,
+    "default_policy_profile_id": None,
+    "residency": "any",
+    "status": "active",
+    "proxy_host": "prj-1.proxy.pgbeam.app",
+    "queries_per_second": 1000,
+    "burst_size": 200,
+    "max_connections": 500,
+    "database_count": 1,
+    "active_connections": 0,
+    "created_at": "2026-11-01T08:00:00Z",
+    "updated_at": "2026-11-01T08:00:00Z",
+}
+DATABASE: Values = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD}
+SENT: Values = {**DATABASE, "port": 5432}
+NEW: Values = {"org_id": "org_1", "name": "shop"}
+VPC: Values = {"cidr": "10.0.0.0/8", "label": "VPC"}
+LAB: Values = {"cidr": "2001:db8::/32", "label": ""}
+#: The fields that answers may leave out at their default.
+OPTIONAL = (
+    "description", "tags", "cloud", "self_hosted", "allowed_cidrs", "agents_disabled", "default_policy_profile_id",
+    "residency",
+)  # fmt: skip
+
+
+def live(**fields: Any) -> Values:
+    """A project as the server answers it; what is LEFT_OUT is not in the answer."""
+    return {name: value for name, value in {**LIVE, **fields}.items() if value is not LEFT_OUT}
+
+
+BARE = live(**dict.fromkeys(OPTIONAL, LEFT_OUT))
+
+
+def task(**fields: Any) -> Values:
+    return {"org_id": "org_1", "name": "shop", **fields}
+
+
+def planned(server: list[Values], wanted: Values, state: str = "present", resend: bool = False) -> Plan:
+    return plan(PROJECT, wanted, Register(PROJECT, server).find(wanted, state), state, resend)
+
+
+@dataclass
+class Case:
+    server: Values | None
+    task: Values
+    action: str = "unchanged"
+    body: Values = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+    before: Values = field(default_factory=dict)
+    after: Values = field(default_factory=dict)
+    #: What the call after a create says.
+    late: Values = field(default_factory=dict)
+    state: str = "present"
+
+    def plan(self) -> Plan:
+        return planned([] if self.server is None else [self.server], self.task, self.state)
+
+
+def moved(name: str, old: Any, new: Any, sent: Any = None, wanted: Values | None = None) -> Case:
+    """A case in which one field moves; ``sent`` where that is not just what the task says."""
+    sent = new if sent is None else sent
+    wanted = task(**{name: new}) if wanted is None else wanted
+    before = {"tags": (), "allowed_cidrs": ()}.get(name, old) if old is LEFT_OUT else old
+    return Case(live(**{name: old}), wanted, "updated", {name: sent}, [name], {name: before}, {name: sent})
+
+
+def created(sent: Values, late: Values, **named_fields: Any) -> Case:
+    """A case in which there is no such project; ``sent`` comes on top of a minimal create, ``late`` after it."""
+    body = {**NEW, **sent}
+    wanted = task(database=DATABASE, **named_fields)
+    return Case(None, wanted, "created", body, [*body, *late], {}, {**body, **late}, late)
+
+
+# fmt: off
+CASES = {
+    "create-minimal": created({}, {}),
+    "create-all-that-it-takes": created(
+        {"description": "Shop", "tags": ["b", "a"], "cloud": "gcp", "self_hosted": True}, {},
+        description="Shop", tags=["b", "a"], cloud="gcp", self_hosted=True,
+    ),
+    "create-empty-values": created({"description": "", "tags": []}, {}, description="", tags=[]),
+    "create-late-fields": created(
+        {}, {
+            "allowed_cidrs": [{"cidr": "10.0.0.1", "label": ""}, VPC], "agents_disabled": True,
+            "default_policy_profile_id": "pol_1", "residency": "eu", "status": "suspended",
+        },
+        allowed_cidrs=[{"cidr": "10.0.0.1"}, VPC], agents_disabled=True, default_policy_profile_id="pol_1",
+        residency="eu", status="suspended",
+    ),
+    "create-late-fields-at-their-default": created(
+        {}, {}, allowed_cidrs=[], agents_disabled=False, default_policy_profile_id="", residency="any", status="active",
+    ),
+    "unchanged-identity-alone": Case(live(), task()),
+    "unchanged-every-field": Case(live(), task(**{n: LIVE[n] for n in (*OPTIONAL, "status") if LIVE[n] is not None})),
+    "unchanged-left-out-fields-at-default": Case(BARE, task(
+        description="", tags=[], cloud="aws", self_hosted=False, allowed_cidrs=[], agents_disabled=False,
+        default_policy_profile_id="", residency="any", status="active",
+    )),
+    "unchanged-with-the-database-named": Case(live(), task(database=DATABASE)),
+    "unchanged-profile-empty-for-null": Case(live(), task(default_policy_profile_id="")),
+    "unchanged-profile-empty-for-empty": Case(
+        live(default_policy_profile_id=""), task(default_policy_profile_id="")
+    ),
+    "unchanged-tags-in-another-order": Case(live(), task(tags=["eu", "prod"])),
+    "unchanged-tag-named-twice": Case(live(), task(tags=["eu", "prod", "eu"])),
+    "unchanged-cidrs-in-another-order": Case(live(), task(allowed_cidrs=[LAB, VPC])),
+    "unchanged-cidrs-of-the-same-networks": Case(
+        live(allowed_cidrs=[{"cidr": "10.0.0.1/32"}, {"cidr": "10.0.0.0/8"}, {"cidr": "2001:db8::1/128"}]),
+        task(allowed_cidrs=[{"cidr": "10.0.0.1"}, {"cidr": "10.9.8.7/8"}, {"cidr": "2001:0DB8:0::1"}]),
+    ),
+    "unchanged-labels-not-named": Case(live(), task(allowed_cidrs=[{"cidr": "10.0.0.0/8"}, {"cidr": "2001:db8::/32"}])),
+    "unchanged-empty-label-for-none": Case(live(), task(allowed_cidrs=[VPC, LAB])),
+    "update-description": moved("description", "Shop", "Databases"),
+    "update-description-to-empty": moved("description", "Shop", ""),
+    "update-name-by-id": moved("name", "shop", "archive", wanted={"id": "prj_1", "name": "archive"}),
+    "update-name-case-by-id": moved("name", "shop", "Shop", wanted={"id": "prj_1", "name": "Shop"}),
+    "update-status": moved("status", "active", "suspended"),
+    "update-status-back": moved("status", "suspended", "active"),
+    "update-residency": moved("residency", "any", "us"),
+    "update-agents-disabled": moved("agents_disabled", True, False),
+    "update-profile": moved("default_policy_profile_id", "pol_1", "pol_2"),
+    "update-profile-cleared": moved("default_policy_profile_id", "pol_1", ""),
+    "update-tag-removed": moved("tags", ["prod", "eu"], ["prod"]),
+    "update-tag-added": moved("tags", ["prod"], ["prod", "eu"]),
+    "update-tag-case": moved("tags", ["prod"], ["Prod"]),
+    "update-tags-cleared": moved("tags", ["prod"], []),
+    "update-tags-left-out": moved("tags", LEFT_OUT, ["prod"]),
+    "update-cidrs-cleared": moved("allowed_cidrs", [VPC], []),
+    "update-cidrs-left-out": moved("allowed_cidrs", LEFT_OUT, [VPC]),
+    "update-cidr-added-keeps-the-labels-that-are-there": moved(
+        "allowed_cidrs", [VPC], [{"cidr": "10.1.1.1/8"}, {"cidr": "10.0.0.1"}],
+        [{"cidr": "10.1.1.1/8", "label": "VPC"}, {"cidr": "10.0.0.1", "label": ""}],
+    ),
+    "update-cidr-removed": moved("allowed_cidrs", [VPC, LAB], [VPC]),
+    "update-cidr-prefix": moved("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/9", "label": "VPC"}]),
+    "update-cidr-label": moved("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": "Office"}]),
+    "update-cidr-label-cleared": moved("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": ""}]),
+    "delete": Case(live(), task(), "deleted", before=live(), state="absent"),
+    "delete-by-id": Case(live(), {"id": "prj_1"}, "deleted", before=live(), state="absent"),
+    "absent-already": Case(None, task(), state="absent"),
+    "absent-already-by-id": Case(None, {"id": "prj_1"}, state="absent"),
+    "absent-in-another-organization": Case(live(org_id="org_2"), task(), state="absent"),
+}
+# fmt: on
+each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+@each_case
+def test_plan(case: Case) -> None:
+    result = case.plan()
+    assert (result.action, result.body, result.changes) == (case.action, case.body, case.changes)
+    assert (result.before, result.after) == (case.before, case.after)
+    assert (result.first is not None) == (case.action == "created")
+
+
+@each_case
+def test_predict_names_what_a_live_object_names(case: Case) -> None:
+    predicted = case.plan().predict()
+    assert set(predicted) == (set() if case.state == "absent" else set(LIVE))
+    if case.state == "present":
+        assert {name: predicted[name] for name in case.late} == case.late
+
+
+def test_a_create_has_the_first_database_in_its_body() -> None:
+    result = CASES["create-late-fields"].plan()
+    assert result.request == {**NEW, "database": SENT}
+    first = result.first
+    assert first is not None
+    assert (first.action, first.body, first.after) == ("created", SENT, {**SENT, "password": NOT_SHOWN})
+    assert PASSWORD not in repr([result.diff(), result.predict(), first.diff(), first.predict()])
+
+
+@pytest.mark.parametrize(
+    "wanted, sentence",
+    [
+        (task(), "project shop of org_1 is not in PgBeam yet; give database to add it"),
+        (
+            task(database={"host": "db1", "name": "orders", "username": "app"}),
+            "database orders on db1:5432 is not in PgBeam yet; give password to add it",
+        ),
+        (
+            {"id": "prj_2", "org_id": "org_1"},
+            "project prj_2 is not in org org_1, or this key may not see it; "
+            "check the id, or leave it out to add a new project",
+        ),
+        (
+            {"id": "prj_2", "name": "shop"},
+            "project prj_2 is not in PgBeam, or this key may not see it; "
+            "check the id, or leave it out to add a new project",
+        ),
+    ],
+    ids=["no database", "no password", "id in an organization", "id"],
+)
+def test_what_cannot_be_created(wanted: Values, sentence: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        planned([], wanted)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize(
+    "server, wanted, told",
+    [
+        (live(), task(cloud="gcp"), "cloud is 'aws' and cannot be changed to 'gcp'; "),
+        (live(cloud=LEFT_OUT), task(cloud="azure"), "cloud is 'aws' and cannot be changed to 'azure'; "),
+        (live(), task(self_hosted=True), "self_hosted is False and cannot be changed to True; "),
+        (live(self_hosted=LEFT_OUT), task(self_hosted=True), "self_hosted is False and cannot be changed to True; "),
+        (live(), {"id": "prj_1", "org_id": "org_2"}, "org_id is 'org_1' and cannot be changed to 'org_2'; "),
+    ],
+    ids=["cloud", "cloud left out", "self_hosted", "self_hosted left out", "org_id"],
+)
+def test_what_is_told_at_creation_never_changes(server: Values, wanted: Values, told: str, state: str) -> None:
+    """Nor is a project deleted that is another one than the task describes."""
+    with pytest.raises(PlanError) as caught:
+        planned([server], wanted, state)
+    assert str(caught.value) == (f"project shop of org_1: {told}name what it is, leave it out, or make another project")
+
+
+@pytest.mark.parametrize(
+    "server, wanted, found",
+    [
+        pytest.param([], task(), None, id="nothing there"),
+        pytest.param([live()], task(), "prj_1", id="organization and name"),
+        pytest.param([live(name="Shop")], task(), None, id="names differ in case"),
+        pytest.param([live(), live(id="prj_2", name="other")], task(name="other"), "prj_2", id="another name"),
+        pytest.param([live(), live(id="prj_2")], {"id": "prj_2"}, "prj_2", id="id of one of two"),
+    ],
+)
+def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
+    match = Register(PROJECT, server).find(wanted)
+    assert (match and match["id"]) == found
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_two_projects_of_one_name_are_told_apart_by_id(state: str) -> None:
+    server = [live(id="prj_2"), live(id="prj_1")]
+    told = r"^project shop of org_1 is in PgBeam 2 times \(prj_1, prj_2\); name the one you mean by id"
+    with pytest.raises(PlanError, match=told):
+        planned(server, task(), state)
+    (twins,) = Register(PROJECT, server).twins()
+    assert "prj_1, prj_2" in twins
+
+
+@pytest.mark.parametrize("status, gone", [("active", False), ("suspended", False), ("deleted", True)])
+def test_a_project_that_is_shown_as_deleted_is_gone(status: str, gone: bool) -> None:
+    assert PROJECT.is_gone(live(status=status)) == gone
+
+
+ORDERS: Values = {"id": "db_1", "host": "db1", "port": 5432, "name": "orders", "username": "app"}
+INVOICES: Values = {**ORDERS, "id": "db_2", "name": "invoices"}
+READER: Values = {**ORDERS, "id": "db_3", "username": "reader"}
+ELSEWHERE: Values = {**ORDERS, "id": "db_4", "host": "db2"}
+NAMED: Values = {"host": "DB1", "name": "orders"}
+
+
+@pytest.mark.parametrize(
+    "items, named_database, expected, surplus",
+    [
+        pytest.param([], None, [], [], id="an empty project"),
+        pytest.param([ORDERS], None, [], [ORDERS], id="nothing expected"),
+        pytest.param([ORDERS, INVOICES], None, ["orders", "db_2"], [], id="by name and by id"),
+        pytest.param([ORDERS, INVOICES], None, ["orders", "stock"], [INVOICES], id="one more than expected"),
+        pytest.param([ORDERS, ELSEWHERE], None, ["orders"], [ORDERS, ELSEWHERE], id="a name of two"),
+        pytest.param([ORDERS, ELSEWHERE], None, ["orders", "db_1"], [ELSEWHERE], id="an id and a name of two"),
+        pytest.param([ORDERS, INVOICES], NAMED, [], [INVOICES], id="the database that the task names"),
+        pytest.param([ORDERS], {**NAMED, "port": 6432}, [], [ORDERS], id="another port"),
+        pytest.param([ORDERS, READER], NAMED, [], [ORDERS, READER], id="the database named is there twice"),
+        pytest.param([ORDERS, READER], {**NAMED, "username": "reader"}, [], [ORDERS], id="one of two by username"),
+        pytest.param([READER], {**NAMED, "username": "app"}, [], [READER], id="another username"),
+    ],
+)
+def test_what_may_go_with_a_project(
+    items: list[Values], named_database: Values | None, expected: list[str], surplus: list[Values]
+) -> None:
+    wanted = task(database=named_database) if named_database else task()
+    result = planned([live()], wanted, "absent")
+    if not surplus:
+        refuse_surplus(result, items, expected)
+        return
+    with pytest.raises(PlanError) as caught:
+        refuse_surplus(result, items, expected)
+    told = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
+    assert str(caught.value) == (
+        f"project shop of org_1 (prj_1) would go with {len(items)} databases, {len(surplus)} of them not expected: "
+        f"{told}; list them in expected_databases, or set force: true"
+    )
+
+
+def test_a_refusal_names_five_databases_and_counts_the_others() -> None:
+    items = [{**ORDERS, "id": f"db_{n}", "name": f"d{n}"} for n in range(8)]
+    with pytest.raises(PlanError) as caught:
+        refuse_surplus(planned([live()], task(), "absent"), items, ["d0"])
+    assert "would go with 8 databases, 7 of them not expected: database d1 on" in str(caught.value)
+    assert "(db_5) and 2 more; list them" in str(caught.value)
+
+
+TAG_RULE = "is not allowed; it must be text of 50 characters at most"
+CIDR_RULE = "is not allowed; it must be an IPv4 or IPv6 address, with or without a prefix length"
+LIST, OBJECT = "was given; it must be a list", "was given; it must be a dictionary"
+BAD_VALUES: dict[str, tuple[Values, str]] = {
+    "org-empty": ({"org_id": ""}, "org_id: '' is not allowed; it must be an organization's id"),
+    "org-line-break": ({"org_id": "o\n"}, "org_id: 'o\\n' is not allowed; it must be an organization's id"),
+    "name-empty": ({"name": ""}, "name: '' is not allowed; it must be text of 1 to 100 characters"),
+    "name-long": ({"name": "x" * 101}, f"name: '{'x' * 101}' is not allowed; it must be text of 1 to 100 characters"),
+    "name-nul": ({"name": "a\0"}, "name: 'a\\x00' is not allowed; it must be text of 1 to 100 characters"),
+    "name-list": ({"name": ["shop"]}, "name: a value of type list was given; it must be text"),
+    "description-long": (
+        {"description": "x" * 501},
+        f"description: '{'x' * 501}' is not allowed; it must be text of 500 characters at most",
+    ),
+    "description-dict": ({"description": {"a": 1}}, "description: a value of type dict was given; it must be text"),
+    "cloud": ({"cloud": "ibm"}, "cloud: 'ibm' is not allowed; it must be one of aws, azure, gcp"),
+    "cloud-list": ({"cloud": ["aws"]}, "cloud: a value of type list was given; it must be text"),
+    "status": ({"status": "deleted"}, "status: 'deleted' is not allowed; it must be one of active, suspended"),
+    "residency": ({"residency": "de"}, "residency: 'de' is not allowed; it must be one of any, us, eu"),
+    "self-hosted": ({"self_hosted": "maybe"}, "self_hosted: 'maybe' is not allowed; it must be true or false"),
+    "self-hosted-list": ({"self_hosted": [True]}, "self_hosted: [True] is not allowed; it must be true or false"),
+    "profile": (
+        {"default_policy_profile_id": "pol/1"},
+        "default_policy_profile_id: 'pol/1' is not allowed; it must be the id of a policy profile, or empty",
+    ),
+    "tags-number": ({"tags": 5}, f"tags: a value of type int {LIST}"),
+    "tags-dict": ({"tags": {"a": 1}}, f"tags: a value of type dict {LIST}"),
+    "tags-many": ({"tags": list("abcdefghijk")}, "tags: 11 elements were given; it must be 10 at most"),
+    "tags-many-in-text": ({"tags": "a,b,c,d,e,f,g,h,i,j,k"}, "tags: 11 elements were given; it must be 10 at most"),
+    "tag-long": ({"tags": ["a", "x" * 51]}, f"tags[1]: '{'x' * 51}' {TAG_RULE}"),
+    "tag-long-in-text": ({"tags": f"a,{'x' * 51}"}, f"tags[1]: '{'x' * 51}' {TAG_RULE}"),
+    "tag-nul": ({"tags": ["a\0"]}, f"tags[0]: 'a\\x00' {TAG_RULE}"),
+    "tag-null": ({"tags": ["a", None]}, "tags[1]: it is null; give a value, or leave it out"),
+    "tag-list": ({"tags": [["a"]]}, "tags[0]: a value of type list was given; it must be text"),
+    "tag-dict": ({"tags": [{"a": 1}]}, "tags[0]: a value of type dict was given; it must be text"),
+    "cidrs-text": ({"allowed_cidrs": "10.0.0.0/8"}, f"allowed_cidrs: a value of type str {LIST}"),
+    "cidrs-dict": ({"allowed_cidrs": VPC}, f"allowed_cidrs: a value of type dict {LIST}"),
+    "cidrs-many": (
+        {"allowed_cidrs": [{"cidr": f"10.0.0.{n}"} for n in range(51)]},
+        "allowed_cidrs: 51 elements were given; it must be 50 at most",
+    ),
+    "cidr-text": ({"allowed_cidrs": ["10.0.0.0/8"]}, f"allowed_cidrs[0]: a value of type str {OBJECT}"),
+    "cidr-null": ({"allowed_cidrs": [VPC, None]}, "allowed_cidrs[1]: it is null; give a value, or leave it out"),
+    "cidr-missing": ({"allowed_cidrs": [{"label": "VPC"}]}, "allowed_cidrs[0].cidr: it is missing"),
+    "cidr-name": ({"allowed_cidrs": [{"cidr": "example.com"}]}, f"allowed_cidrs[0].cidr: 'example.com' {CIDR_RULE}"),
+    "cidr-octet": ({"allowed_cidrs": [{"cidr": "1.0.0.256"}]}, f"allowed_cidrs[0].cidr: '1.0.0.256' {CIDR_RULE}"),
+    "cidr-prefix": (
+        {"allowed_cidrs": [VPC, {"cidr": "::/129"}]},
+        f"allowed_cidrs[1].cidr: '::/129' {CIDR_RULE}",
+    ),
+    "cidr-number": ({"allowed_cidrs": [{"cidr": 10}]}, f"allowed_cidrs[0].cidr: 10 {CIDR_RULE}"),
+    "cidr-list": (
+        {"allowed_cidrs": [{"cidr": ["10.0.0.1"]}]},
+        "allowed_cidrs[0].cidr: a value of type list was given; it must be text",
+    ),
+    "cidr-misspelled": (
+        {"allowed_cidrs": [{**VPC, "lable": "x"}]},
+        "allowed_cidrs[0].lable: there is no such option; did you mean label?",
+    ),
+    "cidr-label-long": (
+        {"allowed_cidrs": [{"cidr": "10.0.0.1", "label": "x" * 101}]},
+        f"allowed_cidrs[0].label: '{'x' * 101}' is not allowed; it must be text of 100 characters at most",
+    ),
+    "cidr-twice": (
+        {"allowed_cidrs": [VPC, {"cidr": "10.9.9.9/8"}]},
+        "allowed_cidrs[0] and allowed_cidrs[1] are both cidr 10.9.9.9/8; keep one of them",
+    ),
+    "cidr-twice-as-address": (
+        {"allowed_cidrs": [{"cidr": "10.0.0.1"}, {"cidr": "10.0.0.1/32", "label": "x"}]},
+        "allowed_cidrs[0] and allowed_cidrs[1] are both cidr 10.0.0.1/32; keep one of them",
+    ),
+    "database-text": ({"database": f"host=db1 password={PASSWORD}"}, f"database: a value of type str {OBJECT}"),
+    "database-list": ({"database": [DATABASE]}, f"database: a value of type list {OBJECT}"),
+    "database-port": (
+        {"database": {**DATABASE, "port": 0}},
+        "database.port: 0 is not allowed; it must be a whole number from 1 to 65535",
+    ),
+    "database-host-list": (
+        {"database": {**DATABASE, "host": ["db1"]}},
+        "database.host: a value of type list was given; it must be text",
+    ),
+    "database-id": (
+        {"database": {**DATABASE, "id": "db_1"}},
+        "database.id: there is no such option; there are auto_read_routing, cache_config, host, name, password, "
+        "pool_config, pool_region, port, query_timeout_ms, role, ssl_mode, username",
+    ),
+    "database-password": (
+        {"database": {**DATABASE, "password": 12}},
+        "database.password: a value of type int was given; write it as a quoted string",
+    ),
+    "database-password-misspelled": (
+        {"database": {**DATABASE, "pasword": PASSWORD}},
+        "database.pasword: there is no such option; did you mean password?",
+    ),
+    "database-member": (
+        {"database": {**DATABASE, "cache_config": {"ttl_seconds": -1}}},
+        "database.cache_config.ttl_seconds: -1 is not allowed; it must be a whole number from 0 to 86400",
+    ),
+    "database-member-in-text": (
+        {"database": {**DATABASE, "cache_config": "ttl_seconds=-1"}},
+        "database.cache_config.ttl_seconds: '-1' is not allowed; it must be a whole number from 0 to 86400",
+    ),
+    "database-member-in-json": (
+        {"database": {**DATABASE, "cache_config": '{"ttl_second": 1}'}},
+        "database.cache_config.ttl_second: there is no such option; did you mean ttl_seconds?",
+    ),
+    "database-member-no-text": (
+        {"database": {**DATABASE, "cache_config": "fast"}},
+        f"database.cache_config: a value of type str {OBJECT}",
+    ),
+    "database-member-list": (
+        {"database": {**DATABASE, "pool_config": [None]}},
+        f"database.pool_config: a value of type list {OBJECT}",
+    ),
+    "id": ({"id": "prj/1"}, "id: 'prj/1' is not an id; allowed are letters, digits, '_', '.' and '-'"),
+}
+
+
+@pytest.mark.parametrize("values, sentence", BAD_VALUES.values(), ids=BAD_VALUES.keys())
+def test_bad_value(values: Values, sentence: str) -> None:
+    assert problems(PROJECT, values) == [sentence]
+    assert PASSWORD not in sentence
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        task(database=DATABASE, id="prj_1"),
+        {"name": "x" * 100, "description": "x" * 500, "tags": ["x" * 50] * 10},
+        {"name": "büro\n", "description": "two\nlines", "tags": [""], "default_policy_profile_id": ""},
+        {"allowed_cidrs": [{"cidr": f"10.0.0.{n}", "label": "x" * 100} for n in range(50)]},
+        {
+            "allowed_cidrs": [
+                {"cidr": "10.0.0.1", "label": None},
+                {"cidr": "::/0", "label": ""},
+                "cidr=10.0.0.2 label=x",
+            ]
+        },
+        {"tags": "a,b", "self_hosted": "yes", "name": 5, "database": {**DATABASE, "cache_config": "ttl_seconds=5"}},
+        {"tags": None, "allowed_cidrs": None, "database": None, "status": None},
+    ],
+    ids=["usual", "longest", "unusual", "most networks", "networks", "text as core reads it", "nulls"],
+)
+def test_allowed_values(values: Values) -> None:
+    assert problems(PROJECT, values) == []
+
+
+@pytest.mark.parametrize(
+    "wanted, sentence",
+    [
+        (task(), None),
+        ({"id": "prj_1"}, None),
+        ({"name": "shop"}, "org_id: it is missing; give org_id and name, or the id, to say which project"),
+        ({"org_id": "org_1"}, "name: it is missing; give org_id and name, or the id, to say which project"),
+        (task(database={"host": "db1", "name": "orders"}), None),
+        (
+            {"id": "prj_1", "database": {"name": "orders"}},
+            "database.host: it is missing; give host, port and name to say which database",
+        ),
+    ],
+    ids=["identity", "id", "no organization", "no name", "database", "database without a host"],
+)
+def test_incomplete(wanted: Values, sentence: str | None) -> None:
+    assert incomplete(PROJECT, wanted) == sentence
+
+
+def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
+    options = {
+        "tags": [],
+        "description": "",
+        "status": None,
+        "allowed_cidrs": [{"cidr": "10.0.0.1", "label": None}],
+        "database": {"host": "db1", "port": None, "cache_config": {"enabled": None}},
+    }
+    assert named(options) == {
+        "tags": [], "description": "", "allowed_cidrs": [{"cidr": "10.0.0.1"}], "database": {"host": "db1"},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fields, told",
+    [
+        ({}, None),
+        ({"allowed_cidrs": [{"cidr": "10.0.0.0/8", "since": 1}], "extra": 1}, None),
+        ({"tags": "prod"}, "an object whose tags is no list"),
+        ({"tags": [5]}, "an object whose tag is no str"),
+        ({"tags": [None]}, "an object whose tag is no str"),
+        ({"allowed_cidrs": [None]}, "an object whose cidr is no dict"),
+        ({"allowed_cidrs": ["10.0.0.0/8"]}, "an object whose cidr is no dict"),
+        ({"allowed_cidrs": [{"cidr": 10}]}, "an object whose cidr is no str"),
+        ({"self_hosted": 1}, "an object whose self_hosted is no bool"),
+    ],
+)
+def test_misfit(fields: Values, told: str | None) -> None:
+    assert misfit(PROJECT, live(**fields)) == told
