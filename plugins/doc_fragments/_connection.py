@@ -59,8 +59,9 @@ options:
     type: path
 notes:
   - A proxy is taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY).
-  - Core masks secrets by their text. A password that is also part of a host name or a number hides that part of the
-    results too.
+  - Secrets are masked by their text. A password that is also part of a host name hides that part of the results too.
+    Numbers, the collection's own words and names, and ids that hold a password of less than eight characters by chance
+    are left as they are. A part of a secret that the server itself has cut off cannot be known for one.
 requirements:
   - python >= 3.10
   - requests

@@ -20,9 +20,13 @@ from urllib.parse import quote, quote_plus
 MASK = "********"
 #: What this collection says in words of its own. Such a word stays; anything else under these names may be a server's.
 OWN_WORDS = frozenset({"action", "changes", "method"})
-#: Made by the server. A hit of a shorter secret than this in one is chance.
-IDS = frozenset({"id", "project_id", "request_id"})
+#: The names of what the server makes, and what it looks like. A hit of a shorter secret than this in it is chance.
+IDS = re.compile(r"id|\w+_id")
+ID = re.compile(r"[\w.-]+")
 TOO_LONG_FOR_CHANCE = 8
+#: A field, an option or a part of a result, which no server makes of a password.
+CONTRACT_NAME = re.compile(r"[a-z_]+")
+URL_SAFE = str.maketrans("+/", "-_")
 HEAD = 8
 
 
@@ -31,60 +35,76 @@ class Masking:
 
     def __init__(self, secrets: t.Iterable[str], words: t.Iterable[str] = ()) -> None:
         self._words = frozenset(words)
-        #: The forms by their first characters, and those by their number: to look up, not to compare one by one.
-        self._forms: dict[str, set[str]] = {}
-        self._heads: dict[int, set[str]] = {}
-        for form in {form for secret in secrets for form in _forms(str(secret)) if form}:
+        self._forms = {form for secret in secrets for form in _forms(str(secret)) if form}
+        #: How long those are that begin alike, by that beginning and by its length: to look up at each place of a text.
+        self._lengths: dict[int, dict[str, set[int]]] = {}
+        for form in self._forms:
             head = form[:HEAD]
-            self._forms.setdefault(head, set()).add(form)
-            self._heads.setdefault(len(head), set()).add(head)
+            self._lengths.setdefault(len(head), {}).setdefault(head, set()).add(len(form))
 
     def mask(self, value: t.Any) -> t.Any:
-        """A copy of a result with every secret starred out; the result itself where it holds none."""
-        found = self._found("\n".join(self._texts(value)))
-        return self._masked(value, sorted(found, key=len, reverse=True)) if found else value
+        """A copy of a result with every secret starred out, in the names of its members as well."""
+        return self._masked(value, "")
 
-    def _found(self, text: str) -> list[str]:
-        heads: set[str] = set()
-        for size, known in self._heads.items():
-            heads.update(part for i in range(len(text) - size + 1) if (part := text[i : i + size]) in known)
-        return [form for head in heads for form in self._forms[head] if form in text]
+    def _masked(self, value: t.Any, name: str) -> t.Any:
+        if isinstance(value, dict):
+            return {self._name(k): v if self._own(k, v) else self._masked(v, k) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self._masked(item, "") for item in value]
+        if isinstance(value, str):
+            by_chance = IDS.fullmatch(name) and ID.fullmatch(value)
+            return self._text(value, TOO_LONG_FOR_CHANCE if by_chance else 1)
+        return value
+
+    def _name(self, name: str) -> t.Any:
+        return name if CONTRACT_NAME.fullmatch(name) else self._masked(name, "id")
 
     def _own(self, name: str, value: t.Any) -> bool:
         return name in OWN_WORDS and self._words.issuperset(map(str, value if isinstance(value, list) else [value]))
 
-    def _texts(self, value: t.Any) -> t.Iterator[str]:
-        if isinstance(value, dict):
-            for name, item in value.items():
-                if not self._own(name, item):
-                    yield from self._texts(item)
-        elif isinstance(value, list):
-            for item in value:
-                yield from self._texts(item)
-        elif isinstance(value, str):
-            yield value
-
-    def _masked(self, value: t.Any, secrets: list[str], name: str = "") -> t.Any:
-        if isinstance(value, dict):
-            return {k: v if self._own(k, v) else self._masked(v, secrets, k) for k, v in value.items()}
-        if isinstance(value, list):
-            return [self._masked(item, secrets) for item in value]
-        if isinstance(value, str):
-            by_chance = name in IDS and re.fullmatch(r"[\w.-]+", value)
-            for secret in secrets:
-                if not (by_chance and len(secret) < TOO_LONG_FOR_CHANCE):
-                    value = value.replace(secret, MASK)
-        return value
+    def _text(self, text: str, shortest: int) -> str:
+        """A text with what is as long as this or longer starred out; secrets that overlap are one."""
+        hits = sorted(
+            (i, i + length)
+            for size, lengths in self._lengths.items()
+            for i in range(len(text) - size + 1)
+            if text[i : i + size] in lengths
+            for length in lengths[text[i : i + size]]
+            if length >= shortest and text[i : i + length] in self._forms
+        )
+        masked, end = "", 0
+        for first, last in hits:
+            if first >= end:
+                masked += text[end:first] + MASK
+            end = max(end, last)
+        return masked + text[end:]
 
 
 def _forms(secret: str) -> set[str]:
     """A secret as it is, and as a quoting server or log may write it."""
-    data = secret.encode(errors="surrogatepass")
+    # Also in one line, without what a server may strip where enough is left of it.
+    line = re.sub(r"\s+", " ", secret)
+    texts = {secret, line, *({line.strip()} if len(line.strip()) >= TOO_LONG_FOR_CHANCE else ())}
+    return {form for text in texts for form in _written(text)}
+
+
+def _written(text: str) -> t.Iterator[str]:
+    data = text.encode(errors="surrogatepass")
     quoted = {quote(data, safe=""), quote(data), quote_plus(data)}
-    quoted |= {re.sub("%..", lambda hit: hit.group().lower(), text) for text in quoted}
-    escaped = {json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret)}
-    plain = {secret, html.escape(secret), *quoted, *(text[1:-1] for text in escaped)}
-    if len(secret) < TOO_LONG_FOR_CHANCE:
-        return plain
-    encoded = {base64.b64encode(data).decode().rstrip("="), base64.urlsafe_b64encode(data).decode().rstrip("=")}
-    return plain | encoded
+    yield from quoted
+    yield from (re.sub("%..", lambda hit: hit.group().lower(), form) for form in quoted)
+    escaped = (json.dumps(text), json.dumps(text, ensure_ascii=False), repr(text), ascii(text))
+    yield from (form[1:-1] for form in escaped)
+    yield from (text, html.escape(text), html.escape(text, quote=False), repr(data)[2:-1])
+    for form in _base64(data):
+        if len(form) >= TOO_LONG_FOR_CHANCE:
+            yield from (form, form.translate(URL_SAFE))
+
+
+def _base64(data: bytes) -> t.Iterator[str]:
+    """What a base64 text holds of the data, alone or anywhere in more, as in that of ``user:password``."""
+    yield base64.b64encode(data).decode().rstrip("=")
+    for before, first in ((0, 0), (1, 2), (2, 3)):
+        text = base64.b64encode(b"\0" * before + data).decode().rstrip("=")
+        # The characters at both ends depend on what stands beside it.
+        yield text[first : -1 if (before + len(data)) % 3 else None]
