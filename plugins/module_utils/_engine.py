@@ -66,13 +66,14 @@ class Plan:
             # A create is looked for by the very body that was sent, username and all.
             looked_for = {"id": self.id} if self.action == "updated" else self.body
             register = register.without(self.replaces)
-            found = register.find(looked_for, shared=frozenset([identity(self.resource, self.body)]))
+            shared = frozenset([identity(self.resource, self.body)])
+            found = register.find(looked_for, shared=shared, replace=self.action == "replaced")
+            if found is None or self.action == "created":
+                return found
+            moved = plan(self.resource, self.body, found, "present", False).action != "unchanged"
         except PlanError:
             return None
-        if found is None or self.action != "updated":
-            return found
         hidden = any(f.secret and f.name in self.body for f in self.resource.fields)
-        moved = plan(self.resource, self.body, found, "present", False).action != "unchanged"
         return None if hidden or moved else found
 
     def diff(self) -> dict[str, t.Any]:
@@ -397,6 +398,10 @@ def _plan_replace(resource: Resource, wanted: Values, current: Values, twins: li
         made = [item for item in twins or [] if not any(_moves(f, body, item) for f in resource.writable)]
         result.current, result.body = (made[0], {}) if made else (current, body)
         result.replaces.insert(0, current)
+    elif result.replaces:  # nothing moves but that it is there once
+        result.changes = ["id"]
+        result.before = {"id": [current["id"], *(item["id"] for item in result.replaces)]}
+        result.after = {"id": [current["id"]]}
     if result.replaces:
         result.action = "replaced"
     return result
