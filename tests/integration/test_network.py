@@ -162,6 +162,13 @@ def test_a_self_signed_server(ansible: Ansible, tls_sandbox: Sandbox, certificat
     assert info(ansible, project, tls_sandbox.url, {"REQUESTS_CA_BUNDLE": str(certificate)}).status == 0
 
 
+def test_netrc_does_not_replace_the_key_over_tls(ansible: Ansible, tls_sandbox: Sandbox, certificate: Path) -> None:
+    """Over http, requests does not read it."""
+    (ansible.home / ".netrc").write_text("machine 127.0.0.1 login someone password else\ndefault login a password b\n")
+    run = info(ansible, Project(tls_sandbox.url, "prj_tls"), tls_sandbox.url, {}, ca_path=str(certificate))
+    assert run.status == 0, run.output
+
+
 def test_a_redirect_is_not_followed(ansible: Ansible, project: Project) -> None:
     with Relay.start(to=1) as other:
         project.fault("redirect", location=f"http://127.0.0.1:{other.port}/v1", times=9)

@@ -81,23 +81,26 @@ def create(server: ScriptedServer, **settings: Any) -> dict[str, Any]:
 # Requests
 
 
-@pytest.mark.parametrize("netrc", [False, True], ids=["no netrc", "netrc for the host"])
+@pytest.mark.parametrize("netrc", ["", "machine 127.0.0.1", "default"], ids=["no netrc", "the host's", "all hosts'"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
 def test_every_request_carries_the_key(
-    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, netrc: bool
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scheme: str, netrc: str
 ) -> None:
+    """Over https, where requests reads the environment, only an auth object keeps ~/.netrc out."""
     if netrc:
-        (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
+        (tmp_path / "netrc").write_text(f"{netrc} login someone password else\n")
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server: ScriptedServer = request.getfixturevalue("server" if scheme == "http" else "tls_server")
     server.expect("GET", ITEM, body={"id": "db_1"})
     server.expect("PATCH", ITEM, body={"id": "db_1"})
     server.expect("DELETE", ITEM, 204)
-    api = client(server)
+    api = client(server, ca_path=str(request.getfixturevalue("certificate")))
     assert api.get(ITEM, "database db_1") == {"id": "db_1"}
     assert api.write("PATCH", ITEM, "database db_1", {"role": "replica"}) == {"id": "db_1"}
     assert api.delete(ITEM, "database db_1") is True
-    assert [request.headers["Authorization"] for request in server.received] == [f"Bearer {KEY}"] * 3
-    assert {request.headers["User-Agent"] for request in server.received} == {f"pgbeam-ansible/{VERSION}"}
-    assert [request.body for request in server.received] == [None, {"role": "replica"}, None]
+    assert [received.headers["Authorization"] for received in server.received] == [f"Bearer {KEY}"] * 3
+    assert {received.headers["User-Agent"] for received in server.received} == {f"pgbeam-ansible/{VERSION}"}
+    assert [received.body for received in server.received] == [None, {"role": "replica"}, None]
 
 
 def test_a_write_without_a_body_sends_none(server: ScriptedServer) -> None:
