@@ -33,7 +33,7 @@ class Plan:
     wanted: Values
     current: Values | None = None
     body: Values = field(default_factory=dict)
-    #: What a create does not take, to be sent after it.
+    #: What a create does not take, to be sent after it where the object made has another value.
     late: Values = field(default_factory=dict)
     #: The objects in whose place this one is, to be deleted after it is made.
     replaces: list[Values] = field(default_factory=list)
@@ -344,11 +344,11 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         if value is None:
             if f.required:
                 raise PlanError(_too_little(resource, wanted, f.name))
-        elif not f.late:
-            result.body[f.name] = f.over(value, None)
-        elif not f.same(value, None):
+        elif f.late:
             result.late[f.name] = f.over(value, None)
-    sent = {**result.body, **result.late}
+        else:
+            result.body[f.name] = f.over(value, None)
+    sent = {**result.body, **{n: v for n, v in result.late.items() if not resource.field(n).same(v, None)}}
     result.changes = [name for f in resource.writable if f.name in sent for name in _names(f, wanted.get(f.name))]
     result.after = _shown(resource, sent, NOT_SHOWN)
     if resource.first:

@@ -44,7 +44,7 @@ class Field:
     recomputed: bool = False
     #: Told at creation and never changed; another value than the server's fails.
     immutable: bool = False
-    #: Not taken by a create: an update that follows it sends the value, where that is not the default.
+    #: Not taken by a create: an update that follows it sends the value, where the object made has another one.
     late: bool = False
     #: Two values of which this makes the same are one. Raises ValueError for what is no value of the field.
     normalize: t.Callable[[str], str] | None = None

@@ -64,6 +64,14 @@ def live(**fields: Any) -> Values:
     return {name: value for name, value in {**LIVE, **fields}.items() if value is not LEFT_OUT}
 
 
+#: What a create does not take, as the documentation says that it is then.
+AT_FIRST: Values = {
+    "allowed_cidrs": [],
+    "agents_disabled": False,
+    "default_policy_profile_id": "",
+    "residency": "any",
+    "status": "active",
+}
 BARE = live(**dict.fromkeys(OPTIONAL, LEFT_OUT))
 
 
@@ -84,7 +92,7 @@ class Case:
     changes: list[str] = field(default_factory=list)
     before: Values = field(default_factory=dict)
     after: Values = field(default_factory=dict)
-    #: What the call after a create says.
+    #: What the call after a create says, as far as the project made is otherwise.
     late: Values = field(default_factory=dict)
     state: str = "present"
 
@@ -103,8 +111,9 @@ def moved(name: str, old: Any, new: Any, sent: Any = None, wanted: Values | None
 def created(sent: Values, late: Values, **named_fields: Any) -> Case:
     """A case in which there is no such project; ``sent`` comes on top of a minimal create, ``late`` after it."""
     body = {**NEW, **sent}
+    moved = {n: v for n, v in late.items() if v != AT_FIRST[n]}
     wanted = task(database=DATABASE, **named_fields)
-    return Case(None, wanted, "created", body, [*body, *late], {}, {**body, **late}, late)
+    return Case(None, wanted, "created", body, [*body, *moved], {}, {**body, **moved}, late)
 
 
 # fmt: off
@@ -123,9 +132,7 @@ CASES = {
         allowed_cidrs=[{"cidr": "10.0.0.1"}, VPC], agents_disabled=True, default_policy_profile_id="pol_1",
         residency="eu", status="suspended",
     ),
-    "create-late-fields-at-their-default": created(
-        {}, {}, allowed_cidrs=[], agents_disabled=False, default_policy_profile_id="", residency="any", status="active",
-    ),
+    "create-late-fields-at-their-default": created({}, AT_FIRST, **AT_FIRST),
     "unchanged-identity-alone": Case(live(), task()),
     "unchanged-every-field": Case(live(), task(**{n: LIVE[n] for n in (*OPTIONAL, "status") if LIVE[n] is not None})),
     "unchanged-left-out-fields-at-default": Case(BARE, task(
@@ -187,6 +194,22 @@ def test_plan(case: Case) -> None:
     assert (result.action, result.body, result.changes) == (case.action, case.body, case.changes)
     assert (result.before, result.after) == (case.before, case.after)
     assert (result.first is not None) == (case.action == "created")
+    assert result.late == case.late
+
+
+@pytest.mark.parametrize(
+    "made, sent",
+    [
+        (AT_FIRST, {}),
+        ({**AT_FIRST, "allowed_cidrs": None, "default_policy_profile_id": None}, {}),
+        ({**AT_FIRST, "agents_disabled": True, "residency": "eu"}, {"agents_disabled": False, "residency": "any"}),
+    ],
+    ids=["as documented", "left out", "otherwise"],
+)
+def test_what_follows_a_create(made: Values, sent: Values) -> None:
+    """What the server has made otherwise than the task says, whatever the documented default is."""
+    late = CASES["create-late-fields-at-their-default"].plan().late
+    assert plan(PROJECT, late, live(**made), "present", False).body == sent
 
 
 @each_case
