@@ -174,7 +174,7 @@ def _finite(text: str) -> float:
 def _line(value: t.Any, conceal: t.Callable[[str], str] = str) -> str:
     """A server's words as part of a sentence: without secrets, in one line, and not too long."""
     line = " ".join(conceal(str(value)).split())
-    return line if len(line) <= WORDS_SHOWN else line[:WORDS_SHOWN] + "…"
+    return line if len(line) <= WORDS_SHOWN else line[: WORDS_SHOWN - 1] + "…"
 
 
 def malformed(

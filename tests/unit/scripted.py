@@ -53,8 +53,9 @@ class Step:
     cut: bool = False
     #: Write these bytes in the place of an answer, past TLS, and close the connection.
     raw: bytes = b""
-    #: From so many of them on, let a quarter of a second pass before each.
+    #: From so many of them on, let so many seconds pass before each.
     slowly: int | None = None
+    pause: float = 0.0
     #: Do this between the call and its answer.
     meanwhile: Callable[[], object] = lambda: None
 
@@ -122,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             at_once = len(step.raw) if step.slowly is None else step.slowly
             os.write(self.connection.fileno(), step.raw[:at_once])
             for byte in step.raw[at_once:]:
-                time.sleep(0.25)
+                time.sleep(step.pause)
                 os.write(self.connection.fileno(), bytes([byte]))
             return
         is_text = isinstance(step.body, str)
