@@ -48,7 +48,15 @@ class _Outcome:
 
     @property
     def changes(self) -> list[str]:
-        return self.plan.changes if self.changed else []
+        return [name for name in self.plan.changes if self._made(name)] if self.changed else []
+
+    def diff(self) -> Values:
+        told = self.plan.diff()
+        return {**told, "after": {name: value for name, value in told["after"].items() if self._made(name)}}
+
+    def _made(self, name: str) -> bool:
+        """Whether a field that moves did so: where the write after a create failed, its fields did not."""
+        return not self.error or name not in self.plan.late
 
 
 class _Session:
@@ -209,7 +217,8 @@ class _Session:
     def _complete(self, outcome: _Outcome) -> None:
         """Make the writes after the first: what a create does not take, and what is replaced. Those made stay made."""
         plan = outcome.plan
-        outcome.action, self.module.changed = plan.action, True
+        if plan.body:
+            outcome.action, self.module.changed = plan.action, True
         late = _engine.plan(self.resource, plan.late, outcome.values, "present", False).body
         try:
             if late:
@@ -218,6 +227,7 @@ class _Session:
                 outcome.values = _engine.whole(self.resource, answer)
             for item in plan.replaces:
                 self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})")
+                outcome.action, self.module.changed = plan.action, True
         except ApiError as error:
             without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
             error.advice += f"; the {self.resource.noun} {outcome.values['id']} is there now, {without}"
@@ -230,16 +240,18 @@ class _Session:
             return
         register: Register | None = None
         try:
-            register = Register(self.resource, self.read_all())
+            # Without a parent to list, the one object was named by its id.
+            register = self.register(None if self.parent else unknown[0].plan.id)
         except Exception:  # each write's own error is the one to tell
             register = None
         for outcome in unknown:
             done = outcome.plan.done(register) if register else None
             if done is not None:
-                outcome.action, outcome.values, outcome.error = outcome.plan.action, done, None
-                self.module.changed = True
-            if done and (outcome.plan.late or outcome.plan.replaces):
-                self._each(self._complete, [outcome])
+                outcome.values, outcome.error = done, None
+                if outcome.plan.late or outcome.plan.replaces:
+                    self._each(self._complete, [outcome])
+                else:
+                    outcome.action, self.module.changed = outcome.plan.action, True
             if outcome.error and outcome.error.maybe_done:
                 outcome.error.advice += "; the change may have been made, as a second run will tell"
 
@@ -332,7 +344,7 @@ def _item(module: Module, session: _Session) -> None:
     if params.get("test_connection"):
         result["connection_test"] = outcomes[-1].connection_test
     if module._diff:
-        diffs = [o.plan.diff() for o in changed]
+        diffs = [o.diff() for o in changed]
         result["diff"] = diffs if len(diffs) > 1 else (diffs or [{"before": {}, "after": {}}])[0]
     error = next((o.error for o in outcomes if o.error), None)
     if error:
@@ -370,10 +382,14 @@ def _with_first(session: _Session, outcome: _Outcome, inner: tuple[_Session, Pla
     if session.module.check_mode:
         return [_Outcome(made, "created", made.predict())]
     inside = session.inside(outcome.values["id"])
+    told = _Outcome(made, "created", {**made.predict(), made.resource.parent: inside.parent})
+    if session.ended_by:
+        return [told]
     try:
         found = made.done(inside.register(None))
     except ApiError as error:
-        return [_Outcome(made, "created", error=error)]
+        told.error = error
+        return [told]
     if found is None:
         return inside.carry_out([made])
     (told,) = inside.carry_out([Plan(made.resource, "unchanged", made.wanted, found)])
@@ -445,7 +461,7 @@ def _finish_list(module: Module, session: _Session, outcomes: list[_Outcome], un
         "changed": any(outcome.changed for outcome in outcomes),
     }
     if module._diff:
-        result["diff"] = [outcome.plan.diff() for outcome in outcomes if outcome.changed]
+        result["diff"] = [outcome.diff() for outcome in outcomes if outcome.changed]
     errors = list(dict.fromkeys(str(outcome.error) for outcome in outcomes if outcome.error))
     if session.ended_by and not errors and (counts["skipped"] or unpruned):
         errors = [str(session.ended_by)]

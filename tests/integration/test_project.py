@@ -1,0 +1,561 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module pgbeam.cloud.project against the sandbox, mostly without ansible-playbook around it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.contract import judge
+from tests.forked import run_module
+from tests.harness import API_KEY, WRITES, Organization, Sandbox
+from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible
+from tests.unit.scripted import ScriptedServer
+
+Values = dict[str, Any]
+DATABASE: Values = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD}
+FIRST_CHANGES = ["database.host", "database.port", "database.name", "database.username", "database.password"]
+CIDRS: list[Values] = [{"cidr": "10.0.0.1", "label": "Office"}, {"cidr": "10.9.9.9/8"}]
+#: What a write may change beside what it is for.
+MOVING = ("updated_at", "connection_string", "database_count")
+
+
+@dataclass
+class Done:
+    """What one run of a module gave and sent."""
+
+    result: Values
+    exchanges: list[Values]
+
+    @property
+    def methods(self) -> list[str]:
+        return [entry["method"] for entry in self.exchanges]
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.result.get("failed"))
+
+    def bodies(self, method: str) -> list[Values]:
+        return [entry["body"] for entry in self.exchanges if entry["method"] == method]
+
+
+@dataclass
+class Runner:
+    """Runs modules against the sandbox, and holds each run to what must always be true."""
+
+    url: str
+    folder: Path
+
+    def __call__(self, module: str, check: bool = False, **options: Any) -> Done:
+        before = requests.get(f"{self.url}/_sandbox/requests/count", timeout=10).json()
+        given = {"api_url": self.url, "api_key": API_KEY, "retries": 0, "_ansible_diff": True, **options}
+        result = run_module(module, given, self.folder, check)
+        exchanges = requests.get(f"{self.url}/_sandbox/requests", {"after": before}, timeout=10).json()
+        done = Done(result, exchanges)
+        shown = json.dumps(result) + repr(result)
+        for secret in (API_KEY, PASSWORD):
+            assert not [form for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]) if form in shown]
+        assert "this is a bug" not in shown, shown
+        assert not check or not set(done.methods) & set(WRITES), "check mode wrote"
+        judge(exchanges)
+        return done
+
+    def foreseen(self, module: str, noun: str, **options: Any) -> Done:
+        """Run the module in check mode and then live; both have to tell the same."""
+        foreseen, done = self(module, check=True, **options), self(module, **options)
+        if done.failed:
+            assert foreseen.result["msg"] == done.result["msg"]
+            return done
+        for key in ("action", "changes", "changed", "diff"):
+            assert foreseen.result.get(key) == done.result.get(key), key
+        for key in (noun, "database"):
+            told, live = foreseen.result.get(key, {}), done.result.get(key, {})
+            assert told.keys() == live.keys()
+            known = {k: v for k, v in told.items() if v is not None and k not in (*MOVING, "allowed_cidrs")}
+            assert known == {k: live[k] for k in known}
+        return done
+
+
+@pytest.fixture
+def run(sandbox: Sandbox, tmp_path: Path) -> Runner:
+    return Runner(sandbox.url, tmp_path)
+
+
+@pytest.fixture
+def organization(sandbox: Sandbox) -> Organization:
+    return sandbox.organization()
+
+
+def task(organization: Organization, **options: Any) -> Values:
+    return {"org_id": organization.id, "name": "shop", **options}
+
+
+def test_a_whole_life(run: Runner, organization: Organization) -> None:
+    """Fail, check, do, repeat, update, absent: each is foreseen, made with the fewest calls, and not done twice."""
+    named = {"org_id": organization.id, "name": "shop"}
+    database = {**DATABASE, "cache_config": {"ttl_seconds": 5}}
+    full = {**named, "tags": ["prod", "eu"], "cloud": "gcp", "allowed_cidrs": CIDRS, "status": "suspended"}
+    created = ["org_id", "name", "tags", "cloud", "allowed_cidrs", "status", *FIRST_CHANGES]
+    created.append("database.cache_config.ttl_seconds")
+    other = {**database, "ssl_mode": "require"}
+    steps: list[tuple[Values, str, list[str], str]] = [
+        ({**named, "state": "absent"}, "unchanged", [], "GET"),
+        ({**full, "database": database}, "created", created, "GET POST PATCH GET"),
+        ({**full, "database": database}, "unchanged", [], "GET GET"),
+        ({**full, "tags": ["eu", "prod"], "allowed_cidrs": CIDRS[::-1]}, "unchanged", [], "GET"),
+        (named, "unchanged", [], "GET"),
+        ({**named, "tags": ["eu"], "description": "Shop"}, "updated", ["description", "tags"], "GET PATCH"),
+        ({**named, "database": other}, "updated", ["database.ssl_mode"], "GET GET PATCH"),
+        (
+            {**named, "agents_disabled": True, "database": {**other, "role": "replica"}},
+            "updated", ["agents_disabled", "database.role"], "GET GET PATCH PATCH",
+        ),
+        ({**named, "allowed_cidrs": [], "tags": [], "status": "active"}, "updated",
+         ["tags", "allowed_cidrs", "status"], "GET PATCH"),
+        ({**named, "state": "absent", "expected_databases": ["orders"]}, "deleted", [], "GET GET DELETE"),
+        ({**named, "state": "absent", "expected_databases": ["orders"]}, "unchanged", [], "GET"),
+    ]  # fmt: skip
+    for options, action, changes, methods in steps:
+        done = run.foreseen("project", "project", **options)
+        assert not done.failed, done.result["msg"]
+        assert (done.result["action"], done.result["changes"]) == (action, changes)
+        assert done.methods == methods.split(), options
+        assert done.result["changed"] == (action != "unchanged")
+        assert bool(done.result["project"]) == (options.get("state") != "absent")
+    assert organization.projects() == []
+
+
+def test_what_a_create_sends(run: Runner, organization: Organization) -> None:
+    """Each field where the contract has it, and nothing that the task does not name."""
+    early = {"description": "Shop", "tags": ["b", "a"], "cloud": "azure", "self_hosted": True}
+    late = {"allowed_cidrs": [{"cidr": "10.0.0.1"}], "agents_disabled": True, "default_policy_profile_id": "pol_1",
+            "residency": "eu", "status": "suspended"}  # fmt: skip
+    done = run("project", **task(organization, **early, **late, database=DATABASE))
+    first = {**DATABASE, "port": 5432, "password": "(not recorded)"}
+    assert done.bodies("POST") == [{**task(organization), **early, "database": first}]
+    assert done.bodies("PATCH") == [{**late, "allowed_cidrs": [{"cidr": "10.0.0.1", "label": ""}]}]
+    (project,) = organization.truth().values()
+    (database,) = project["databases"]
+    assert done.result["project"]["id"] == project["id"]
+    assert done.result["project"]["allowed_cidrs"] == [{"cidr": "10.0.0.1/32", "label": ""}]
+    assert (done.result["database"]["id"], done.result["database"]["project_id"]) == (database["id"], project["id"])
+    assert done.result["database"]["connection_string"].startswith("postgresql://app:YOUR_PASSWORD@")
+    defaults = {"allowed_cidrs": [], "agents_disabled": False, "default_policy_profile_id": "", "status": "active"}
+    plain = run("project", **{**task(organization, **defaults, database=DATABASE), "name": "plain"})
+    assert plain.methods == ["GET", "POST", "GET"]
+
+
+REFUSED: dict[str, tuple[Values, str]] = {
+    "no database": ({}, "project shop of {org} is not in PgBeam yet; give database to add it"),
+    "no password": (
+        {"database": {**DATABASE, "password": None}},
+        "database orders on db1.example.com:5432 is not in PgBeam yet; give password to add it",
+    ),
+    "no name": ({"name": None}, "name: it is missing; give org_id and name, or the id, to say which project"),
+    "no host": (
+        {"database": {"name": "orders"}},
+        "database.host: it is missing; give host, port and name to say which database",
+    ),
+    "port": ({"database": {**DATABASE, "port": 0}}, "database.port: 0 is not allowed; it must be a whole number"),
+    "misspelled password": (
+        {"database": {**DATABASE, "passwrd": PASSWORD}},
+        "database.passwrd: there is no such option; did you mean password?",
+    ),
+    "text for a database": (
+        {"database": f"host=db1 name=orders username=app password={PASSWORD}"},
+        "database: a value of type str was given; it must be a dictionary",
+    ),
+    "network": ({"allowed_cidrs": [{"cidr": "10.0.0.256"}]}, "allowed_cidrs[0].cidr: '10.0.0.256' is not allowed"),
+    "networks twice": ({"allowed_cidrs": [CIDRS[1]] * 2}, "allowed_cidrs[0] and allowed_cidrs[1] are both cidr"),
+    "null tag": ({"tags": ["a", None]}, "tags[1]: it is null; give a value, or leave it out"),
+    "status": ({"status": "deleted"}, "status: 'deleted' is not allowed; it must be one of active, suspended"),
+    "no such id": ({"id": "prj_none"}, "project prj_none is not in org {org}, or this key may not see it"),
+    "no such id, without an organization": (
+        {"id": "prj_none", "org_id": None},
+        "project prj_none is not in PgBeam, or this key may not see it; check the id",
+    ),
+}
+
+
+@pytest.mark.parametrize("options, message", REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_refused_before_any_write(
+    run: Runner, organization: Organization, options: Values, message: str
+) -> None:
+    done = run.foreseen("project", "project", **task(organization, **options))
+    assert done.failed
+    assert message.format(org=organization.id) in done.result["msg"]
+    assert not done.result.get("changed")
+    assert set(done.methods) <= {"GET"}
+
+
+def test_drift_of_what_never_changes(run: Runner, sandbox: Sandbox) -> None:
+    organization = sandbox.organization(omit_zero=True)
+    known = organization.create_project()["project"]["id"]
+    cases: list[tuple[Values, str]] = [
+        (
+            {"cloud": "gcp"},
+            "cloud is 'aws' and cannot be changed to 'gcp'; name what it is, leave it out, or make another",
+        ),
+        ({"self_hosted": True}, "self_hosted is False and cannot be changed to True"),
+        ({"id": known, "org_id": "org_other"}, f"org_id is '{organization.id}' and cannot be changed to 'org_other'"),
+        ({"id": known, "org_id": "org_other", "state": "absent"}, "cannot be changed to 'org_other'"),
+    ]
+    for options, message in cases:
+        done = run.foreseen("project", "project", **{**task(organization), **options})
+        assert done.failed
+        assert message in done.result["msg"]
+        assert done.methods == ["GET"]
+    assert not run("project", **task(organization, cloud="aws", self_hosted=False, tags=[])).result["changed"]
+
+
+LATE: Values = {"allowed_cidrs": CIDRS, "status": "suspended"}
+
+
+def test_a_second_call_that_fails(run: Runner, organization: Organization) -> None:
+    """The project is there, which is told; what it lacks is told, too, and the next run makes up for it."""
+    organization.fault("status", method="PATCH", status=409, code="CONFLICT", message="busy")
+    wanted = task(organization, tags=["a"], **LATE, database=DATABASE)
+    done = run("project", **wanted)
+    (project,) = organization.truth().values()
+    assert (done.failed, done.result["changed"], done.result["action"]) == (True, True, "created")
+    assert done.result["project"]["id"] == project["id"]
+    assert done.result["database"]["id"] == project["databases"][0]["id"]
+    assert "409 CONFLICT: busy" in done.result["msg"]
+    assert f"the project {project['id']} is there now, without allowed_cidrs, status" in done.result["msg"]
+    assert done.result["changes"] == ["org_id", "name", "tags", *FIRST_CHANGES]
+    assert "allowed_cidrs" not in json.dumps(done.result["diff"])
+    again = run.foreseen("project", "project", **wanted)
+    assert (again.result["action"], again.result["changes"]) == ("updated", list(LATE))
+    assert run("project", **wanted).result["action"] == "unchanged"
+    assert len(organization.projects()) == 1
+
+
+@pytest.mark.parametrize(
+    "kind, methods",
+    [
+        ("drop_after", "GET POST PATCH GET GET"),
+        ("drop_before", "GET POST PATCH GET PATCH GET"),
+        ("truncate", "GET POST PATCH GET GET"),
+        ("html", "GET POST PATCH GET PATCH GET"),
+    ],
+)
+def test_a_second_call_whose_answer_is_lost(run: Runner, organization: Organization, kind: str, methods: str) -> None:
+    """The list tells whether it was made; where it was not, it is made now."""
+    organization.fault(kind, method="PATCH")
+    done = run("project", **task(organization, **LATE, database=DATABASE))
+    assert (done.failed, done.result["action"]) == (False, "created")
+    assert done.methods == methods.split()
+    (project,) = organization.truth().values()
+    assert project["status"] == done.result["project"]["status"] == "suspended"
+    assert done.result["changes"] == ["org_id", "name", *LATE, *FIRST_CHANGES]
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "truncate", "late_status", "empty", "not_object"])
+def test_a_create_whose_answer_is_lost(run: Runner, organization: Organization, kind: str) -> None:
+    """The list shows that it was made, and what follows a create follows it."""
+    organization.fault(kind, method="POST", path_ends="/projects")
+    wanted = task(organization, **LATE, database=DATABASE)
+    done = run("project", **wanted)
+    assert (done.failed, done.result["action"], done.result["changed"]) == (False, "created", True)
+    assert done.methods == ["GET", "POST", "GET", "PATCH", "GET"]
+    (project,) = organization.truth().values()
+    assert (project["status"], len(project["databases"])) == ("suspended", 1)
+    assert done.result["database"]["id"] == project["databases"][0]["id"]
+    assert run("project", **wanted).result["action"] == "unchanged"
+
+
+def test_a_create_that_was_never_made(run: Runner, organization: Organization) -> None:
+    organization.fault("drop_before", method="POST")
+    wanted = task(organization, **LATE, database=DATABASE)
+    done = run("project", **wanted)
+    assert (done.failed, done.result["action"], done.result["changed"]) == (True, "failed", False)
+    assert done.methods == ["GET", "POST", "GET"]
+    assert done.result["changes"] == []
+    assert "the change may have been made, as a second run will tell" in done.result["msg"]
+    assert run("project", **wanted).result["action"] == "created"
+
+
+def test_a_plan_limit(run: Runner, sandbox: Sandbox) -> None:
+    organization = sandbox.organization(plan_limit=0)
+    done = run("project", **task(organization, **LATE, database=DATABASE, test_connection=True))
+    assert (done.failed, done.result["action"], done.result["changed"]) == (True, "failed", False)
+    assert done.methods == ["GET", "POST"]
+    assert done.result["msg"].startswith(
+        f"POST project shop of {organization.id}: 403 PLAN_LIMIT_REACHED: The plan allows 0 databases."
+    )
+    assert done.result["error"]["code"] == "PLAN_LIMIT_REACHED"
+    assert (done.result["project"], done.result["connection_test"], organization.projects()) == ({}, None, [])
+
+
+@pytest.mark.parametrize("status, code", [(401, "UNAUTHORIZED"), (403, "FORBIDDEN")])
+def test_a_key_that_is_revoked_after_the_create(
+    run: Runner, organization: Organization, status: int, code: str
+) -> None:
+    """Nothing new is begun, no connection test either."""
+    organization.fault("status", method="PATCH", status=status, code=code)
+    done = run("project", **task(organization, **LATE, database=DATABASE, test_connection=True))
+    assert (done.failed, done.result["action"], done.result["connection_test"]) == (True, "created", None)
+    assert done.result["msg"].startswith("PATCH project shop")
+    assert done.methods == ["GET", "POST", "PATCH"]
+    assert (done.result["database"]["name"], done.result["database"]["id"]) == ("orders", None)
+
+
+def test_a_first_database_that_cannot_be_read_after_the_create(run: Runner, organization: Organization) -> None:
+    """What was sent is known all the same."""
+    organization.fault("status", method="GET", path_ends="/databases", status=503)
+    done = run("project", **task(organization, database=DATABASE))
+    assert (done.failed, done.result["action"], done.result["changed"]) == (True, "created", True)
+    assert done.result["changes"] == ["org_id", "name", *FIRST_CHANGES]
+    (project,) = organization.truth().values()
+    assert done.result["project"]["id"] == project["id"]
+    database = done.result["database"]
+    assert (database["name"], database["project_id"], database["id"]) == ("orders", project["id"], None)
+
+
+def test_the_first_database_is_kept_as_written(run: Runner, sandbox: Sandbox, organization: Organization) -> None:
+    made = organization.create_project()
+    project = sandbox.project_of(made["project"]["id"])
+    wanted = task(organization, database={**DATABASE, "host": DATABASE["host"].upper()})
+    assert run("project", **wanted).result["action"] == "unchanged"
+
+    sent = run.foreseen("project", "project", **wanted, update_password="always")
+    assert (sent.result["action"], sent.result["changes"]) == ("updated", ["database.password"])
+    assert sent.result["diff"]["after"] == {"password": "(sent, not shown)"}
+    assert sent.bodies("PATCH") == [{"password": "(not recorded)"}]
+
+    project.api("PATCH", f"/{made['database']['id']}", json={"username": "old"})
+    renamed = run.foreseen("project", "project", **wanted)
+    assert renamed.result["changes"] == ["database.username"]
+    assert "PgBeam keeps the password of the old one" in str(renamed.result["warnings"])
+
+    project.api("DELETE", f"/{made['database']['id']}")
+    project.register(name="other")
+    again = run.foreseen("project", "project", **wanted)
+    assert (again.result["action"], again.result["changes"]) == ("updated", FIRST_CHANGES)
+    assert again.methods == ["GET", "GET", "POST"]
+    assert run("project", **wanted).result["action"] == "unchanged"
+    assert sorted(item["name"] for item in project.databases()) == ["orders", "other"]
+
+
+def test_a_database_that_fails_in_a_project_that_is_there(run: Runner, organization: Organization) -> None:
+    """What the project needs is done first, and told; a project that fails leaves its database alone."""
+    organization.create_project()
+    wanted = task(organization, tags=["a"], database={**DATABASE, "ssl_mode": "require"})
+    organization.fault("status", method="PATCH", status=409, code="CONFLICT")
+    failed = run("project", **wanted)
+    assert (failed.failed, failed.result["action"], failed.result["changed"]) == (True, "failed", False)
+    assert failed.methods == ["GET", "GET", "PATCH"]
+    organization.fault("status", method="PATCH", status=409, code="CONFLICT", skip=1)
+    half = run("project", **wanted)
+    assert (half.failed, half.result["action"], half.result["changes"]) == (True, "updated", ["tags"])
+    assert half.result["msg"].startswith("PATCH database orders on db1.example.com:5432: 409 CONFLICT")
+    assert half.result["database"]["ssl_mode"] == "prefer"
+    assert run("project", **wanted).result["changes"] == ["database.ssl_mode"]
+
+
+def test_a_databases_task_adds_no_twin(run: Runner, organization: Organization) -> None:
+    wanted = task(organization, database=DATABASE)
+    project = run("project", **wanted).result["project"]
+    entries = [DATABASE, {**DATABASE, "name": "invoices"}]
+    done = run("databases", project_id=project["id"], databases=entries, prune=True)
+    assert done.result["msg"] == "1 created, 1 unchanged"
+    assert run("project", **wanted).result["action"] == "unchanged"
+    assert run("project", **wanted).result["project"]["database_count"] == 2
+
+
+ABSENT: dict[str, tuple[Values, list[str]]] = {
+    "nothing expected": ({}, ["orders", "orders", "invoices"]),
+    "one by name": ({"expected_databases": ["invoices"]}, ["orders", "orders"]),
+    "a name of two": ({"expected_databases": ["orders", "invoices"]}, ["orders", "orders"]),
+    "by id, and a name of two": ({"expected_databases": ["{0}", "orders", "invoices"]}, ["orders"]),
+    "the database that the task names": (
+        {"database": {"host": "db1.example.com", "name": "orders"}, "expected_databases": ["invoices"]},
+        ["orders"],
+    ),
+    "all by id": ({"expected_databases": ["{0}", "{1}", "{2}"]}, []),
+    "all by name, id and the task": (
+        {"database": {"host": "db1.example.com", "name": "orders"}, "expected_databases": ["{1}", "invoices"]},
+        [],
+    ),
+    "by force": ({"force": True}, []),
+}
+
+
+@pytest.mark.parametrize("options, surplus", ABSENT.values(), ids=ABSENT.keys())
+def test_what_may_go_with_a_project(
+    run: Runner, sandbox: Sandbox, organization: Organization, options: Values, surplus: list[str]
+) -> None:
+    made = organization.create_project()
+    project = sandbox.project_of(made["project"]["id"])
+    others = [project.register(host="db2.example.com"), project.register(name="invoices")]
+    ids = [made["database"]["id"], *(item["id"] for item in others)]
+    expected = [name.format(*ids) for name in options.get("expected_databases", [])]
+    wanted = task(organization, **{**options, "expected_databases": expected}, state="absent")
+    done = run.foreseen("project", "project", **wanted)
+    assert done.failed == bool(surplus)
+    if surplus:
+        assert f"({project.id}) would go with 3 databases, {len(surplus)} of them not expected: " in done.result["msg"]
+        assert [word for word in done.result["msg"].split() if word in ("orders", "invoices")] == surplus
+        assert done.result["msg"].endswith("list them in expected_databases, or set force: true")
+        assert done.methods == ["GET", "GET"]
+        return
+    assert done.methods == ["GET", "DELETE"] if options.get("force") else ["GET", "GET", "DELETE"]
+    assert (done.result["action"], done.result["project"]) == ("deleted", {})
+    assert done.result["diff"]["before"]["id"] == project.id
+    assert run.foreseen("project", "project", **wanted).result["action"] == "unchanged"
+
+
+@pytest.mark.parametrize("kind, deleted", [("drop_after", True), ("drop_before", False)])
+@pytest.mark.parametrize("named_by", ["id", "name"])
+def test_a_delete_whose_answer_is_lost(
+    run: Runner, organization: Organization, kind: str, deleted: bool, named_by: str
+) -> None:
+    known = organization.create_project()["project"]["id"]
+    organization.fault(kind, method="DELETE")
+    wanted = {"id": known} if named_by == "id" else task(organization)
+    done = run("project", **wanted, state="absent", force=True)
+    assert (done.failed, done.result["changed"]) == (not deleted, deleted)
+    assert done.methods == ["GET", "DELETE", "GET"]
+
+
+def test_by_id(run: Runner, organization: Organization) -> None:
+    """One call reads it; the organization need not be named, and may be null."""
+    known = organization.create_project()["project"]["id"]
+    for more in ({}, {"org_id": None}, {"org_id": organization.id}):
+        assert run("project", id=known, **more).methods == ["GET"]
+    renamed = run.foreseen("project", "project", id=known, name="archive", tags=[])
+    assert (renamed.result["changes"], renamed.methods) == (["name"], ["GET", "PATCH"])
+    assert run("project", id=known, name="archive").result["action"] == "unchanged"
+    assert "is not in PgBeam yet" in run("project", **task(organization)).result["msg"]
+    refused = run("project", id=known, state="absent")
+    assert "would go with 1 databases, 1 of them not expected: database orders" in refused.result["msg"]
+    for action in ("deleted", "unchanged"):
+        assert run("project", id=known, state="absent", force=True).result["action"] == action
+    assert "is not in PgBeam, or this key may not see it" in run("project", id=known).result["msg"]
+
+
+@pytest.mark.parametrize("kind, made", [("drop_after", True), ("drop_before", False)])
+def test_an_update_by_id_whose_answer_is_lost(run: Runner, organization: Organization, kind: str, made: bool) -> None:
+    """Without the organization there is no list to look into, but the project can be read."""
+    known = organization.create_project()["project"]["id"]
+    organization.fault(kind, method="PATCH")
+    done = run("project", id=known, tags=["a"])
+    assert (done.failed, done.result["action"]) == (not made, "updated" if made else "failed")
+    assert done.methods == ["GET", "PATCH", "GET"]
+    assert {entry["status"] for entry in done.exchanges if entry["method"] == "GET"} == {200}
+
+
+def test_two_projects_of_one_name(run: Runner, organization: Organization) -> None:
+    ids = sorted(organization.create_project()["project"]["id"] for dummy in range(2))
+    for state in ("present", "absent"):
+        done = run.foreseen("project", "project", **task(organization, state=state, tags=["a"]))
+        assert f"project shop of {organization.id} is in PgBeam 2 times ({ids[0]}, {ids[1]})" in done.result["msg"]
+        assert done.methods == ["GET"]
+    assert run("project", **task(organization, id=ids[1], tags=["a"])).result["action"] == "updated"
+
+
+def test_a_project_that_is_shown_as_deleted(run: Runner) -> None:
+    """It counts as absent, in a list and by id."""
+    project = {"id": "prj_1", "org_id": "org_1", "name": "shop", "status": "deleted"}
+    with ScriptedServer().running() as server:
+        for body, path in (({"projects": [project], "total": 1}, "/v1/projects"), (project, "/v1/projects/prj_1")):
+            server.expect("GET", path, 200, body)
+            server.expect("GET", path, 200, body)
+        named = {"org_id": "org_1", "name": "shop"}
+        for which in (named, {"id": "prj_1"}):
+            gone = run("project", **which, state="absent", api_url=server.url)
+            assert gone.result["action"] == "unchanged"
+            assert "is not in PgBeam" in run("project", **which, api_url=server.url).result["msg"]
+
+
+def test_a_project_on_the_second_page(run: Runner, sandbox: Sandbox) -> None:
+    organization = sandbox.organization(page_limit=3, empty_pages=True, extra_fields=True)
+    for n in range(7):
+        organization.create_project(name=f"shop{n}")
+    done = run("project", org_id=organization.id, name="shop6", tags=[], description="")
+    assert done.result["action"] == "unchanged"
+    assert all(entry["query"]["org_id"] == organization.id for entry in done.exchanges)
+
+
+CONNECTED = {"ok": True, "latency_ms": 9.5, "server_version": "17.2"}
+REFUSES = {"ok": False, "error": 'password authentication failed for user "app"'}
+
+
+@pytest.mark.parametrize("answer", [CONNECTED, REFUSES], ids=["connects", "does not connect"])
+def test_the_connection_is_tested(run: Runner, sandbox: Sandbox, answer: Values) -> None:
+    organization = sandbox.organization(connection_test=answer)
+    wanted = task(organization, database=DATABASE, test_connection=True)
+    foreseen = run("project", check=True, **wanted)
+    assert (foreseen.result["action"], foreseen.result["connection_test"]) == ("created", None)
+    for action, changed in (("created", True), ("unchanged", False)):
+        done = run("project", **wanted)
+        assert (done.result["action"], done.result["changed"]) == (action, changed)
+        assert done.result["connection_test"]["ok"] == answer["ok"]
+        assert done.failed != answer["ok"]
+        assert done.failed == ("PgBeam cannot connect to it: password authentication failed" in str(done.result))
+        assert done.methods[-1] == "POST"
+    without = run("project", **task(organization, test_connection=True))
+    assert (without.failed, without.result["connection_test"], without.methods) == (False, None, ["GET"])
+    absent = run("project", **wanted, state="absent")
+    assert (absent.result["action"], absent.result["connection_test"]) == ("deleted", None)
+
+
+@pytest.mark.parametrize("options", [{"org_id": "org_1", "name": "shop"}, {"id": "prj_1"}], ids=["list", "id"])
+def test_a_key_that_is_not_accepted(run: Runner, options: Values) -> None:
+    done = run("project", **options, api_key="of-nobody")
+    assert done.result["error"]["status"] == 401
+    assert "check api_key (or PGBEAM_API_KEY) and that the key is not revoked" in done.result["msg"]
+    assert done.methods == ["GET"]
+
+
+def test_an_organization_that_the_key_may_not_see(run: Runner) -> None:
+    done = run("project", org_id="org_of_others", name="shop", database=DATABASE)
+    assert done.result["msg"].startswith("GET projects of org org_of_others: 403 FORBIDDEN")
+    assert not done.result["changed"]
+
+
+def test_as_ansible_runs_it(ansible: Ansible, organization: Organization) -> None:
+    """From nothing, in check mode as well, where no id is known; every event is searched for the password."""
+    login = {"username": "app", "password": PASSWORD_LOOKUP}
+    tasks: list[Values] = [
+        {
+            "name": "project",
+            "pgbeam.cloud.project": task(
+                organization, tags=["prod"], allowed_cidrs=CIDRS, database={**DATABASE, **login},
+            ),
+            "register": "made",
+        },
+        {
+            "name": "databases",
+            "pgbeam.cloud.databases": {
+                "project_id": "{{ made.project.id }}", "databases": [{"host": "db2", "name": "stock", **login}],
+            },
+        },
+        {
+            "name": "database_info",
+            "pgbeam.cloud.database_info": {"project_id": "{{ made.project.id }}"},
+        },
+        {
+            "name": "replica",
+            "pgbeam.cloud.replica": {"database_id": "{{ made.database.id }}", "host": "r1"},
+        },
+    ]  # fmt: skip
+    foreseen = ansible.play(tasks, "--diff", "-vvvvv", check=True)
+    assert (foreseen.status, foreseen.changed) == (0, 3), foreseen.output
+    assert [method for method, dummy in foreseen.requests] == ["GET"]
+    first = ansible.play(tasks, "--diff", "-vvvvv")
+    assert (first.status, first.changed) == (0, 3), first.output
+    for run in (foreseen, first):
+        project, database = run.result("project")["diff"]
+        assert (project["before"], database["before"]) == ({}, {})
+        assert project["after"]["tags"] == ["prod"]
+        assert database["after"]["password"] == "(sent, not shown)"
+    again = ansible.play(tasks, "--diff")
+    assert (again.changed, again.writes) == (0, [])
