@@ -200,7 +200,7 @@ class Client:
             attempt += 1
             with self._brake.turn(attempt, began) as in_time:
                 if error and not in_time:
-                    raise self._spent(error, "waiting for the other calls")
+                    self._give_up(error, "waiting for the other calls")
                 sent = time.monotonic()
                 began = sent if attempt == 1 else began
                 left = self.settings.retry_budget if attempt == 1 else self._brake.left(began)
@@ -227,15 +227,15 @@ class Client:
             if not error.retriable or attempt > self.settings.retries:
                 raise error
             if not in_time:
-                raise self._spent(error, f"waiting {delay:.0f} s more")
+                self._give_up(error, f"waiting {delay:.0f} s more")
             if not limited:
                 time.sleep(delay)
 
-    def _spent(self, error: ApiError, waiting: str) -> ApiError:
+    def _give_up(self, error: ApiError, waiting: str) -> t.NoReturn:
         budget = self.settings.retry_budget
         error.budget_spent = True
         error.advice = f"{waiting} would pass retry_budget ({budget} s): run again later, or raise retry_budget"
-        return error
+        raise error
 
     def _attempt(self, call: Call, check: Check | None, time_left: float) -> dict[str, t.Any]:
         """Make one attempt in a thread of its own, which is left behind where it takes too long.

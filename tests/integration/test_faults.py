@@ -127,7 +127,7 @@ def test_two_runs_at_once_on_one_machine(ansible: Ansible, sandbox: Sandbox) -> 
 def test_twins_are_named_and_can_be_removed(ansible: Ansible, project: Project) -> None:
     """What two machines at once can make: the server keeps both, and every later run says which and what to do."""
     first, second = (project.register(name="orders", username="app")["id"] for dummy in range(2))
-    told = f"registered 2 times ({', '.join(sorted([first, second]))})"
+    told = f"in PgBeam 2 times ({', '.join(sorted([first, second]))})"
     for result in (
         ansible.database(project, **ENTRY).result("database"),
         ansible.databases(project, [ENTRY]).result("databases"),

@@ -471,7 +471,7 @@ def test_a_project_by_its_id(where: str) -> None:
 
 def test_a_project_is_made_with_the_first_database_that_is_to_be_there() -> None:
     gone, stock = {"name": "gone", "state": "absent"}, {**ORDERS, "name": "stock"}
-    (run,) = runs(host("db1", gone, ORDERS, stock, project_id="", project=SHOP))["projects"].values()
+    run = runs(host("db1", gone, ORDERS, stock, project_id="", project=SHOP))["projects"]["org_1/shop"]
     assert [entry["name"] for entry in run["databases"]] == ["orders", "gone", "stock"]
     assert run["project"]["database"] == {**ORDERS, "host": "db1"}
 
@@ -487,7 +487,7 @@ def test_a_project_is_made_with_its_own_database(listed: bool) -> None:
         project={**SHOP, "database": own},
         defaults={"port": 6432},
     )
-    (run,) = runs(hosts)["projects"].values()
+    run = runs(hosts)["projects"]["org_1/shop"]
     assert [entry["name"] for entry in run["databases"]] == ["stock", "orders"]
     assert run["project"]["database"] == {**own, "port": 6432}
 
