@@ -5,24 +5,53 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import json
 import re
 
 import pytest
 import requests
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import Call, refused
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import RETRY_STATUSES, Call, refused
+from ansible_collections.pgbeam.cloud.plugins.module_utils._run import PROGRESS_SECONDS
 
 from tests.examples import GUIDES, read
+from tests.tree import ROOT
 
+GUIDE = read(f"{GUIDES}/troubleshooting.rst")
 ROW = re.compile(
     r"^  \* - (?P<statuses>\d{3}(?:, \d{3})*)\n    - (?P<codes>``.+``)\n    - .+\n    - (?P<advice>.+)$", re.MULTILINE
 )
 CASES = [
     (int(status), code, row["advice"])
-    for row in ROW.finditer(read(f"{GUIDES}/troubleshooting.rst"))
+    for row in ROW.finditer(GUIDE)
     for status in row["statuses"].split(", ")
     for code in re.findall(r"``(\w+)``", row["codes"])
 ]
+#: What the task says, in the tables that begin with that.
+SAID = re.findall(r"^  \* - (``.+``)$", GUIDE, re.MULTILINE)
+TEXT = (ast.Constant, ast.JoinedStr)
+NODES = [
+    node
+    for folder in ("module_utils", "filter")
+    for path in (ROOT / "plugins" / folder).rglob("*.py")
+    for node in ast.walk(ast.parse(path.read_text()))
+]
+
+
+def _forms(part: ast.expr) -> list[str]:
+    """What a part of a text can be, ``{}`` for what is put in."""
+    if isinstance(part, ast.Constant):
+        return [str(part.value)]
+    if isinstance(part, ast.FormattedValue) and isinstance(part.value, ast.IfExp):
+        return [form for branch in (part.value.body, part.value.orelse) for form in _forms(branch)]
+    return ["{}"]
+
+
+def _texts() -> set[str]:
+    """Every text in the collection's code."""
+    parts = [node.values if isinstance(node, ast.JoinedStr) else [node] for node in NODES if isinstance(node, TEXT)]
+    return {"".join(forms) for text in parts for forms in itertools.product(*map(_forms, text))}
 
 
 @pytest.mark.parametrize(("status", "code", "advice"), CASES)
@@ -52,3 +81,36 @@ def test_all_rows_are_read() -> None:
         503,
         504,
     }
+    headers = ("status", "the task says")
+    rows = [row for row in re.findall(r"^  \* - (.+)$", GUIDE, re.MULTILINE) if row not in headers]
+    assert len(rows) == len(ROW.findall(GUIDE)) + len(SAID)
+
+
+def test_what_is_tried_again() -> None:
+    (told,) = re.findall(r"tried again after ([\d, and]+) and after a lost connection", GUIDE)
+    assert set(map(int, re.findall(r"\d+", told))) == RETRY_STATUSES
+
+
+@pytest.mark.parametrize("said", [said for row in SAID for said in re.findall("``(.+?)``", row)])
+def test_the_code_says_it(said: str) -> None:
+    """A number, ``…`` and the name of an option stand for what the code puts in."""
+    pattern = re.sub(r"(?<=\\ )(?:\d+|…|password)(?=\\ )", ".+", re.escape(said))
+    assert any(re.search(pattern, text) for text in _texts())
+
+
+def test_every_code_of_the_collection_is_in_the_guide() -> None:
+    codes = {
+        node.value.value
+        for node in NODES
+        if isinstance(node, ast.keyword) and node.arg == "code" and isinstance(node.value, ast.Constant)
+    }
+    assert codes
+    assert codes <= set(re.findall("``([A-Z_]+)``", GUIDE))
+
+
+@pytest.mark.parametrize("page", [f"{GUIDES}/troubleshooting.rst", "roles/pgbeam/README.md"])
+def test_the_line_of_a_long_run(page: str) -> None:
+    line = "{} of {} {} of {} are done"
+    assert line in _texts()
+    assert re.search(line.replace("{}", r"\w+"), read(page))
+    assert f"at most every {PROGRESS_SECONDS} seconds" in " ".join(read(page).split())
