@@ -459,7 +459,7 @@ def test_bad_value(values: Values, sentence: str) -> None:
 
 def test_every_bad_value_is_told() -> None:
     found = problems(DATABASE, {"port": 0, "cache_config": {"ttl_seconds": -1, "swr_seconds": -1}, "id": "/"})
-    assert [sentence.split(":")[0] for sentence in found] == [
+    assert [sentence.split(":", maxsplit=1)[0] for sentence in found] == [
         "port", "cache_config.ttl_seconds", "cache_config.swr_seconds", "id",
     ]  # fmt: skip
 
