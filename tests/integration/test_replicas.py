@@ -1,0 +1,363 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules pgbeam.cloud.replica and replicas against the sandbox, mostly without ansible-playbook around them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import Project, Sandbox
+from tests.integration.conftest import Ansible
+from tests.integration.test_project import Done, Runner
+
+Values = dict[str, Any]
+STRICT = "verify-full"
+
+
+@pytest.fixture
+def run(sandbox: Sandbox, tmp_path: Path) -> Runner:
+    return Runner(sandbox.url, tmp_path)
+
+
+@pytest.fixture
+def project(sandbox: Sandbox) -> Project:
+    return sandbox.project()
+
+
+@pytest.fixture
+def database(project: Project) -> str:
+    return str(project.register()["id"])
+
+
+def actions(done: Done) -> list[str]:
+    return [item["action"] for item in done.result["replicas"]]
+
+
+def there(project: Project) -> list[tuple[str, int, str]]:
+    """Host, port and ssl_mode of every replica that the server truly has."""
+    return sorted((r["host"], r["port"], r["ssl_mode"]) for r in project.replica_truth().values())
+
+
+def test_a_whole_life(run: Runner, project: Project, database: str) -> None:
+    """Check, do, repeat, refuse, replace, absent: each is foreseen, and not done twice."""
+    steps: list[tuple[Values, str, list[str], str]] = [
+        ({"host": "r1", "state": "absent"}, "unchanged", [], "GET"),
+        ({"host": "r1"}, "created", ["host", "port"], "GET POST"),
+        ({"host": "R1", "port": 5432}, "unchanged", [], "GET"),
+        ({"host": "r1", "ssl_mode": "prefer", "replace": True}, "unchanged", [], "GET"),
+        ({"host": "r1", "ssl_mode": STRICT, "replace": True}, "replaced", ["ssl_mode"], "GET POST DELETE"),
+        ({"host": "r1", "ssl_mode": STRICT, "replace": True}, "unchanged", [], "GET"),
+        ({"host": "r1", "port": 6432}, "created", ["host", "port"], "GET POST"),
+        ({"host": "r1", "state": "absent"}, "deleted", [], "GET DELETE"),
+        ({"host": "r1", "state": "absent"}, "unchanged", [], "GET"),
+    ]
+    for options, action, changes, methods in steps:
+        done = run.foreseen("replica", "replica", database_id=database, **options)
+        assert not done.failed, done.result["msg"]
+        assert (done.result["action"], done.result["changes"]) == (action, changes)
+        assert done.methods == methods.split(), options
+        assert done.result["changed"] == (action != "unchanged")
+        assert bool(done.result["replica"]) == (options.get("state") != "absent")
+        assert done.result["replica"].get("database_id", database) == database
+    assert there(project) == [("r1", 6432, "prefer")]
+
+
+def test_by_id(run: Runner, project: Project, database: str) -> None:
+    known = project.register_replica(database, host="r1")["id"]
+    one = {"database_id": database, "id": known}
+    assert run("replica", **one).methods == ["GET"]
+    moved = run.foreseen("replica", "replica", **one, host="r2", port=6432, replace=True)
+    assert (moved.result["changes"], moved.methods) == (["host", "port"], ["GET", "POST", "DELETE"])
+    gone = run("replica", **one, host="r2")
+    assert f"replica {known} is not in database {database}, or this key may not see it" in gone.result["msg"]
+    other = moved.result["replica"]["id"]
+    for action in ("deleted", "unchanged"):
+        done = run("replica", database_id=database, id=other, state="absent")
+        assert done.result["action"] == action
+
+
+REFUSED: dict[str, tuple[str, Values, str]] = {
+    "drift": ("replica", {"host": "r1", "ssl_mode": STRICT}, "ssl_mode is 'prefer' and PgBeam cannot change it to"),
+    "drift by id": ("replica", {"id": "{0}", "host": "r9"}, "host is 'r1' and PgBeam cannot change it to 'r9'"),
+    "no host": ("replica", {}, "host: it is missing; give host and port, or the id, to say which replica"),
+    "port": ("replica", {"host": "r1", "port": 0}, "port: 0 is not allowed; it must be a whole number"),
+    "list for a host": ("replica", {"host": ["r1"]}, "host: a value of type list was given; it must be text"),
+    "database with a slash": ("replica", {"host": "r1", "database_id": "a/b"}, "database_id: 'a/b' is not an id"),
+    "drift in a list": (
+        "replicas",
+        {"replicas": [{"host": "r2"}, {"host": "r1", "ssl_mode": STRICT}, {"id": "{0}", "port": 1}]},
+        "replicas[1] (r1): replica r1:5432 ({0}): ssl_mode is 'prefer' and PgBeam cannot change it to 'verify-full'; "
+        "set replace: true to add it anew and then remove this one; replicas[2]: replica r1:5432 ({0}): port is 5432",
+    ),
+    "one in two entries": (
+        "replicas",
+        {"replicas": [{"host": "r2"}, {"host": "R2", "port": 5432}]},
+        "replicas[0] (r2) and replicas[1] (R2) are both replica R2:5432; keep one of them",
+    ),
+    "one by id and by host": (
+        "replicas",
+        {"replicas": [{"host": "r1"}, {"id": "{0}"}]},
+        "replicas[0] (r1) and replicas[1] are both replica {0}; keep one of them",
+    ),
+    "misspelled option": (
+        "replicas",
+        {"replicas": [{"host": "r2", "sslmode": STRICT}]},
+        "replicas[0] (r2): sslmode: there is no such option; did you mean ssl_mode?",
+    ),
+    "text in a list": ("replicas", {"replicas": ["r1"]}, "replicas[0]: a value of type str was given"),
+    "prune nothing": (
+        "replicas",
+        {"replicas": [], "prune": True},
+        "prune: the list of replicas is empty, and pruning by it would delete all replicas of database {1}",
+    ),
+}
+
+
+@pytest.mark.parametrize("module, options, message", REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_refused_before_any_write(
+    run: Runner, project: Project, database: str, module: str, options: Values, message: str
+) -> None:
+    known = str(project.register_replica(database, host="r1")["id"])
+    filled = json.loads(json.dumps(options).replace("{0}", known))
+    done = run.foreseen(module, "replica", **{"database_id": database, **filled})
+    assert done.failed
+    assert message.format(known, database) in done.result["msg"]
+    assert set(done.methods) <= {"GET"}
+
+
+def test_twins(run: Runner, project: Project, database: str) -> None:
+    """What an interrupted replacement has left is removed, where it is clear which one stays."""
+    ids = sorted(project.register_replica(database, host="r1", ssl_mode=mode)["id"] for mode in ("prefer", STRICT))
+    fitting = next(r["id"] for r in project.replicas(database) if r["ssl_mode"] == STRICT)
+    (other,) = set(ids) - {fitting}
+    ambiguous: list[Values] = [
+        {},
+        {"ssl_mode": STRICT},
+        {"replace": True},
+        {"ssl_mode": "require", "replace": True},
+        {"state": "absent", "ssl_mode": STRICT, "replace": True},
+    ]
+    for options in ambiguous:
+        done = run.foreseen("replica", "replica", database_id=database, host="r1", **options)
+        assert f"replica r1:5432 is in PgBeam 2 times ({', '.join(ids)})" in done.result["msg"], options
+        assert done.methods == ["GET"]
+    done = run.foreseen("replica", "replica", database_id=database, host="r1", ssl_mode=STRICT, replace=True)
+    assert (done.result["action"], done.result["changes"]) == ("replaced", ["id"])
+    assert done.result["diff"]["before"] == {"id": [fitting, other]}
+    assert done.result["diff"]["after"] == {"id": [fitting]}
+    assert done.methods == ["GET", "DELETE"]
+    assert done.result["replica"]["id"] == fitting
+    assert [r["id"] for r in project.replicas(database)] == [fitting]
+
+
+@pytest.mark.parametrize("status, code", [(409, "CONFLICT"), (403, "FORBIDDEN"), (500, "INTERNAL_ERROR")])
+@pytest.mark.parametrize("module", ["replica", "replicas"])
+def test_a_replacement_whose_old_one_stays(
+    run: Runner, project: Project, database: str, module: str, status: int, code: str
+) -> None:
+    """Both are there, which is told, and the next run removes the old one."""
+    old = project.register_replica(database, host="r1")["id"]
+    entry = {"host": "r1", "ssl_mode": STRICT}
+    options = entry if module == "replica" else {"replicas": [entry]}
+    wanted = {"database_id": database, "replace": True, **options}
+    project.fault("status", method="DELETE", status=status, code=code, times=9)
+    done = run(module, **wanted)
+    project.clear_faults()
+    assert (done.failed, done.result["changed"]) == (True, True)
+    (new,) = {r["id"] for r in project.replicas(database)} - {old}
+    told = done.result["replicas"][0] if module == "replicas" else {**done.result["replica"], **done.result}
+    assert (told["action"], told["changes"], told["error"]["status"]) == ("replaced", ["ssl_mode"], status)
+    assert (done.result["replicas"][0] if module == "replicas" else done.result["replica"])["id"] == new
+    assert f"DELETE replica r1:5432 ({old}): {status} {code}" in done.result["msg"]
+    assert f"the replica {new} is there now, beside the one that it replaces" in done.result["msg"]
+    again = run(module, **wanted)
+    assert (again.failed, again.methods) == (False, ["GET", "DELETE"])
+    assert [r["id"] for r in project.replicas(database)] == [new]
+    assert run(module, **wanted).methods == ["GET"]
+
+
+@pytest.mark.parametrize("status, code", [(409, "CONFLICT"), (500, "INTERNAL_ERROR")])
+def test_twins_of_which_none_can_be_removed(
+    run: Runner, project: Project, database: str, status: int, code: str
+) -> None:
+    """Nothing was written, so nothing is changed."""
+    for mode in ("prefer", STRICT):
+        project.register_replica(database, host="r1", ssl_mode=mode)
+    project.fault("status", method="DELETE", status=status, code=code, times=9)
+    done = run("replica", database_id=database, host="r1", ssl_mode=STRICT, replace=True)
+    assert (done.failed, done.result["changed"], done.result["action"]) == (True, False, "failed")
+    assert (done.result["changes"], done.result["diff"]) == ([], {"before": {}, "after": {}})
+
+
+@pytest.mark.parametrize("kind, made", [("drop_after", True), ("truncate", True), ("drop_before", False)])
+@pytest.mark.parametrize("twin", [False, True], ids=["alone", "beside another one"])
+def test_a_replacement_whose_create_is_lost(
+    run: Runner, project: Project, database: str, kind: str, made: bool, twin: bool
+) -> None:
+    """The old one is removed only where the list shows the new one; another one of its host does not count."""
+    old = project.register_replica(database, host="r1")["id"]
+    others = [project.register_replica(database, host="r1", ssl_mode="disable")["id"]] if twin else []
+    project.fault(kind, method="POST")
+    wanted = {"database_id": database, "host": "r1", "ssl_mode": STRICT, "replace": True}
+    done = run("replica", **wanted, **({"id": old} if twin else {}))
+    assert (done.failed, done.result["changed"]) == (not made, made)
+    assert done.methods == ["GET", "POST", "GET", "DELETE"] if made else ["GET", "POST", "GET"]
+    now = {r["id"]: r["ssl_mode"] for r in project.replicas(database)}
+    assert (old in now) != made
+    assert (STRICT in now.values()) == made
+    assert set(others) <= set(now)
+
+
+@pytest.mark.parametrize("kind, made", [("drop_after", True), ("drop_before", False)])
+def test_a_create_whose_answer_is_lost(run: Runner, project: Project, database: str, kind: str, made: bool) -> None:
+    project.fault(kind, method="POST")
+    done = run("replica", database_id=database, host="r1")
+    assert (done.failed, done.result["changed"], len(project.replicas(database))) == (not made, made, made)
+
+
+def test_a_whole_list(run: Runner, project: Project, database: str) -> None:
+    """Each step is foreseen, told in the order of the list, and not done twice; one listing serves the whole list."""
+    for host, mode in (("r0", "prefer"), ("r1", "prefer"), ("r2", STRICT), ("r2", "prefer"), ("old", "prefer")):
+        project.register_replica(database, host=host, ssl_mode=mode)
+    wanted = [
+        {"host": "r1", "ssl_mode": STRICT}, {"host": "r2", "ssl_mode": STRICT}, {"host": "r3", "ssl_mode": STRICT},
+        {"host": "r0"}, {"host": "r9", "state": "absent"},
+    ]  # fmt: skip
+    options: Values = {"database_id": database, "replicas": wanted, "replace": True, "prune": True}
+    foreseen, done = run("replicas", check=True, **options), run("replicas", **options)
+    told = ["replaced", "replaced", "created", "unchanged", "unchanged", "deleted"]
+    for one in (foreseen, done):
+        assert not one.failed, one.result["msg"]
+        assert actions(one) == told
+        assert one.result["msg"] == "1 created, 2 replaced, 1 deleted, 2 unchanged"
+        assert one.result["summary"] == {
+            "created": 1, "replaced": 2, "deleted": 1, "unchanged": 2, "failed": 0, "skipped": 0,
+        }  # fmt: skip
+    assert foreseen.result["diff"] == done.result["diff"]
+    assert [item["host"] for item in done.result["replicas"]] == ["r1", "r2", "r3", "r0", "r9", "old"]
+    assert sorted(done.methods) == ["DELETE"] * 3 + ["GET"] + ["POST"] * 2
+    assert len({e["path"] for e in done.exchanges if e["method"] == "DELETE"}) == 3
+    assert there(project) == [(h, 5432, STRICT if h != "r0" else "prefer") for h in ("r0", "r1", "r2", "r3")]
+    again = run("replicas", **options)
+    assert (again.result["msg"], again.methods) == ("5 unchanged", ["GET"])
+
+
+def test_one_failure_does_not_stop_the_others_but_the_prune(run: Runner, project: Project, database: str) -> None:
+    project.register_replica(database, host="r1")
+    project.register_replica(database, host="unlisted")
+    project.fault("status", method="POST", status=422, code="INVALID_INPUT", message="not that one", body_has='"r2"')
+    project.fault("status", method="DELETE", status=409, code="CONFLICT")
+    wanted = [{"host": "r1", "ssl_mode": STRICT}, {"host": "r2"}, {"host": "r3"}]
+    done = run("replicas", database_id=database, replicas=wanted, replace=True, prune=True)
+    assert actions(done) == ["replaced", "failed", "created"]
+    assert (done.failed, done.result["changed"]) == (True, True)
+    assert done.result["msg"].endswith("[1 created, 1 replaced, 1 failed, nothing was pruned]")
+    assert [bool(item.get("error")) for item in done.result["replicas"]] == [True, True, False]
+    assert len(done.result["diff"]) == 2
+    project.clear_faults()
+    again = run("replicas", database_id=database, replicas=wanted, replace=True, prune=True)
+    assert again.result["msg"] == "1 created, 1 replaced, 1 deleted, 1 unchanged"
+    assert [host for host, *dummy in there(project)] == ["r1", "r2", "r3"]
+
+
+def test_a_refusal_ends_the_run(run: Runner, project: Project, database: str) -> None:
+    project.fault("status", method="POST", status=403, code="FORBIDDEN", skip=1, times=9)
+    wanted = [{"host": f"r{n}"} for n in range(4)]
+    done = run("replicas", database_id=database, replicas=wanted, parallel=1)
+    assert actions(done) == ["created", "failed", "skipped", "skipped"]
+    assert done.methods == ["GET", "POST", "POST"]
+
+
+LIST_FAULTS: dict[str, tuple[Values, str]] = {
+    "no such database": ({"kind": "status", "status": 404, "code": "NOT_FOUND"}, "404 NOT_FOUND"),
+    "server": ({"kind": "status", "status": 503}, "503 SERVICE_UNAVAILABLE"),
+    "gateway": ({"kind": "html"}, "502 with a body that is not a JSON object"),
+    "endless": ({"kind": "same_token", "times": 9}, "200 with a next page that leads back to one already read"),
+}
+
+
+@pytest.mark.parametrize("fault, message", LIST_FAULTS.values(), ids=LIST_FAULTS.keys())
+def test_a_list_that_cannot_be_read(run: Runner, project: Project, database: str, fault: Values, message: str) -> None:
+    """Nothing is written by a list that is not whole."""
+    for module, options in (("replicas", {"replicas": [{"host": "r1"}]}), ("replica", {"host": "r1"})):
+        project.fault(method="GET", **fault)
+        done = run(module, database_id=database, **options)
+        project.clear_faults()
+        assert done.result["msg"].startswith(f"GET replicas of database {database}: {message}")
+        assert set(done.methods) == {"GET"}
+
+
+def test_a_replica_on_the_second_page(run: Runner, sandbox: Sandbox) -> None:
+    project = sandbox.project(page_limit=2, empty_pages=True, extra_fields=True)
+    database = project.register()["id"]
+    for n in range(5):
+        project.register_replica(database, host=f"r{n}")
+    done = run("replicas", database_id=database, replicas=[{"host": f"r{n}"} for n in range(6)])
+    assert done.result["msg"] == "1 created, 5 unchanged"
+
+
+@pytest.mark.parametrize("parent", ["", None])
+@pytest.mark.parametrize(
+    "module, options, action",
+    [
+        ("replica", {"database_id": None, "host": "r1", "ssl_mode": STRICT}, "created"),
+        ("replica", {"database_id": None, "host": "r1", "state": "absent"}, "unchanged"),
+        ("replicas", {"database_id": None, "replicas": [{"host": "r1"}], "prune": True, "replace": True}, "created"),
+        (
+            "database",
+            {"project_id": None, "host": "db1", "name": "a", "username": "b", "password": "c" * 9},
+            "created",
+        ),
+        (
+            "databases",
+            {"project_id": None, "databases": [{"host": "h", "name": "a", "username": "b", "password": "c" * 9}]},
+            "created",
+        ),
+    ],
+)
+def test_a_parent_that_is_not_there_yet(
+    run: Runner, module: str, options: Values, action: str, parent: str | None
+) -> None:
+    """In check mode all of it is to be made, and nothing is asked for; live it is refused."""
+    given = {**options, next(iter(options)): parent}
+    done = run(module, check=True, **given)
+    assert not done.failed, done.result["msg"]
+    assert done.methods == []
+    told = done.result["action"] if "action" in done.result else done.result[module][0]["action"]
+    assert told == action
+    live = run(module, **given)
+    name = next(iter(options))
+    noun = name.removesuffix("_id")
+    assert live.result["msg"] == (
+        f"{name}: it is empty; that is allowed in check mode only, for a {noun} that is not there yet"
+    )
+    assert live.methods == []
+
+
+def test_an_id_in_a_parent_that_is_not_there_yet(run: Runner) -> None:
+    for module, name in (("replica", "database_id"), ("database", "project_id")):
+        done = run(module, check=True, **{name: ""}, id="some_1")
+        assert f"{module} some_1 is not in PgBeam, or this key may not see it" in done.result["msg"]
+        assert run(module, check=True, **{name: ""}, id="some_1", state="absent").result["action"] == "unchanged"
+        assert done.methods == []
+
+
+def test_as_ansible_runs_it(ansible: Ansible, project: Project, database: str) -> None:
+    wanted: Values = {"database_id": database, "replicas": [{"host": "r1"}, {"host": "r2", "port": "6432"}]}
+    one: Values = {"database_id": database, "host": "r1", "ssl_mode": STRICT}
+    tasks: list[Values] = [
+        {"name": "replicas", "pgbeam.cloud.replicas": wanted},
+        {"name": "drift", "pgbeam.cloud.replica": one, "ignore_errors": True},
+        {"name": "replica", "pgbeam.cloud.replica": {**one, "replace": True}},
+    ]
+    first, second = ansible.play(tasks, "--diff"), ansible.play(tasks[2:], "--diff")
+    assert first.result("replicas")["msg"] == "2 created"
+    assert "PgBeam cannot change it to 'verify-full'; set replace: true" in first.result("drift")["msg"]
+    assert first.result("replica")["action"] == "replaced"
+    assert (second.changed, second.writes) == (0, [])
+    assert there(project) == [("r1", 5432, STRICT), ("r2", 6432, "prefer")]
