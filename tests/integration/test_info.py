@@ -116,8 +116,8 @@ def test_organizations(run: Runner, sandbox: Sandbox) -> None:
         {"id": "org_sandbox", "name": "org_sandbox", "slug": "org-sandbox", "role": None}
     ]
     cases: list[tuple[Values, list[str]]] = [
-        ({"name": other.id}, [other.id]), ({"slug": other.id.replace("_", "-")}, [other.id]),
-        ({"id": other.id}, [other.id]), ({"slug": other.id}, []), ({"id": "org_none"}, []), ({"id": other.id, "name": "org_sandbox"}, []),
+        ({"name": other.id}, [other.id]), ({"slug": other.id.replace("_", "-")}, [other.id]), ({"slug": other.id}, []),
+        ({"id": other.id}, [other.id]), ({"id": "org_none"}, []), ({"id": other.id, "name": "org_sandbox"}, []),
     ]  # fmt: skip
     for options, found in cases:
         assert ids(read(run, "organization_info", **options), "organizations") == found, options

@@ -468,8 +468,8 @@ def test_a_project_that_is_shown_as_deleted(run: Runner) -> None:
         for body, path in (({"projects": [project], "total": 1}, "/v1/projects"), (project, "/v1/projects/prj_1")):
             server.expect("GET", path, 200, body)
             server.expect("GET", path, 200, body)
-        named = {"org_id": "org_1", "name": "shop"}
-        for which in (named, {"id": "prj_1"}):
+        named: list[Values] = [{"org_id": "org_1", "name": "shop"}, {"id": "prj_1"}]
+        for which in named:
             gone = run("project", **which, state="absent", api_url=server.url)
             assert gone.result["action"] == "unchanged"
             assert "is not in PgBeam" in run("project", **which, api_url=server.url).result["msg"]

@@ -162,9 +162,9 @@ def test_a_replacement_whose_old_one_stays(
 ) -> None:
     """Both are there, which is told, and the next run removes the old one."""
     old = project.register_replica(database, host="r1")["id"]
-    entry = {"host": "r1", "ssl_mode": STRICT}
+    entry: Values = {"host": "r1", "ssl_mode": STRICT}
     options = entry if module == "replica" else {"replicas": [entry]}
-    wanted = {"database_id": database, "replace": True, **options}
+    wanted: Values = {"database_id": database, "replace": True, **options}
     project.fault("status", method="DELETE", status=status, code=code, times=9)
     done = run(module, **wanted)
     project.clear_faults()
@@ -203,7 +203,7 @@ def test_a_replacement_whose_create_is_lost(
     old = project.register_replica(database, host="r1")["id"]
     others = [project.register_replica(database, host="r1", ssl_mode="disable")["id"]] if twin else []
     project.fault(kind, method="POST")
-    wanted = {"database_id": database, "host": "r1", "ssl_mode": STRICT, "replace": True}
+    wanted: Values = {"database_id": database, "host": "r1", "ssl_mode": STRICT, "replace": True}
     done = run("replica", **wanted, **({"id": old} if twin else {}))
     assert (done.failed, done.result["changed"]) == (not made, made)
     assert done.methods == ["GET", "POST", "GET", "DELETE"] if made else ["GET", "POST", "GET"]

@@ -261,7 +261,8 @@ def test_absent_twice_deletes_once(name: str, data: st.DataObject) -> None:
 @settings(deadline=None, max_examples=60)
 def test_check_mode_predicts_the_server(name: str, data: st.DataObject) -> None:
     kind = KINDS[name]
-    server, wanted, resend, replace = (data.draw(s) for s in (kind.servers, kind.tasks, st.booleans(), st.booleans()))
+    server, wanted = data.draw(kind.servers), data.draw(kind.tasks)
+    resend, replace = data.draw(st.booleans()), data.draw(st.booleans())
     server._own = {}  # which no plan can know
     step = planned(server, wanted, resend=resend, replace=replace)
     identifier = server.apply(step)
