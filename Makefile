@@ -5,15 +5,16 @@ NOX := .venv/bin/nox
 .PHONY: test demo bench soak docs lint clean
 
 test: $(NOX)
-	$(NOX)
+	$(NOX) --parallel 2
 
 demo lint bench soak docs: $(NOX)
 	$(NOX) -s $@
 
-$(NOX):
+$(NOX): Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3 3.11 or newer is needed; name one: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet 'nox[uv]>=2025.5.1,<2027'
+	.venv/bin/python -m pip install --quiet 'nox[uv]>=2026.8.10,<2027'
+	@touch $@
 
 clean:
 	rm -rf .ansible .hypothesis .mypy_cache .nox .pytest_cache .ruff_cache .venv .work

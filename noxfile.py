@@ -1,19 +1,38 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The environments that the project is tested in. ``make test`` runs those of ``nox.options.sessions``."""
+"""The environments that the project is tested in. ``make test`` runs those of ``nox.options.sessions``.
+
+It runs two sessions at a time of those that keep one core busy (``allow_parallel``), then each of the others alone.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
 
-nox.options.sessions = ["lint", "docs", "sanity", "package", "tests", "tests_oldest", "targets", "awx"]
+# The longest first, so that both of two lanes end at about the same time.
+nox.options.sessions = [
+    "targets",
+    "sanity",
+    "sanity_oldest",
+    "newest",
+    "lint",
+    "package",
+    "docs",
+    "awx",
+    "tests",
+    "tests_oldest",
+]
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.error_on_missing_interpreters = True
@@ -22,8 +41,9 @@ nox.options.error_on_missing_interpreters = True
 os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 
 NEWEST_CORE = "ansible-core>=2.19,<2.22"
-BETWEEN_CORES = ["2.17", "2.18", "2.20"]
+OLDER_CORES = ["2.16", "2.17", "2.18", "2.20"]
 OLDEST_CORE = "ansible-core>=2.16,<2.17"
+NEWER_CORE = "ansible-core>=2.21,<2.22"
 OLDEST_REQUESTS = ("requests==2.28.*", "urllib3<2")
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ROOT = Path(__file__).parent
@@ -32,7 +52,21 @@ PACKAGE = ROOT / ".work" / "package"
 SITE = ROOT / ".work" / "docs"
 
 
-@nox.session
+def _newer_python() -> str | None:
+    """A Python for NEWER_CORE, where this one is too old for it. Each is tried, since a shim may lead nowhere."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    folders = [*map(str, pyenv.glob("versions/*/bin")), *os.environ["PATH"].split(os.pathsep)]
+    for name in ("python3.13", "python3.12") if sys.version_info < (3, 12) else ():
+        for found in filter(None, (shutil.which(name, path=folder) for folder in folders)):
+            if subprocess.run([found, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0:
+                return found
+    return None
+
+
+NEWER_PYTHON = _newer_python()
+
+
+@nox.session(allow_parallel=True)
 def lint(session: nox.Session) -> None:
     """Style, types, licences, workflows, and the rules of Ansible content."""
     session.install(NEWEST_CORE, "-r", "tests/requirements.txt")
@@ -49,7 +83,7 @@ def lint(session: nox.Session) -> None:
     session.run("jactionlint", "--shellcheck=")
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def docs(session: nox.Session) -> None:
     """The documentation and the changelog fragments, and the documentation site, left in .work/docs/html."""
     session.install(NEWEST_CORE, "-r", "requirements.txt", "antsibull-docs>=2.16,<3", "antsibull-changelog>=0.31,<1")
@@ -68,27 +102,30 @@ def docs(session: nox.Session) -> None:
     session.log(f"The site begins at {SITE / 'html' / 'index.html'}")
 
 
-@nox.session
-@nox.parametrize("core", [NEWEST_CORE, OLDEST_CORE], ids=["newest", "oldest"])
-def sanity(session: nox.Session, core: str) -> None:
-    """Ansible's own sanity tests, of the newest ansible-core that this Python has and of the oldest supported."""
-    if core == OLDEST_CORE and sys.version_info >= (3, 13):
-        session.skip("ansible-core 2.16 runs on Python 3.10 to 3.12")
-    session.install(core)
-    session.run("python", "-m", "tests.seed_get_pip")
-    session.chdir(_copy(session))
-    # Not shellcheck and pslint, which need tools that are not everywhere: there is no shell and no PowerShell here.
-    skipped = ["--skip-test", "shellcheck", "--skip-test", "pslint"]
-    session.run("ansible-test", "sanity", "--python", PYTHON, "--color", "no", *skipped, *session.posargs)
+@nox.session(allow_parallel=True)
+def sanity(session: nox.Session) -> None:
+    """Ansible's own sanity tests, of the newest ansible-core that this Python has."""
+    _sanity(session, NEWEST_CORE)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
+def sanity_oldest(session: nox.Session) -> None:
+    """Those of the oldest ansible-core that the collection supports."""
+    _skip_where_too_new(session)
+    _sanity(session, OLDEST_CORE)
+
+
+@nox.session(allow_parallel=True)
 def package(session: nox.Session) -> None:
     """The tarball that is published, left in .work/package, and what Galaxy's importer says of it."""
     session.install(NEWEST_CORE, "galaxy-importer>=0.4.44,<0.5")
     shutil.rmtree(PACKAGE, ignore_errors=True)
     session.run("ansible-galaxy", "collection", "build", _copy(session), "--output-path", str(PACKAGE))
     (tarball,) = PACKAGE.glob("*.tar.gz")
+    with tarfile.open(tarball) as archive:
+        extra = [name for name in archive.getnames() if name.startswith("tests/") and name != "tests/config.yml"]
+    if extra:
+        session.error(f"build_ignore in galaxy.yml has to leave out {', '.join(extra)}")
     # The importer leaves its result in the folder it runs in, and only tells of a warning.
     session.chdir(session.create_tmp())
     told = session.run("python", "-m", "galaxy_importer.main", str(tarball), silent=True)
@@ -106,19 +143,32 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
     """The tests that depend on them, with the oldest ansible-core and requests that the collection supports."""
-    if sys.version_info >= (3, 13):
-        session.skip("ansible-core 2.16 runs on Python 3.10 to 3.12")
-    _pytest(session, "-m", "not once", chosen=[OLDEST_CORE, *OLDEST_REQUESTS])
+    _skip_where_too_new(session)
+    # The documentation's examples take long, and use nothing that the other tests do not. CI runs them with all cores.
+    examples = ["--ignore", "tests/integration/test_examples.py", "--ignore", "tests/integration/test_demo.py"]
+    _pytest(session, "-m", "not once", *examples, chosen=[OLDEST_CORE, *OLDEST_REQUESTS])
+
+
+@nox.session(python=NEWER_PYTHON or False, allow_parallel=True)
+def newest(session: nox.Session) -> None:
+    """Sanity and unit tests, and two targets, with the newest ansible-core, where a newer Python than nox's has it."""
+    if sys.version_info >= (3, 12):
+        session.skip("the other sessions have the newest ansible-core already")
+    if not NEWER_PYTHON:
+        session.skip("ansible-core 2.21 needs Python 3.12 or 3.13, and neither is on PATH or in pyenv")
+    version = _sanity(session, NEWER_CORE, "-r", "tests/requirements.txt")
+    session.run("pytest", "-q", "tests/unit")
+    session.run("python", "-m", "tests.targets", _copy(session), version, "database", "pgbeam_role")
 
 
 @nox.session
-@nox.parametrize("core", BETWEEN_CORES, ids=BETWEEN_CORES)
-def tests_between(session: nox.Session, core: str) -> None:
-    """The same tests with the releases of ansible-core in between. CI runs them, make test does not."""
+@nox.parametrize("core", OLDER_CORES, ids=OLDER_CORES)
+def tests_older(session: nox.Session, core: str) -> None:
+    """All tests that depend on it, with another release of ansible-core. CI runs them, make test does not."""
     _pytest(session, "-m", "not once", chosen=[f"ansible-core=={core}.*"])
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def targets(session: nox.Session) -> None:
     """The unit tests and the integration targets of ansible-test, the latter against the sandbox."""
     session.install(NEWEST_CORE, "-r", "tests/requirements.txt")
@@ -129,7 +179,7 @@ def targets(session: nox.Session) -> None:
     session.run("python", "-m", "tests.targets", copy, PYTHON, *session.posargs)
 
 
-@nox.session
+@nox.session(allow_parallel=True)
 def awx(session: nox.Session) -> None:
     """The playbook that configures AWX, with AWX's own modules, and the execution environment."""
     session.install(NEWEST_CORE, "-r", "tests/requirements.txt", "ansible-builder>=3,<4")
@@ -161,9 +211,37 @@ def soak(session: nox.Session) -> None:
     session.run("python", "-m", "tests.soak", "--write", "docs/reliability.md", *session.posargs)
 
 
+def _skip_where_too_new(session: nox.Session) -> None:
+    if sys.version_info >= (3, 13):
+        session.skip("ansible-core 2.16 runs on Python 3.10 to 3.12")
+
+
+def _sanity(session: nox.Session, *needed: str) -> str:
+    """Install what is needed and run ansible-test sanity. Returns the version of the session's Python."""
+    session.install(*needed)
+    version = str(session.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])", silent=True)).strip()
+    # Not shellcheck and pslint, which need tools that are not everywhere: there is no shell and no PowerShell here.
+    skipped = ["--skip-test", "shellcheck", "--skip-test", "pslint"]
+    with _alone_in_home():
+        session.run("python", "-m", "tests.seed_get_pip")
+        with session.chdir(_copy(session)):
+            session.run("ansible-test", "sanity", "--python", version, "--color", "no", *skipped, *session.posargs)
+    return version
+
+
+@contextlib.contextmanager
+def _alone_in_home() -> Iterator[None]:
+    """Let other sessions wait: ansible-test has its environments in the home folder, where two would build the same."""
+    place = Path.home() / ".ansible" / "test"
+    place.mkdir(parents=True, exist_ok=True)
+    with open(place / "pgbeam.cloud.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _pytest(session: nox.Session, *words: str, chosen: list[str]) -> None:
     session.install(*chosen, "-r", "tests/requirements.txt")
-    session.run("pytest", "-n", "2", "-q", "--durations", "10", *words, *session.posargs)
+    session.run("pytest", "-n", "auto", "--maxprocesses", "4", "-q", "--durations", "10", *words, *session.posargs)
 
 
 def _copy(session: nox.Session) -> str:
