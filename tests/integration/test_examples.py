@@ -21,6 +21,8 @@ from tests.harness import API_KEY, Organization, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, Ansible, Run
 from tests.tree import ROOT
 
+pytestmark = pytest.mark.once
+
 REGISTER = "pgbeam.cloud.register_databases"
 VAULT_KEY = "vault-key"
 IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")

@@ -124,6 +124,7 @@ def tasks_of(name: str, project: Project, module: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("module", ["database", "databases"])
 def test_through_a_module(watched: Watched, projects: dict[str, Project], module: str) -> None:
     tasks = [task for name in COMMON for task in tasks_of(name, projects[name], module)]

@@ -20,7 +20,7 @@ def watched(sandbox: Sandbox, tmp_path: Path) -> Watched:
     return Watched(sandbox.url, tmp_path / "home", printed=sandbox.log)
 
 
-@pytest.mark.parametrize("check", [False, True], ids=["live", "check"])
+@pytest.mark.parametrize("check", [False, pytest.param(True, marks=pytest.mark.once)], ids=["live", "check"])
 def test_everything(sandbox: Sandbox, watched: Watched, check: bool) -> None:
     """With every callback of core, its log, and what stands for the system's log."""
     watched.extra = {"PYTHONPATH": watched.stand_in(journal=check), "ANSIBLE_PIPELINING": str(check)}
@@ -36,6 +36,7 @@ def test_everything(sandbox: Sandbox, watched: Watched, check: bool) -> None:
         assert "400 INVALID_INPUT: refused: ******** ********" in failed.output
 
 
+@pytest.mark.once
 def test_everything_as_a_job(sandbox: Sandbox, watched: Watched) -> None:
     watched.extra = {"ANSIBLE_PIPELINING": "true"}
     playbook, words = everything(sandbox, watched)

@@ -27,6 +27,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values, argument_spec
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 
+pytestmark = pytest.mark.once
+
 PASSWORD = "Pw-7fQ2-only-in-tests"
 LEFT_OUT = object()
 CACHE = {"enabled": True, "ttl_seconds": 60, "max_entries": 10000, "swr_seconds": 30}

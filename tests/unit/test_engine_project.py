@@ -23,6 +23,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 
+pytestmark = pytest.mark.once
+
 PASSWORD = "Pw-7fQ2-only-in-tests"
 LEFT_OUT = object()
 LIVE: Values = {

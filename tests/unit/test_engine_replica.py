@@ -16,6 +16,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Valu
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.module_utils._run import _Session
 
+pytestmark = pytest.mark.once
+
 LIVE: Values = {
     "id": "rep_1",
     "database_id": "db_1",

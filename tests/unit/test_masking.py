@@ -20,6 +20,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import MASK,
 
 from tests.secrecy import Search, invent
 
+pytestmark = pytest.mark.once
+
 SECRET = f"{invent(9, 1)} 'ä😀\"\\\n%&<{invent(9, 2)}\t{{{{ 7 * 7 }}}}"
 ENCODED: dict[str, Callable[[str], str]] = {
     "plain": lambda s: s,

@@ -27,6 +27,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._run import _Session
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.once
+
 SECRETS = st.text(string.ascii_letters + string.digits, min_size=8, max_size=20).map("Pw-secret-{}".format)
 #: Few values of each text, so that a task often meets an object, and several ways to write one network.
 TEXTS = {

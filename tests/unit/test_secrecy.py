@@ -18,6 +18,8 @@ import yaml
 
 from tests.secrecy import PART, Search, invent
 
+pytestmark = pytest.mark.once
+
 SECRET = f"{invent(9, 1)} 'ä😀\"\\\n%&<{invent(9, 2)}\t{{{{ 7 * 7 }}}}"
 ENCODED: dict[str, Callable[[str], str]] = {
     "plain": lambda s: s,
