@@ -16,7 +16,8 @@ link_tree()
 
 def pytest_configure(config: pytest.Config) -> None:
     # Here and not in pyproject.toml, which ansible-test does not read.
-    config.addinivalue_line("markers", "once: does not depend on the release of ansible-core, so of the sessions only tests runs it")
+    text = "once: does not depend on the release of ansible-core, so of the sessions only tests runs it"
+    config.addinivalue_line("markers", text)
     # A developer's own account and settings must never be what a test runs with; two belong to ansible-test itself.
     own = {"ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_CONTROLLER_MIN_PYTHON_VERSION"}
     for name in [name for name in os.environ if name.startswith(("PGBEAM_", "ANSIBLE_")) and name not in own]:
