@@ -198,8 +198,8 @@ class Module(AnsibleModule):
             known = {"id", "state", *(f.name for f in resource.writable)}
             found += _checks.unknown_options(known, entry, f"{place}: ")
             found += _checks.problems(resource, entry, f"{place}: ")
-            state = entry.get("state")
-            if state not in (None, "present", "absent"):
+            state = entry.get("state", "present")
+            if state not in ("present", "absent"):
                 found.append(f"{place}: state: {state!r} is not allowed; it must be one of present, absent")
         return found
 

@@ -109,6 +109,11 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
         {"replicas": [{"host": "r2", "sslmode": STRICT}]},
         "replicas[0] (r2): sslmode: there is no such option; did you mean ssl_mode?",
     ),
+    "null for a state": (
+        "replicas",
+        {"replicas": [{"host": "r2", "state": None}]},
+        "replicas[0] (r2): state: None is not allowed; it must be one of present, absent",
+    ),
     "text in a list": ("replicas", {"replicas": ["r1"]}, "replicas[0]: a value of type str was given"),
     "prune nothing": (
         "replicas",
