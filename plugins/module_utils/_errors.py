@@ -76,11 +76,11 @@ class ApiError(Exception):
         """The parts that a playbook can test; the same keys for every failure, and every text a short line."""
         return {
             "status": self.status,
-            "code": _line(self.code) if self.code else None,
-            "message": _line(self.message or self.reason),
+            "code": line(self.code) if self.code else None,
+            "message": line(self.message or self.reason),
             "method": self.call.method,
             "path": self.call.path,
-            "request_id": _line(self.request_id) if self.request_id else None,
+            "request_id": line(self.request_id) if self.request_id else None,
             "attempts": self.attempts,
             "fields": self.fields,
             "maybe_done": self.maybe_done,
@@ -171,7 +171,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _line(value: t.Any, conceal: t.Callable[[str], str] = str) -> str:
+def line(value: t.Any, conceal: t.Callable[[str], str] = str) -> str:
     """A server's words as part of a sentence: without secrets, in one line, and not too long."""
     line = " ".join(conceal(str(value)).split())
     return line if len(line) <= WORDS_SHOWN else line[: WORDS_SHOWN - 1] + "…"
@@ -188,7 +188,7 @@ def malformed(
 
 
 def _request_id(response: requests.Response, conceal: t.Callable[[str], str]) -> str | None:
-    return _line(response.headers.get("X-Request-Id") or "", conceal) or None
+    return line(response.headers.get("X-Request-Id") or "", conceal) or None
 
 
 def refused(response: requests.Response, call: Call, conceal: t.Callable[[str], str] = str) -> ApiError:
@@ -198,7 +198,7 @@ def refused(response: requests.Response, call: Call, conceal: t.Callable[[str], 
     """
 
     def texts(values: dict[str, t.Any], *names: str) -> dict[str, str | None]:
-        return {n: _line(values[n], conceal) or None if isinstance(values.get(n), str) else None for n in names}
+        return {n: line(values[n], conceal) or None if isinstance(values.get(n), str) else None for n in names}
 
     status = response.status_code
     content = json_of(response)
@@ -216,11 +216,11 @@ def refused(response: requests.Response, call: Call, conceal: t.Callable[[str], 
     elif not isinstance(content, dict):
         reason += " with a body that is not a JSON object" if response.content else " without an error message"
     if fields:
-        reason += f" [{_line(', '.join(': '.join(filter(None, entry.values())) for entry in fields))}]"
+        reason += f" [{line(', '.join(': '.join(filter(None, entry.values())) for entry in fields))}]"
     if 300 <= status < 400:
         # Without its user and its query, which may hold a secret.
         place = re.match(r"(https?://)(?:[^/?#]*@)?([^?#]+)", response.headers.get("Location", ""))
-        reason = f"{status} redirects to {_line(place.group(1) + place.group(2), conceal)}" if place else reason
+        reason = f"{status} redirects to {line(place.group(1) + place.group(2), conceal)}" if place else reason
     # With Retry-After, a 503 says that the request was not begun.
     retry_after = _retry_after(response.headers.get("Retry-After"))
     turned_away = status == 503 and retry_after is not None

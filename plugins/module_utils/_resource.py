@@ -72,8 +72,9 @@ class Field:
 
     def over(self, value: t.Any, current: t.Any) -> t.Any:
         """The value as it is sent: what an object's task leaves out is taken from the server's."""
-        if self.fields:
-            return {**self.members, **{k: v for k, v in (current or {}).items() if v is not None}, **value}
+        if self.fields:  # a member that the contract does not know would be refused
+            known = {k: v for k, v in (current or {}).items() if k in self.members and v is not None}
+            return {**self.members, **known, **value}
         if self.elements and self.key:
             old = self._by_key(current or [])
             return [self.elements.over(item, old.get(self._key(item))) for item in value]
