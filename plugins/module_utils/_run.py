@@ -214,8 +214,11 @@ class _Session:
         )
         return _engine.whole(self.resource, _within(answer, key))
 
-    def _complete(self, outcome: _Outcome) -> None:
-        """Make the writes after the first: what a create does not take, and what is replaced. Those made stay made."""
+    def _complete(self, outcome: _Outcome, there: Register | None = None) -> None:
+        """Make the writes after the first: what a create does not take, and what is replaced. Those made stay made.
+
+        ``there`` is what was found after a lost answer: what is not in it any more has been removed.
+        """
         plan = outcome.plan
         if plan.body:
             outcome.action, self.module.changed = plan.action, True
@@ -226,7 +229,8 @@ class _Session:
                 answer = self.client.write(verb, path, plan.label, late, self._misfit)
                 outcome.values = _engine.whole(self.resource, answer)
             for item in plan.replaces:
-                self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})")
+                if there is None or there.find({"id": item["id"]}):
+                    self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})")
                 outcome.action, self.module.changed = plan.action, True
         except ApiError as error:
             without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
@@ -249,7 +253,7 @@ class _Session:
             if done is not None:
                 outcome.values, outcome.error = done, None
                 if outcome.plan.late or outcome.plan.replaces:
-                    self._each(self._complete, [outcome])
+                    self._each(lambda o: self._complete(o, register), [outcome])
                 else:
                     outcome.action, self.module.changed = outcome.plan.action, True
             if outcome.error and outcome.error.maybe_done:
@@ -267,7 +271,8 @@ class _Session:
             error.maybe_done = False  # a test changes nothing
             raise
         if outcome.connection_test.get("ok") is not True:
-            reason = _errors._line(str(outcome.connection_test.get("error") or "it does not say why"))
+            said = str(outcome.connection_test.get("error") or "it does not say why")
+            reason = _errors.line(said, self.module.conceal)
             outcome.error = ApiError(
                 Call("POST", path, target), f"PgBeam cannot connect to it: {reason}",
                 "check host, port, username, password, ssl_mode and the network path from PgBeam to the server",
