@@ -4,5 +4,6 @@
 """The benchmark: what whole commands cost, the collection's and those of its rivals, in one run on one machine.
 
 Everything is a command that a user would type, run against the sandbox, which waits before it carries out each request.
-``lab`` runs the commands, ``series`` repeats them, ``goals`` judges the numbers, ``report`` and ``plot`` show them.
+``lab`` runs the commands, ``series`` repeats them, ``stages`` takes some apart with ``probe`` and ``callbacks``.
+``goals`` judges the numbers. ``report`` and ``plot`` show them, with ``notes.md``, which says what was tried.
 """

@@ -15,13 +15,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
 import yaml
 
+from tests.bench.stages import environment, stages
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
 
 FOLDER = Path(__file__).parent
@@ -38,6 +40,8 @@ class Sample:
     seconds: float
     peak_mib: float
     requests: dict[str, int]
+    #: The seconds of its stages, where these were asked for.
+    stages: dict[str, float] = field(default_factory=dict)
 
 
 class Lab:
@@ -48,6 +52,21 @@ class Lab:
         self._hosts, self._changes = hosts, changes
         self._filled: dict[int, Project] = {}
         self._ssl_modes = itertools.cycle(("require", "prefer"))
+        self._more_env: dict[str, str] = {}
+
+    def staged(self, run: Callable[[int], Sample], **more_env: str) -> Callable[[int], Sample]:
+        """The same command, with a sample that holds its stages. These are not free: a run that is timed has none."""
+
+        def staged(size: int) -> Sample:
+            told = self._home / "stages.jsonl"
+            told.unlink(missing_ok=True)
+            self._more_env = {**environment(told), **more_env}
+            try:
+                return run(size)
+            finally:
+                self._more_env = {}
+
+        return staged
 
     def ping(self, size: int) -> Sample:
         """``ansible-playbook`` with one ping: what every playbook costs before it does anything."""
@@ -106,6 +125,10 @@ class Lab:
         project = self._registered(size)
         return self._loop(project, [{"id": item["id"], "ssl_mode": item["ssl_mode"]} for item in project.databases()])
 
+    def loop_ping(self, size: int) -> Sample:
+        """A loop over ``ping``: what Ansible takes for an item of any loop."""
+        return self._playbook(None, self._play("ansible.builtin.ping", {}, loop=list(range(size))))
+
     def uri_create(self, size: int) -> Sample:
         """The playbook with ansible.builtin.uri, none of the databases registered."""
         return self._uri("uri_create.yml", self._empty(), size)
@@ -153,14 +176,16 @@ class Lab:
         done = subprocess.run(
             [sys.executable, "-I", str(FOLDER / "launch.py"), str(output), *command],
             cwd=self._home,
-            env=ansible_env(self._sandbox.url, self._home, DB_PASSWORD=PASSWORD),
+            env=ansible_env(self._sandbox.url, self._home, DB_PASSWORD=PASSWORD, **self._more_env),
             stdout=subprocess.PIPE,
             check=True,
         )
         told = json.loads(done.stdout)
         if told["status"]:
             raise RuntimeError(f"{command} ended with {told['status']}:\n{output.read_text()[-3000:]}")
-        return Sample(told["seconds"], told["peak"] / 2**20, _counted(project) if project else {})
+        spent = stages(Path(self._more_env["BENCH_PROBE"]), told["began"], told["ended"]) if self._more_env else {}
+        counted = _counted(project) if project else {}
+        return Sample(told["ended"] - told["began"], told["peak"] / 2**20, counted, spent)
 
     def _entries(self, size: int) -> list[dict[str, Any]]:
         return [{"host": f"db{n % self._hosts}.example.com", "name": f"name{n}"} for n in range(size)]
