@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report, a page of Markdown. All of it is written here, so that no number in it was written by hand."""
+"""The report, a page of Markdown. No number of a run is written by hand; what was tried stands in notes.md."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pathlib import Path
 
 from tests.bench.goals import judge, told
 from tests.bench.lab import LATENCY_MS
-from tests.bench.series import Plan, Results
+from tests.bench.series import Plan, Results, Series
+from tests.bench.stages import OF_A_TASK, TITLES
 
+NOTES = Path(__file__).parent / "notes.md"
 GROWTH = {
     "ping": "`ansible-playbook` with one `ping` (P)",
     "listing": "the list calls alone, by `requests`",
@@ -32,6 +34,12 @@ LOOP = {
     "loop_create": "all new",
     "loop_check": "nothing to change, found by host and name",
     "loop_check_by_id": "nothing to change, found by `id`",
+}
+ROLE_STAGES = {"role_check_stages": "nothing to change", "role_create_stages": "all new"}
+ITEM_STAGES = {
+    "loop_ping_stages": "`ping`",
+    "loop_check_stages": "`database`",
+    "loop_pipelined_stages": "with pipelining",
 }
 
 
@@ -55,17 +63,20 @@ make bench
 
 - Each row is a whole command, from its start to its end. P is `ansible-playbook` with one `ping`.
 - The sandbox runs on the same machine. It waits {LATENCY_MS} ms before it carries out a request, GET too.
-- The seconds are the median of {plan.runs} runs, and of {plan.slow_runs} where a command takes long. The runs are made
-  in rounds over all commands. A round without the long ones goes before, to warm up.
+- The seconds are the median of {plan.runs} runs, and of {plan.slow_runs} where a command takes long, so that the whole
+  takes minutes. The runs are made in rounds over all commands. A round without the long ones goes before, to warm up.
 - The requests are counted in the sandbox's record: the most that any of the runs made.
 - The memory is the peak of the largest process, of the command and all that it starts.
 - The role is the playbook `pgbeam.cloud.register_databases` with one host that names all databases.
+- {_ends(results, plan)}
 - The `uri` playbooks and the script with the official SDK are in `tests/bench/rivals`. They list the project and create
   what is missing, one after the other, and compare no settings. The role compares every setting that is named.
 
 ## Goals
 
 {_table(["what", "goal", "measured", ""], "llll", goals)}
+
+[Where the time goes](#where-the-time-goes) says what holds a goal that is missed, and what was tried.
 
 ## How the cost grows
 
@@ -78,7 +89,23 @@ make bench
 {plan.loop} items, P taken off. The list form and the role need no loop.
 
 {_table(["loop", "seconds an item", "requests an item"], "lrl", _loop(results, plan, ping))}
-"""
+
+## Where the time goes
+
+Each moment of a command belongs to one row. The timestamps cost a little, so these are runs of their own,
+{plan.slow_runs} of each; the one in the middle is shown, of two the quicker one.
+
+The role with {plan.main} databases, in seconds:
+
+{_stages(_of(results, plan.main, ROLE_STAGES), list(TITLES), 1, 2)}
+
+An item of a loop with nothing to change, found by host and name, in milliseconds: the mean of {plan.loop} items, beside
+the same loop over `ping`. The end of an item's process, and what core does with its result, stand with the preparation
+of the next one. Pipelining is Ansible's setting `ANSIBLE_PIPELINING=true`.
+
+{_stages(_of(results, plan.loop, ITEM_STAGES), OF_A_TASK, 1000 / plan.loop, 0)}
+
+{NOTES.read_text()}"""
 
 
 def _machine() -> list[list[str]]:
@@ -120,6 +147,38 @@ def _loop(results: Results, plan: Plan, ping: float) -> list[list[str]]:
         each = {method: count / plan.loop for method, count in series.requests.items()}
         rows.append([title, f"{(series.seconds - ping) / plan.loop:.2f}", told(each)])
     return rows
+
+
+def _ends(results: Results, plan: Plan) -> str:
+    """Why the rivals' series are shorter than the role's."""
+
+    def minutes(subject: str, sizes: tuple[int, ...]) -> float:
+        few, many = sorted(sizes)[-2:]
+        each = (results[subject, many].seconds - results[subject, few].seconds) / (many - few)
+        return each * plan.large / 60
+
+    uri, sdk = minutes("uri_create", plan.uri), minutes("sdk_create", plan.sdk_create)
+    return f"""The series of `uri` ends at {max(plan.uri)} databases, the SDK's creates end at {max(plan.sdk_create)}.
+  Both make one call after the other, so their cost is a straight line: a run with {plan.large} databases would take
+  {uri:.1f} and {sdk:.1f} minutes."""
+
+
+def _of(results: Results, size: int, titles: dict[str, str]) -> dict[str, Series]:
+    """The series of one size by the titles of their subjects."""
+    return {title: results[subject, size] for subject, title in titles.items()}
+
+
+def _stages(columns: dict[str, Series], stages: list[str], factor: float, digits: int) -> str:
+    """A table of stages with a column a series, without the stages that none of them shows anything of."""
+
+    def row(title: str, seconds: list[float]) -> list[str]:
+        return [title, *(f"{value * factor:.{digits}f}" for value in seconds)]
+
+    spent = [series.stages for series in columns.values()]
+    rows = [row(TITLES[stage], [each[stage] for each in spent]) for stage in stages]
+    shown = [cells for cells in rows if any(float(cell) for cell in cells[1:])]
+    total = row("**all**", [sum(each[stage] for stage in stages) for each in spent])
+    return _table(["stage", *columns], "l" + "r" * len(columns), [*shown, total])
 
 
 def _table(head: list[str], align: str, rows: list[list[str]]) -> str:

@@ -29,10 +29,10 @@ class Plan:
     hosts: int = 40
     uri: tuple[int, ...] = (10, 50)
     sdk_create: tuple[int, ...] = (10, 100, 1000)
-    loop: int = 20
-    runs: int = 5
-    #: The runs of commands that take long.
-    slow_runs: int = 3
+    loop: int = 10
+    runs: int = 4
+    #: The runs of commands that take long. One more of each would take four minutes.
+    slow_runs: int = 2
 
     @property
     def large(self) -> int:
@@ -78,6 +78,11 @@ class Series:
         return statistics.median(sample.peak_mib for sample in self.samples)
 
     @property
+    def stages(self) -> dict[str, float]:
+        """The seconds of the stages in one run, so that they add up: that of the lower median."""
+        return sorted(self.samples, key=lambda sample: sample.seconds)[(len(self.samples) - 1) // 2].stages
+
+    @property
     def requests(self) -> dict[str, int]:
         """The most requests that any run made, by method."""
         methods = sorted({method for sample in self.samples for method in sample.requests})
@@ -107,6 +112,11 @@ def cases(lab: Lab, plan: Plan) -> list[Case]:
         Case("loop_create", plan.loop, lab.loop_create, slow=True),
         Case("loop_check", plan.loop, lab.loop_check, slow=True),
         Case("loop_check_by_id", plan.loop, lab.loop_check_by_id, slow=True),
+        Case("role_check_stages", plan.main, lab.staged(lab.role_check), slow=True),
+        Case("role_create_stages", plan.main, lab.staged(lab.role_create), slow=True),
+        Case("loop_ping_stages", plan.loop, lab.staged(lab.loop_ping), slow=True),
+        Case("loop_check_stages", plan.loop, lab.staged(lab.loop_check), slow=True),
+        Case("loop_pipelined_stages", plan.loop, lab.staged(lab.loop_check, ANSIBLE_PIPELINING="true"), slow=True),
     ]
 
 
