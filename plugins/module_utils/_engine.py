@@ -52,6 +52,18 @@ class Plan:
         return (self.current or {}).get("id")
 
     @property
+    def about(self) -> list[Values]:
+        """The objects that are there and that this plan keeps, changes or removes."""
+        return [item for item in (self.current, *self.replaces) if item]
+
+    @property
+    def moves_identity(self) -> bool:
+        """Whether an object is found by other fields after this plan, or for the first time."""
+        return self.action == "created" or not {*self.resource.identity, self.resource.tie_breaker}.isdisjoint(
+            self.changes
+        )
+
+    @property
     def request(self) -> Values:
         """The body of the first write."""
         return {**self.body, self.first.resource.noun: self.first.body} if self.first else self.body
@@ -156,6 +168,31 @@ def clashes(resource: Resource, entries: list[Values], name: t.Callable[[int], s
             what = f"{resource.noun} {entry['id']}" if "id" in entry else resource.describe(entry)
             found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
         claims.add(entry, index)
+    return found
+
+
+def collisions(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
+    """Sentences on plans of one list that are about one object, or would make two that only their ids tell apart.
+
+    Two that are so already, and that the list names by their ids, may stay. ``name`` tells an entry's place in words.
+    """
+    found = []
+    about: dict[str, int] = {}
+    remaining: Claims | None = None
+    for index, plan in enumerate(plans):
+        for item in plan.about:
+            earlier = about.setdefault(item["id"], index)
+            if earlier != index:
+                what = f"{plan.resource.noun} {item['id']}"
+                found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
+        if plan.action == "created" or (plan.current and plan.action != "deleted"):
+            values = {key: value for key, value in {**(plan.current or {}), **plan.wanted}.items() if key != "id"}
+            remaining = remaining or Claims(plan.resource)
+            place = remaining.find(values)
+            if place is not None and (plan.moves_identity or plans[place].moves_identity):
+                what = plan.resource.describe(values)
+                found.append(f"{name(place)} and {name(index)} would both be {what}; keep one of them")
+            remaining.add(values, index)
     return found
 
 

@@ -428,7 +428,7 @@ def _list(module: Module, session: _Session) -> None:
     outcomes = session.carry_out(plans)
     unpruned = params["prune"] and (session.ended_by or any(outcome.error for outcome in outcomes))
     if params["prune"] and not unpruned:
-        kept = [item for plan in plans for item in (plan.current, *plan.replaces) if item]
+        kept = [item for plan in plans for item in plan.about]
         outcomes += session.carry_out([_engine.plan_delete(resource, {}, item) for item in register.unclaimed(kept)])
     _finish_list(module, session, outcomes, bool(unpruned))
 
@@ -437,23 +437,18 @@ def _plans(session: _Session, places: list[str], entries: list[Values], register
     """A plan an entry. Raises PlanError with every entry that cannot be planned, before anything is written."""
     resource, params = session.resource, session.module.params
     shared = _engine.shared_identities(resource, entries)
-    plans: list[Plan] = []
+    plans: dict[str, Plan] = {}
     found: list[str] = []
-    claimed: dict[str, str] = {}
     for place, wanted, given in zip(places, entries, params[resource.plural]):
         try:
-            plan = session.plan(register, wanted, given["state"], shared)
+            plans[place] = session.plan(register, wanted, given["state"], shared)
         except PlanError as error:
             found.append(f"{place}: {error}")
-            continue
-        plans.append(plan)
-        if plan.id:
-            earlier = claimed.setdefault(plan.id, place)
-            if earlier != place:
-                found.append(f"{earlier} and {place} are both {resource.noun} {plan.id}; keep one of them")
+    planned = list(plans)
+    found += _engine.collisions(list(plans.values()), lambda index: planned[index])
     if found:
         raise PlanError(sentences(found))
-    return plans
+    return list(plans.values())
 
 
 def _finish_list(module: Module, session: _Session, outcomes: list[_Outcome], unpruned: bool) -> None:

@@ -225,6 +225,51 @@ def test_a_create_whose_answer_is_lost(run: Runner, project: Project, database: 
     assert (done.failed, done.result["changed"], len(project.replicas(database))) == (not made, made, made)
 
 
+ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
+    "moved to where another one is added": (
+        [{"id": "{0}", "host": "r9"}, {"host": "r9"}],
+        "replicas[0] (r9) and replicas[1] (r9) would both be replica r9:5432; keep one of them",
+    ),
+    "moved to where another one is": (
+        [{"host": "r2"}, {"id": "{0}", "host": "R2"}],
+        "replicas[0] (r2) and replicas[1] (R2) are both replica {2}; keep one of them",
+    ),
+    "both moved": (
+        [{"id": "{0}", "host": "r9"}, {"id": "{2}", "host": "r9"}],
+        "replicas[0] (r9) and replicas[1] (r9) would both be replica r9:5432; keep one of them",
+    ),
+    "removed by another entry": (
+        [{"host": "r1", "ssl_mode": STRICT}, {"id": "{0}"}],
+        "replicas[0] (r1) and replicas[1] are both replica {0}; keep one of them",
+    ),
+    "each in its place": ([{"id": "{0}", "host": "r9"}, {"host": "r2"}], ""),
+    "in the place of one that goes": (
+        [{"id": "{0}", "host": "r2"}, {"id": "{2}", "state": "absent"}],
+        "replicas[0] (r2) and replicas[1] are both replica {2}; keep one of them",
+    ),
+    "two that share a place by id": ([{"id": "{0}"}, {"id": "{1}"}], ""),
+    "exchanged": ([{"id": "{1}", "host": "r2"}, {"id": "{2}", "host": "r1", "ssl_mode": "require"}], ""),
+}
+
+
+@pytest.mark.parametrize("entries, message", ONE_IN_THE_END.values(), ids=ONE_IN_THE_END.keys())
+def test_entries_that_would_be_one_replica(
+    run: Runner, project: Project, database: str, entries: list[Values], message: str
+) -> None:
+    """No list makes what the next run could not tell apart."""
+    places = [("r1", "prefer"), ("r1", STRICT), ("r2", "prefer")]
+    known = [project.register_replica(database, host=host, ssl_mode=mode)["id"] for host, mode in places]
+    text = json.dumps(entries)
+    for number, identifier in enumerate(known):
+        text = text.replace(f"{{{number}}}", identifier)
+    foreseen, done = (
+        run("replicas", check, database_id=database, replicas=json.loads(text), replace=True) for check in (True, False)
+    )
+    assert (foreseen.failed, done.failed) == (bool(message), bool(message)), done.result["msg"]
+    assert message.format(*known) in done.result["msg"]
+    assert set(done.methods) == {"GET"} or not message
+
+
 def test_a_whole_list(run: Runner, project: Project, database: str) -> None:
     """Each step is foreseen, told in the order of the list, and not done twice; one listing serves the whole list."""
     for host, mode in (("r0", "prefer"), ("r1", "prefer"), ("r2", STRICT), ("r2", "prefer"), ("old", "prefer")):

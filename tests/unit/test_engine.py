@@ -17,6 +17,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
     PlanError,
     Register,
     clashes,
+    collisions,
     identity,
     incomplete,
     plan,
@@ -526,6 +527,43 @@ def test_incomplete(wanted: Values, sentence: str | None) -> None:
 )
 def test_clashes(entries: list[Values], expected: list[str]) -> None:
     assert clashes(DATABASE, entries, lambda index: f"#{index}") == expected
+
+
+ALIKE = [live(id="db_1"), live(id="db_2", name="other"), live(id="db_3", name="other", username="report")]
+
+
+@pytest.mark.parametrize(
+    "entries, expected",
+    [
+        pytest.param([task(), {"id": "db_2"}, {"id": "db_3"}], [], id="all different"),
+        pytest.param([{"id": "db_1", "name": "new"}, task(name="other", username="app")], [], id="one renamed"),
+        pytest.param([{"id": "db_1", "name": "other"}, {"id": "db_2", "name": "orders"}], [], id="names exchanged"),
+        pytest.param([{"id": "db_2", "name": "orders", "username": "new"}, task(username="app")], [], id="two users"),
+        pytest.param(
+            [task(), {"id": "db_1"}], ["#0 and #1 are both database db_1; keep one of them"], id="identity and id"
+        ),
+        pytest.param(
+            [{"id": "db_1", "name": "new"}, task(name="new", username="app", password=PASSWORD)],
+            ["#0 and #1 would both be database new on db1.example.com:5432; keep one of them"],
+            id="renamed to one that is to be added",
+        ),
+        pytest.param(
+            [{"id": "db_2"}, {"id": "db_1", "name": "other"}, {"id": "db_3"}],
+            ["#0 and #1 would both be database other on db1.example.com:5432; keep one of them"],
+            id="renamed to one that is there",
+        ),
+        pytest.param(
+            [{"id": "db_2"}, {"id": "db_3", "username": "app"}],
+            ["#0 and #1 would both be database other on db1.example.com:5432; keep one of them"],
+            id="another user",
+        ),
+    ],
+)
+def test_collisions(entries: list[Values], expected: list[str]) -> None:
+    shared = shared_identities(DATABASE, entries)
+    register = Register(DATABASE, ALIKE)
+    plans = [plan(DATABASE, entry, register.find(entry, shared=shared), "present", False) for entry in entries]
+    assert collisions(plans, lambda index: f"#{index}") == expected
 
 
 def test_named_leaves_out_what_core_fills_in() -> None:
