@@ -64,7 +64,7 @@ make bench
 - Each row is a whole command, from its start to its end. P is `ansible-playbook` with one `ping`.
 - The sandbox runs on the same machine. It waits {LATENCY_MS} ms before it carries out a request, GET too.
 - The seconds are the median of {plan.runs} runs, and of {plan.slow_runs} where a command takes long, so that the whole
-  takes minutes. The runs are made in rounds over all commands. A round without the long ones goes before, to warm up.
+  takes minutes. The runs are made in rounds over all commands. A round with the smallest sizes goes before, to warm up.
 - The requests are counted in the sandbox's record: the most that any of the runs made.
 - The memory is the peak of the largest process, of the command and all that it starts.
 - The role is the playbook `pgbeam.cloud.register_databases` with one host that names all databases.
