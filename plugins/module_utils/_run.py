@@ -90,12 +90,11 @@ class _Session:
             return
         settings = self.client.settings
         place = f"{settings.api_url.rstrip('/')} {self.path} {self.parent}"
-        name = hashlib.sha256(place.encode()).hexdigest()[:16]
+        name = f"pgbeam.cloud-{hashlib.sha256(place.encode()).hexdigest()[:16]}.lock"
         deadline = time.monotonic() + settings.retry_budget
         try:
             os.makedirs(self.module.user_tmp, mode=0o700, exist_ok=True)
-            # It stays open until the process ends.
-            self._turn = open(os.path.join(self.module.user_tmp, f"pgbeam.cloud-{name}.lock"), "w")  # noqa: SIM115
+            self._turn = open(os.path.join(self.module.user_tmp, name), "w")  # noqa: SIM115  # open until the end
             while time.monotonic() < deadline:
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -206,13 +205,18 @@ class _Session:
     def _send(self, plan: Plan) -> Values:
         """Make a plan's first write and return the object answered."""
         if plan.action == "updated":
-            path, verb = self._item_path(plan.id), self.resource.update_verb
-            return _engine.whole(self.resource, self.client.write(verb, path, plan.label, plan.body, self._misfit))
+            return self._change(plan.id, plan, plan.body)
         key = self.resource.answer
         answer = self.client.write(
             "POST", self.path, plan.label, plan.request, lambda found: self._misfit(_within(found, key))
         )
         return _engine.whole(self.resource, _within(answer, key))
+
+    def _change(self, identifier: str | None, plan: Plan, body: Values) -> Values:
+        """Change an object in place and return it as answered."""
+        path = self._item_path(identifier)
+        answer = self.client.write(self.resource.update_verb, path, plan.label, body, self._misfit)
+        return _engine.whole(self.resource, answer)
 
     def _complete(self, outcome: _Outcome, there: Register | None = None) -> None:
         """Make the writes after the first: what a create does not take, and what is replaced. Those made stay made.
@@ -225,9 +229,7 @@ class _Session:
         late = _engine.plan(self.resource, plan.late, outcome.values, "present", False).body
         try:
             if late:
-                path, verb = self._item_path(outcome.values["id"]), self.resource.update_verb
-                answer = self.client.write(verb, path, plan.label, late, self._misfit)
-                outcome.values = _engine.whole(self.resource, answer)
+                outcome.values = self._change(outcome.values["id"], plan, late)
             for item in plan.replaces:
                 if there is None or there.find({"id": item["id"]}):
                     self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})")
@@ -243,11 +245,9 @@ class _Session:
         if not unknown:
             return
         register: Register | None = None
-        try:
+        with contextlib.suppress(Exception):  # each write's own error is the one to tell
             # Without a parent to list, the one object was named by its id.
             register = self.register(None if self.parent else unknown[0].plan.id)
-        except Exception:  # each write's own error is the one to tell
-            register = None
         for outcome in unknown:
             done = outcome.plan.done(register) if register else None
             if done is not None:
