@@ -48,7 +48,8 @@ def run_module(name: str, options: dict[str, Any], folder: Path, check: bool = F
         output.seek(0)
         text = output.read().decode(errors="replace")
     with contextlib.suppress(ValueError, IndexError):
-        result = json.loads(text.strip().splitlines()[-1])
+        # Some cores print a warning after it, too.
+        result = json.loads([line for line in text.splitlines() if line.startswith("{")][-1])
         if isinstance(result, dict) and status == int(result.get("failed", False)) and "Traceback" not in text:
             return result
     raise Crash(f"{name} ended with {status}: {text}")

@@ -137,7 +137,7 @@ def measure(lab: Lab, plan: Plan, say: Callable[[str], None]) -> Results:
 def _rounds(listed: list[Case], plan: Plan) -> Iterator[tuple[int, Case]]:
     """Each run as its round and its case; round 0, the warm-up, has the smallest size of what is not slow."""
     for _subject, cases_of_it in itertools.groupby(listed, key=lambda case: case.subject):
-        smallest = next(cases_of_it)
+        smallest, *_larger = cases_of_it
         if not smallest.slow:
             yield 0, smallest
     for turn in range(1, plan.runs + 1):
