@@ -3,17 +3,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The faults that the collection is held to: what is injected, what a task does, what the user reads.
 
-``docs/reliability.md`` has this table; tests/integration/test_faults.py holds every line of it to a real run.
+``docs/reliability.md`` has this table; tests/integration/test_faults.py holds every line of it to real runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from tests.forked import run_module
+from tests.harness import API_KEY, Organization, Project, Sandbox
+
+Values = dict[str, Any]
 ENDLESS = 1_000_000
 HTML = "502 with a body that is not a JSON object"
 MAYBE = "the change may have been made, as a second run will tell"
+PASSWORD = "pw-Zq7\"x'%/@"
+ORDERS: Values = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD}
+NEW = {**ORDERS, "name": "invoices"}
 
 
 def table() -> str:
@@ -29,12 +40,69 @@ def table() -> str:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """A task, in a project of one database, ``orders``, which has one replica; and the request that a fault hits."""
+
+    module: str
+    options: Values
+    #: Of the request, as tests/sandbox/models.py has it.
+    hit: Values
+    #: What the request is for, as messages have it.
+    target: str
+    action: str = "created"
+
+
+#: By what the table says of them. Braces stand for the ids of what is there.
+SCENES: dict[str, Scene] = {
+    "GET": Scene("database", NEW, {"method": "GET"}, "databases of project {project}"),
+    "POST": Scene("database", NEW, {"method": "POST"}, "database invoices on db1.example.com:5432"),
+    "PATCH": Scene(
+        "database", {**ORDERS, "ssl_mode": "require"}, {"method": "PATCH"},
+        "database orders on db1.example.com:5432", "updated",
+    ),
+    "PATCH with a password": Scene(
+        "database", {**ORDERS, "update_password": "always"}, {"method": "PATCH"},
+        "database orders on db1.example.com:5432", "updated",
+    ),
+    "DELETE": Scene(
+        "database", {**ORDERS, "state": "absent"}, {"method": "DELETE"},
+        "database orders on db1.example.com:5432", "deleted",
+    ),
+    "test-connection": Scene(
+        "database", {**NEW, "test_connection": True}, {"method": "POST", "path_ends": "/test-connection"},
+        "connection test of database invoices on db1.example.com:5432",
+    ),
+    "2nd POST of a list": Scene(
+        "databases",
+        {"databases": [{**ORDERS, "name": name} for name in ("a", "b", "c")], "parallel": 1},
+        {"method": "POST", "skip": 1}, "database b on db1.example.com:5432",
+    ),
+    "POST of a project": Scene(
+        "project", {"org_id": "{organization}", "name": "new", "database": NEW}, {"method": "POST"},
+        "project new of {organization}",
+    ),
+    "PATCH after it": Scene(
+        "project", {"org_id": "{organization}", "name": "new", "database": NEW, "agents_disabled": True},
+        {"method": "PATCH"}, "project new of {organization}",
+    ),
+    "POST of a replacement": Scene(
+        "replica", {"database_id": "{database}", "host": "r1", "ssl_mode": "require", "replace": True},
+        {"method": "POST"}, "replica r1:5432", "replaced",
+    ),
+    "DELETE after it": Scene(
+        "replica", {"database_id": "{database}", "host": "r1", "ssl_mode": "require", "replace": True},
+        {"method": "DELETE"}, "replica r1:5432 ({replica})", "replaced",
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Case:
-    """One fault on the create of a task that registers a database, or on the listing before it."""
+    """One fault on one request of a scene."""
 
     injected: str
     #: As tests/sandbox/models.py has it.
-    fault: dict[str, Any]
+    fault: Values
     #: The fault hits so many attempts, and then as many as there are.
     once: str
     always: str
@@ -43,6 +111,102 @@ class Case:
     on: str = "POST"
     once_fails: bool = False
     always_fails: bool = True
+    #: Whether a task that fails has written something all the same and says so; None where it cannot tell that it has.
+    told: bool | None = False
+
+
+@dataclass
+class Trial:
+    """One case in a world of its own: the options of its task, and the judgement on how that went."""
+
+    case: Case
+    always: bool
+    organization: Organization
+    project: Project
+    options: Values
+    target: str
+    before: Values = field(default_factory=dict)
+
+    @classmethod
+    def prepare(cls, sandbox: Sandbox, case: Case, always: bool, envelope: str) -> Trial:
+        organization = Organization(sandbox.url, f"org_{uuid.uuid4().hex}")  # several processes make some at once
+        organization.settings(
+            envelope=envelope,
+            extra_fields=always,
+            omit_zero=always,
+            empty_pages=not always,
+            connection_test={"ok": True},
+        )
+        made = organization.create_project()
+        project = sandbox.project_of(made["project"]["id"])
+        ids = {"organization": organization.id, "project": project.id, "database": made["database"]["id"]}
+        ids["replica"] = project.register_replica(ids["database"], host="r1")["id"]
+        scene = SCENES[case.on]
+        options = {
+            name: v.format(**ids) if name in ("org_id", "database_id") else v for name, v in scene.options.items()
+        }
+        if scene.module.startswith("database"):
+            options["project_id"] = project.id
+        trial = cls(case, always, organization, project, options, scene.target.format(**ids))
+        trial.before = trial.state()
+        organization.fault(**case.fault, **scene.hit, times=ENDLESS if always else 1)
+        return trial
+
+    @property
+    def fails(self) -> bool:
+        return self.case.always_fails if self.always else self.case.once_fails
+
+    def state(self) -> Values:
+        """What the server truly has, without what every request may move."""
+        return {
+            item["id"]: {name: value for name, value in item.items() if name not in ("databases", "replicas")}
+            for project in self.organization.truth().values()
+            for item in (project, *project["databases"], *project["replicas"])
+        }
+
+    def wrong(self, result: Values) -> list[str]:
+        """What is not as the table says, or not true."""
+        scene, message = SCENES[self.case.on], str(result.get("msg"))
+        if result.get("failed", False) is not self.fails:
+            return [f"failed is {result.get('failed')}: {message}"]
+        moved = self.state() != self.before
+        if not self.fails:
+            told = result.get("action", scene.action)
+            return [] if (told, result["changed"], moved) == (scene.action, True, True) else [f"{told}, {moved}"]
+        found: list[str] = []
+        if (result["changed"], moved) != {True: (True, True), False: (False, False), None: (False, True)}[
+            self.case.told
+        ]:
+            found.append(
+                f"changed is {result['changed']}, and what the server has {'moved' if moved else 'did not move'}"
+            )
+        if not message.startswith(f"{scene.hit['method']} {self.target}: "):
+            found.append("the message does not begin with the request")
+        found += [f"{part!r} is not in the message" for part in self.case.reads if self.always and part not in message]
+        error = result.get("error") or next(entry["error"] for entry in result[f"{scene.module}"] if "error" in entry)
+        scopes = [self.organization, *(Project(self.organization.url, name) for name in self.organization.truth())]
+        hit = [entry for scope in scopes for entry in scope.record() if entry["fault"]]  # all in one scope
+        if (error["method"], error["path"]) != (hit[-1]["method"], hit[-1]["path"]):
+            found.append(f"error tells of {error['method']} {error['path']}")
+        if error["attempts"] != (2 if "2 attempts" in message else 1):
+            found.append(f"attempts is {error['attempts']}")
+        if error["status"] is not None and error["request_id"] != hit[-1]["request_id"]:
+            found.append("request_id is another request's")
+        if error["maybe_done"] is not (MAYBE in message) or (self.case.told is None and not error["maybe_done"]):
+            found.append(f"maybe_done is {error['maybe_done']}")
+        return [f"{problem}: {message}" for problem in found]
+
+
+def run(url: str, case: Case, always: bool, envelope: str) -> list[str]:
+    """Run a case's task without ansible-playbook around it, and say what is wrong with how it went."""
+    trial = Trial.prepare(Sandbox(url), case, always, envelope)
+    options = {"api_url": url, "api_key": API_KEY, "retries": 1, "retry_budget": 20, "timeout": 1, **trial.options}
+    folder = Path(tempfile.mkdtemp(prefix="fault-"))
+    try:
+        found = trial.wrong(run_module(SCENES[case.on].module, options, folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return [f"{case.on}, {case.injected}: {problem}" for problem in found]
 
 
 def _status(status: int, code: str, **more: Any) -> dict[str, Any]:
@@ -54,6 +218,14 @@ SETTLED = "lists once more and finds it: created"
 FAILS = "fails"
 RETRIES = "retries, then fails"
 UNKNOWN = "retries, lists once more, does not find it: fails"
+UPDATED = "tries again, updated"
+SEEN = "lists once more and sees it: updated"
+UNSEEN = "lists once more, does not see it: fails"
+STILL = "lists once more, finds it still: fails"
+MISSED = "lists once more and misses it: deleted"
+STOPS = "stops: one created, one failed, one skipped"
+LATE: Values = {"kind": "late_status", "status": 500, "code": "INTERNAL_ERROR"}
+STALL: Values = {"kind": "stall", "seconds": 1.5}
 
 CASES: tuple[Case, ...] = (
     Case("429, `Retry-After: 1`", _status(429, "RATE_LIMITED", retry_after="1"), CREATED, RETRIES,
@@ -80,9 +252,12 @@ CASES: tuple[Case, ...] = (
          ("503 SERVICE_UNAVAILABLE", "2 attempts", "run again later")),
     Case("504 after the write", {**_status(504, "TIMEOUT"), "kind": "late_status"}, CREATED, SETTLED,
          always_fails=False),
-    Case("connection reset before the write", {"kind": "drop_before"}, CREATED, UNKNOWN,
+    Case("connection closed before the write", {"kind": "drop_before"}, CREATED, UNKNOWN,
          ("connection lost to http", "2 attempts", MAYBE)),
-    Case("connection reset after the write", {"kind": "drop_after"}, CREATED, SETTLED, always_fails=False),
+    Case("connection closed after the write", {"kind": "drop_after"}, CREATED, SETTLED, always_fails=False),
+    Case("connection reset before the write", {"kind": "reset_before"}, CREATED, UNKNOWN,
+         ("connection lost to http", "2 attempts", MAYBE)),
+    Case("connection reset after the write", {"kind": "reset_after"}, CREATED, SETTLED, always_fails=False),
     Case("an answer that stalls past `timeout`", {"kind": "stall", "seconds": 1.5}, CREATED, SETTLED,
          always_fails=False),
     Case("truncated JSON", {"kind": "truncate"}, SETTLED, SETTLED, always_fails=False),
@@ -114,4 +289,70 @@ CASES: tuple[Case, ...] = (
     Case("404", _status(404, "NOT_FOUND"), FAILS, FAILS,
          ("404 NOT_FOUND", "not found, or this key may not see it: check project_id and the key"), on="GET",
          once_fails=True),
+    # What a change meets.
+    Case("429, `Retry-After: 0`", _status(429, "RATE_LIMITED", retry_after="0"), UPDATED, RETRIES,
+         ("429 RATE_LIMITED", "2 attempts"), on="PATCH"),
+    Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNSEEN, UNSEEN,
+         ("500 INTERNAL_ERROR", MAYBE), on="PATCH", once_fails=True),
+    Case("500 after the write", LATE, SEEN, SEEN, on="PATCH", always_fails=False),
+    Case("connection reset after the write", {"kind": "reset_after"}, UPDATED, SEEN, on="PATCH", always_fails=False),
+    Case("connection reset before the write", {"kind": "reset_before"}, UPDATED, f"retries, {UNSEEN}",
+         ("connection lost to http", "2 attempts", MAYBE), on="PATCH"),
+    Case("an answer that stalls past `timeout`", STALL, UPDATED, SEEN, on="PATCH", always_fails=False),
+    Case("truncated JSON", {"kind": "truncate"}, SEEN, SEEN, on="PATCH", always_fails=False),
+    Case("404", _status(404, "NOT_FOUND"), FAILS, FAILS,
+         ("404 NOT_FOUND", "not found, or this key may not see it: check the id and the key"), on="PATCH",
+         once_fails=True),
+    Case("409", _status(409, "CONFLICT"), FAILS, FAILS, ("409 CONFLICT", "look at it, then run again"), on="PATCH",
+         once_fails=True),
+    Case("connection reset after the write", {"kind": "reset_after"}, UPDATED,
+         "retries, and no listing shows a password: fails", ("connection lost to http", "2 attempts", MAYBE),
+         on="PATCH with a password", told=None),
+    # What a deletion meets.
+    Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, deleted", f"retries, {STILL}",
+         ("503 SERVICE_UNAVAILABLE", "2 attempts", MAYBE), on="DELETE"),
+    Case("500 after the write", LATE, MISSED, MISSED, on="DELETE", always_fails=False),
+    Case("connection reset before the write", {"kind": "reset_before"}, "tries again, deleted", f"retries, {STILL}",
+         ("connection lost to http", "2 attempts", MAYBE), on="DELETE"),
+    Case("connection reset after the write", {"kind": "reset_after"}, "tries again, finds it gone: deleted", MISSED,
+         on="DELETE", always_fails=False),
+    Case("an answer that stalls past `timeout`", STALL, "tries again, finds it gone: deleted", MISSED, on="DELETE",
+         always_fails=False),
+    Case("a key that may not write", _status(403, "FORBIDDEN"), FAILS, FAILS,
+         ("403 FORBIDDEN", "use a key whose organization owns the project"), on="DELETE", once_fails=True),
+    # What a test of a connection meets, which changes nothing.
+    Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, created", f"created, {RETRIES}",
+         ("503 SERVICE_UNAVAILABLE", "2 attempts", "run again later"), on="test-connection", told=True),
+    Case("an answer that stalls past `timeout`", STALL, "tries again, created", f"created, {RETRIES}",
+         ("did not answer within 1 s", "2 attempts", "raise timeout"), on="test-connection", told=True),
+    Case("truncated JSON", {"kind": "truncate"}, "created, then fails", "created, then fails",
+         ("200 with a body that is not a JSON object",), on="test-connection", once_fails=True, told=True),
+    # What comes after a part of the work.
+    Case("a key revoked in mid-run", _status(401, "UNAUTHORIZED"), STOPS, STOPS,
+         ("401 UNAUTHORIZED", "that the key is not revoked", "[1 created, 1 failed, 1 skipped]"),
+         on="2nd POST of a list", once_fails=True, told=True),
+    Case("the plan's limit", _status(403, "PLAN_LIMIT_REACHED"), STOPS, STOPS,
+         ("403 PLAN_LIMIT_REACHED", "[1 created, 1 failed, 1 skipped]"),
+         on="2nd POST of a list", once_fails=True, told=True),
+    Case("connection reset before the write", {"kind": "reset_before"}, CREATED, UNKNOWN,
+         ("connection lost to http", "2 attempts", MAYBE), on="POST of a project"),
+    Case("connection reset after the write", {"kind": "reset_after"}, CREATED, SETTLED, on="POST of a project",
+         always_fails=False),
+    Case("503", _status(503, "SERVICE_UNAVAILABLE"), CREATED, "created, retries, then fails",
+         ("503 SERVICE_UNAVAILABLE", "2 attempts", "is there now, without agents_disabled"), on="PATCH after it",
+         told=True),
+    Case("connection reset after the write", {"kind": "reset_after"}, CREATED, SETTLED, on="PATCH after it",
+         always_fails=False),
+    Case("a key revoked in mid-run", _status(401, "UNAUTHORIZED"), "created, then fails", "created, then fails",
+         ("401 UNAUTHORIZED", "is there now, without agents_disabled"), on="PATCH after it", once_fails=True,
+         told=True),
+    Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNKNOWN, UNKNOWN, ("500 INTERNAL_ERROR", MAYBE),
+         on="POST of a replacement", once_fails=True),
+    Case("connection reset after the write", {"kind": "reset_after"}, "tries again, replaced",
+         "lists once more and finds it: replaced", on="POST of a replacement", always_fails=False),
+    Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, replaced", "added, retries, then fails",
+         ("503 SERVICE_UNAVAILABLE", "2 attempts", "is there now, beside the one that it replaces"),
+         on="DELETE after it", told=True),
+    Case("connection reset after the write", {"kind": "reset_after"}, "tries again, replaced",
+         "lists once more and misses the old one: replaced", on="DELETE after it", always_fails=False),
 )  # fmt: skip

@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import multiprocessing
 import subprocess
+import sys
 import syslog
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from ansible.module_utils import basic
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _run
 
-from tests.faults import CASES, ENDLESS, table
+from tests.faults import CASES, ENDLESS, SCENES, Trial, table
+from tests.faults import run as run_case
 from tests.forked import run_module
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible
@@ -26,39 +32,94 @@ SCENARIOS = 60
 KILLS = 6
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
 @pytest.mark.parametrize("envelope", ["error", "problem"])
-def test_the_table_of_faults(ansible: Ansible, sandbox: Sandbox, envelope: str, always: bool) -> None:
+def test_the_table_of_faults(sandbox: Sandbox, envelope: str, always: bool) -> None:
+    trials = [(sandbox.url, case, always, envelope) for case in CASES]
+    with multiprocessing.get_context("fork").Pool(16) as pool:  # they wait more than they work
+        wrong = pool.starmap(run_case, trials, chunksize=1)
+    assert not any(wrong), "\n".join(itertools.chain(*wrong))
+
+
+#: One of each way to end, and of each scene; once and always, in turns.
+SLICE = ("GET 503", "POST 408", "POST 402", "PATCH with a password connection reset after the write", "DELETE 503",
+         "POST truncated JSON", "test-connection 503", "2nd POST of a list a key revoked in mid-run",
+         "PATCH after it 503", "DELETE after it 503")  # fmt: skip
+
+
+def test_a_slice_of_the_table_as_ansible_runs_it(ansible: Ansible, sandbox: Sandbox) -> None:
     tasks: list[dict[str, Any]] = []
-    projects: list[Project] = []
+    trials: list[Trial] = []
     for case in CASES:
-        project = sandbox.project(envelope=envelope, extra_fields=always, empty_pages=not always)
-        project.fault(**case.fault, method=case.on, times=ENDLESS if always else 1)
-        options = {"project_id": project.id, "retries": 1, "retry_budget": 20, "timeout": 1, **ENTRY}
         name = f"{case.on} {case.injected}"
-        tasks.append({"name": name, "pgbeam.cloud.database": options, "ignore_errors": True})
-        projects.append(project)
-    run = ansible.play(tasks)
-    for case, task, project in zip(CASES, tasks, projects):
-        result, there = run.result(task["name"]), project.truth()
-        fails = case.always_fails if always else case.once_fails
-        assert result.get("failed", False) is fails, (case.injected, result.get("msg"))
-        if not fails:
-            assert (result["action"], list(there)) == ("created", [result["database"]["id"]]), case.injected
-            continue
-        assert there == {}, case.injected
-        target = (
-            f"database orders on {ENTRY['host']}:5432" if case.on == "POST" else f"databases of project {project.id}"
-        )
-        assert result["msg"].startswith(f"{case.on} {target}: "), case.injected
-        if always:
-            for part in case.reads:
-                assert part in result["msg"], case.injected
-        error = result["error"]
-        assert (error["method"], error["path"]) == (case.on, project.path), case.injected
-        assert error["attempts"] == (2 if "2 attempts" in result["msg"] else 1), case.injected
-        if error["status"] is not None:
-            assert error["request_id"] in {entry["request_id"] for entry in project.record()}, case.injected
+        if name in SLICE:
+            trial = Trial.prepare(sandbox, case, always=True, envelope="problem")
+            trials.append(trial)
+            module = f"pgbeam.cloud.{SCENES[case.on].module}"
+            tasks.append({"name": name, module: look_up_passwords(trial.options), "ignore_errors": True})
+    assert len(tasks) == len(SLICE)
+    settings = {"retries": 1, "retry_budget": 20, "timeout": 1}
+    run = ansible.play(tasks, module_defaults={"group/pgbeam.cloud.all": settings})
+    for task, trial in zip(tasks, trials):
+        assert trial.wrong(run.result(task["name"])) == []
+
+
+def look_up_passwords(value: Any) -> Any:
+    if isinstance(value, list):
+        return [look_up_passwords(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {k: PASSWORD_LOOKUP if k == "password" else look_up_passwords(v) for k, v in value.items()}
+
+
+def test_a_sandbox_that_begins_with_faults() -> None:
+    fault = json.dumps({"kind": "status", "status": 429, "retry_after": "7"})
+    command = [sys.executable, "-m", "tests.sandbox", "--port", "0", "--project", "prj_1", "--fault", fault]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        project = Project(process.stdout.readline().strip(), "prj_1")
+        first, second = project.api("GET"), project.api("GET")
+        process.terminate()
+    assert (first.status_code, first.headers["Retry-After"], second.status_code) == (429, "7", 200)
+
+
+def test_the_sandbox_closes_connections_and_resets_them(project: Project) -> None:
+    for kind, told in (("drop_before", "RemoteDisconnected"), ("reset_before", "ConnectionResetError")):
+        project.fault(kind)
+        with pytest.raises(requests.ConnectionError, match=told):
+            project.api("GET")
+
+
+def test_the_sandbox_adds_and_leaves_out_what_a_contract_lets_it(sandbox: Sandbox) -> None:
+    project = sandbox.project(extra_fields=True, omit_zero=True, connection_test={"ok": True})
+    made = project.register()
+    tested = project.api("POST", f"/{made['id']}/test-connection").json()
+    refused = project.api("GET", "/db_unknown").json()
+    for answer in (made, made["cache_config"], made["pool_config"], tested, refused, refused["error"]):
+        assert "shard" in answer
+    assert {"connection_string", "role"}.isdisjoint(made)
+    assert "max_active" not in made["pool_config"]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("module", ["database", "databases", "project", "replica", "replicas"])
+def test_check_mode_fails_for_a_bad_key_as_the_live_run_does(sandbox: Sandbox, tmp_path: Path, module: str) -> None:
+    """What is foreseen without asking whether it is allowed is a promise that nobody can keep."""
+    entry = {"host": "db1", "name": "orders", "username": "app", "password": PASSWORD}
+    options: dict[str, dict[str, Any]] = {
+        "database": {"project_id": sandbox.project().id, **entry},
+        "databases": {"project_id": sandbox.project().id, "databases": [entry]},
+        "project": {"org_id": sandbox.organization().id, "name": "shop", "database": entry},
+        "replica": {"database_id": "db_1", "host": "r1"},
+        "replicas": {"database_id": "db_1", "replicas": [{"host": "r1"}]},
+    }
+    given = {"api_url": sandbox.url, "api_key": "not_one_of_ours", "retries": 0, **options[module]}
+    foreseen, live = (run_module(module, given, tmp_path, check) for check in (True, False))
+    assert (foreseen["failed"], foreseen["changed"], foreseen["error"]["status"]) == (True, False, 401)
+    for result in (foreseen, live):
+        result["msg"] = result["msg"].replace(result["error"].pop("request_id"), "")
+    assert (foreseen["msg"], foreseen["error"]) == (live["msg"], live["error"])
 
 
 def test_the_table_stands_in_the_documentation() -> None:
@@ -97,6 +158,7 @@ def test_random_faults(sandbox: Sandbox) -> None:
     assert counts["scenarios"] == SCENARIOS
 
 
+@pytest.mark.once
 def test_runs_that_are_killed(sandbox: Sandbox) -> None:
     """A slice of what ``make soak`` runs."""
     assert kill_runs(sandbox, KILLS, seed=1) == []

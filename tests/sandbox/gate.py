@@ -13,6 +13,8 @@ import html
 import json
 import re
 import secrets
+import socket
+import struct
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -90,16 +92,20 @@ class Gate:
         finally:
             entry["under_way"] = False
         if response is None:
-            await _hang_up(transport)
+            await _hang_up(transport, fault)
             return
+        if scope.settings.extra_fields:
+            response = _extended(response)
+        if fault:
+            response = _spoilt(response, fault)
         response.headers["X-Request-Id"] = entry["request_id"]
         entry["status"] = response.status_code
         entry["content_type"] = response.headers.get("content-type", "")
         # What a fault quotes of the request is a secret, and no secret is recorded.
         recorded = _refusal(scope, fault) if fault and _quotes(fault) else response
         entry["response"] = bytes(recorded.body).decode()
-        if fault and fault.kind == "drop_after":
-            await _hang_up(transport)
+        if fault and fault.kind in ("drop_after", "reset_after"):
+            await _hang_up(transport, fault)
             return
         if fault and fault.kind == "stall":
             await asyncio.sleep(fault.seconds)
@@ -129,13 +135,11 @@ class Gate:
         if fault is None:
             return await self._answer(call, scope)
         if fault.kind in INSTEAD:
-            return None if fault.kind == "drop_before" else _refusal(scope, _quoting(fault, call))
+            return None if fault.kind in ("drop_before", "reset_before") else _refusal(scope, _quoting(fault, call))
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         response = await self._answer(call, scope)
-        if fault.kind in ("late_status", "late_html"):
-            return _refusal(scope, fault)
-        return _spoilt(response, fault)
+        return _refusal(scope, fault) if fault.kind in ("late_status", "late_html") else response
 
     async def _answer(self, call: Call, scope: Organization | Project) -> Response:
         if not re.fullmatch(r"Bearer pb[uo]_[\x21-\x7e]+", call.headers.get("authorization", "")):
@@ -179,7 +183,10 @@ class Gate:
         return response
 
 
-async def _hang_up(transport: asyncio.Transport) -> None:
+async def _hang_up(transport: asyncio.Transport, fault: Fault | None) -> None:
+    if fault and fault.kind.startswith("reset"):
+        # Nothing to linger for: the system drops what is unsent and sends RST, where it else sends FIN.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
     await asyncio.sleep(0)  # until the server knows; else it would log that no answer was given
 
@@ -270,6 +277,22 @@ def _retry_after(text: str) -> str:
 
 def _in_seconds(seconds: int) -> str:
     return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+
+
+def _extended(response: Response) -> Response:
+    """The answer with fields that no contract knows in each of its objects."""
+    if "json" not in response.headers.get("content-type", "") or not response.body:
+        return response
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return Response(json.dumps(_with_more(json.loads(bytes(response.body)))), response.status_code, headers)
+
+
+def _with_more(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_more(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {**{name: _with_more(item) for name, item in value.items()}, "shard": {"number": 7}, "labels": ["a"]}
 
 
 def _spoilt(response: Response, fault: Fault) -> Response:

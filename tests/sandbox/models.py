@@ -136,14 +136,17 @@ class Settings(Strict):
     latency_ms: Milliseconds = 0
     #: More requests than this in one second of the clock are answered with 429 until the next second.
     requests_per_second: int | None = None
-    #: Put fields that no contract knows into every answer.
+    #: Put fields that no contract knows into every object of every answer, the errors among them.
     extra_fields: bool = False
 
 
 #: In the place of the operation, which does not run.
-INSTEAD = ("status", "html", "redirect", "drop_before")
+INSTEAD = ("status", "html", "redirect", "drop_before", "reset_before")
 #: The operation runs, late; or its answer is delayed, lost or spoilt.
-AROUND = ("slow", "stall", "late_status", "late_html", "drop_after", "truncate", "empty", "not_object", "same_token")
+AROUND = (
+    "slow", "stall", "late_status", "late_html", "drop_after", "reset_after", "truncate", "empty", "not_object",
+    "same_token",
+)  # fmt: skip
 
 
 class Fault(Strict):

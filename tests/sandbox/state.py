@@ -31,6 +31,7 @@ FIRST_PAGE = "after_-1"
 DEFAULT_ORGANIZATION = "org_sandbox"
 #: The optional fields that omit_zero leaves out of answers, each where it has this value.
 DATABASE_ZERO: Item = {"role": "primary", "pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
+POOL_ZERO: Item = {"max_active": 200}
 PROJECT_ZERO: Item = {
     "description": "",
     "tags": [],
@@ -127,9 +128,8 @@ class Scope:
 
     def shown(self, item: Item, zero: Item) -> Item:
         """An item as the answers of this scope have it."""
-        extra = {"shard": {"number": 7}, "labels": ["a"]} if self.settings.extra_fields else {}
         left_out = zero if self.settings.omit_zero else {}
-        return {k: v for k, v in {**item, **extra}.items() if k not in left_out or v != left_out[k]}
+        return {k: v for k, v in item.items() if k not in left_out or v != left_out[k]}
 
     def page(self, key: str, rows: Mapping[int, Row], show: Callable[[Row], Item], size: int, token: str) -> Item:
         """The page of a list that a token leads to. The rows come by sequence number, which is also the cursor."""
@@ -138,12 +138,11 @@ class Scope:
             after = int(place)
         except ValueError:
             raise Refusal(400, "INVALID_INPUT", "page_token is not one of ours") from None
-        answer: Item = {"total": len(rows)} if self.settings.extra_fields else {}
         if self.settings.empty_pages and kind == "after":
-            return {**answer, key: [], "next_page_token": f"from_{after}"}
+            return {key: [], "next_page_token": f"from_{after}"}
         numbers = sorted(number for number in rows if number > after)
         page = numbers[: min(size, self.settings.page_limit)]
-        answer[key] = [show(rows[number]) for number in page]
+        answer: Item = {key: [show(rows[number]) for number in page]}
         if len(numbers) > len(page):
             answer["next_page_token"] = f"after_{page[-1]}"
         return answer
@@ -184,7 +183,9 @@ class Project(Scope):
     def show_database(self, item: Item) -> Item:
         place = f"{self.item['proxy_host']}:5432/{quote(item['name'], safe='')}"
         string = f"postgresql://{quote(item['username'], safe='')}:YOUR_PASSWORD@{place}"
-        return self.shown({**item, "connection_string": string}, DATABASE_ZERO)
+        pool = self.shown(item["pool_config"], POOL_ZERO)
+        zero = {**DATABASE_ZERO, "connection_string": string}  # the contract calls it optional as well
+        return self.shown({**item, "connection_string": string, "pool_config": pool}, zero)
 
     def delete_database(self, database_id: str) -> None:
         del self.databases[find(self.databases, "database", database_id)[0]]
