@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def link_tree() -> Path:
     parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         os.symlink(ROOT, parent / "cloud", target_is_directory=True)
+        importlib.invalidate_caches()  # Python remembers that there was no such folder
     return TREE
 
 

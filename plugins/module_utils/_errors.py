@@ -25,6 +25,7 @@ with contextlib.suppress(ImportError):  # the client reports it: importing this 
 API_KEY_VARIABLES = ("PGBEAM_API_KEY", "PGBEAM_TOKEN", "PGBEAM_API_TOKEN")
 RETRY_STATUSES = frozenset({408, 429, 502, 503, 504})
 WORDS_SHOWN = 500  # characters
+MOST_LEVELS = 100  # of objects and lists in each other, so that nothing that goes through an answer runs out of stack
 
 
 @dataclass(frozen=True)
@@ -156,11 +157,18 @@ def _cause(exc: BaseException) -> str:
 
 
 def json_of(response: requests.Response) -> t.Any:
-    """The body as JSON, None where it is none."""
+    """The body as JSON, None where it is none, or none that can be handled."""
     try:
-        return json.loads(response.content, parse_constant=_finite, parse_float=_finite)
+        content = json.loads(response.content, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
+    return content if _fits(content, MOST_LEVELS) else None
+
+
+def _fits(value: t.Any, levels: int) -> bool:
+    """Whether a value has no more levels than this."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return not inner or (levels > 0 and all(_fits(item, levels - 1) for item in inner))
 
 
 def _finite(text: str) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import hashlib
 import os
 import time
@@ -41,6 +42,8 @@ class _Outcome:
     values: Values = field(default_factory=dict)
     error: ApiError | None = None
     connection_test: Values | None = None
+    #: The first object, as the create's answer has it.
+    first: Values = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
@@ -198,19 +201,24 @@ class _Session:
             outcome.values = {}
         else:
             if plan.body:
-                outcome.values = self._send(plan)
+                self._send(outcome)
             self._complete(outcome)
         self.module.changed |= outcome.changed
 
-    def _send(self, plan: Plan) -> Values:
-        """Make a plan's first write and return the object answered."""
+    def _send(self, outcome: _Outcome) -> None:
+        """Make a plan's first write, and keep what is answered."""
+        plan, resource = outcome.plan, self.resource
         if plan.action == "updated":
-            return self._change(plan.id, plan, plan.body)
-        key = self.resource.answer
+            outcome.values = self._change(plan.id, plan, plan.body)
+            return
+        key = resource.answer
         answer = self.client.write(
             "POST", self.path, plan.label, plan.request, lambda found: self._misfit(_within(found, key))
         )
-        return _engine.whole(self.resource, _within(answer, key))
+        outcome.values = _engine.whole(resource, _within(answer, key))
+        if plan.first and resource.first:
+            first = _within(answer, resource.first.noun)
+            outcome.first = {} if _engine.misfit(resource.first, first) else _engine.whole(resource.first, first)
 
     def _change(self, identifier: str | None, plan: Plan, body: Values) -> Values:
         """Change an object in place and return it as answered."""
@@ -288,6 +296,7 @@ def _within(answer: Values, key: str) -> Values:
 
 def _module_main(body: t.Callable[[Module, _Session], None], module: Module) -> None:
     """Run a module's body; whatever is raised ends as one sentence."""
+    gc.freeze()  # what was imported stays to the end, and walking through it takes longer than many a module's work
     if _client.REQUESTS_IMPORT_ERROR:
         module.finish(missing_required_lib("requests"))
     failure: str | None = None
@@ -391,7 +400,7 @@ def _with_first(session: _Session, outcome: _Outcome, inner: tuple[_Session, Pla
     if session.ended_by:
         return [told]
     try:
-        found = made.done(inside.register(None))
+        found = outcome.first or made.done(inside.register(None))
     except ApiError as error:
         told.error = error
         return [told]

@@ -545,6 +545,7 @@ NO_OBJECTS = {
     "empty": "", "HTML": HTML, "truncated JSON": '{"databases": [', "JSON list": [{"id": "db_1"}], "null": "null",
     "no number": '{"x": NaN}', "infinity": '{"x": [-Infinity]}', "too large a number": '{"x": 1e999}',
     "too long a number": f'{{"x": {"9" * 5000}}}', "no UTF-8": '{"x": "\udcff"}',
+    "too deep": f'{{"x": {"[" * 600}{"]" * 600}}}',
 }  # fmt: skip
 
 
