@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible.parsing.vault import VaultLib, VaultSecret
 
-from tests.harness import Project, Sandbox
+from tests.harness import Organization, Project, Sandbox
 from tests.integration.watched import PASSWORDS, Watched, look_up
 
 REGISTER = "pgbeam.cloud.register_databases"
@@ -20,6 +22,8 @@ QUOTES = (
     "{password} {password:json} {password:utf8json} {password:percent} {password:lower} {password:base64} "
     "{password:html} {key}"
 )
+ODD, LONG, PLAIN, MISSPELLED = map(look_up, ("ODD", "LONG", "PLAIN", "MISSPELLED"))
+ALWAYS = {"update_password": "always"}
 ENTRY = {"host": "db1", "name": "orders", "username": "app"}
 #: What the server, or what stands for it, does to a call.
 FAULTS: dict[str, dict[str, Any]] = {
@@ -32,66 +36,109 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def options(module: str, project: Project, **entry: Any) -> dict[str, Any]:
-    """A task's options for one database, or to read."""
-    given: dict[str, Any] = {"project_id": project.id, "retries": 0, "timeout": 5}
-    if module == "database_info":
-        return given
-    return {**given, "databases": [{**ENTRY, **entry}]} if module == "databases" else {**given, **ENTRY, **entry}
+WRITERS = ("database", "databases", "project", "replica", "replicas")
+READERS = ("database_info", "project_info", "replica_info", "region_info", "organization_info")
+#: Those whose tasks hold a password.
+HOLDERS = ("database", "databases", "project")
+
+
+@dataclass(frozen=True)
+class Place:
+    """An organization with a project, ``shop``, in which one database is registered."""
+
+    organization: Organization
+    project: str
+    database: str
+
+    @staticmethod
+    def make(sandbox: Sandbox, **settings: Any) -> Place:
+        organization = sandbox.organization(**settings)
+        made = organization.create_project(database=ENTRY)
+        return Place(organization, made["project"]["id"], made["database"]["id"])
+
+    def options(self, module: str, project: str = "new", **entry: Any) -> dict[str, Any]:
+        """A task's options: to read, or for one object with these fields."""
+        database, replica = {**ENTRY, **entry}, {"host": "replica1", **entry}
+        options: dict[str, dict[str, Any]] = {
+            "database": {"project_id": self.project, **database},
+            "databases": {"project_id": self.project, "databases": [database]},
+            "database_info": {"project_id": self.project},
+            "project": {"org_id": self.organization.id, "name": project, "database": database},
+            "project_info": {"org_id": self.organization.id},
+            "replica": {"database_id": self.database, **replica},
+            "replicas": {"database_id": self.database, "replicas": [replica]},
+            "replica_info": {"database_id": self.database},
+        }
+        return {**options.get(module, {}), "retries": 0, "timeout": 5}
 
 
 def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
     """Every module: successes, then every kind of failure. The names of those begin with "fails"."""
-    odd, long, plain = look_up("ODD"), look_up("LONG"), look_up("PLAIN")
     tasks: list[dict[str, Any]] = []
 
     def add(name: str, module: str, given: dict[str, Any], **keywords: Any) -> None:
         tasks.append({"name": f"{name}: {module}", f"pgbeam.cloud.{module}": given, "ignore_errors": True, **keywords})
 
-    for module in ("database", "databases", "database_info"):
-        project = sandbox.project()
-        sends = {} if module == "database_info" else {"update_password": "always"}
-        for dummy in range(2):
-            add("works", module, {**options(module, project, password=odd), **sends})
-        for name, fault in FAULTS.items():
-            project = sandbox.project(envelope="problem" if name == "problem" else "error")
-            project.fault(**fault, method="GET" if module == "database_info" else "POST", times=9)
-            add(f"fails, {name}", module, options(module, project, password=long if name == "problem" else odd))
-        project = sandbox.project()
-        wrong = {"project_id": odd}
-        add(
-            "fails, exception",
-            module,
-            options(module, project, password=odd),
-            environment={"PYTHONPATH": broken(watched)},
-        )
-        add("fails, key as an id", module, {**options(module, project), "project_id": look_up("PGBEAM_API_KEY") + "/"})
-        add("fails, user in the URL", module, {**options(module, project), "api_url": f"https://me:{plain}@h/"})
-        if module != "database_info":
-            add("fails, password as an id", module, {**options(module, project, password=odd), **wrong})
-        misread: dict[str, dict[str, Any]] = {
-            "misspelled": {"pasword": look_up("MISSPELLED")},
-            "misspelled in a dictionary": {"cache_config": {"pasword": look_up("MISSPELLED")}, "password": odd},
-            "password as a number": {"port": odd, "password": odd},
-            "password as a choice": {"ssl_mode": odd, "password": odd},
-            "password as a dictionary": {"cache_config": odd, "password": odd},
-            "dictionary as a password": {"password": {"key": odd}},
-        }
-        for name, entry in misread.items():
-            if module != "database_info":
-                add(f"fails, {name}", module, options(module, project, **entry))
-            elif name == "misspelled":
-                add(f"fails, {name}", module, {**options(module, project), **entry})
-    project = sandbox.project()
-    bad = {**ENTRY, "password": odd, "port": "many"}
+    for module in WRITERS:
+        place = Place.make(sandbox)
+        secret, again = ({"password": ODD, "name": "new"}, ALWAYS) if module in HOLDERS else ({}, {})
+        add("works", module, place.options(module, **secret))
+        add("works again", module, {**place.options(module, **secret), **again})
+        for name, fault in FAULTS.items() if module in HOLDERS else [("refusal", FAULTS["refusal"])]:
+            place = Place.make(sandbox, envelope="problem" if name == "problem" else "error")
+            place.organization.fault(**fault, method="POST", times=9)
+            secret = {"password": LONG if name == "problem" else ODD, "name": "new"} if module in HOLDERS else {}
+            add(f"fails when it writes, {name}", module, place.options(module, **secret))
+    for module in READERS:
+        place = Place.make(sandbox)
+        ends = {"region_info": "/regions", "organization_info": "/organizations"}.get(module, "")
+        scope = sandbox.default_organization if ends else place.organization
+        scope.fault(**FAULTS["refusal"], method="GET", path_ends=ends)
+        add("fails, refusal", module, place.options(module))
+        add("works", module, place.options(module))
+    for module in HOLDERS:
+        place = Place.make(sandbox)
+        place.organization.fault(**FAULTS["refusal"], method="PATCH")
+        add("fails when it writes, refusal", module, {**place.options(module, "shop", password=ODD), **ALWAYS})
+        place.organization.fault("failed_test", method="POST", path_ends="/test-connection", message=f"FATAL: {QUOTES}")
+        tested = {**place.options(module, password=ODD, name="new"), "test_connection": True}
+        add("fails when it writes, test", module, tested)
+    place.organization.fault(**FAULTS["refusal"], method="DELETE")
+    pruned = {**place.options("databases", password=ODD, name="other"), "prune": True}
+    add("fails when it writes, refusal", "databases", pruned)
+    for module in (*HOLDERS, "database_info"):
+        given = place.options(module, password=ODD, name="new")
+        add("fails, exception", module, given, environment={"PYTHONPATH": broken(watched)})
+        add("fails, user in the URL", module, {**given, "api_url": f"https://me:{PLAIN}@h/"})
+    for parent, module in (("project_id", "database"), ("project_id", "databases"), ("database_id", "replica")):
+        add("fails, key as an id", module, {**place.options(module), parent: look_up("PGBEAM_API_KEY") + "/"})
+        if module in HOLDERS:
+            add("fails, password as an id", module, {**place.options(module, password=ODD), parent: ODD})
+    misread: dict[str, dict[str, Any]] = {
+        "misspelled": {"pasword": MISSPELLED},
+        "misspelled in a dictionary": {"cache_config": {"pasword": MISSPELLED}, "password": ODD},
+        "password as a number": {"port": ODD, "password": ODD},
+        "password as a choice": {"ssl_mode": ODD, "password": ODD},
+        "password as a dictionary": {"cache_config": ODD, "password": ODD},
+        "dictionary as a password": {"password": {"key": ODD}},
+    }
+    for module, (name, entry) in itertools.product(HOLDERS, misread.items()):
+        add(f"fails, {name}", module, place.options(module, **entry))
+    for module in ("replica", "replicas"):
+        add("fails, misspelled", module, place.options(module, pasword=MISSPELLED))
+    for module in READERS:
+        add("fails, misspelled", module, {**place.options(module), "pasword": MISSPELLED})
+    bad = {**ENTRY, "password": ODD, "port": "many"}
+    text = f"host=a password='{PLAIN}' {PLAIN}"
     for name, listed in {
         "a list in the list": [[bad, bad]],
-        "text in the list": [f"host=a password='{plain}' {plain}"],
-        "text for the list": f"[{{'host': 'db1', 'password': '{plain}'}}]",
-        "a dictionary for the list": {"password": odd},
+        "text in the list": [text],
+        "text for the list": f"[{{'host': 'db1', 'password': '{PLAIN}'}}]",
+        "a dictionary for the list": {"password": ODD},
         "one entry is none": [bad, 5],
     }.items():
-        add(f"fails, {name}", "databases", {"project_id": project.id, "databases": listed})
+        add(f"fails, {name}", "databases", {**place.options("databases"), "databases": listed})
+    add("fails, text for a dictionary", "project", {**place.options("project"), "database": text})
     return tasks
 
 
@@ -118,9 +165,10 @@ def role_plays(sandbox: Sandbox, watched: Watched) -> tuple[list[dict[str, Any]]
     groups: dict[str, dict[str, Any]] = {}
     plays: list[dict[str, Any]] = []
 
-    def add(name: str, project: Project, databases: Any, playbook: str = "", **more: Any) -> None:
-        variables = {"pgbeam_project_id": project.id, "pgbeam_databases": databases, **more}
-        groups[name] = {"hosts": {f"{name}{n}": {} for n in range(2)}, "vars": variables}
+    def add(name: str, project: Project | None, databases: Any, playbook: str = "", **more: Any) -> None:
+        variables = {"pgbeam_databases": databases, **({"pgbeam_project_id": project.id} if project else {}), **more}
+        hosts = 2 if name in ("good", "two_keys") else 1
+        groups[name] = {"hosts": {f"{name}{n}": {} for n in range(hosts)}, "vars": variables}
         if playbook:
             plays.append({"import_playbook": playbook, "vars": {"pgbeam_hosts": name}})
         else:
@@ -140,9 +188,9 @@ def role_plays(sandbox: Sandbox, watched: Watched) -> tuple[list[dict[str, Any]]
         project = sandbox.project(envelope="problem" if name == "problem" else "error")
         project.fault(**FAULTS[name], method="POST", times=99)
         add(f"fault_{name}", project, [{"name": "a", **login}, many[0]])
-    add("misspelled", fine, [{"name": "a", "username": "app", "pasword": look_up("MISSPELLED")}])
+    add("misspelled", fine, [{"name": "a", "username": "app", "pasword": MISSPELLED}])
     add("misplaced", fine, [{"name": "a", **login, "ssl_mode": "{{ vaulted }}"}])
-    add("as_text", fine, f"[{{'name': 'a', 'password': '{look_up('PLAIN')}'}}")
+    add("as_text", fine, f"[{{'name': 'a', 'password': '{PLAIN}'}}")
     add("as_texts", fine, ["password={{ vaulted }} {{ vaulted }}"])
     add("nested", fine, [[{"name": "a", **login}]])
     add("defaults", fine, [{"name": "a"}], pgbeam_database_defaults="username=app password={{ vaulted }} x")
@@ -153,6 +201,14 @@ def role_plays(sandbox: Sandbox, watched: Watched) -> tuple[list[dict[str, Any]]
         [{"name": "a", **login}],
         pgbeam_api_key=f"{look_up('PGBEAM_API_KEY')}{{{{ inventory_hostname }}}}",
     )
+    organization = sandbox.organization()
+    shop = {"org_id": organization.id, "name": "shop"}
+    replicas = [{"host": "replica1"}]
+    add("whole", None, [{"name": "a", **login, "replicas": replicas}], pgbeam_project=shop, **key)
+    add("project_misspelled", None, [{"name": "a", **login}], pgbeam_project={**shop, "pasword": MISSPELLED})
+    add("project_as_text", None, [{"name": "a", **login}], pgbeam_project="name=shop password={{ vaulted }} x")
+    replicas = [{"host": "replica1", "pasword": MISSPELLED}]
+    add("replica_misspelled", fine, [{"name": "a", **login, "replicas": replicas}])
     # The last one, since a playbook that fails on every host ends the run.
     add("drifted", fine, [{"name": "b", **login}], AUDIT)
     return plays, watched.write("inventory/hosts.yml", {"all": {"children": groups}})

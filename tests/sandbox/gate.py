@@ -135,7 +135,9 @@ class Gate:
         if fault is None:
             return await self._answer(call, scope)
         if fault.kind in INSTEAD:
-            return None if fault.kind in ("drop_before", "reset_before") else _refusal(scope, _quoting(fault, call))
+            return (
+                None if fault.kind in ("drop_before", "reset_before") else _refusal(scope, _quoting(fault, call, scope))
+            )
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         response = await self._answer(call, scope)
@@ -235,11 +237,13 @@ def _quotes(fault: Fault) -> bool:
     return "{" in fault.message + fault.location
 
 
-def _quoting(fault: Fault, call: Call) -> Fault:
-    """The fault with what the request carried in the place of its placeholders, as a careless server quotes it."""
+def _quoting(fault: Fault, call: Call, scope: Scope) -> Fault:
+    """The fault with what its placeholders stand for, as a careless server quotes it."""
     if not _quotes(fault):
         return fault
-    carried = {"key": call.key, "password": _password(call.content)}
+    kept = scope.passwords.items() if isinstance(scope, Project) else ()
+    passwords = [_password(call.content), *(password for name, password in kept if f"/{name}/" in call.path)]
+    carried = {"key": call.key, "password": next(filter(None, passwords), "")}
     filled = {"message": fault.message, "location": fault.location}
     for name, secret in carried.items():
         forms = {
@@ -263,6 +267,8 @@ def _refusal(scope: Scope, fault: Fault) -> Response:
         response = HTMLResponse(f"<html><body><h1>502 Bad Gateway</h1><p>{fault.message}</p></body></html>", 502)
     elif fault.kind == "redirect":
         response = JSONResponse({}, 307, headers={"Location": fault.location})
+    elif fault.kind == "failed_test":
+        response = JSONResponse({"ok": False, "latency_ms": None, "error": fault.message})
     else:
         response = scope.refuse(Refusal(fault.status, fault.code, fault.message))
     if fault.retry_after is not None:

@@ -141,7 +141,7 @@ class Settings(Strict):
 
 
 #: In the place of the operation, which does not run.
-INSTEAD = ("status", "html", "redirect", "drop_before", "reset_before")
+INSTEAD = ("status", "html", "redirect", "drop_before", "reset_before", "failed_test")
 #: The operation runs, late; or its answer is delayed, lost or spoilt.
 AROUND = (
     "slow", "stall", "late_status", "late_html", "drop_after", "reset_after", "truncate", "empty", "not_object",
@@ -168,8 +168,9 @@ class Fault(Strict):
     seed: int = 0
     status: int = 503
     code: str = "SERVICE_UNAVAILABLE"
-    #: In the message of a status or an HTML page, and in a redirect's location: ``{password}`` and ``{key}`` stand for
-    #: what the request carried, as do ``{password:json}``, ``{password:percent}`` and so on for their encoded forms.
+    #: In the message of a status, an HTML page or a failed connection test, and in a redirect's location: ``{key}`` and
+    #: ``{password}`` stand for what the request carried, or for the password of the database that it is about, as do
+    #: ``{password:json}``, ``{password:percent}`` and so on for their encoded forms.
     message: str = "The sandbox was told to fail."
     #: The Retry-After header of a status; ``date+5`` stands for the HTTP date in five seconds.
     retry_after: str | None = None
