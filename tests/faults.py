@@ -353,6 +353,9 @@ CASES: tuple[Case, ...] = (
     Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, replaced", "added, retries, then fails",
          ("503 SERVICE_UNAVAILABLE", "2 attempts", "is there now, beside the one that it replaces"),
          on="DELETE after it", told=True),
+    Case("500 before the write", _status(500, "INTERNAL_ERROR"), f"added, {STILL}", f"added, {STILL}",
+         ("500 INTERNAL_ERROR", "is there now, beside the one that it replaces", MAYBE), on="DELETE after it",
+         once_fails=True, told=True),
     Case("connection reset after the write", {"kind": "reset_after"}, "tries again, replaced",
          "lists once more and misses the old one: replaced", on="DELETE after it", always_fails=False),
 )  # fmt: skip

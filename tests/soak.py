@@ -34,6 +34,7 @@ LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
 WORKERS = 16
 BEGIN, END = "<!-- begin of what make soak writes -->", "<!-- end of what make soak writes -->"
 HOSTS = ("db1.example.com", "db2.example.com")
+KINDS = ("create", "update", "delete", "list", "prune", "replicas", "replicas, prune")
 ERROR_PARTS = {
     "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "maybe_done",
 }  # fmt: skip
@@ -47,6 +48,8 @@ DRIFT: tuple[Values, ...] = (
     {"cache_config": {"ttl_seconds": 5}},
     {"pool_config": {"pool_size": 20, "max_active": 30}},
 )
+#: The same for replicas, which have no more than this, so that each is replaced.
+REPLICA_DRIFT: tuple[Values, ...] = ({"ssl_mode": "require"}, {"ssl_mode": "verify-full"})
 #: What each is for is told in tests/sandbox/models.py.
 FAULTS: tuple[Values, ...] = (
     {"kind": "status", "status": 408, "code": "TIMEOUT"},
@@ -91,8 +94,17 @@ class Scenario:
     faults: list[Values]
 
     @property
+    def noun(self) -> str:
+        return "replica" if self.kind.startswith("replicas") else "database"
+
+    @property
+    def listed(self) -> bool:
+        """Whether its task is one of the list form."""
+        return self.kind not in ("create", "update", "delete")
+
+    @property
     def prune(self) -> bool:
-        return self.kind == "prune"
+        return self.kind.endswith("prune")
 
 
 @dataclass
@@ -106,23 +118,33 @@ class Verdict:
 
 def make(seed: int) -> Scenario:
     rng = random.Random(seed)
-    kind = rng.choice(("create", "update", "delete", "list", "prune"))
-    names = [f"db{n}" for n in range(rng.randint(2, 12))]
-    keys = [(host, name) for host in HOSTS for name in names]
+    kind = rng.choice(KINDS)
+    numbers = range(rng.randint(2, 12))
+    replicas = kind.startswith("replicas")
+    drift = REPLICA_DRIFT if replicas else DRIFT
+    keys: list[Values] = [
+        {"host": host, "port": 5432 + n} if replicas else {"host": host, "name": f"db{n}", "username": "app"}
+        for host in HOSTS
+        for n in numbers
+    ]
     rng.shuffle(keys)
-    existing = [_entry(rng, key) for key in keys[: rng.randint(0 if kind == "create" else 1, len(keys) // 2)]]
+
+    def entry(key: Values) -> Values:
+        return {**key, **rng.choice(({}, *drift))}
+
+    existing = [entry(key) for key in keys[: rng.randint(0 if kind == "create" else 1, len(keys) // 2)]]
     if kind == "create":
-        wanted = [_entry(rng, keys[-1])]
+        wanted = [entry(keys[-1])]
     elif kind == "update":
         wanted = [{**rng.choice(existing), **rng.choice(DRIFT)}]
     elif kind == "delete":
         wanted = [{**rng.choice(existing), "state": "absent"}]
     else:
-        kept = [{**item, **rng.choice(({}, *DRIFT))} for item in existing if rng.random() < 0.7]
+        kept = [{**item, **rng.choice(({}, *drift))} for item in existing if rng.random() < 0.7]
         gone = [{**item, "state": "absent"} for item in kept if rng.random() < 0.2]
         kept = [item for item in kept if not any(_same(item, other) for other in gone)]
-        new = [_entry(rng, key) for key in keys[len(existing) :] if rng.random() < 0.6]
-        wanted = kept + gone + new or [_entry(rng, keys[-1])]
+        new = [entry(key) for key in keys[len(existing) :] if rng.random() < 0.6]
+        wanted = kept + gone + new or [entry(keys[-1])]
         rng.shuffle(wanted)
     settings = {
         "page_limit": rng.choice((1, 2, 5, 100)),
@@ -136,19 +158,16 @@ def make(seed: int) -> Scenario:
         "retries": rng.randint(0, 3),
         "timeout": 1,
         "retry_budget": rng.randint(2, 6),
-        **({"parallel": rng.randint(1, 8)} if kind in ("list", "prune") else {}),
+        **({"parallel": rng.randint(1, 8)} if kind not in ("create", "update", "delete") else {}),
     }
     return Scenario(
         seed, kind, settings, existing, wanted, options, [_fault(rng) for dummy in range(rng.randint(1, 3))]
     )
 
 
-def _entry(rng: random.Random, key: tuple[str, str]) -> Values:
-    return {"host": key[0], "name": key[1], "username": "app", **rng.choice(({}, *DRIFT))}
-
-
 def _same(left: Values, right: Values) -> bool:
-    return (left["host"], left["name"]) == (right["host"], right["name"])
+    """Whether two stand for one object: an entry, or what the server has."""
+    return all(left.get(name) == right[name] for name in ("host", "port", "name") if name in right)
 
 
 def _fault(rng: random.Random) -> Values:
@@ -164,31 +183,38 @@ def _fault(rng: random.Random) -> Values:
 def judge(scenario: Scenario, project: Project, folder: Path) -> Verdict:
     """Run one scenario and say what is wrong with how it went."""
     verdict = Verdict(scenario.seed, Counter({"scenarios": 1, f"scenarios of the kind {scenario.kind}": 1}))
-    for item in scenario.existing:
-        project.register(**_body(item))
-    before = project.truth()
+    if scenario.noun == "replica":
+        parent, state = {"database_id": project.register()["id"]}, project.replica_truth
+        for item in scenario.existing:
+            project.register_replica(parent["database_id"], **item)
+    else:
+        parent, state = {"project_id": project.id}, project.truth
+        for item in scenario.existing:
+            project.register(**_body(item))
+    before = state()
+    earlier = len(project.record())
     project.settings(**scenario.settings)
     for fault in scenario.faults:
         project.fault(**fault)
-    result = _run(scenario, project, folder)
+    result = _run(scenario, project.url, parent, folder)
     project.clear_faults()
-    after = project.truth()
-    record = project.record()[len(scenario.existing) :]
+    after = state()
+    record = project.record()[earlier:]
     hit = Counter(entry["fault"] for entry in record if entry["fault"])
     verdict.counts += Counter({"requests": len(record), "requests hit by a fault": hit.total()})
     verdict.counts["runs with faults that failed" if result.get("failed") else "runs with faults that ended well"] += 1
     verdict.wrong += _untrue(scenario, result, before, after, verdict.counts)
     verdict.wrong += _ill_mannered(scenario, record)
     if _twins(after) > _twins(before):
-        verdict.wrong.append("a database is registered twice")
+        verdict.wrong.append(f"a {scenario.noun} is made twice")
     project.settings(**{**scenario.settings, "plan_limit": None})
-    converging = _run(scenario, project, folder)
-    reached = project.truth()
+    converging = _run(scenario, project.url, parent, folder)
+    reached = state()
     if converging.get("failed") or not _as_wanted(scenario, reached):
         verdict.wrong.append(f"the run without faults does not converge: {converging.get('msg')}")
     writes = len(project.writes())
-    last = _run(scenario, project, folder)
-    if last.get("failed") or last["changed"] or len(project.writes()) != writes or project.truth() != reached:
+    last = _run(scenario, project.url, parent, folder)
+    if last.get("failed") or last["changed"] or len(project.writes()) != writes or state() != reached:
         verdict.wrong.append(f"the run after it changes something: {last.get('msg')}")
     return verdict
 
@@ -204,13 +230,16 @@ def _body(item: Values) -> Values:
     return {**item, **{name: value for name, value in whole.items() if name in item}}
 
 
-def _run(scenario: Scenario, project: Project, folder: Path) -> Values:
-    options = {"api_url": project.url, "api_key": API_KEY, "project_id": project.id, **scenario.options}
-    entries = [{**item, "password": PASSWORD} for item in scenario.wanted]
-    if scenario.kind in ("list", "prune"):
+def _run(scenario: Scenario, url: str, parent: Values, folder: Path) -> Values:
+    options = {"api_url": url, "api_key": API_KEY, **parent, **scenario.options}
+    if scenario.noun == "replica":
+        listed = {"replicas": scenario.wanted, "prune": scenario.prune, "replace": True}
+        result = run_module("replicas", {**options, **listed}, folder)
+    elif scenario.listed:
+        entries = [{**item, "password": PASSWORD} for item in scenario.wanted]
         result = run_module("databases", {**options, "databases": entries, "prune": scenario.prune}, folder)
     else:
-        result = run_module("database", {**options, **entries[0]}, folder)
+        result = run_module("database", {**options, **scenario.wanted[0], "password": PASSWORD}, folder)
     text = repr(result)
     for secret in (API_KEY, PASSWORD, repr(PASSWORD)[1:-1]):
         assert secret not in text, "a secret stands in the result"
@@ -220,8 +249,8 @@ def _run(scenario: Scenario, project: Project, folder: Path) -> Values:
 def _untrue(scenario: Scenario, result: Values, before: Values, after: Values, counts: Counter[str]) -> list[str]:
     """What the report says that is not so, or leaves out."""
     wrong: list[str] = []
-    if scenario.kind in ("list", "prune"):
-        told = result.get("databases", [])
+    if scenario.listed:
+        told = result.get(f"{scenario.noun}s", [])
         if told and {k: v for k, v in result["summary"].items() if v} != Counter(t["action"] for t in told):
             wrong.append("summary does not add up")
     else:
@@ -231,7 +260,7 @@ def _untrue(scenario: Scenario, result: Values, before: Values, after: Values, c
             if "action" in result
             else []
         )
-    if bool(result["changed"]) != any(t["action"] in ("created", "updated", "deleted") for t in told):
+    if bool(result["changed"]) != any(t["action"] in ("created", "updated", "replaced", "deleted") for t in told):
         wrong.append("changed is not what the entries say")
     listed, pruned = told[: len(scenario.wanted)], told[len(scenario.wanted) :]
     if pruned and any(entry["action"] in ("failed", "skipped") for entry in listed):
@@ -260,6 +289,9 @@ def _untrue_entry(
         true = identifier in after and identifier not in before and item is not None and _fits(item, after[identifier])
     elif action == "updated":
         true = identifier in before and identifier in after and item is not None and _fits(item, after[identifier])
+    elif action == "replaced":  # where the old one could not be removed, the error says so
+        new = identifier in after and identifier not in before and item is not None and _fits(item, after[identifier])
+        true = new and (bool(entry.get("error")) or ids & set(after) == {identifier})
     elif action == "deleted":
         true = bool(moved) and not ids & set(after)
     elif action in ("unchanged", "skipped"):
@@ -297,7 +329,10 @@ def _as_wanted(scenario: Scenario, rows: Values) -> bool:
 
 
 def _twins(rows: Values) -> int:
-    seen = Counter((row["host"], row["port"], row["name"], row["username"]) for row in rows.values())
+    """How many are there besides an equal one. A replica has another ssl_mode than the one in whose place it is."""
+    names = {"database": ("host", "port", "name", "username"), "replica": ("host", "port", "ssl_mode")}
+    telling = [names["database" if "name" in row else "replica"] for row in rows.values()]
+    seen = Counter(tuple(row[name] for name in told) for row, told in zip(rows.values(), telling))
     return sum(count - 1 for count in seen.values())
 
 

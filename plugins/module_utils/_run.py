@@ -258,7 +258,7 @@ class _Session:
             register = self.register(None if self.parent else unknown[0].plan.id)
         for outcome in unknown:
             done = outcome.plan.done(register) if register else None
-            if done is not None:
+            if register and done is not None and self._shows(outcome, done, register):
                 outcome.values, outcome.error = done, None
                 if outcome.plan.late or outcome.plan.replaces:
                     self._each(lambda o: self._complete(o, register), [outcome])
@@ -266,6 +266,15 @@ class _Session:
                     outcome.action, self.module.changed = outcome.plan.action, True
             if outcome.error and outcome.error.maybe_done:
                 outcome.error.advice += "; the change may have been made, as a second run will tell"
+
+    def _shows(self, outcome: _Outcome, done: Values, there: Register) -> bool:
+        """Whether what is there shows the write that was lost, where it was not the plan's first one."""
+        plan, call = outcome.plan, t.cast(ApiError, outcome.error).call
+        if call.method == "DELETE":
+            return not any(
+                there.find({"id": item["id"]}) for item in plan.replaces if call.path == self._item_path(item["id"])
+            )
+        return call.method == "POST" or not _engine.plan(self.resource, plan.late, done, "present", False).body
 
     def _test(self, outcome: _Outcome) -> None:
         if self.ended_by:

@@ -410,7 +410,9 @@ project:
       returned: always
       sample: 500
     database_count:
-      description: How many databases are registered in the project.
+      description:
+        - How many databases are registered in the project. One that the same task has registered in a project that was
+          there is not counted yet.
       type: int
       returned: always
       sample: 3

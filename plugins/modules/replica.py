@@ -165,7 +165,7 @@ action:
   returned: once the replicas could be read
   sample: created
 changes:
-  description: The names of the fields that moved.
+  description: The names of the fields that moved; C(id) alone where only twins were removed.
   type: list
   elements: str
   returned: once the replicas could be read

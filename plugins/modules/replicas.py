@@ -179,7 +179,7 @@ replicas:
       returned: always
       sample: verify-full
     changes:
-      description: The names of the fields that moved.
+      description: The names of the fields that moved; C(id) alone where only twins were removed.
       type: list
       elements: str
       returned: always

@@ -13,7 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.tree import ROOT
+
+pytestmark = pytest.mark.once
 
 #: The rows of its last table: databases created, updated and unchanged, seconds, listings, writes, connection tests.
 SUMMARY = [
