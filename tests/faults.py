@@ -217,7 +217,8 @@ CREATED = "tries again, created"
 SETTLED = "lists once more and finds it: created"
 FAILS = "fails"
 RETRIES = "retries, then fails"
-UNKNOWN = "retries, lists once more, does not find it: fails"
+UNFOUND = "lists once more, does not find it: fails"
+UNKNOWN = f"retries, {UNFOUND}"
 UPDATED = "tries again, updated"
 SEEN = "lists once more and sees it: updated"
 UNSEEN = "lists once more, does not see it: fails"
@@ -240,7 +241,7 @@ CASES: tuple[Case, ...] = (
          ("waiting 3600 s more would pass retry_budget (20 s): run again later, or raise retry_budget",),
          once_fails=True),
     Case("408", _status(408, "TIMEOUT"), CREATED, RETRIES, ("408 TIMEOUT", "2 attempts", "run again later")),
-    Case("500 before the write", _status(500, "INTERNAL_ERROR"), "lists once more, does not find it: fails", UNKNOWN,
+    Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNFOUND, UNFOUND,
          ("500 INTERNAL_ERROR", "quote the request id", MAYBE), once_fails=True),
     Case("500 after the write", {**_status(500, "INTERNAL_ERROR"), "kind": "late_status"}, SETTLED, SETTLED,
          always_fails=False),
@@ -346,7 +347,7 @@ CASES: tuple[Case, ...] = (
     Case("a key revoked in mid-run", _status(401, "UNAUTHORIZED"), "created, then fails", "created, then fails",
          ("401 UNAUTHORIZED", "is there now, without agents_disabled"), on="PATCH after it", once_fails=True,
          told=True),
-    Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNKNOWN, UNKNOWN, ("500 INTERNAL_ERROR", MAYBE),
+    Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNFOUND, UNFOUND, ("500 INTERNAL_ERROR", MAYBE),
          on="POST of a replacement", once_fails=True),
     Case("connection reset after the write", {"kind": "reset_after"}, "tries again, replaced",
          "lists once more and finds it: replaced", on="POST of a replacement", always_fails=False),

@@ -42,7 +42,7 @@ options:
       - How long one call may take with all its attempts and waits, in seconds.
       - Where all calls fail, the time since the first failure counts for each of them, so that a run does not wait anew
         for every object.
-      - A run that finds another one of this user at work on the same project waits as long for its turn.
+      - A run that finds another one of this user on the machine at work on the same objects waits as long for its turn.
       - At least 1 and at most 86400.
     type: int
     default: 120
@@ -58,7 +58,7 @@ options:
         else that of the C(requests) library.
     type: path
 notes:
-  - A proxy is taken from the environment variables E(HTTPS_PROXY), E(HTTP_PROXY) and E(NO_PROXY).
+  - A proxy is taken from the environment variables E(HTTPS_PROXY) and E(NO_PROXY).
   - Secrets are masked by their text. A password that is also part of a host name hides that part of the results too.
     Numbers, the collection's own words and names, and ids that hold a password of less than eight characters by chance
     are left as they are. A part of a secret that the server itself has cut off cannot be known for one.

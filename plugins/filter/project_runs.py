@@ -145,6 +145,11 @@ def _key(host: Host) -> str:
     return str(host["project_id"] or project.get("id") or named)
 
 
+def _named(key: str) -> bool:
+    """Whether a project is known by its organization and name; an id has no slash."""
+    return "/" in key
+
+
 def _put_first(run: dict[str, t.Any], host: Host) -> None:
     """Have the project made with its own database where it names one, else with the first that is to be there."""
     own = run["project"].get("database")
@@ -299,7 +304,9 @@ def _left_out(
                 "project_id": variables.get("pgbeam_project_id"),
                 "project": variables.get("pgbeam_project") or {},
             }
-            if _key(identity) != project_id:
+            key = _key(identity)
+            other_way = bool(key) and _named(key) != _named(project_id)
+            if key != project_id and not other_way:
                 continue
             host = {
                 "name": name,
@@ -309,7 +316,13 @@ def _left_out(
             own = variables.get("pgbeam_databases") or []
             full = [_completed(entry, host) if isinstance(entry, dict) else {} for entry in own]
         except (AnsibleError, AttributeError, TypeError):
-            full = [{}]  # variables that cannot be read, or are no lists and dictionaries, may name anything
+            # Variables that cannot be read, or are no lists and dictionaries, may name anything.
+            full, other_way = [{}], False
+        if full and other_way:
+            return [
+                f"pgbeam_prune: {name} is not among the play's hosts, and names its project in another way ({key}), so "
+                f"this run cannot tell whether that is {project_id}; name both by id, or both by org_id and name"
+            ]
         if any(entry is not None and claims.find(entry) is None for entry in full):
             return [
                 f"pgbeam_prune: {name} names databases of project {project_id} but is not among the play's hosts; "

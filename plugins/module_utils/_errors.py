@@ -121,7 +121,7 @@ def unanswered(exc: Exception, call: Call, api_url: str, timeout: float) -> ApiE
     if connecting and isinstance(exc, requests.exceptions.ProxyError):
         return ApiError(
             call, f"the proxy to {api_url} refused or did not answer",
-            "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY in the environment", retriable=True,
+            "check HTTPS_PROXY and NO_PROXY in the environment", retriable=True,
         )  # fmt: skip
     if isinstance(exc, requests.exceptions.Timeout) or "ReadTimeoutError" in kinds:
         reason = f"{api_url} did not {'accept a connection' if connecting else 'answer'} within {timeout:.0f} s"

@@ -350,7 +350,9 @@ database:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 action:
-  description: What was done, or in check mode would be done.
+  description:
+    - What was done, or in check mode would be done; V(created), V(updated), V(deleted) or V(unchanged).
+    - V(failed) where nothing was, or where nothing shows that it was.
   type: str
   returned: once the project could be read
   sample: updated

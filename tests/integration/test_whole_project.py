@@ -100,7 +100,8 @@ def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: O
 def test_drift_of_each_kind_is_told_and_put_right(
     ansible: Ansible, sandbox: Sandbox, organization: Organization
 ) -> None:
-    path = inventory(ansible, organization, pgbeam_prune=True, pgbeam_replace_replicas=True)
+    """The audit tells of a replica that only a replacement can put right, too."""
+    path = inventory(ansible, organization, pgbeam_prune=True)
     assert ansible.playbook(REGISTER, "-i", path).status == 0
     (made,) = organization.projects()
     project = sandbox.project_of(made["id"])
@@ -121,11 +122,41 @@ def test_drift_of_each_kind_is_told_and_put_right(
         "replica r9:5432 is registered but not declared",
     ):
         assert part in drift
-    assert ansible.playbook(REGISTER, "-i", path).status == 0
+    assert ansible.playbook(REGISTER, "-i", path, "-e", "pgbeam_replace_replicas=true").status == 0
     assert ansible.playbook(AUDIT, "-i", path).status == 0
     kept = {r["host"]: r["id"] for r in project.replicas(databases["orders"]["id"])}
     assert kept.keys() == {"r1", "r2"}
     assert kept["r2"] == replica["id"]
+
+
+def test_a_project_that_is_named_in_two_ways(ansible: Ansible, organization: Organization) -> None:
+    """Each of the two lists would prune what the other one declares."""
+    path = inventory(ansible, organization, pgbeam_prune=True)
+    assert ansible.playbook(REGISTER, "-i", path).status == 0
+    (made,) = organization.projects()
+    by_id = {"pgbeam_project_id": made["id"], "pgbeam_project": {}}
+    ansible.write("inventory/host_vars/db2.yml", by_id)
+    before = organization.truth()
+    for check in (True, False):
+        run = ansible.playbook(REGISTER, "-i", path, check=check)
+        assert run.status == 2
+        told = f"{organization.id}/shop and {made['id']} are one project; name it on all hosts in one way"
+        assert told in run.result("Check that each project is named in one way")["msg"]
+        assert run.writes == []
+    assert organization.truth() == before
+
+
+def test_prune_before_there_is_a_project(ansible: Ansible, organization: Organization) -> None:
+    """Its first database is shown with it, so that no other is left to show, and there is nothing to prune."""
+    databases = {"pgbeam_databases": [{"name": "orders"}]}
+    path = inventory(ansible, organization, pgbeam_prune=True)
+    for host in ("db1", "db2"):
+        ansible.write(f"inventory/host_vars/{host}.yml", databases if host == "db1" else {"pgbeam_databases": []})
+    for check in (True, False):
+        run = ansible.playbook(REGISTER, "-i", path, check=check)
+        assert run.status == 0, run.output
+    (project,) = organization.truth().values()
+    assert [item["name"] for item in project["databases"]] == ["orders"]
 
 
 @pytest.mark.parametrize(

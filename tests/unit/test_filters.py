@@ -452,6 +452,23 @@ def test_an_empty_list_with_prune_is_left_to_the_module() -> None:
 SHOP: Values = {"org_id": "org_1", "name": "shop"}
 
 
+@pytest.mark.parametrize(
+    "own, outside",
+    [
+        ({}, {"pgbeam_project": SHOP}),
+        ({"project_id": "", "project": SHOP}, OUTSIDE),
+        ({"project_id": "", "project": SHOP}, {"pgbeam_project": {"id": "prj_1"}}),
+    ],
+)
+def test_an_inventory_host_outside_the_play_that_names_its_project_in_another_way(own: Values, outside: Values) -> None:
+    """The two may be one project, and prune would delete what that host declares."""
+    hosts = [host("db1", ORDERS, prune=True, **own)]
+    (problem,) = runs(*hosts, others={"db9": {**outside, "pgbeam_databases": [ORDERS]}})["problems"]
+    assert problem.startswith("pgbeam_prune: db9 is not among the play's hosts, and names its project in another way (")
+    assert runs(*hosts, others={"db9": {**outside, "pgbeam_databases": []}})["problems"] == []
+    assert runs(host("db1", ORDERS, **own), others={"db9": {**outside, "pgbeam_databases": [ORDERS]}})["problems"] == []
+
+
 def test_a_project_to_be_made_is_told_apart_by_organization_and_name() -> None:
     shop, other = {"project_id": "", "project": SHOP}, {"project_id": "", "project": {**SHOP, "name": "blog"}}
     result = runs(host("db1", ORDERS, **shop), host("db2", ORDERS, **shop), host("db3", ORDERS, **other))
