@@ -127,6 +127,8 @@ def project_runs(
         problems += found
         if run["project"]:
             _put_first(run, first)
+            if run["project"].get("database") and not found:
+                problems += _engine.clashes(DATABASE, run["databases"], _place_beside_own)
         if run["prune"]:
             unseen = [name for name in inventory if name not in targeted]
             problems += _blind(key, gathered, active, targeted, limit)
@@ -163,6 +165,10 @@ def _put_first(run: dict[str, t.Any], host: Host) -> None:
         run["project"] = {**run["project"], "database": with_it}
 
 
+def _place_beside_own(index: int) -> str:
+    return "an entry of pgbeam_databases" if index else "pgbeam_project.database"
+
+
 def _plain(value: t.Any) -> t.Any:
     """Core's containers template what is taken out of them, each time; take it out once."""
     if isinstance(value, dict):
@@ -186,6 +192,10 @@ def _wrong_types(name: str, host: Host) -> list[str]:
             found.append(f"{name}: an entry of pgbeam_databases is not a dictionary of options")
             continue
         full = {**host["defaults"], **entry}
+        found += [
+            f"{name}: an entry of pgbeam_databases has {key!r} for the name of an option; put the name in quotes"
+            for key in _odd_names(full)
+        ]
         for option in ("id", *DATABASE.identity, DATABASE.tie_breaker):
             if isinstance(full.get(option), (list, dict)):
                 found.append(
@@ -195,6 +205,15 @@ def _wrong_types(name: str, host: Host) -> list[str]:
         if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
             found.append(f"{name}: replicas of an entry of pgbeam_databases is not a list of dictionaries")
     return found
+
+
+def _odd_names(value: t.Any) -> t.Iterator[t.Any]:
+    """The keys that are no text, at any depth: YAML reads on as true."""
+    if isinstance(value, dict):
+        yield from (key for key in value if not isinstance(key, str))
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        yield from _odd_names(item)
 
 
 def _wrong_project(name: str, host: Host) -> list[str]:
@@ -212,6 +231,8 @@ def _wrong_project(name: str, host: Host) -> list[str]:
         found.append(f"{name}: pgbeam_project does not say which one; give its org_id and name, or its id")
     if database is not None and not isinstance(database, dict):
         found.append(f"{name}: pgbeam_project.database is not a dictionary of options")
+    elif database and any(isinstance(database.get(option), (list, dict)) for option in DATABASE.identity):
+        found.append(f"{name}: an option of pgbeam_project.database is a list or a dictionary; give one value")
     elif database and not (database.get("host") or host["defaults"].get("host")):
         found.append(f"{name}: pgbeam_project.database names no host; name the PostgreSQL server in it")
     return found
@@ -315,15 +336,16 @@ def _left_out(
             }
             own = variables.get("pgbeam_databases") or []
             full = [_completed(entry, host) if isinstance(entry, dict) else {} for entry in own]
+            unclaimed = any(entry is not None and claims.find(entry) is None for entry in full)
         except (AnsibleError, AttributeError, TypeError):
             # Variables that cannot be read, or are no lists and dictionaries, may name anything.
-            full, other_way = [{}], False
+            full, other_way, unclaimed = [], False, True
         if full and other_way:
             return [
                 f"pgbeam_prune: {name} is not among the play's hosts, and names its project in another way ({key}), so "
                 f"this run cannot tell whether that is {project_id}; name both by id, or both by org_id and name"
             ]
-        if any(entry is not None and claims.find(entry) is None for entry in full):
+        if unclaimed:
             return [
                 f"pgbeam_prune: {name} names databases of project {project_id} but is not among the play's hosts; "
                 "run it over all hosts of the project, or without pgbeam_prune"

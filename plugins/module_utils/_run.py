@@ -118,7 +118,9 @@ class _Session:
         query = {resource.parent: self.parent} if resource.parent and not resource.below_parent else None
         target = resource.of_parent(self.parent)
         items = self.client.list(self.path, resource.plural, target, self._misfit, query=query, paged=resource.paged)
-        return [_engine.whole(resource, item) for item in items if not resource.is_gone(item)]
+        # By id, since an object can be on two pages where others come and go between them.
+        there = {item["id"]: _engine.whole(resource, item) for item in items if not resource.is_gone(item)}
+        return list(there.values())
 
     def read_one(self, identifier: str) -> list[Values]:
         """The object with this id as a list of one; an empty list where there is none."""
@@ -406,7 +408,7 @@ def _with_first(session: _Session, outcome: _Outcome, inner: tuple[_Session, Pla
         return [_Outcome(made, "created", made.predict())]
     inside = session.inside(outcome.values["id"])
     told = _Outcome(made, "created", {**made.predict(), made.resource.parent: inside.parent})
-    if session.ended_by:
+    if session.ended_by and outcome.error:
         return [told]
     try:
         found = outcome.first or made.done(inside.register(None))

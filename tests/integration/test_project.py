@@ -272,6 +272,18 @@ def test_a_create_whose_answer_is_lost(run: Runner, organization: Organization, 
     assert run("project", **wanted).result["action"] == "unchanged"
 
 
+def test_a_create_whose_answer_comes_too_late(run: Runner, organization: Organization) -> None:
+    """The budget is spent, but the list shows that it was made, and what was asked for after it is done."""
+    organization.settings(connection_test={"ok": True})
+    organization.fault("stall", method="POST", path_ends="/projects", seconds=1.5, times=9)
+    wanted = task(organization, database=DATABASE, test_connection=True)
+    done = run("project", **wanted, timeout=1, retries=5, retry_budget=1)
+    assert (done.failed, done.result["action"]) == (False, "created")
+    (project,) = organization.truth().values()
+    assert done.result["database"]["id"] == project["databases"][0]["id"]
+    assert done.result["connection_test"] == {"ok": True}
+
+
 def test_a_create_that_was_never_made(run: Runner, organization: Organization) -> None:
     organization.fault("drop_before", method="POST")
     wanted = task(organization, **LATE, database=DATABASE)

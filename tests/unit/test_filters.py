@@ -429,6 +429,7 @@ OUTSIDE = {"pgbeam_project_id": "prj_1"}
             id="another username",
         ),
         pytest.param({**OUTSIDE, "pgbeam_databases": [{"id": "db_9"}]}, True, id="another id"),
+        pytest.param({**OUTSIDE, "pgbeam_databases": [{**ORDERS, "host": ["a"]}]}, True, id="a list for a host"),
         pytest.param({**OUTSIDE, "pgbeam_databases": ["orders"]}, True, id="an entry that is no dictionary"),
         pytest.param({**OUTSIDE, "pgbeam_databases": []}, False, id="no databases"),
         pytest.param(OUTSIDE, False, id="no list"),
@@ -467,6 +468,27 @@ def test_an_inventory_host_outside_the_play_that_names_its_project_in_another_wa
     assert problem.startswith("pgbeam_prune: db9 is not among the play's hosts, and names its project in another way (")
     assert runs(*hosts, others={"db9": {**outside, "pgbeam_databases": []}})["problems"] == []
     assert runs(host("db1", ORDERS, **own), others={"db9": {**outside, "pgbeam_databases": [ORDERS]}})["problems"] == []
+
+
+@pytest.mark.parametrize("more", [{"ssl_mode": "require"}, {"port": 5432}, {"replicas": [{"host": "r1"}]}])
+def test_the_database_of_a_project_and_an_entry_that_contradict(more: Values) -> None:
+    """Check mode shows the first with the project, so that only the run that writes would fail."""
+    shop = {"project_id": "", "project": {**SHOP, "database": {"host": "db1", **ORDERS}}}
+    assert runs(host("db1", ORDERS, **shop))["problems"] == []
+    (problem,) = runs(host("db1", {**ORDERS, **more}, **shop))["problems"]
+    assert problem.startswith("pgbeam_project.database and an entry of pgbeam_databases are both database orders")
+
+
+@pytest.mark.parametrize("odd", [{True: "db1"}, {"cache_config": {"enabled": 1, None: 2}}], ids=repr)
+def test_an_option_whose_name_is_no_text(odd: dict[Any, Any]) -> None:
+    (problem,) = runs(host("db1", {**ORDERS, **odd}))["problems"]
+    assert "for the name of an option; put the name in quotes" in problem
+
+
+def test_a_project_whose_database_has_a_list_for_a_value() -> None:
+    shop = {"project_id": "", "project": {**SHOP, "database": {**ORDERS, "host": ["db1"]}}}
+    (problem,) = runs(host("db1", ORDERS, prune=True, **shop))["problems"]
+    assert "an option of pgbeam_project.database is a list or a dictionary; give one value" in problem
 
 
 def test_a_project_to_be_made_is_told_apart_by_organization_and_name() -> None:
