@@ -34,7 +34,8 @@ LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
 WORKERS = 16
 BEGIN, END = "<!-- begin of what make soak writes -->", "<!-- end of what make soak writes -->"
 HOSTS = ("db1.example.com", "db2.example.com")
-KINDS = ("create", "update", "delete", "list", "prune", "replicas", "replicas, prune")
+SINGLE_KINDS = ("create", "update", "delete")
+KINDS = (*SINGLE_KINDS, "list", "prune", "replicas", "replicas, prune")
 ERROR_PARTS = {
     "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "maybe_done",
 }  # fmt: skip
@@ -100,7 +101,7 @@ class Scenario:
     @property
     def listed(self) -> bool:
         """Whether its task is one of the list form."""
-        return self.kind not in ("create", "update", "delete")
+        return self.kind not in SINGLE_KINDS
 
     @property
     def prune(self) -> bool:
@@ -158,7 +159,7 @@ def make(seed: int) -> Scenario:
         "retries": rng.randint(0, 3),
         "timeout": 1,
         "retry_budget": rng.randint(2, 6),
-        **({"parallel": rng.randint(1, 8)} if kind not in ("create", "update", "delete") else {}),
+        **({"parallel": rng.randint(1, 8)} if kind not in SINGLE_KINDS else {}),
     }
     return Scenario(
         seed, kind, settings, existing, wanted, options, [_fault(rng) for dummy in range(rng.randint(1, 3))]
@@ -285,13 +286,13 @@ def _untrue_entry(
 ) -> str | None:
     action, identifier = entry["action"], entry.get("id")
     moved = {i for i in ids if before.get(i) != after.get(i)}
+    fits = identifier in after and item is not None and _fits(item, after[identifier])
     if action == "created":
-        true = identifier in after and identifier not in before and item is not None and _fits(item, after[identifier])
+        true = fits and identifier not in before
     elif action == "updated":
-        true = identifier in before and identifier in after and item is not None and _fits(item, after[identifier])
+        true = fits and identifier in before
     elif action == "replaced":  # where the old one could not be removed, the error says so
-        new = identifier in after and identifier not in before and item is not None and _fits(item, after[identifier])
-        true = new and (bool(entry.get("error")) or ids & set(after) == {identifier})
+        true = fits and identifier not in before and (bool(entry.get("error")) or ids & set(after) == {identifier})
     elif action == "deleted":
         true = bool(moved) and not ids & set(after)
     elif action in ("unchanged", "skipped"):
@@ -330,9 +331,10 @@ def _as_wanted(scenario: Scenario, rows: Values) -> bool:
 
 def _twins(rows: Values) -> int:
     """How many are there besides an equal one. A replica has another ssl_mode than the one in whose place it is."""
-    names = {"database": ("host", "port", "name", "username"), "replica": ("host", "port", "ssl_mode")}
-    telling = [names["database" if "name" in row else "replica"] for row in rows.values()]
-    seen = Counter(tuple(row[name] for name in told) for row, told in zip(rows.values(), telling))
+    seen = Counter(
+        (row["host"], row["port"], *((row["name"], row["username"]) if "name" in row else (row["ssl_mode"],)))
+        for row in rows.values()
+    )
     return sum(count - 1 for count in seen.values())
 
 

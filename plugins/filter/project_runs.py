@@ -196,15 +196,20 @@ def _wrong_types(name: str, host: Host) -> list[str]:
             f"{name}: an entry of pgbeam_databases has {key!r} for the name of an option; put the name in quotes"
             for key in _odd_names(full)
         ]
-        for option in ("id", *DATABASE.identity, DATABASE.tie_breaker):
-            if isinstance(full.get(option), (list, dict)):
-                found.append(
-                    f"{name}: {option} of an entry of pgbeam_databases is a list or a dictionary; give one value"
-                )
+        found += [
+            f"{name}: {option} of an entry of pgbeam_databases is a list or a dictionary; give one value"
+            for option in _compound(full)
+        ]
         replicas = full.get("replicas")
         if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
             found.append(f"{name}: replicas of an entry of pgbeam_databases is not a list of dictionaries")
     return found
+
+
+def _compound(entry: dict[str, t.Any]) -> list[str]:
+    """The options that find a database and have no single value, so that nothing can be looked up by them."""
+    options = ("id", *DATABASE.identity, DATABASE.tie_breaker)
+    return [option for option in options if isinstance(entry.get(option), (list, dict))]
 
 
 def _odd_names(value: t.Any) -> t.Iterator[t.Any]:
@@ -231,7 +236,7 @@ def _wrong_project(name: str, host: Host) -> list[str]:
         found.append(f"{name}: pgbeam_project does not say which one; give its org_id and name, or its id")
     if database is not None and not isinstance(database, dict):
         found.append(f"{name}: pgbeam_project.database is not a dictionary of options")
-    elif database and any(isinstance(database.get(option), (list, dict)) for option in DATABASE.identity):
+    elif database and _compound(database):
         found.append(f"{name}: an option of pgbeam_project.database is a list or a dictionary; give one value")
     elif database and not (database.get("host") or host["defaults"].get("host")):
         found.append(f"{name}: pgbeam_project.database names no host; name the PostgreSQL server in it")

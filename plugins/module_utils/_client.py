@@ -314,7 +314,7 @@ class Client:
             session.auth = self._authorize
             session.headers.update({"Accept": "application/json", "User-Agent": f"pgbeam-ansible/{VERSION}"})
             # requests prepares even the redirect that it does not follow, and stumbles over one that is no URL.
-            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
+            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # for this session alone
             # Plain http is for this machine alone: through a proxy of the environment, the key would leave it.
             session.trust_env = urlsplit(self.settings.api_url).scheme == "https"
             self._local.session = session

@@ -273,9 +273,7 @@ class _Session:
         """Whether what is there shows the write that was lost, where it was not the plan's first one."""
         plan, call = outcome.plan, t.cast(ApiError, outcome.error).call
         if call.method == "DELETE":
-            return not any(
-                there.find({"id": item["id"]}) for item in plan.replaces if call.path == self._item_path(item["id"])
-            )
+            return there.find({"id": call.path.rpartition("/")[2]}) is None
         return call.method == "POST" or not _engine.plan(self.resource, plan.late, done, "present", False).body
 
     def _test(self, outcome: _Outcome) -> None:
