@@ -260,11 +260,11 @@ def _advice(status: int, code: str | None, call: Call) -> str:
     if status == 403 and code == "PLAN_LIMIT_REACHED":
         return "delete registrations that are no longer needed, or move to a larger plan, then run again"
     if status == 404:
-        project = re.match(r"/v1/projects/([^/]+)/[^/]+$", call.path)
-        what = f"project {project.group(1)}" if project else call.target
-        return (
-            f"{what} not found, or this key may not see it: check {'project_id' if project else 'the id'} and the key"
-        )
+        # A call below an object, to a collection or a verb, misses that object.
+        parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/([^/]+)$", call.path)
+        what = f"{parent.group(1)} {parent.group(2)}" if parent else call.target
+        which = f"{parent.group(1)}_id" if parent and parent.group(3).endswith("s") else "the id"
+        return f"{what} not found, or this key may not see it: check {which} and the key"
     if 300 <= status < 400:
         return "redirects are not followed: set api_url to the address that answers"
     if status >= 500 or status == 408:

@@ -191,6 +191,10 @@ class Module(AnsibleModule):
         parallel = self.params.get("parallel")
         if isinstance(parallel, int) and not 1 <= parallel <= MAX_PARALLEL:
             found.append(f"parallel: {parallel} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
+        if self.params.get("test_connection") and not resource.test and self.params.get("state") != "absent":
+            noun = resource.first.noun if resource.first else ""
+            if not given.get(noun):
+                found.append(f"test_connection: there is no {noun} to test; name it in {noun}, or leave it out")
         if resource.plural not in self.argument_spec:
             return found + _checks.problems(resource, given)
         found += _misread(resource.plural, given.get(resource.plural))

@@ -160,7 +160,8 @@ class _Session:
         if self.module.check_mode:
             return [_Outcome(plan, plan.action, plan.predict()) for plan in plans]
         outcomes = [_Outcome(plan, plan.action, plan.current or {}) for plan in plans]
-        self._each(self._write, outcomes)
+        for goes in (True, False):  # what goes makes room, where a plan allows no more
+            self._each(self._write, [o for o in outcomes if (o.plan.action == "deleted") == goes])
         self._settle(outcomes)
         if self.module.params.get("test_connection") and self.resource.test:
             self._each(self._test, [o for o in outcomes if o.values and o.action not in ("failed", "skipped")])
@@ -241,13 +242,15 @@ class _Session:
             if late:
                 outcome.values = self._change(outcome.values["id"], plan, late)
             for item in plan.replaces:
-                if there is None or there.find({"id": item["id"]}):
-                    self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})")
-                outcome.action, self.module.changed = plan.action, True
+                lost = there is not None and not there.find({"id": item["id"]})
+                if lost or self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})"):
+                    outcome.action, self.module.changed = plan.action, True
         except ApiError as error:
             without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
             error.advice += f"; the {self.resource.noun} {outcome.values['id']} is there now, {without}"
             raise
+        if outcome.action == "failed":  # somebody else has removed all that was to be removed
+            outcome.action = "unchanged"
 
     def _settle(self, outcomes: list[_Outcome]) -> None:
         """Where a write's outcome is unknown, list once more: what is there now tells how it ended."""
@@ -258,8 +261,9 @@ class _Session:
         with contextlib.suppress(Exception):  # each write's own error is the one to tell
             # Without a parent to list, the one object was named by its id.
             register = self.register(None if self.parent else unknown[0].plan.id)
+        ended_by = self.ended_by
         for outcome in unknown:
-            done = outcome.plan.done(register) if register else None
+            done = outcome.plan.done(register) if register and self.ended_by is ended_by else None
             if register and done is not None and self._shows(outcome, done, register):
                 outcome.values, outcome.error = done, None
                 if outcome.plan.late or outcome.plan.replaces:
@@ -277,13 +281,15 @@ class _Session:
         return call.method == "POST" or not _engine.plan(self.resource, plan.late, done, "present", False).body
 
     def _test(self, outcome: _Outcome) -> None:
-        if self.ended_by:
-            outcome.error = self.ended_by
-            return
         path = f"{self._item_path(outcome.values['id'])}/{self.resource.test}"
-        target = f"connection test of {outcome.plan.label}"
+        call = Call("POST", path, f"connection test of {outcome.plan.label}")
+        if self.ended_by:
+            earlier = f"{self.ended_by.call.method} {self.ended_by.call.target}"
+            reason = f"not begun, since {earlier} had failed before"
+            outcome.error = ApiError(call, reason, self.ended_by.advice, attempts=0)
+            return
         try:
-            outcome.connection_test = self.client.write("POST", path, target)
+            outcome.connection_test = self.client.write(call.method, path, call.target)
         except ApiError as error:
             error.maybe_done = False  # a test changes nothing
             raise
@@ -291,7 +297,7 @@ class _Session:
             said = str(outcome.connection_test.get("error") or "it does not say why")
             reason = _errors.line(said, self.module.conceal)
             outcome.error = ApiError(
-                Call("POST", path, target), f"PgBeam cannot connect to it: {reason}",
+                call, f"PgBeam cannot connect to it: {reason}",
                 "check host, port, username, password, ssl_mode and the network path from PgBeam to the server",
                 code="CONNECTION_TEST_FAILED", message=reason,
             )  # fmt: skip
@@ -480,7 +486,9 @@ def _finish_list(module: Module, session: _Session, outcomes: list[_Outcome], un
     }
     if module._diff:
         result["diff"] = [outcome.diff() for outcome in outcomes if outcome.changed]
-    errors = list(dict.fromkeys(str(outcome.error) for outcome in outcomes if outcome.error))
+    # Those that were not begun come last, since few sentences are shown and one says why.
+    failed = sorted((o.error for o in outcomes if o.error), key=lambda error: error.attempts == 0)
+    errors = list(dict.fromkeys(map(str, failed)))
     if session.ended_by and not errors and (counts["skipped"] or unpruned):
         errors = [str(session.ended_by)]
     if errors:

@@ -12,6 +12,8 @@ version_added: 1.0.0
 description:
   - Registers a whole list of upstream PostgreSQL databases with a PgBeam project, in one run.
   - The project is listed once, everything is checked before the first write, and the writes are made in parallel.
+  - Entries with O(databases[].state=absent) are deleted before anything else is written, wherever they stand, which
+    makes room in a plan that allows no more. O(prune) deletes at the end.
   - One entry's failure does not stop the others, save the statuses 401, 402 and 403 and a spent O(retry_budget).
     The task fails in the end, with every entry's outcome in the result.
 options:
@@ -331,7 +333,7 @@ databases:
           returned: always
           sample: req_01h455vb4pex5vsknk084sn02q
         attempts:
-          description: How many times the call was tried.
+          description: How many times the call was tried; 0 for a connection test that was not begun.
           type: int
           returned: always
           sample: 1
@@ -422,7 +424,7 @@ error:
       returned: always
       sample: req_01h455vb4pex5vsknk084sn02q
     attempts:
-      description: How many times the call was tried.
+      description: How many times the call was tried; 0 for a connection test that was not begun.
       type: int
       returned: always
       sample: 1

@@ -220,7 +220,7 @@ options:
   test_connection:
     description:
       - Whether PgBeam is asked to connect to O(database) after it is as it should be. The task fails where it cannot.
-      - Not done in check mode, nor with O(state=absent).
+      - With O(state=present) it takes O(database). Not done in check mode, nor with O(state=absent).
     type: bool
     default: false
   expected_databases:
@@ -637,7 +637,7 @@ error:
       returned: always
       sample: req_01h455vb4pex5vsknk084sn02q
     attempts:
-      description: How many times the call was tried.
+      description: How many times the call was tried; 0 for a connection test that was not begun.
       type: int
       returned: always
       sample: 1

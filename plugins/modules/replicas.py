@@ -13,6 +13,8 @@ description:
   - Adds a whole list of read replicas to a database that is registered with PgBeam, in one run.
   - The database's replicas are listed once, everything is checked before the first write, and the writes are made in
     parallel.
+  - Entries with O(replicas[].state=absent) are removed before anything else is written, wherever they stand. O(prune)
+    removes at the end.
   - PgBeam cannot change a replica. One that is not as its entry says fails the task before the first write, or is
     replaced where O(replace=true) allows it.
   - One entry's failure does not stop the others, save the statuses 401, 402 and 403 and a spent O(retry_budget).

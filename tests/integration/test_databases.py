@@ -199,6 +199,21 @@ def test_a_plan_limit_ends_the_run(ansible: Ansible, sandbox: Sandbox, parallel:
     assert len(project.databases()) == 20
 
 
+@pytest.mark.parametrize("parallel", [1, 8])
+def test_what_goes_makes_room_for_what_comes(ansible: Ansible, sandbox: Sandbox, parallel: int) -> None:
+    """A plan that has no room for more is no obstacle to a list with deletions in it, wherever they stand."""
+    project = sandbox.project(plan_limit=2)
+    for name in ("old1", "old2"):
+        project.register(name=name)
+    entries = [entry("new1"), entry("old1", state="absent"), entry("new2"), entry("old2", state="absent")]
+    run = ansible.databases(project, entries, parallel=parallel)
+    result = run.result("databases")
+    assert result["msg"] == "2 created, 2 deleted"
+    assert [action for dummy, action in actions(result)] == ["created", "deleted"] * 2
+    assert [method for method, dummy in run.writes] == ["DELETE"] * 2 + ["POST"] * 2
+    assert sorted(item["name"] for item in project.databases()) == ["new1", "new2"]
+
+
 def test_a_spent_budget_ends_the_run(ansible: Ansible, project: Project) -> None:
     project.fault("status", method="POST", status=429, code="RATE_LIMITED", retry_after="60", times=99)
     result = ansible.databases(project, [entry(f"db{n}") for n in range(4)], parallel=1, retry_budget=5)
@@ -217,7 +232,23 @@ def test_what_a_spent_budget_leaves_undone_fails_the_task(ansible: Ansible, proj
         result = run.result("databases")
         assert (result["failed"], actions(result)) == (True, [(name, "created")])
         assert "would pass retry_budget (1 s)" in result["msg"]
+        if "test_connection" in options:
+            error = result["databases"][0]["error"]
+            assert (error["attempts"], error["maybe_done"], error["method"]) == (0, False, "POST")
+            assert error["path"].endswith("/test-connection")
+            assert error["message"] == f"not begun, since POST database {name} on {HOST}:5432 had failed before"
     assert "unlisted" in {item["name"] for item in project.databases()}
+
+
+def test_a_test_that_was_not_begun_does_not_hide_what_failed(ansible: Ansible, project: Project) -> None:
+    """The sentences of one task are few, and those on the entries that came before the failure are many."""
+    project.fault("status", method="POST", status=403, code="FORBIDDEN", body_has='"last"')
+    entries = [entry(f"db{n}") for n in range(8)] + [entry("last")]
+    result = ansible.databases(project, entries, parallel=1, test_connection=True).result("databases")
+    assert result["msg"].startswith(f"POST database last on {HOST}:5432: 403 FORBIDDEN")
+    assert "POST connection test of database db0 " in result["msg"]
+    assert [bool(item["error"]) for item in result["databases"]] == [True] * 9
+    assert len(project.databases()) == 8
 
 
 def test_lost_answers_are_looked_up_once(ansible: Ansible, project: Project) -> None:

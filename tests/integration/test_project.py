@@ -515,8 +515,11 @@ def test_the_connection_is_tested(run: Runner, sandbox: Sandbox, answer: Values)
         assert done.failed != answer["ok"]
         assert done.failed == ("PgBeam cannot connect to it: password authentication failed" in str(done.result))
         assert done.methods[-1] == "POST"
-    without = run("project", **task(organization, test_connection=True))
-    assert (without.failed, without.result["connection_test"], without.methods) == (False, None, ["GET"])
+    for check in (True, False):
+        without = run("project", check=check, **task(organization, test_connection=True))
+        reads = "test_connection: there is no database to test; name it in database, or leave it out"
+        assert without.result["msg"] == reads
+        assert without.methods == []
     absent = run("project", **wanted, state="absent")
     assert (absent.result["action"], absent.result["connection_test"]) == ("deleted", None)
 

@@ -14,6 +14,7 @@ import pytest
 from tests.harness import Project, Sandbox
 from tests.integration.conftest import Ansible
 from tests.integration.test_project import Done, Runner
+from tests.unit.scripted import ScriptedServer
 
 Values = dict[str, Any]
 STRICT = "verify-full"
@@ -216,6 +217,55 @@ def test_a_replacement_whose_create_is_lost(
     assert (old in now) != made
     assert (STRICT in now.values()) == made
     assert set(others) <= set(now)
+
+
+def test_a_refusal_after_lost_answers_ends_the_run(run: Runner, project: Project, database: str) -> None:
+    """Of several replacements that the list shows, no other goes on where the first one's removal is refused."""
+    for n in range(3):
+        project.register_replica(database, host=f"r{n}")
+    project.fault("drop_after", method="POST", times=3)
+    project.fault("status", method="DELETE", status=403, code="FORBIDDEN", times=9)
+    wanted = [{"host": f"r{n}", "ssl_mode": STRICT} for n in range(3)]
+    done = run("replicas", database_id=database, replicas=wanted, replace=True, parallel=1, retries=0)
+    assert done.methods == ["GET", "POST", "POST", "POST", "GET", "DELETE"]
+    assert actions(done) == ["replaced", "failed", "failed"]
+    assert [item["error"]["maybe_done"] for item in done.result["replicas"]] == [False, True, True]
+    project.clear_faults()
+    again = run("replicas", database_id=database, replicas=wanted, replace=True)
+    assert again.result["msg"] == "3 replaced"
+    assert there(project) == [(f"r{n}", 5432, STRICT) for n in range(3)]
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["nothing else to do", "after a create"])
+def test_a_twin_that_somebody_else_removes(run: Runner, alone: bool) -> None:
+    """A task that changed nothing says so."""
+    mode = STRICT if alone else "disable"
+    known = [
+        {"id": "rep_1", "database_id": "db_1", "host": "r1", "port": 5432, "ssl_mode": "prefer"},
+        {"id": "rep_2", "database_id": "db_1", "host": "r1", "port": 5432, "ssl_mode": STRICT},
+    ]
+    new = {**known[0], "id": "rep_3", "ssl_mode": mode}
+    with ScriptedServer().running() as server:
+        server.expect("GET", "/v1/databases/db_1/replicas", 200, {"replicas": known if alone else known[:1]})
+        if not alone:
+            server.expect("POST", "/v1/databases/db_1/replicas", 201, new)
+        server.expect("DELETE", "/v1/databases/db_1/replicas/rep_1", 404, {"error": {"code": "NOT_FOUND"}})
+        done = run("replica", database_id="db_1", host="r1", ssl_mode=mode, replace=True, api_url=server.url)
+    assert not done.failed, done.result["msg"]
+    assert (done.result["action"], done.result["changed"]) == (("unchanged", False) if alone else ("replaced", True))
+    assert done.result["changes"] == ([] if alone else ["ssl_mode"])
+    assert done.result["replica"]["id"] == ("rep_2" if alone else "rep_3")
+
+
+def test_a_database_that_goes_while_its_replicas_come(run: Runner) -> None:
+    with ScriptedServer().running() as server:
+        server.expect("GET", "/v1/databases/db_1/replicas", 200, {"replicas": []})
+        server.expect("POST", "/v1/databases/db_1/replicas", 404, {"error": {"code": "NOT_FOUND"}})
+        done = run("replica", database_id="db_1", host="r1", api_url=server.url)
+    assert done.result["msg"] == (
+        "POST replica r1:5432: 404 NOT_FOUND; "
+        "database db_1 not found, or this key may not see it: check database_id and the key"
+    )
 
 
 @pytest.mark.parametrize("kind, made", [("drop_after", True), ("drop_before", False)])

@@ -130,10 +130,12 @@ def test_drift_of_each_kind_is_told_and_put_right(
 
 
 def test_a_project_that_is_named_in_two_ways(ansible: Ansible, organization: Organization) -> None:
-    """Each of the two lists would prune what the other one declares."""
+    """Each of the two lists would prune what the other one declares, so nothing is written, no setting either."""
     path = inventory(ansible, organization, pgbeam_prune=True)
     assert ansible.playbook(REGISTER, "-i", path).status == 0
     (made,) = organization.projects()
+    moved = {"org_id": organization.id, "name": "shop", "tags": ["moved"]}
+    path = inventory(ansible, organization, pgbeam_prune=True, pgbeam_project=moved)
     by_id = {"pgbeam_project_id": made["id"], "pgbeam_project": {}}
     ansible.write("inventory/host_vars/db2.yml", by_id)
     before = organization.truth()

@@ -628,6 +628,21 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
             id="404 of a project",
         ),
         pytest.param(
+            "POST", "/v1/databases/db_1/replicas", 404, "NOT_FOUND",
+            "database db_1 not found, or this key may not see it: check database_id and the key", False,
+            id="404 of a database",
+        ),
+        pytest.param(
+            "POST", f"{ITEM}/test-connection", 404, "NOT_FOUND",
+            "database db_1 not found, or this key may not see it: check the id and the key", False,
+            id="404 of what is tested",
+        ),
+        pytest.param(
+            "POST", "/v1/projects", 404, "NOT_FOUND",
+            "database orders not found, or this key may not see it: check the id and the key", False,
+            id="404 of nothing in particular",
+        ),
+        pytest.param(
             "PATCH", ITEM, 404, "NOT_FOUND",
             "database orders not found, or this key may not see it: check the id and the key", False,
             id="404 of an item",
