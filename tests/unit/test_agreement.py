@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -95,6 +96,13 @@ def essence(options: Values, members: str) -> Values:
 
 def test_every_module_is_covered() -> None:
     assert set(MODULES) == set(SPECS)
+
+
+@pytest.mark.parametrize("file", ["_checks", "_client", "_engine", "_module", "_resource", "_run"])
+def test_a_resource_is_known_by_its_declaration_alone(file: str) -> None:
+    """What is shared by all resources names none of them, in code or in words."""
+    words = set(re.findall(r"[a-z]+", (ROOT / f"plugins/module_utils/{file}.py").read_text().lower()))
+    assert words.isdisjoint({name for resource, dummy in ABOUT.values() for name in (resource.noun, resource.plural)})
 
 
 @each_module
