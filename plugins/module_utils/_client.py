@@ -129,6 +129,8 @@ class Client:
 
     def __init__(self, settings: Settings, conceal: t.Callable[[str], str] = str) -> None:
         self.settings = settings
+        #: What every further call would meet as well, so that no other write is begun.
+        self.ended_by: ApiError | None = None
         self._conceal = conceal
         self._local = threading.local()
         self._brake = Brake(settings.retry_budget)
@@ -184,7 +186,7 @@ class Client:
         try:
             self._call(Call("DELETE", path, target))
         except ApiError as error:
-            if error.status != 404:
+            if not error.missing:
                 raise
             # After a lost answer the first attempt may be what deleted it.
             return error.maybe_done
@@ -201,6 +203,10 @@ class Client:
             with self._brake.turn(attempt, began) as in_time:
                 if error and not in_time:
                     self._give_up(error, "waiting for the other calls")
+                if self.ended_by and attempt == 1 and call.method != "GET":
+                    earlier = f"{self.ended_by.call.method} {self.ended_by.call.target}"
+                    reason = f"not begun, since {earlier} had failed before"
+                    raise ApiError(call, reason, self.ended_by.advice, attempts=0)
                 sent = time.monotonic()
                 began = sent if attempt == 1 else began
                 left = self.settings.retry_budget if attempt == 1 else self._brake.left(began)
@@ -225,7 +231,7 @@ class Client:
             if limited and in_time:
                 self._brake.pull(delay)  # even if this call ends here, the others wait
             if not error.retriable or attempt > self.settings.retries:
-                raise error
+                self._fail(error)
             if not in_time:
                 self._give_up(error, f"waiting {delay:.0f} s more")
             if not limited:
@@ -235,6 +241,11 @@ class Client:
         budget = self.settings.retry_budget
         error.budget_spent = True
         error.advice = f"{waiting} would pass retry_budget ({budget} s): run again later, or raise retry_budget"
+        self._fail(error)
+
+    def _fail(self, error: ApiError) -> t.NoReturn:
+        if error.ends_the_run:
+            self.ended_by = self.ended_by or error
         raise error
 
     def _attempt(self, call: Call, check: Check | None, time_left: float) -> dict[str, t.Any]:

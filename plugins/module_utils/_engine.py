@@ -64,6 +64,11 @@ class Plan:
         )
 
     @property
+    def relocates(self) -> bool:
+        """Whether an object that is there is found by other fields after this plan."""
+        return self.action in ("updated", "replaced") and self.moves_identity
+
+    @property
     def request(self) -> Values:
         """The body of the first write."""
         return {**self.body, self.first.resource.noun: self.first.body} if self.first else self.body
@@ -194,6 +199,19 @@ def collisions(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
                 found.append(f"{name(place)} and {name(index)} would both be {what}; keep one of them")
             remaining.add(values, index)
     return found
+
+
+def crowded(plan: Plan, others: Register) -> str | None:
+    """A sentence where an object would move to the place of another one that stays, else None."""
+    values = {**(plan.current or {}), **plan.wanted}
+    breaker = plan.resource.tie_breaker
+    alike = [item["id"] for item in others.like({**values, "id": plan.id}) if item.get(breaker) == values.get(breaker)]
+    if not alike:
+        return None
+    return (
+        f"{plan.resource.describe(values)} is in PgBeam already ({', '.join(alike)}), and only their ids would tell it "
+        f"from {plan.id}; remove it first, or leave {plan.id} where it is"
+    )
 
 
 class Claims:

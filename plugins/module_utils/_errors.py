@@ -73,6 +73,11 @@ class ApiError(Exception):
         """Whether every further call would fail in the same way."""
         return self.budget_spent or self.status in (401, 402, 403)
 
+    @property
+    def missing(self) -> bool:
+        """Whether the API itself says that there is no such object. A gateway's 404 has no code of the API."""
+        return self.status == 404 and self.code is not None
+
     def as_dict(self) -> dict[str, t.Any]:
         """The parts that a playbook can test; the same keys for every failure, and every text a short line."""
         return {

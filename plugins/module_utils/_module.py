@@ -29,7 +29,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import (
 
 MAX_PARALLEL = 32
 MESSAGES_SHOWN = 5
-METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "write")
+METHODS = ("GET", "POST", "PATCH", "DELETE", "write")
 
 
 def first_env(*names: str) -> str:
@@ -193,7 +193,7 @@ class Module(AnsibleModule):
             found.append(f"parallel: {parallel} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
         if self.params.get("test_connection") and not resource.test and self.params.get("state") != "absent":
             noun = resource.first.noun if resource.first else ""
-            if not given.get(noun):
+            if not _checks.named({noun: given.get(noun)}):
                 found.append(f"test_connection: there is no {noun} to test; name it in {noun}, or leave it out")
         if resource.plural not in self.argument_spec:
             return found + _checks.problems(resource, given)

@@ -44,6 +44,8 @@ class _Outcome:
     connection_test: Values | None = None
     #: The first object, as the create's answer has it.
     first: Values = field(default_factory=dict)
+    #: How many of the objects that it replaces are gone.
+    removed: int = 0
 
     @property
     def changed(self) -> bool:
@@ -55,7 +57,10 @@ class _Outcome:
 
     def diff(self) -> Values:
         told = self.plan.diff()
-        return {**told, "after": {name: value for name, value in told["after"].items() if self._made(name)}}
+        after = {name: value for name, value in told["after"].items() if self._made(name)}
+        if "id" in after:  # of twins, those that could not be removed are there still
+            after["id"] = [*after["id"], *(item["id"] for item in self.plan.replaces[self.removed :] if self.error)]
+        return {**told, "after": after}
 
     def _made(self, name: str) -> bool:
         """Whether a field that moves did so: where the write after a create failed, its fields did not."""
@@ -75,8 +80,6 @@ class _Session:
         self.path = resource.path.format(**{resource.parent: parent})
         self.client = client
         self.parallel: int = module.params.get("parallel") or 1
-        self.ended_by: ApiError | None = None
-        self._turn: t.IO[str] | None = None
 
     def inside(self, identifier: str) -> _Session:
         """The session over what is made with an object: the resource's first objects."""
@@ -92,21 +95,24 @@ class _Session:
         if self.module.check_mode:
             return
         settings = self.client.settings
-        place = f"{settings.api_url.rstrip('/')} {self.path} {self.parent}"
+        place = f"{settings.api_url.rstrip('/')} {self.path}"
         name = f"pgbeam.cloud-{hashlib.sha256(place.encode()).hexdigest()[:16]}.lock"
         deadline = time.monotonic() + settings.retry_budget
         try:
             os.makedirs(self.module.user_tmp, mode=0o700, exist_ok=True)
-            self._turn = open(os.path.join(self.module.user_tmp, name), "w")  # noqa: SIM115  # open until the end
+            # Without a link in its place, which could lead to somebody's file. Open until the end.
+            turn = os.open(os.path.join(self.module.user_tmp, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             while time.monotonic() < deadline:
                 with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     return
                 time.sleep(TURN_POLL)
         except OSError:
             return
+        resource = self.resource
+        what = resource.of_parent(self.parent) if resource.below_parent else resource.plural
         raise PlanError(
-            f"another run on this machine is changing the {self.resource.of_parent(self.parent)}, "
+            f"another run on this machine is changing the {what}, "
             f"and has not ended within retry_budget ({settings.retry_budget} s); "
             "run again when it has, or raise retry_budget"
         )
@@ -130,9 +136,10 @@ class _Session:
         try:
             item = self.client.get(self._item_path(identifier), f"{resource.noun} {identifier}", self._misfit)
         except ApiError as error:
-            if error.status != 404:
+            if not error.missing:
                 raise
-            return []
+            # Which of the two is not there, this object or its parent, only the list tells.
+            return [item for item in self.read_all() if item["id"] == identifier] if resource.below_parent else []
         return [] if resource.is_gone(item) else [_engine.whole(resource, item)]
 
     def register(self, identifier: str | None) -> Register:
@@ -174,9 +181,10 @@ class _Session:
             try:
                 do(outcome)
             except ApiError as error:
-                if error.ends_the_run:  # every further call would meet it as well
-                    self.ended_by = error
-                outcome.error = error
+                if error.attempts or outcome.action != "failed":
+                    outcome.error = error
+                else:
+                    outcome.action = "skipped"
             except Exception as bug:  # one object's, so that what became of the others is not lost with it
                 call = Call("write", self.path, outcome.plan.label)
                 outcome.error = ApiError(call, *_unexpected(bug), maybe_done=True)
@@ -194,9 +202,6 @@ class _Session:
     def _write(self, outcome: _Outcome) -> None:
         plan = outcome.plan
         if plan.action == "unchanged":
-            return
-        if self.ended_by:
-            outcome.action = "skipped"
             return
         outcome.action = "failed"  # until the first write is known to be made
         if plan.action == "deleted":
@@ -245,6 +250,7 @@ class _Session:
                 lost = there is not None and not there.find({"id": item["id"]})
                 if lost or self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})"):
                     outcome.action, self.module.changed = plan.action, True
+                outcome.removed += 1
         except ApiError as error:
             without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
             error.advice += f"; the {self.resource.noun} {outcome.values['id']} is there now, {without}"
@@ -261,9 +267,8 @@ class _Session:
         with contextlib.suppress(Exception):  # each write's own error is the one to tell
             # Without a parent to list, the one object was named by its id.
             register = self.register(None if self.parent else unknown[0].plan.id)
-        ended_by = self.ended_by
         for outcome in unknown:
-            done = outcome.plan.done(register) if register and self.ended_by is ended_by else None
+            done = outcome.plan.done(register) if register else None
             if register and done is not None and self._shows(outcome, done, register):
                 outcome.values, outcome.error = done, None
                 if outcome.plan.late or outcome.plan.replaces:
@@ -283,11 +288,6 @@ class _Session:
     def _test(self, outcome: _Outcome) -> None:
         path = f"{self._item_path(outcome.values['id'])}/{self.resource.test}"
         call = Call("POST", path, f"connection test of {outcome.plan.label}")
-        if self.ended_by:
-            earlier = f"{self.ended_by.call.method} {self.ended_by.call.target}"
-            reason = f"not begun, since {earlier} had failed before"
-            outcome.error = ApiError(call, reason, self.ended_by.advice, attempts=0)
-            return
         try:
             outcome.connection_test = self.client.write(call.method, path, call.target)
         except ApiError as error:
@@ -353,7 +353,15 @@ def _item(module: Module, session: _Session) -> None:
     if problem:
         raise PlanError(problem)
     session.take_turn()
-    plan = session.plan(session.register(wanted.get("id")), wanted, params["state"])
+    register = session.register(wanted.get("id"))
+    plan = session.plan(register, wanted, params["state"])
+    if plan.relocates:
+        if "id" in wanted and resource.readable:  # else all that is there was listed
+            parent = session.parent or t.cast(Values, plan.current).get(resource.parent) or ""
+            register = _Session(module, resource, parent, session.client).register(None)
+        problem = _engine.crowded(plan, register.without(plan.about))
+        if problem:
+            raise PlanError(problem)
     inner = _inner(session, plan) if resource.first and plan.id else None
     _warn_of_kept_secrets(module, [plan, *([inner[1]] if inner else [])])
     outcomes = session.carry_out([plan])
@@ -375,9 +383,11 @@ def _item(module: Module, session: _Session) -> None:
     if module._diff:
         diffs = [o.diff() for o in changed]
         result["diff"] = diffs if len(diffs) > 1 else (diffs or [{"before": {}, "after": {}}])[0]
-    error = next((o.error for o in outcomes if o.error), None)
-    if error:
-        module.finish(str(error), error=error.as_dict(), **result)
+    errors = [o.error for o in outcomes if o.error]
+    if session.client.ended_by and not errors and any(o.action == "skipped" for o in outcomes):
+        errors = [session.client.ended_by]
+    if errors:
+        module.finish(sentences(list(map(str, errors))), error=errors[0].as_dict(), **result)
     else:
         module.finish(**result)
 
@@ -411,8 +421,8 @@ def _with_first(session: _Session, outcome: _Outcome, inner: tuple[_Session, Pla
     if session.module.check_mode:
         return [_Outcome(made, "created", made.predict())]
     inside = session.inside(outcome.values["id"])
-    told = _Outcome(made, "created", {**made.predict(), made.resource.parent: inside.parent})
-    if session.ended_by and outcome.error:
+    told = _Outcome(made, "created", outcome.first or {**made.predict(), made.resource.parent: inside.parent})
+    if session.client.ended_by and outcome.error:
         return [told]
     try:
         found = outcome.first or made.done(inside.register(None))
@@ -450,7 +460,7 @@ def _list(module: Module, session: _Session) -> None:
     plans = _plans(session, places, entries, register)
     _warn_of_kept_secrets(module, plans)
     outcomes = session.carry_out(plans)
-    unpruned = params["prune"] and (session.ended_by or any(outcome.error for outcome in outcomes))
+    unpruned = params["prune"] and (session.client.ended_by or any(outcome.error for outcome in outcomes))
     if params["prune"] and not unpruned:
         kept = [item for plan in plans for item in plan.about]
         outcomes += session.carry_out([_engine.plan_delete(resource, {}, item) for item in register.unclaimed(kept)])
@@ -470,6 +480,10 @@ def _plans(session: _Session, places: list[str], entries: list[Values], register
             found.append(f"{place}: {error}")
     planned = list(plans)
     found += _engine.collisions(list(plans.values()), lambda index: planned[index])
+    if not params["prune"] and any(plan.relocates for plan in plans.values()):
+        others = register.without([item for plan in plans.values() for item in plan.about])
+        crowded = {place: _engine.crowded(plan, others) for place, plan in plans.items() if plan.relocates}
+        found += [f"{place}: {said}" for place, said in crowded.items() if said]
     if found:
         raise PlanError(sentences(found))
     return list(plans.values())
@@ -489,8 +503,8 @@ def _finish_list(module: Module, session: _Session, outcomes: list[_Outcome], un
     # Those that were not begun come last, since few sentences are shown and one says why.
     failed = sorted((o.error for o in outcomes if o.error), key=lambda error: error.attempts == 0)
     errors = list(dict.fromkeys(map(str, failed)))
-    if session.ended_by and not errors and (counts["skipped"] or unpruned):
-        errors = [str(session.ended_by)]
+    if session.client.ended_by and not errors and (counts["skipped"] or unpruned):
+        errors = [str(session.client.ended_by)]
     if errors:
         said += ", nothing was pruned" if unpruned else ""
         module.finish(f"{sentences(errors)} [{said}]", **result)

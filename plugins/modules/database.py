@@ -30,7 +30,7 @@ options:
   id:
     description:
       - The registration's id. With it, O(host), O(port), O(name) and
-        O(username) can be changed in place.
+        O(username) can be changed in place, but not to those of another registration.
       - Without it, the registration is found by O(host), O(port) and O(name).
         Where several are found, O(username) chooses between them; several that are left fail the task.
     type: str
@@ -225,7 +225,7 @@ database:
     - The registration as it is after the task; empty where it is absent.
     - In check mode what only the server knows is null.
   type: dict
-  returned: once the project could be read
+  returned: once it was clear what had to be done
   contains:
     id:
       description: The registration's id.
@@ -354,13 +354,13 @@ action:
     - What was done, or in check mode would be done; V(created), V(updated), V(deleted) or V(unchanged).
     - V(failed) where nothing was, or where nothing shows that it was.
   type: str
-  returned: once the project could be read
+  returned: once it was clear what had to be done
   sample: updated
 changes:
   description: The names of the fields that moved; those of an object's members have a dot in them.
   type: list
   elements: str
-  returned: once the project could be read
+  returned: once it was clear what had to be done
   sample: [ssl_mode, cache_config.ttl_seconds]
 connection_test:
   description: What PgBeam's attempt to connect to the database gave; null in check mode and where none was made.

@@ -41,7 +41,7 @@ options:
       id:
         description:
           - The registration's id. With it, O(databases[].host), O(databases[].port), O(databases[].name) and
-            O(databases[].username) can be changed in place.
+            O(databases[].username) can be changed in place, but not to those of another registration.
           - Without it, the registration is found by O(databases[].host), O(databases[].port) and O(databases[].name).
             Where several are found, O(databases[].username) chooses between them; several that are left fail the task.
         type: str
@@ -232,7 +232,7 @@ databases:
   description: What became of each entry, in the order of O(databases); pruned registrations come after them.
   type: list
   elements: dict
-  returned: once the project could be read
+  returned: once it was clear what had to be done
   contains:
     action:
       description:
@@ -351,7 +351,7 @@ databases:
 summary:
   description: How many entries had each action.
   type: dict
-  returned: once the project could be read
+  returned: once it was clear what had to be done
   contains:
     created:
       description: How many were created.

@@ -46,7 +46,8 @@ options:
   name:
     description:
       - The project's name, 1 to 100 characters.
-      - Needed unless O(id) is given.
+      - Needed unless O(id) is given. With it, another name renames the project; the name of another project of the
+        organization fails.
     type: str
   description:
     description:
@@ -315,7 +316,7 @@ project:
     - The project as it is after the task; empty where it is absent.
     - In check mode what only the server knows is null.
   type: dict
-  returned: once the project could be read
+  returned: once it was clear what had to be done
   contains:
     id:
       description: The project's id.
@@ -566,7 +567,7 @@ action:
     - V(updated) also where O(database) alone was registered or updated.
     - V(failed) where the project could not be made, updated or deleted.
   type: str
-  returned: once the project could be read
+  returned: once it was clear what had to be done
   sample: updated
 changes:
   description:
@@ -574,7 +575,7 @@ changes:
     - Those of O(database) begin with C(database.), and those of an object's members have a dot in them.
   type: list
   elements: str
-  returned: once the project could be read
+  returned: once it was clear what had to be done
   sample: [allowed_cidrs, database.ssl_mode, database.cache_config.ttl_seconds]
 connection_test:
   description: What PgBeam's attempt to connect to the database gave; null in check mode and where none was made.

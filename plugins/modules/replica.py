@@ -119,7 +119,7 @@ replica:
     - The replica as it is after the task; empty where it is absent.
     - In check mode what only the server knows is null.
   type: dict
-  returned: once the replicas could be read
+  returned: once it was clear what had to be done
   contains:
     id:
       description: The replica's id.
@@ -162,13 +162,13 @@ action:
     - V(failed) where nothing was.
     - V(replaced) in a task that failed means that the new replica is there, and an old one could not be removed.
   type: str
-  returned: once the replicas could be read
+  returned: once it was clear what had to be done
   sample: created
 changes:
   description: The names of the fields that moved; C(id) alone where only twins were removed.
   type: list
   elements: str
-  returned: once the replicas could be read
+  returned: once it was clear what had to be done
   sample: [ssl_mode]
 error:
   description: The failed call in parts, to be tested by a playbook.

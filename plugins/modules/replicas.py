@@ -149,7 +149,7 @@ replicas:
   description: What became of each entry, in the order of O(replicas); pruned replicas come after them.
   type: list
   elements: dict
-  returned: once the replicas could be read
+  returned: once it was clear what had to be done
   contains:
     action:
       description:
@@ -240,7 +240,7 @@ replicas:
 summary:
   description: How many entries had each action.
   type: dict
-  returned: once the replicas could be read
+  returned: once it was clear what had to be done
   contains:
     created:
       description: How many were created.

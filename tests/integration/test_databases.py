@@ -306,3 +306,20 @@ def test_the_connections_are_tested(ansible: Ansible, project: Project) -> None:
     assert first["error"]["code"] == "CONNECTION_TEST_FAILED"
     assert "PgBeam cannot connect to it" in result["msg"]
     assert (second["action"], second["connection_test"]) == ("unchanged", None)
+
+
+def test_a_move_to_where_another_one_is(ansible: Ansible, project: Project) -> None:
+    """An entry's id may move it, but not to where the next run could not tell it from another one that stays."""
+    moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
+    for more in ([], [entry("new")]):
+        refused = ansible.databases(project, [{"id": moved, "host": "db2"}, *more])
+        reads = (
+            f"database orders on db2:5432 is in PgBeam already ({other}), and only their ids would tell it from {moved}"
+        )
+        assert reads in refused.result("databases")["msg"]
+        assert refused.writes == []
+    run = ansible.databases(project, [{"id": moved, "host": "db2"}], prune=True)
+    assert run.result("databases")["msg"] == "1 updated, 1 deleted"
+    project.register(name="orders", host="db3", username="reader")
+    run = ansible.databases(project, [{"id": moved, "host": "db3"}])
+    assert run.result("databases")["msg"] == "1 updated", "another user of the same database is another registration"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -273,15 +274,22 @@ def test_a_create_whose_answer_is_lost(run: Runner, organization: Organization, 
 
 
 def test_a_create_whose_answer_comes_too_late(run: Runner, organization: Organization) -> None:
-    """The budget is spent, but the list shows that it was made, and what was asked for after it is done."""
+    """The budget is spent, but the list shows that it was made; what was asked for after it is not begun."""
     organization.settings(connection_test={"ok": True})
     organization.fault("stall", method="POST", path_ends="/projects", seconds=1.5, times=9)
     wanted = task(organization, database=DATABASE, test_connection=True)
     done = run("project", **wanted, timeout=1, retries=5, retry_budget=1)
-    assert (done.failed, done.result["action"]) == (False, "created")
+    assert (done.failed, done.result["action"], done.result["connection_test"]) == (True, "created", None)
+    assert (
+        "connection test of database orders on db1.example.com:5432: not begun, since POST project shop"
+        in done.result["msg"]
+    )
+    assert "would pass retry_budget (1 s): run again later" in done.result["msg"]
     (project,) = organization.truth().values()
     assert done.result["database"]["id"] == project["databases"][0]["id"]
-    assert done.result["connection_test"] == {"ok": True}
+    organization.clear_faults()
+    again = run("project", **wanted)
+    assert (again.result["action"], again.result["connection_test"]) == ("unchanged", {"ok": True})
 
 
 def test_a_create_that_was_never_made(run: Runner, organization: Organization) -> None:
@@ -311,13 +319,15 @@ def test_a_plan_limit(run: Runner, sandbox: Sandbox) -> None:
 def test_a_key_that_is_revoked_after_the_create(
     run: Runner, organization: Organization, status: int, code: str
 ) -> None:
-    """Nothing new is begun, no connection test either."""
+    """Nothing new is begun, no connection test either; what the create answered is told."""
     organization.fault("status", method="PATCH", status=status, code=code)
     done = run("project", **task(organization, **LATE, database=DATABASE, test_connection=True))
     assert (done.failed, done.result["action"], done.result["connection_test"]) == (True, "created", None)
     assert done.result["msg"].startswith("PATCH project shop")
     assert done.methods == ["GET", "POST", "PATCH"]
-    assert (done.result["database"]["name"], done.result["database"]["id"]) == ("orders", None)
+    (project,) = organization.truth().values()
+    assert done.result["database"]["id"] == project["databases"][0]["id"]
+    assert done.result["database"]["connection_string"]
 
 
 def test_a_first_database_that_cannot_be_read_after_the_create(run: Runner, organization: Organization) -> None:
@@ -445,7 +455,7 @@ def test_by_id(run: Runner, organization: Organization) -> None:
     for more in ({}, {"org_id": None}, {"org_id": organization.id}):
         assert run("project", id=known, **more).methods == ["GET"]
     renamed = run.foreseen("project", "project", id=known, name="archive", tags=[])
-    assert (renamed.result["changes"], renamed.methods) == (["name"], ["GET", "PATCH"])
+    assert (renamed.result["changes"], renamed.methods) == (["name"], ["GET", "GET", "PATCH"])
     assert run("project", id=known, name="archive").result["action"] == "unchanged"
     assert "is not in PgBeam yet" in run("project", **task(organization)).result["msg"]
     refused = run("project", id=known, state="absent")
@@ -453,6 +463,27 @@ def test_by_id(run: Runner, organization: Organization) -> None:
     for action in ("deleted", "unchanged"):
         assert run("project", id=known, state="absent", force=True).result["action"] == action
     assert "is not in PgBeam, or this key may not see it" in run("project", id=known).result["msg"]
+
+
+def test_a_name_that_another_project_has(run: Runner, organization: Organization) -> None:
+    """Only their ids would tell the two apart, so that the next task by name could not go on."""
+    known, other = (organization.create_project(name=name)["project"]["id"] for name in ("shop", "archive"))
+    refused = run.foreseen("project", "project", id=known, name="archive")
+    assert refused.result["msg"] == (
+        f"project archive of {organization.id} is in PgBeam already ({other}), and only their ids would tell it "
+        f"from {known}; remove it first, or leave {known} where it is"
+    )
+    assert refused.methods == ["GET", "GET"]
+
+
+def test_all_that_failed_is_told(run: Runner, organization: Organization) -> None:
+    organization.fault("status", method="PATCH", status=409, code="CONFLICT")
+    organization.fault("status", method="POST", path_ends="/test-connection", status=500)
+    done = run("project", **task(organization, **LATE, database=DATABASE, test_connection=True))
+    assert done.methods == ["GET", "POST", "PATCH", "POST"]
+    assert done.result["msg"].startswith(f"PATCH project shop of {organization.id}: 409 CONFLICT")
+    assert "; POST connection test of database orders on db1.example.com:5432: 500 " in done.result["msg"]
+    assert done.result["error"]["status"] == 409
 
 
 @pytest.mark.parametrize("kind, made", [("drop_after", True), ("drop_before", False)])
@@ -489,6 +520,60 @@ def test_a_project_that_is_shown_as_deleted(run: Runner) -> None:
             assert "is not in PgBeam" in run("project", **which, api_url=server.url).result["msg"]
 
 
+@pytest.mark.parametrize(
+    "module, options, path",
+    [
+        ("project", {"id": "prj_1", "state": "absent"}, "/v1/projects/prj_1"),
+        ("project_info", {"id": "prj_1"}, "/v1/projects/prj_1"),
+        ("database", {"project_id": "prj_1", "id": "db_1", "state": "absent"}, "/v1/projects/prj_1/databases/db_1"),
+        ("database_info", {"project_id": "prj_1", "id": "db_1"}, "/v1/projects/prj_1/databases/db_1"),
+    ],
+)
+def test_a_404_of_a_gateway(run: Runner, module: str, options: Values, path: str) -> None:
+    """It says nothing of what is there, so nothing is told as gone."""
+    with ScriptedServer().running() as server:
+        server.expect("GET", path, 404, "<html><h1>404 Not Found</h1></html>")
+        done = run(module, **options, api_url=server.url)
+    assert done.failed
+    assert "404 with a body that is not a JSON object" in done.result["msg"]
+
+
+def test_an_id_in_a_project_that_is_not_there(run: Runner, organization: Organization) -> None:
+    """Of a mistyped project, nothing is told as gone; an id that the project does not have is."""
+    made = organization.create_project()
+    known = made["database"]["id"]
+    for module in ("database", "database_info"):
+        absent: Values = {"state": "absent"} if module == "database" else {}
+        mistyped = run(module, project_id="prj_typo", id=known, **absent)
+        reads = "project prj_typo not found, or this key may not see it: check project_id and the key"
+        assert reads in mistyped.result["msg"], module
+        assert mistyped.failed
+    gone = run("database", project_id=made["project"]["id"], id="db_none", state="absent")
+    assert (gone.result["action"], gone.methods) == ("unchanged", ["GET", "GET"])
+
+
+def test_runs_on_projects_take_turns(run: Runner, organization: Organization, tmp_path: Path) -> None:
+    """However they name the project; and through a file that is nobody else's."""
+    known = organization.create_project()["project"]["id"]
+    run("project", id=known)
+    run("project", **task(organization))
+    (lock,) = tmp_path.glob("pgbeam.cloud-*.lock")
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for options in ({"id": known}, task(organization)):
+            waiting = run("project", **options, retry_budget=1)
+            assert waiting.result["msg"] == (
+                "another run on this machine is changing the projects, and has not ended within retry_budget (1 s); "
+                "run again when it has, or raise retry_budget"
+            )
+            assert run("project", check=True, **options, retry_budget=1).result["action"] == "unchanged"
+    lock.unlink()
+    (tmp_path / "precious").write_text("kept")
+    lock.symlink_to(tmp_path / "precious")
+    assert run("project", id=known).result["action"] == "unchanged"
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
 def test_a_project_on_the_second_page(run: Runner, sandbox: Sandbox) -> None:
     organization = sandbox.organization(page_limit=3, empty_pages=True, extra_fields=True)
     for n in range(7):
@@ -520,6 +605,8 @@ def test_the_connection_is_tested(run: Runner, sandbox: Sandbox, answer: Values)
         reads = "test_connection: there is no database to test; name it in database, or leave it out"
         assert without.result["msg"] == reads
         assert without.methods == []
+        nulls = task(organization, test_connection=True, database=dict.fromkeys(DATABASE))
+        assert run("project", check=check, **nulls).result["msg"] == reads
     absent = run("project", **wanted, state="absent")
     assert (absent.result["action"], absent.result["connection_test"]) == ("deleted", None)
 

@@ -187,6 +187,19 @@ def test_a_replacement_whose_old_one_stays(
     assert run(module, **wanted).methods == ["GET"]
 
 
+def test_twins_of_which_one_can_be_removed(run: Runner, project: Project, database: str) -> None:
+    """The diff shows what is there after the task."""
+    modes = ("require", "prefer", STRICT)
+    ids = {mode: project.register_replica(database, host="r1", ssl_mode=mode)["id"] for mode in modes}
+    project.fault("status", method="DELETE", status=403, code="FORBIDDEN", skip=1)
+    done = run("replica", database_id=database, host="r1", ssl_mode=STRICT, replace=True)
+    assert (done.failed, done.result["action"], done.result["changes"]) == (True, "replaced", ["id"])
+    left = [r["id"] for r in project.replicas(database)]
+    assert len(left) == 2
+    assert sorted(done.result["diff"]["before"]["id"]) == sorted(ids.values())
+    assert sorted(done.result["diff"]["after"]["id"]) == sorted(left)
+
+
 @pytest.mark.parametrize("status, code", [(409, "CONFLICT"), (500, "INTERNAL_ERROR")])
 def test_twins_of_which_none_can_be_removed(
     run: Runner, project: Project, database: str, status: int, code: str
@@ -228,11 +241,15 @@ def test_a_refusal_after_lost_answers_ends_the_run(run: Runner, project: Project
     wanted = [{"host": f"r{n}", "ssl_mode": STRICT} for n in range(3)]
     done = run("replicas", database_id=database, replicas=wanted, replace=True, parallel=1, retries=0)
     assert done.methods == ["GET", "POST", "POST", "POST", "GET", "DELETE"]
-    assert actions(done) == ["replaced", "failed", "failed"]
-    assert [item["error"]["maybe_done"] for item in done.result["replicas"]] == [False, True, True]
+    assert actions(done) == ["replaced"] * 3
+    assert [item["error"]["attempts"] for item in done.result["replicas"]] == [1, 0, 0]
+    ids = {r["host"]: r["id"] for r in project.replicas(database) if r["ssl_mode"] == STRICT}
+    assert done.result["msg"].startswith("DELETE replica r0:5432 (")
+    for host in ("r1", "r2"):
+        assert f"the replica {ids[host]} is there now, beside the one that it replaces" in done.result["msg"]
     project.clear_faults()
     again = run("replicas", database_id=database, replicas=wanted, replace=True)
-    assert again.result["msg"] == "3 replaced"
+    assert (again.result["msg"], again.methods) == ("3 replaced", ["GET"] + ["DELETE"] * 3)
     assert there(project) == [(f"r{n}", 5432, STRICT) for n in range(3)]
 
 
@@ -298,7 +315,19 @@ ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
         "replicas[0] (r2) and replicas[1] are both replica {2}; keep one of them",
     ),
     "two that share a place by id": ([{"id": "{0}"}, {"id": "{1}"}], ""),
-    "exchanged": ([{"id": "{1}", "host": "r2"}, {"id": "{2}", "host": "r1", "ssl_mode": "require"}], ""),
+    "exchanged": (
+        [
+            {"id": "{1}", "host": "r2"},
+            {"id": "{2}", "host": "r1", "ssl_mode": "require"},
+            {"id": "{0}", "state": "absent"},
+        ],
+        "",
+    ),
+    "moved to where one is that the list does not name": (
+        [{"id": "{2}", "host": "r1", "ssl_mode": "require"}, {"id": "{0}"}],
+        "replicas[0] (r1): replica r1:5432 is in PgBeam already ({1}), and only their ids would tell it from {2}; "
+        "remove it first, or leave {2} where it is",
+    ),
 }
 
 

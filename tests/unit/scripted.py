@@ -29,6 +29,8 @@ class Clock:
 
     now: float = 0.0
     waits: list[float] = field(default_factory=list)
+    #: What happens while somebody waits.
+    meanwhile: Callable[[], object] = lambda: None
 
     def monotonic(self) -> float:
         return self.now
@@ -36,6 +38,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.now += seconds
+        self.meanwhile()
 
 
 @dataclass

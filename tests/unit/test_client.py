@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -375,16 +376,19 @@ def test_a_lost_write_in_the_handling_of_another_failure(server: ScriptedServer)
         assert failure(lambda: create(server, retries=0)).maybe_done
 
 
+GONE: dict[str, Any] = {"status": 404, "body": {"error": {"code": "NOT_FOUND", "message": "It is not there."}}}
+
+
 @pytest.mark.parametrize(
     "answers, deleted",
     [
         ([{"status": 204}], True),
-        ([{"status": 404}], False),
-        ([{"drop": True}, {"status": 404}], True),
-        ([{"status": 502, "body": HTML}, {"status": 404}], True),
-        ([{"status": 503}, {"status": 503, "headers": {"Retry-After": "1"}}, {"status": 404}], True),
-        ([{"status": 503, "headers": {"Retry-After": "1"}}, {"status": 404}], False),
-        ([{"status": 429}, {"status": 404}], False),
+        ([GONE], False),
+        ([{"drop": True}, GONE], True),
+        ([{"status": 502, "body": HTML}, GONE], True),
+        ([{"status": 503}, {"status": 503, "headers": {"Retry-After": "1"}}, GONE], True),
+        ([{"status": 503, "headers": {"Retry-After": "1"}}, GONE], False),
+        ([{"status": 429}, GONE], False),
     ],
     ids=["deleted", "gone", "lost answer", "gateway", "two refusals", "not begun", "rate limit"],
 )
@@ -392,6 +396,45 @@ def test_delete(server: ScriptedServer, answers: list[dict[str, Any]], deleted: 
     for answer in answers:
         server.expect("DELETE", ITEM, **answer)
     assert client(server).delete(ITEM, "database db_1") is deleted
+
+
+@pytest.mark.parametrize("body", ["", "<html><h1>404 Not Found</h1></html>", {"detail": "Not Found"}, [1]])
+def test_a_404_of_something_else_than_the_api(server: ScriptedServer, body: Any) -> None:
+    """A gateway that knows no such path says nothing of what the API has."""
+    server.expect("DELETE", ITEM, 404, body)
+    error = failure(lambda: client(server).delete(ITEM, "database db_1"))
+    assert (error.status, error.missing) == (404, False)
+
+
+def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clock) -> None:
+    """After a rate limit the others wait; what one of them then meets is met before a further call is begun."""
+    arrived, answer = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        arrived.set()
+        answer.wait(9)
+
+    def refuse() -> None:
+        answer.set()
+        first.result()
+
+    server.expect("POST", LIST, 403, {"error": {"code": "FORBIDDEN"}}, meanwhile=hold)
+    server.expect("POST", LIST, 429, headers={"Retry-After": "5"})
+    server.expect("GET", ITEM, 200, {"id": "db_1"})
+    api = client(server, retries=0)
+    with futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(failure, lambda: api.write("POST", LIST, "database a", {}))
+        arrived.wait(9)
+        assert failure(lambda: api.write("POST", LIST, "database b", {})).status == 429
+        clock.meanwhile = refuse
+        error = failure(lambda: api.write("POST", LIST, "database c", {}))
+    assert clock.waits == [5]
+    assert str(error) == (
+        "POST database c: not begun, since POST database a had failed before; "
+        "this API key may not do that: use a key whose organization owns the project"
+    )
+    assert (error.attempts, error.maybe_done, error.ends_the_run) == (0, False, False)
+    assert api.get(ITEM, "database db_1") == {"id": "db_1"}
 
 
 def test_a_delete_that_is_refused(server: ScriptedServer) -> None:
