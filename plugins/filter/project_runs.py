@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible.errors import AnsibleError
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _engine
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 
 DOCUMENTATION = r"""
 name: project_runs
@@ -191,7 +191,7 @@ def _wrong_types(name: str, host: Host) -> list[str]:
         if not isinstance(entry, dict):
             found.append(f"{name}: an entry of pgbeam_databases is not a dictionary of options")
             continue
-        full = {**host["defaults"], **entry}
+        full = _over(host["defaults"], entry)
         found += [
             f"{name}: an entry of pgbeam_databases has {key!r} for the name of an option; put the name in quotes"
             for key in _odd_names(full)
@@ -236,7 +236,7 @@ def _wrong_project(name: str, host: Host) -> list[str]:
         found.append(f"{name}: pgbeam_project does not say which one; give its org_id and name, or its id")
     if database is not None and not isinstance(database, dict):
         found.append(f"{name}: pgbeam_project.database is not a dictionary of options")
-    elif database and _compound(database):
+    elif database and _compound(_over(host["defaults"], database)):
         found.append(f"{name}: an option of pgbeam_project.database is a list or a dictionary; give one value")
     elif database and not (database.get("host") or host["defaults"].get("host")):
         found.append(f"{name}: pgbeam_project.database names no host; name the PostgreSQL server in it")
@@ -319,43 +319,69 @@ def _blind(project_id: str, gathered: dict[str, Host], active: list[str], target
 def _left_out(
     project_id: str, entries: list[dict[str, t.Any]], hostvars: t.Mapping[str, t.Mapping[str, t.Any]], unseen: list[str]
 ) -> list[str]:
-    """Inventory hosts that the play does not target, and whose databases of this project prune would delete."""
+    """Inventory hosts that the play does not target, and whose part of this project prune would delete."""
     claims = _engine.Claims(DATABASE)
     for place, entry in enumerate(entries):
         claims.add(entry, place)
+    advice = "run it over all hosts of the project, or without pgbeam_prune"
     for name in unseen:
-        variables = hostvars[name]
         try:
-            identity = {
-                "project_id": variables.get("pgbeam_project_id"),
-                "project": variables.get("pgbeam_project") or {},
-            }
-            key = _key(identity)
-            other_way = bool(key) and _named(key) != _named(project_id)
-            if key != project_id and not other_way:
+            key = _visible_key(hostvars[name])
+            if key and key != project_id and _named(key) == _named(project_id):
                 continue
-            host = {
-                "name": name,
-                "address": variables.get("ansible_host") or name,
-                "defaults": variables.get("pgbeam_database_defaults") or {},
-            }
-            own = variables.get("pgbeam_databases") or []
-            full = [_completed(entry, host) if isinstance(entry, dict) else {} for entry in own]
-            unclaimed = any(entry is not None and claims.find(entry) is None for entry in full)
-        except (AnsibleError, AttributeError, TypeError):
-            # Variables that cannot be read, or are no lists and dictionaries, may name anything.
-            full, other_way, unclaimed = [], False, True
-        if full and other_way:
+            own = _visible_entries(name, hostvars[name])
+            lost = [entry for entry in own if _is_lost(entry, claims, entries)]
+        except Exception:  # variables that cannot be read, or are no lists and dictionaries, may name anything
+            key, own, lost = project_id, [], [{}]
+        if not key and lost:
+            return [
+                f"pgbeam_prune: {name} is not among the play's hosts, and names databases but no project that this run "
+                f"can see, so that they may be of {project_id}; {advice}"
+            ]
+        if own and key and key != project_id:
             return [
                 f"pgbeam_prune: {name} is not among the play's hosts, and names its project in another way ({key}), so "
                 f"this run cannot tell whether that is {project_id}; name both by id, or both by org_id and name"
             ]
-        if unclaimed:
+        if lost:
             return [
-                f"pgbeam_prune: {name} names databases of project {project_id} but is not among the play's hosts; "
-                "run it over all hosts of the project, or without pgbeam_prune"
+                f"pgbeam_prune: {name} names databases or replicas of project {project_id} but is not among the play's "
+                f"hosts; {advice}"
             ]
     return []
+
+
+def _visible_key(variables: t.Mapping[str, t.Any]) -> str:
+    """The project of a host that the play does not target, as far as its variables tell; raise where they do not."""
+    project = variables.get("pgbeam_project") or {}
+    key = _key({"project_id": variables.get("pgbeam_project_id"), "project": project})
+    if "{{" in key:  # cores before 2.19 leave it as it is where it needs something that only the host's play has
+        raise ValueError
+    return key
+
+
+def _visible_entries(name: str, variables: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The entries of a host that the play does not target, without those that mean nothing on it."""
+    host = {
+        "name": name,
+        "address": variables.get("ansible_host") or name,
+        "defaults": variables.get("pgbeam_database_defaults") or {},
+    }
+    own = variables.get("pgbeam_databases") or []
+    full = [_completed(entry, host) if isinstance(entry, dict) else {} for entry in own]
+    return [entry for entry in full if entry is not None]
+
+
+def _is_lost(entry: dict[str, t.Any], claims: _engine.Claims, entries: list[dict[str, t.Any]]) -> bool:
+    """Whether prune would delete what an entry names, or a replica of it, since no claimed one does."""
+    place = claims.find(entry)
+    if place is None:
+        return True
+    kept = _engine.Claims(REPLICA)
+    for number, replica in enumerate(entries[place].get("replicas") or []):
+        kept.add(replica, number)
+    pruned = bool(entries[place].get("replicas"))
+    return pruned and any(kept.find(replica) is None for replica in entry.get("replicas") or [])
 
 
 def _some(names: set[str]) -> str:

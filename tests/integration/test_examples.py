@@ -167,8 +167,10 @@ class Reader:
         self._run(Command(["ansible-playbook", name, *inventory, "-e", "@given.json"], 0))
 
     def _run(self, command: Command) -> None:
-        if command.words[:2] == ["ansible-vault", "create"]:
-            self._vault(command.words[2])
+        if command.words[0] == "ansible-vault" and command.words[1] in ("create", "edit"):
+            name = command.words[2]
+            assert self._path(name).exists() == (command.words[1] == "edit"), f"{self.page}: {command.words}"
+            self._vault(name)
             return
         words = [word for word in command.words if word != "--ask-vault-pass"]
         self.last = self.ansible.command(words, {"ANSIBLE_VAULT_PASSWORD_FILE": VAULT_KEY})

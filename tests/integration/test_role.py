@@ -195,7 +195,7 @@ def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project:
         "serial": "because db2 (and 1 more) is not in this batch (serial), or was added while the play ran",
         "gone": "because db3 failed or left the play",
         "role skipped": "because db3 did not run the role",
-        "outside the play": f"pgbeam_prune: db2 names databases of project {project.id} but is not among the play's",
+        "outside the play": f"pgbeam_prune: db2 names databases or replicas of project {project.id} but is",
     }[case]
     if case == "limit":
         words += ["--limit", "db0,db1"]
@@ -214,6 +214,45 @@ def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project:
     assert run.status != 0
     assert why in told(run)
     assert run.requests == []
+
+
+@pytest.mark.parametrize("place", ["role", "play"])
+def test_refusals_hold_where_errors_are_ignored(ansible: Ansible, project: Project, place: str) -> None:
+    """Else the run would print the refusal, and prune."""
+    path = pruning(ansible, project)
+    for n in range(4):
+        project.register(host=f"db{n}", name="a")
+    role: dict[str, Any] = {"role": "pgbeam.cloud.pgbeam"}
+    play: dict[str, Any] = {"hosts": "pg", "gather_facts": False, "roles": [role]}
+    (role if place == "role" else play)["ignore_errors"] = True
+    run = ansible.playbook(ansible.write("play.yml", [play]), "-i", path, "--limit", "db0")
+    assert "because --limit leaves hosts out" in told(run)
+    assert run.status != 0
+    assert len(project.databases()) == 4
+
+
+@pytest.mark.parametrize("named", ["pgbeam_project_id", "shared"])
+def test_prune_is_refused_where_the_project_stands_in_a_play(ansible: Ansible, project: Project, named: str) -> None:
+    """A host that the play does not target may be of the same project, by its own play."""
+    project.register(host="db2", name="a")
+    group: dict[str, Any] = {"pgbeam_databases": [{"name": "a", **LOGIN}]}
+    group.update({} if named == "pgbeam_project_id" else {"pgbeam_project_id": "{{ shared }}"})
+    path = inventory(ansible, {"db1": {}, "db2": {}}, group)
+    run = ansible.play(ROLE, "-i", path, hosts="db1", vars={named: project.id, "pgbeam_prune": True})
+    assert run.status != 0
+    assert told(run).startswith("pgbeam_prune: db2 ")
+    assert run.requests == []
+
+
+def test_a_connection_plugin_that_the_controller_does_not_have(ansible: Ansible, project: Project) -> None:
+    """The hosts' own way of connecting is of no interest, as nothing connects to them."""
+    hosts = {"db1": {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}}
+    group = {"ansible_connection": "no.such.plugin", "ansible_become_method": "no.such.method", "ansible_become": True}
+    path = inventory(ansible, hosts, group)
+    run = ansible.playbook(REGISTER, "-i", path)
+    assert run.status == 0, run.output
+    assert ansible.playbook(AUDIT, "-i", path).status == 0
+    assert registered(project) == [("db1", "a")]
 
 
 @pytest.mark.parametrize("place", ["role", "play", "include"])
@@ -306,7 +345,7 @@ def test_an_inventory_without_databases(ansible: Ansible) -> None:
     assert run.requests == []
 
 
-def test_the_audit(ansible: Ansible, project: Project) -> None:
+def test_the_audit(ansible: Ansible, sandbox: Sandbox, project: Project) -> None:
     databases = [{"name": "a", **LOGIN, "ssl_mode": "require"}, {"name": "b", **LOGIN}]
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": databases, "pgbeam_update_password": "always"}
     path = inventory(ansible, {"db1": {}}, variables)
@@ -322,6 +361,12 @@ def test_the_audit(ansible: Ansible, project: Project) -> None:
     )
     assert not run.writes
     project.register(name="unlisted")
+    blog = sandbox.project()
+    two = inventory(ansible, {"db1": {}, "db2": {"pgbeam_project_id": blog.id}}, variables)
+    drift = ansible.playbook(AUDIT, "-i", two).result("Say what drifted")["msg"]
+    assert f"a on db1:5432 of {project.id} differs in ssl_mode; " in drift
+    assert f"; a on db2:5432 of {blog.id} is declared but not registered; " in drift
+    path = inventory(ansible, {"db1": {}}, variables)
     pruned = ansible.playbook(AUDIT, "-i", path, "-e", "pgbeam_prune=true")
     assert "unlisted on db1.example.com:5432 is registered but not declared" in pruned.result("Say what drifted")["msg"]
     assert not pruned.writes

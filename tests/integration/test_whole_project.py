@@ -118,8 +118,8 @@ def test_drift_of_each_kind_is_told_and_put_right(
     for part in (
         f"project {organization.id}/shop differs in tags; ",
         "stock on db2:5432 differs in ssl_mode; ",
-        "replica r2:6432 differs in",
-        "replica r9:5432 is registered but not declared",
+        "replica r2:6432 of database orders on db1:5432 differs in id; ",
+        "replica r9:5432 of database orders on db1:5432 is registered but not declared",
     ):
         assert part in drift
     assert ansible.playbook(REGISTER, "-i", path, "-e", "pgbeam_replace_replicas=true").status == 0

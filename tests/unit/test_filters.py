@@ -16,6 +16,7 @@ from ansible_collections.pgbeam.cloud.plugins.filter import connection_string as
 from ansible_collections.pgbeam.cloud.plugins.filter import project_runs as project_runs_file
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
 Values = dict[str, Any]
 connection_string = connection_string_file.FilterModule().filters()["connection_string"]
@@ -411,6 +412,14 @@ class Unreadable(dict[str, Any]):
         raise AnsibleError("undefined")
 
 
+class Undefined(dict[str, Any]):
+    """As newer cores tell it."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        raise UndefinedError("undefined")
+
+
+SHOP: Values = {"org_id": "org_1", "name": "shop"}
 OUTSIDE = {"pgbeam_project_id": "prj_1"}
 
 
@@ -433,24 +442,55 @@ OUTSIDE = {"pgbeam_project_id": "prj_1"}
         pytest.param({**OUTSIDE, "pgbeam_databases": ["orders"]}, True, id="an entry that is no dictionary"),
         pytest.param({**OUTSIDE, "pgbeam_databases": []}, False, id="no databases"),
         pytest.param(OUTSIDE, False, id="no list"),
-        pytest.param({"pgbeam_databases": [ORDERS]}, False, id="no project"),
+        pytest.param({"pgbeam_databases": []}, False, id="neither project nor databases"),
+        pytest.param({"pgbeam_project_id": "{{ shared }}"}, True, id="template"),
+        pytest.param({"pgbeam_project": {**SHOP, "name": "{{ shared }}"}}, True, id="template in a name"),
+        pytest.param(Undefined(), True, id="undefined"),
         pytest.param(Unreadable(), True, id="unreadable"),
     ],
 )  # fmt: skip
 def test_an_inventory_host_outside_the_play(variables: Values, told: bool) -> None:
     hosts = [*PRUNED, host("db3", {"id": "db_1"}, prune=True)]
     assert runs(*hosts, others={"db9": variables})["problems"] == [
-        "pgbeam_prune: db9 names databases of project prj_1 but is not among the play's hosts; "
+        "pgbeam_prune: db9 names databases or replicas of project prj_1 but is not among the play's hosts; "
         "run it over all hosts of the project, or without pgbeam_prune"
     ] * told  # fmt: skip
+
+
+def test_an_inventory_host_outside_the_play_whose_project_only_its_play_names() -> None:
+    others = {"db9": {"pgbeam_databases": [ORDERS]}}
+    assert runs(*PRUNED, others=others)["problems"] == [
+        "pgbeam_prune: db9 is not among the play's hosts, and names databases but no project that this run can see, so "
+        "that they may be of prj_1; run it over all hosts of the project, or without pgbeam_prune"
+    ]
+    assert runs(*PRUNED, others={"db9": {"pgbeam_databases": [{"host": "db1", **ORDERS}]}})["problems"] == []
+    assert runs(host("db1", ORDERS), others=others)["problems"] == []
+
+
+@pytest.mark.parametrize(
+    "own, outside, told",
+    [
+        ([{"host": "r1"}], [{"host": "r1"}, {"host": "r2"}], True),
+        ([{"host": "r1"}], [{"host": "r1", "port": 6432}], True),
+        ([{"host": "r1"}], [{"host": "R1", "port": "5432"}], False),
+        ([{"host": "r1"}], None, False),
+        ([], [{"host": "r2"}], False),
+        ([{"host": "r1"}], ["r2"], True),
+    ],
+)
+def test_replicas_that_a_host_outside_the_play_names(own: list[Values], outside: Any, told: bool) -> None:
+    """Prune removes the replicas of a database whose entry has some, save those."""
+    entry = {"host": "central", **ORDERS}
+    other = {**OUTSIDE, "pgbeam_databases": [{**entry, "replicas": outside}]}
+    found = runs(host("db1", {**entry, "replicas": own}, prune=True), others={"db9": other})["problems"]
+    assert [problem.startswith("pgbeam_prune: db9 names databases or replicas of") for problem in found] == [
+        True
+    ] * told
 
 
 def test_an_empty_list_with_prune_is_left_to_the_module() -> None:
     """The module refuses it; dropping the project here would leave its registrations without a word."""
     assert entries(runs(host("db1", prune=True))) == []
-
-
-SHOP: Values = {"org_id": "org_1", "name": "shop"}
 
 
 @pytest.mark.parametrize(
@@ -480,13 +520,19 @@ def test_the_database_of_a_project_and_an_entry_that_contradict(more: Values) ->
 
 
 @pytest.mark.parametrize("odd", [{True: "db1"}, {"cache_config": {"enabled": 1, None: 2}}], ids=repr)
-def test_an_option_whose_name_is_no_text(odd: dict[Any, Any]) -> None:
-    (problem,) = runs(host("db1", {**ORDERS, **odd}))["problems"]
+@pytest.mark.parametrize("defaults", [True, False])
+def test_an_option_whose_name_is_no_text(odd: dict[Any, Any], defaults: bool) -> None:
+    entry = {**ORDERS, "cache_config": {"ttl_seconds": 5}}
+    there = host("db1", entry, defaults=odd) if defaults else host("db1", {**entry, **odd})
+    (problem,) = runs(there)["problems"]
     assert "for the name of an option; put the name in quotes" in problem
 
 
 def test_a_project_whose_database_has_a_list_for_a_value() -> None:
     shop = {"project_id": "", "project": {**SHOP, "database": {**ORDERS, "host": ["db1"]}}}
+    shop_by_default = {"project_id": "", "project": {**SHOP, "database": ORDERS}, "defaults": {"host": ["db1"]}}
+    (problem,) = runs(host("db1", prune=True, **shop_by_default))["problems"]
+    assert "an option of pgbeam_project.database" in problem
     (problem,) = runs(host("db1", ORDERS, prune=True, **shop))["problems"]
     assert "an option of pgbeam_project.database is a list or a dictionary; give one value" in problem
 
