@@ -151,13 +151,14 @@ def tests_oldest(session: nox.Session) -> None:
 
 @nox.session(python=NEWER_PYTHON or False, allow_parallel=True)
 def newest(session: nox.Session) -> None:
-    """Sanity and unit tests, and two targets, with the newest ansible-core, where a newer Python than nox's has it."""
+    """Sanity, tests and two targets with the newest ansible-core, where a newer Python than nox's has it."""
     if sys.version_info >= (3, 12):
         session.skip("the other sessions have the newest ansible-core already")
     if not NEWER_PYTHON:
         session.skip("ansible-core 2.21 needs Python 3.12 or 3.13, and neither is on PATH or in pyenv")
     version = _sanity(session, NEWER_CORE, "-r", "tests/requirements.txt")
-    session.run("pytest", "-q", "-m", "not once", "tests/unit")
+    files = [f"tests/integration/test_{name}.py" for name in ("secrets", "network", "role")]
+    session.run("pytest", "-q", "-m", "not once", "tests/unit", *files)
     session.run("python", "-m", "tests.targets", _copy(session), version, "database", "pgbeam_role")
 
 

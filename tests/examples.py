@@ -56,6 +56,7 @@ def pages() -> list[str]:
     """Every file with examples, as a path from the root."""
     documents = [
         "README.md",
+        "docs/reliability.md",
         "roles/pgbeam/README.md",
         *(str(path.relative_to(ROOT)) for path in sorted((ROOT / GUIDES).glob("*.rst"))),
     ]

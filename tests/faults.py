@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import contract
 from tests.forked import run_module
 from tests.harness import API_KEY, Organization, Project, Sandbox
 
@@ -164,6 +165,11 @@ class Trial:
             for item in (project, *project["databases"], *project["replicas"])
         }
 
+    def record(self) -> list[Values]:
+        """Every exchange with the organization and its projects."""
+        scopes = [self.organization, *(Project(self.organization.url, name) for name in self.organization.truth())]
+        return [entry for scope in scopes for entry in scope.record()]
+
     def wrong(self, result: Values) -> list[str]:
         """What is not as the table says, or not true."""
         scene, message = SCENES[self.case.on], str(result.get("msg"))
@@ -184,8 +190,7 @@ class Trial:
             found.append("the message does not begin with the request")
         found += [f"{part!r} is not in the message" for part in self.case.reads if self.always and part not in message]
         error = result.get("error") or next(entry["error"] for entry in result[f"{scene.module}"] if "error" in entry)
-        scopes = [self.organization, *(Project(self.organization.url, name) for name in self.organization.truth())]
-        hit = [entry for scope in scopes for entry in scope.record() if entry["fault"]]  # all in one scope
+        hit = [entry for entry in self.record() if entry["fault"]]  # all in one scope
         if (error["method"], error["path"]) != (hit[-1]["method"], hit[-1]["path"]):
             found.append(f"error tells of {error['method']} {error['path']}")
         if error["attempts"] != (2 if "2 attempts" in message else 1):
@@ -204,6 +209,7 @@ def run(url: str, case: Case, always: bool, envelope: str) -> list[str]:
     folder = Path(tempfile.mkdtemp(prefix="fault-"))
     try:
         found = trial.wrong(run_module(SCENES[case.on].module, options, folder))
+        contract.judge(trial.record())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return [f"{case.on}, {case.injected}: {problem}" for problem in found]

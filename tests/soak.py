@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import contract
 from tests.faults import ENDLESS
 from tests.forked import run_module
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
@@ -40,6 +42,7 @@ ERROR_PARTS = {
     "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "maybe_done",
 }  # fmt: skip
 RETRIED = (408, 429, 502, 503, 504)
+UNANSWERED = ("drop_before", "drop_after", "reset_before", "reset_after", "slow", "stall")
 #: Settings that a task may want otherwise than the server has them.
 DRIFT: tuple[Values, ...] = (
     {"ssl_mode": "require"},
@@ -68,6 +71,8 @@ FAULTS: tuple[Values, ...] = (
     {"kind": "late_status", "status": 504, "code": "TIMEOUT"},
     {"kind": "drop_before"},
     {"kind": "drop_after"},
+    {"kind": "reset_before"},
+    {"kind": "reset_after"},
     {"kind": "slow", "seconds": 1.3},
     {"kind": "stall", "seconds": 1.3},
     {"kind": "truncate"},
@@ -217,6 +222,7 @@ def judge(scenario: Scenario, project: Project, folder: Path) -> Verdict:
     last = _run(scenario, project.url, parent, folder)
     if last.get("failed") or last["changed"] or len(project.writes()) != writes or state() != reached:
         verdict.wrong.append(f"the run after it changes something: {last.get('msg')}")
+    contract.judge(project.record())
     return verdict
 
 
@@ -352,7 +358,7 @@ def _ill_mannered(scenario: Scenario, record: list[Values]) -> list[str]:
         if len(attempts) > scenario.options["retries"] + 1:
             wrong.append("a write is tried more often than retries allows")
         for entry in attempts[:-1]:
-            if entry["status"] not in RETRIED and entry["fault"] not in ("drop_before", "drop_after", "slow", "stall"):
+            if entry["status"] not in RETRIED and entry["fault"] not in UNANSWERED:
                 wrong.append(f"a write is tried again after {entry['status']}")
     return wrong
 
@@ -391,17 +397,20 @@ def soak(url: str, seeds: range, workers: int = WORKERS) -> tuple[Counter[str], 
 
 
 def kill_runs(sandbox: Sandbox, count: int, seed: int) -> list[str]:
-    """Kill ansible-playbook in the middle of runs of 30 entries; say what is wrong after the run that follows each.
+    """Kill ansible-playbook in the middle of runs of 30 entries; say what is wrong after the two runs that follow each.
 
     SIGKILL leaves its module alive for a while, so the next run has to wait for that.
     """
     luck = random.Random(seed)
     wrong: list[str] = []
     names = sorted(f"db{n}" for n in range(30))
-    for number in range(count):
-        project = sandbox.project(latency_ms=100)  # so slow that the module outlives the start of the next run
+    number = 0
+    while number < count:
+        parallel = (1, 8)[number % 2]
+        # So slow that the module outlives the start of the next run.
+        project = sandbox.project(latency_ms=100 if parallel == 1 else 500)
         entries = [{"host": HOSTS[0], "name": name, "username": "app", "password": LOOKUP} for name in names]
-        options = {"project_id": project.id, "databases": entries, "parallel": 1}
+        options = {"project_id": project.id, "databases": entries, "parallel": parallel}
         with tempfile.TemporaryDirectory(prefix="kill-") as folder:
             tasks = [{"pgbeam.cloud.databases": options}]
             play = Path(folder, "play.json")
@@ -412,11 +421,19 @@ def kill_runs(sandbox: Sandbox, count: int, seed: int) -> list[str]:
                 time.sleep(0.005)
             time.sleep(luck.uniform(0, 0.1))
             process.kill()
-            process.wait()
+            if process.wait() != -signal.SIGKILL:  # it had ended before: another moment
+                continue
+            number += 1
             status = _playbook(sandbox, play).wait()
-        there = sorted(row["name"] for row in project.truth().values())
-        if status or there != names:
-            wrong.append(f"kill {number} after {moment} writes: the next run ended with {status}, there are {there}")
+            there = sorted(row["name"] for row in project.truth().values())
+            writes = len(project.writes())
+            again = _playbook(sandbox, play).wait()
+        if status or again or there != names or len(project.writes()) != writes:
+            wrong.append(
+                f"kill {number} after {moment} writes, {parallel} at once: the next ended with {status} and {again}, "
+                f"the second wrote {len(project.writes()) - writes}, there are {there}"
+            )
+        contract.judge(project.record())
     return wrong
 
 

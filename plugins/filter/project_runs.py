@@ -325,51 +325,55 @@ def _left_out(
         claims.add(entry, place)
     advice = "run it over all hosts of the project, or without pgbeam_prune"
     for name in unseen:
+        outside = f"pgbeam_prune: {name} is not among the play's hosts, and"
         try:
-            key = _visible_key(hostvars[name])
+            variables = hostvars[name]
+            project = variables.get("pgbeam_project") or {}
+            if not variables.get("pgbeam_databases") and not project.get("database"):
+                continue
+            key = _visible_key(project, variables.get("pgbeam_project_id"))
             if key and key != project_id and _named(key) == _named(project_id):
                 continue
-            own = _visible_entries(name, hostvars[name])
-            lost = [entry for entry in own if _is_lost(entry, claims, entries)]
-        except Exception:  # variables that cannot be read, or are no lists and dictionaries, may name anything
-            key, own, lost = project_id, [], [{}]
-        if not key and lost:
-            return [
-                f"pgbeam_prune: {name} is not among the play's hosts, and names databases but no project that this run "
-                f"can see, so that they may be of {project_id}; {advice}"
-            ]
+            own = _visible_entries(name, variables, project.get("database"))
+            lost = any(_is_lost(entry, claims, entries) for entry in own)
+        except Exception:  # whatever core raises for what it cannot evaluate, and what follows from values of odd types
+            return [f"{outside} what it names cannot be read here, so that it may be of project {project_id}; {advice}"]
+        if key == project_id and lost:
+            return [f"{outside} names databases or replicas of {project_id}; {advice}"]
         if own and key and key != project_id:
             return [
-                f"pgbeam_prune: {name} is not among the play's hosts, and names its project in another way ({key}), so "
-                f"this run cannot tell whether that is {project_id}; name both by id, or both by org_id and name"
+                f"{outside} names its project in another way ({key}), so this run cannot tell whether that is "
+                f"{project_id}; name both by id, or both by org_id and name"
             ]
-        if lost:
+        if lost and not key:
             return [
-                f"pgbeam_prune: {name} names databases or replicas of project {project_id} but is not among the play's "
-                f"hosts; {advice}"
+                f"{outside} names databases but no project that this run can see, so that they may be of {project_id}; "
+                f"{advice}"
             ]
     return []
 
 
-def _visible_key(variables: t.Mapping[str, t.Any]) -> str:
-    """The project of a host that the play does not target, as far as its variables tell; raise where they do not."""
-    project = variables.get("pgbeam_project") or {}
-    key = _key({"project_id": variables.get("pgbeam_project_id"), "project": project})
-    if "{{" in key:  # cores before 2.19 leave it as it is where it needs something that only the host's play has
-        raise ValueError
-    return key
-
-
-def _visible_entries(name: str, variables: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
-    """The entries of a host that the play does not target, without those that mean nothing on it."""
-    host = {
+def _visible_entries(name: str, variables: t.Mapping[str, t.Any], first: t.Any) -> list[dict[str, t.Any]]:
+    """What a host that the play does not target wants to be there; raise where its variables do not tell."""
+    listed = variables.get("pgbeam_databases") or []
+    host: Host = {
         "name": name,
         "address": variables.get("ansible_host") or name,
         "defaults": variables.get("pgbeam_database_defaults") or {},
     }
-    own = variables.get("pgbeam_databases") or []
-    full = [_completed(entry, host) if isinstance(entry, dict) else {} for entry in own]
-    return [entry for entry in full if entry is not None]
+    if not isinstance(listed, list):
+        raise TypeError
+    full = [_completed(entry, host) for entry in listed]
+    full += [_checks.named(_over(host["defaults"], first))] if first else []
+    return [entry for entry in full if entry is not None and entry.get("state") != "absent"]
+
+
+def _visible_key(project: dict[str, t.Any], project_id: t.Any) -> str:
+    """The project of a host that the play does not target; raise where its variables do not tell."""
+    key = _key({"project_id": project_id, "project": project})
+    if "{{" in key or "{%" in key:  # cores before 2.19 leave a template that they cannot evaluate as it is
+        raise ValueError
+    return key
 
 
 def _is_lost(entry: dict[str, t.Any], claims: _engine.Claims, entries: list[dict[str, t.Any]]) -> bool:

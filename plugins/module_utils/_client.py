@@ -205,7 +205,7 @@ class Client:
                     self._give_up(error, "waiting for the other calls")
                 if self.ended_by and attempt == 1 and call.method != "GET":
                     earlier = f"{self.ended_by.call.method} {self.ended_by.call.target}"
-                    reason = f"not begun, since {earlier} had failed before"
+                    reason = f"not begun, since {earlier} had ended the run"
                     raise ApiError(call, reason, self.ended_by.advice, attempts=0)
                 sent = time.monotonic()
                 began = sent if attempt == 1 else began

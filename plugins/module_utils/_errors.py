@@ -264,6 +264,8 @@ def _advice(status: int, code: str | None, call: Call) -> str:
     """What the user can do about a refusal."""
     if status == 403 and code == "PLAN_LIMIT_REACHED":
         return "delete registrations that are no longer needed, or move to a larger plan, then run again"
+    if status == 404 and code is None:
+        return "that is no answer of the PgBeam API: check api_url and what stands between"
     if status == 404:
         # A call below an object, to a collection or a verb, misses that object.
         parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/([^/]+)$", call.path)

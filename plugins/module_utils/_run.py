@@ -240,6 +240,7 @@ class _Session:
         ``there`` is what was found after a lost answer: what is not in it any more has been removed.
         """
         plan = outcome.plan
+        outcome.removed = 0
         if plan.body:
             outcome.action, self.module.changed = plan.action, True
         late = _engine.plan(self.resource, plan.late, outcome.values, "present", False).body

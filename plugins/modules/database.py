@@ -423,7 +423,7 @@ error:
       returned: always
       sample: req_01h455vb4pex5vsknk084sn02q
     attempts:
-      description: How many times the call was tried; 0 for a connection test that was not begun.
+      description: How many times the call was tried; 0 for one that was not begun.
       type: int
       returned: always
       sample: 1

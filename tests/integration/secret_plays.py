@@ -32,10 +32,14 @@ FAULTS: dict[str, dict[str, Any]] = {
     "401": {"kind": "status", "status": 401, "code": "UNAUTHORIZED", "message": "{key} is not known, nor {key:base64}"},
     "page": {"kind": "html", "message": QUOTES},
     "lost": {"kind": "drop_before"},
+    "late": {"kind": "stall", "seconds": 1.5},
+    "cut": {"kind": "truncate"},
+    "list": {"kind": "not_object"},
+    "server": {"kind": "status", "status": 500, "code": "INTERNAL_ERROR", "message": f"broken: {QUOTES}"},
     "redirect": {"kind": "redirect", "location": "https://e.example.com/v1/{key}/{password:percent}?k={key}"},
 }
-
-
+#: Those after which a listing shows that the write was made.
+SETTLED = ("late", "cut", "list")
 WRITERS = ("database", "databases", "project", "replica", "replicas")
 READERS = ("database_info", "project_info", "replica_info", "region_info", "organization_info")
 #: Those whose tasks hold a password.
@@ -84,11 +88,15 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         secret, again = ({"password": ODD, "name": "new"}, ALWAYS) if module in HOLDERS else ({}, {})
         add("works", module, place.options(module, **secret))
         add("works again", module, {**place.options(module, **secret), **again})
-        for name, fault in FAULTS.items() if module in HOLDERS else [("refusal", FAULTS["refusal"])]:
+        for name, fault in FAULTS.items():
+            if module not in HOLDERS and name not in ("refusal", "page", "server"):
+                continue
             place = Place.make(sandbox, envelope="problem" if name == "problem" else "error")
             place.organization.fault(**fault, method="POST", times=9)
             secret = {"password": LONG if name == "problem" else ODD, "name": "new"} if module in HOLDERS else {}
-            add(f"fails when it writes, {name}", module, place.options(module, **secret))
+            waits = {"timeout": 1} if name == "late" else {}
+            begin = "works" if name in SETTLED else "fails when it writes"
+            add(f"{begin}, {name}", module, {**place.options(module, **secret), **waits})
     for module in READERS:
         place = Place.make(sandbox)
         ends = {"region_info": "/regions", "organization_info": "/organizations"}.get(module, "")

@@ -59,6 +59,7 @@ ORDERS = {"host": "db1.example.com", "name": "orders"}
 LOGIN = {"username": "app", "password": PASSWORD}
 HOSTS = ["db1.example.com", "db2.example.com"]
 GIVEN = {
+    "docs/reliability.md": Given(registered={"db_2": ORDERS}),
     "docs/docsite/rst/adopting.rst": Given(
         registered={
             "db_orders": ORDERS,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import itertools
 import json
 import multiprocessing
+import socket
 import subprocess
 import sys
 import syslog
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import requests
 from ansible.module_utils import basic
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _run
 
+from tests.contract import judge
 from tests.faults import CASES, ENDLESS, SCENES, Trial, table
 from tests.faults import run as run_case
 from tests.forked import run_module
@@ -140,6 +143,26 @@ def test_an_api_that_is_dead_ends_the_run_within_its_budget(ansible: Ansible, pr
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("listens", [True, False], ids=["silent", "not there"])
+def test_an_api_that_does_not_answer_at_all(ansible: Ansible, project: Project, listens: bool) -> None:
+    """It says how often it tried, and how long that took at most."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        if not listens:
+            listener.close()
+        began = time.monotonic()
+        entries = [{**ENTRY, "name": f"db{n}"} for n in range(40)]
+        run = ansible.databases(project, entries, retries=9, retry_budget=4, timeout=1, api_url=url)
+        took = time.monotonic() - began
+    result = run.result("databases")
+    assert result["msg"].startswith(f"GET databases of project {project.id}: ")
+    assert f"({result['error']['attempts']} attempts)" in result["msg"]
+    assert result["error"]["attempts"] > 1
+    assert "would pass retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
+    assert took < 4 + 1 + 25, "the rest is for Ansible on a busy machine; without a budget it would be minutes"
+
+
+@pytest.mark.once
 def test_a_rate_limit_slows_all_down_together_and_all_finish(ansible: Ansible, sandbox: Sandbox) -> None:
     """Of every window of a second, the API serves five requests."""
     project = sandbox.project(requests_per_second=5)
@@ -177,6 +200,7 @@ def _both(ansible: Ansible, project: Project, homes: list[Path]) -> None:
     for run in runs:
         output = run.communicate(timeout=120)[0]
         assert run.returncode == 0, output
+    judge(project.record())
 
 
 def test_two_runs_at_once_on_one_machine(ansible: Ansible, sandbox: Sandbox) -> None:

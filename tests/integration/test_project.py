@@ -535,7 +535,8 @@ def test_a_404_of_a_gateway(run: Runner, module: str, options: Values, path: str
         server.expect("GET", path, 404, "<html><h1>404 Not Found</h1></html>")
         done = run(module, **options, api_url=server.url)
     assert done.failed
-    assert "404 with a body that is not a JSON object" in done.result["msg"]
+    told = "404 with a body that is not a JSON object; that is no answer of the PgBeam API: check api_url"
+    assert told in done.result["msg"]
 
 
 def test_an_id_in_a_project_that_is_not_there(run: Runner, organization: Organization) -> None:

@@ -200,6 +200,25 @@ def test_twins_of_which_one_can_be_removed(run: Runner, project: Project, databa
     assert sorted(done.result["diff"]["after"]["id"]) == sorted(left)
 
 
+def test_twins_of_which_one_is_removed_without_an_answer(run: Runner) -> None:
+    """What the listing shows as gone counts once."""
+    path = "/v1/databases/db_1/replicas"
+    modes = ("prefer", "require", "disable", STRICT)
+    known = [
+        {"id": f"rep_{n}", "database_id": "db_1", "host": "r1", "port": 5432, "ssl_mode": mode}
+        for n, mode in enumerate(modes)
+    ]
+    with ScriptedServer().running() as server:
+        server.expect("GET", path, 200, {"replicas": known})
+        server.expect("DELETE", f"{path}/rep_0", 204)
+        server.expect("DELETE", f"{path}/rep_1", drop=True)
+        server.expect("GET", path, 200, {"replicas": known[2:]})
+        server.expect("DELETE", f"{path}/rep_2", 409, {"error": {"code": "CONFLICT"}})
+        done = run("replica", database_id="db_1", host="r1", ssl_mode=STRICT, replace=True, api_url=server.url)
+    assert (done.failed, done.result["action"]) == (True, "replaced")
+    assert done.result["diff"]["after"] == {"id": ["rep_3", "rep_2"]}
+
+
 @pytest.mark.parametrize("status, code", [(409, "CONFLICT"), (500, "INTERNAL_ERROR")])
 def test_twins_of_which_none_can_be_removed(
     run: Runner, project: Project, database: str, status: int, code: str

@@ -195,7 +195,7 @@ def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project:
         "serial": "because db2 (and 1 more) is not in this batch (serial), or was added while the play ran",
         "gone": "because db3 failed or left the play",
         "role skipped": "because db3 did not run the role",
-        "outside the play": f"pgbeam_prune: db2 names databases or replicas of project {project.id} but is",
+        "outside the play": f"db2 is not among the play's hosts, and names databases or replicas of {project.id}",
     }[case]
     if case == "limit":
         words += ["--limit", "db0,db1"]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness import Project, Sandbox
 from tests.integration.conftest import Run
-from tests.integration.secret_plays import ENTRY, LOUD, READERS, REGISTER, WRITERS, broken, everything
+from tests.integration.secret_plays import ENTRY, LOUD, READERS, WRITERS, broken, everything
 from tests.integration.watched import PASSWORDS, Watched, look_up
 
 
@@ -21,25 +21,23 @@ def watched(sandbox: Sandbox, tmp_path: Path) -> Watched:
 
 
 def test_everything(sandbox: Sandbox, watched: Watched) -> None:
-    """With every callback of core, its log, and what stands for the system's log."""
+    """As a job with an event file a result, with core's log, and what stands for the system's log."""
     watched.extra = {"PYTHONPATH": watched.stand_in(journal=False)}
     playbook, words = everything(sandbox, watched)
-    went_as_meant(watched.playbook(playbook, *words, "--diff"), check=False)
+    went_as_meant(watched.runner(playbook, *words, "--diff"), check=False)
     logged = (watched.home / "system.log").read_text()
     assert "project_id=prj_" in logged
     assert " databases=" not in logged
     for folder in ("junit", "tree"):
         assert list((watched.home / folder).iterdir())
-    job = watched.runner(REGISTER, *words, "-e", "pgbeam_hosts=fault_refusal")
-    assert "400 INVALID_INPUT: refused: ******** ********" in job.output
 
 
 @pytest.mark.once
-def test_everything_as_a_job_in_check_mode(sandbox: Sandbox, watched: Watched) -> None:
-    """With an event file a result, and what stands for systemd's journal."""
+def test_everything_in_check_mode(sandbox: Sandbox, watched: Watched) -> None:
+    """With every callback of core, and what stands for systemd's journal."""
     watched.extra = {"PYTHONPATH": watched.stand_in(journal=True), "ANSIBLE_PIPELINING": "true"}
     playbook, words = everything(sandbox, watched)
-    went_as_meant(watched.runner(playbook, *words, "--diff", "--check"), check=True)
+    went_as_meant(watched.playbook(playbook, *words, "--diff", "--check"), check=True)
     logged = (watched.home / "system.log").read_text()
     assert "'PROJECT_ID': 'prj_" in logged
     assert "'databases':" not in logged.lower()

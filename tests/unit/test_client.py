@@ -430,7 +430,7 @@ def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clo
         error = failure(lambda: api.write("POST", LIST, "database c", {}))
     assert clock.waits == [5]
     assert str(error) == (
-        "POST database c: not begun, since POST database a had failed before; "
+        "POST database c: not begun, since POST database a had ended the run; "
         "this API key may not do that: use a key whose organization owns the project"
     )
     assert (error.attempts, error.maybe_done, error.ends_the_run) == (0, False, False)
