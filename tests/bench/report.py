@@ -35,7 +35,11 @@ LOOP = {
     "loop_check": "nothing to change, found by host and name",
     "loop_check_by_id": "nothing to change, found by `id`",
 }
-ROLE_STAGES = {"role_check_stages": "nothing to change", "role_create_stages": "all new"}
+ROLE_STAGES = {
+    "role_check_stages": "nothing to change",
+    "role_create_stages": "all new",
+    "role_hosts_stages": "many hosts, nothing to change",
+}
 ITEM_STAGES = {
     "loop_ping_stages": "`ping`",
     "loop_check_stages": "`database`",

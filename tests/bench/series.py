@@ -116,6 +116,7 @@ def cases(lab: Lab, plan: Plan) -> list[Case]:
         Case("loop_check_by_id", plan.loop, lab.loop_check_by_id, slow=True),
         Case("role_check_stages", plan.main, lab.staged(lab.role_check), slow=True),
         Case("role_create_stages", plan.main, lab.staged(lab.role_create), slow=True),
+        Case("role_hosts_stages", plan.main, lab.staged(lab.role_hosts), slow=True),
         Case("loop_ping_stages", plan.loop, lab.staged(lab.loop_ping), slow=True),
         Case("loop_check_stages", plan.loop, lab.staged(lab.loop_check), slow=True),
         Case("loop_pipelined_stages", plan.loop, lab.staged(lab.loop_check, ANSIBLE_PIPELINING="true"), slow=True),

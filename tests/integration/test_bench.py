@@ -37,7 +37,13 @@ def test_it_runs_commands_and_tells_what_they_did_and_where_their_time_went(sand
     assert results["ping", 0].peak_mib > 10
     # A stage without any time is one whose function has another name by now.
     assert [stage for stage, seconds in results["role_check_stages", 2].stages.items() if seconds <= 0] == []
-    for subject in ("role_create_stages", "loop_ping_stages", "loop_check_stages", "loop_pipelined_stages"):
+    for subject in (
+        "role_create_stages",
+        "role_hosts_stages",
+        "loop_ping_stages",
+        "loop_check_stages",
+        "loop_pipelined_stages",
+    ):
         (sample,) = results[subject, 2].samples
         assert sum(sample.stages.values()) == pytest.approx(sample.seconds)
     text = page(results, SMALLEST, "plot.png")
