@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Seeded random scenarios of faults: ``python -m tests.soak --scenarios 2000 --seed 1``.
 
-Each scenario is a project with some registrations, a task that wants them otherwise, and faults. After the task the
-server's true state is compared with what the task reported; then the faults end, and the task runs twice more.
+Each scenario is a project with some registrations, a database with some replicas, or an organization with or without a
+project; a task that wants them otherwise; and faults. After the task the server's true state is compared with what was
+reported; then the faults end, and the task runs twice more.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 from tests import contract
 from tests.faults import ENDLESS
 from tests.forked import run_module
-from tests.harness import API_KEY, Project, Sandbox, ansible_env
+from tests.harness import API_KEY, Organization, Project, Sandbox, ansible_env
 
 Values = dict[str, Any]
 PASSWORD = "pw-Zq7\"x'%/@"
@@ -37,7 +38,7 @@ WORKERS = 16
 BEGIN, END = "<!-- begin of what make soak writes -->", "<!-- end of what make soak writes -->"
 HOSTS = ("db1.example.com", "db2.example.com")
 SINGLE_KINDS = ("create", "update", "delete")
-KINDS = (*SINGLE_KINDS, "list", "prune", "replicas", "replicas, prune")
+KINDS = (*SINGLE_KINDS, "list", "prune", "replicas", "replicas, prune", "project")
 ERROR_PARTS = {
     "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "maybe_done",
 }  # fmt: skip
@@ -54,6 +55,14 @@ DRIFT: tuple[Values, ...] = (
 )
 #: The same for replicas, which have no more than this, so that each is replaced.
 REPLICA_DRIFT: tuple[Values, ...] = ({"ssl_mode": "require"}, {"ssl_mode": "verify-full"})
+#: The same for a project; what a create does not take stands first.
+PROJECT_DRIFT: tuple[Values, ...] = (
+    {"status": "suspended"},
+    {"agents_disabled": True},
+    {"allowed_cidrs": [{"cidr": "10.0.0.0/8", "label": "office"}]},
+    {"description": "The shop"},
+    {"tags": ["prod", "eu"]},
+)
 #: What each is for is told in tests/sandbox/models.py.
 FAULTS: tuple[Values, ...] = (
     {"kind": "status", "status": 408, "code": "TIMEOUT"},
@@ -106,7 +115,7 @@ class Scenario:
     @property
     def listed(self) -> bool:
         """Whether its task is one of the list form."""
-        return self.kind not in SINGLE_KINDS
+        return self.kind not in (*SINGLE_KINDS, "project")
 
     @property
     def prune(self) -> bool:
@@ -125,9 +134,15 @@ class Verdict:
 def make(seed: int) -> Scenario:
     rng = random.Random(seed)
     kind = rng.choice(KINDS)
+    if kind == "project":
+        existing = [{"name": "shop", **rng.choice(({}, *PROJECT_DRIFT[3:]))}] * rng.randint(0, 1)
+        database = {"host": HOSTS[0], "name": "orders", "username": "app", **rng.choice(({}, *DRIFT))}
+        drift = rng.sample(PROJECT_DRIFT, rng.randint(0, 3))
+        wanted = [{"name": "shop", "database": database, **{k: v for item in drift for k, v in item.items()}}]
+        return Scenario(seed, kind, _settings(rng, existing), existing, wanted, _options(rng, kind), _faults(rng))
     numbers = range(rng.randint(2, 12))
     replicas = kind.startswith("replicas")
-    drift = REPLICA_DRIFT if replicas else DRIFT
+    moves = REPLICA_DRIFT if replicas else DRIFT
     keys: list[Values] = [
         {"host": host, "port": 5432 + n} if replicas else {"host": host, "name": f"db{n}", "username": "app"}
         for host in HOSTS
@@ -136,7 +151,7 @@ def make(seed: int) -> Scenario:
     rng.shuffle(keys)
 
     def entry(key: Values) -> Values:
-        return {**key, **rng.choice(({}, *drift))}
+        return {**key, **rng.choice(({}, *moves))}
 
     existing = [entry(key) for key in keys[: rng.randint(0 if kind == "create" else 1, len(keys) // 2)]]
     if kind == "create":
@@ -146,13 +161,17 @@ def make(seed: int) -> Scenario:
     elif kind == "delete":
         wanted = [{**rng.choice(existing), "state": "absent"}]
     else:
-        kept = [{**item, **rng.choice(({}, *drift))} for item in existing if rng.random() < 0.7]
+        kept = [{**item, **rng.choice(({}, *moves))} for item in existing if rng.random() < 0.7]
         gone = [{**item, "state": "absent"} for item in kept if rng.random() < 0.2]
         kept = [item for item in kept if not any(_same(item, other) for other in gone)]
         new = [entry(key) for key in keys[len(existing) :] if rng.random() < 0.6]
         wanted = kept + gone + new or [entry(keys[-1])]
         rng.shuffle(wanted)
-    settings = {
+    return Scenario(seed, kind, _settings(rng, existing), existing, wanted, _options(rng, kind), _faults(rng))
+
+
+def _settings(rng: random.Random, existing: list[Values]) -> Values:
+    return {
         "page_limit": rng.choice((1, 2, 5, 100)),
         "empty_pages": rng.random() < 0.3,
         "envelope": rng.choice(("error", "problem")),
@@ -160,15 +179,20 @@ def make(seed: int) -> Scenario:
         "extra_fields": rng.random() < 0.3,
         "plan_limit": len(existing) + rng.randint(0, 2) if rng.random() < 0.1 else None,
     }
-    options = {
+
+
+def _options(rng: random.Random, kind: str) -> Values:
+    single = kind in SINGLE_KINDS or kind == "project"
+    return {
         "retries": rng.randint(0, 3),
         "timeout": 1,
         "retry_budget": rng.randint(2, 6),
-        **({"parallel": rng.randint(1, 8)} if kind not in SINGLE_KINDS else {}),
+        **({} if single else {"parallel": rng.randint(1, 8)}),
     }
-    return Scenario(
-        seed, kind, settings, existing, wanted, options, [_fault(rng) for dummy in range(rng.randint(1, 3))]
-    )
+
+
+def _faults(rng: random.Random) -> list[Values]:
+    return [_fault(rng) for dummy in range(rng.randint(1, 3))]
 
 
 def _same(left: Values, right: Values) -> bool:
@@ -226,6 +250,85 @@ def judge(scenario: Scenario, project: Project, folder: Path) -> Verdict:
     return verdict
 
 
+def judge_project(scenario: Scenario, organization: Organization, folder: Path) -> Verdict:
+    """The same for a task that makes or changes a project with its first database."""
+    verdict = Verdict(scenario.seed, Counter({"scenarios": 1, f"scenarios of the kind {scenario.kind}": 1}))
+    organization.settings(**{**scenario.settings, "plan_limit": None})
+    for item in scenario.existing:
+        organization.create_project(**item)
+    before = _objects(organization)
+    organization.settings(**scenario.settings)
+    for fault in scenario.faults:
+        organization.fault(**fault)
+    result = _run(scenario, organization.url, {"org_id": organization.id}, folder)
+    organization.clear_faults()
+    after = _objects(organization)
+    record = [entry for entry in _exchanges(organization) if "pgbeam-ansible" in entry["headers"]["user-agent"]]
+    verdict.counts += Counter(
+        {"requests": len(record), "requests hit by a fault": sum(bool(e["fault"]) for e in record)}
+    )
+    verdict.counts["runs with faults that failed" if result.get("failed") else "runs with faults that ended well"] += 1
+    verdict.wrong += _untrue_project(scenario, result, before, after, verdict.counts)
+    verdict.wrong += _ill_mannered(scenario, record)
+    if len(after) > 2:
+        verdict.wrong.append("a project or its database is made twice")
+    organization.settings(**{**scenario.settings, "plan_limit": None})
+    converging = _run(scenario, organization.url, {"org_id": organization.id}, folder)
+    reached = _objects(organization)
+    if converging.get("failed") or not _as_told(scenario, converging, reached) or len(reached) != 2:
+        verdict.wrong.append(f"the run without faults does not converge: {converging.get('msg')}")
+    last = _run(scenario, organization.url, {"org_id": organization.id}, folder)
+    if last.get("failed") or last["changed"] or _objects(organization) != reached:
+        verdict.wrong.append(f"the run after it changes something: {last.get('msg')}")
+    contract.judge(_exchanges(organization))
+    return verdict
+
+
+def _exchanges(organization: Organization) -> list[Values]:
+    """All that were made with it and its projects."""
+    scopes = [organization, *(Project(organization.url, name) for name in organization.truth())]
+    return [entry for scope in scopes for entry in scope.record()]
+
+
+def _objects(organization: Organization) -> Values:
+    """Its projects and their databases as the server truly has them, by id."""
+    return {
+        item["id"]: {name: value for name, value in item.items() if name not in ("databases", "replicas")}
+        for project in organization.truth().values()
+        for item in (project, *project["databases"])
+    }
+
+
+def _as_told(scenario: Scenario, result: Values, rows: Values) -> bool:
+    """Whether the server has the project and the database of a result as the task wants them."""
+    wanted = {name: value for name, value in scenario.wanted[0].items() if name != "database"}
+    pairs = ((wanted, result["project"]["id"]), (scenario.wanted[0]["database"], result["database"]["id"]))
+    return all(identifier in rows and _fits(item, rows[identifier]) for item, identifier in pairs)
+
+
+def _untrue_project(
+    scenario: Scenario, result: Values, before: Values, after: Values, counts: Counter[str]
+) -> list[str]:
+    """What the report on a project says that is not so, or leaves out."""
+    wrong: list[str] = []
+    error, action = result.get("error"), result.get("action", "failed")
+    counts[f"entries {action}"] += 1
+    unknown = bool(error and error["maybe_done"])
+    if error:
+        counts["entries failed whose outcome stayed unknown, and that said so"] += unknown
+        if set(error) != ERROR_PARTS or not error["message"]:
+            wrong.append("the error is not whole")
+    moved = before != after
+    if result["changed"] != moved and not (moved and unknown):
+        wrong.append(f"changed is {result['changed']}, what the server has {'moved' if moved else 'did not move'}")
+    identifier = (result.get("project") or {}).get("id")
+    if action == "created" and (identifier in before or identifier not in after):
+        wrong.append(f"{identifier} is told as created")
+    if not result.get("failed") and not _as_told(scenario, result, after):
+        wrong.append("it ends well, and the server has it otherwise")
+    return [f"{action}: {reason}: {result.get('msg')}" for reason in wrong]
+
+
 def _body(item: Values) -> Values:
     """The body that registers an item behind the collection's back; the API wants its objects whole."""
     cache = {"enabled": True, "ttl_seconds": 60, "max_entries": 10000, "swr_seconds": 30}
@@ -239,7 +342,12 @@ def _body(item: Values) -> Values:
 
 def _run(scenario: Scenario, url: str, parent: Values, folder: Path) -> Values:
     options = {"api_url": url, "api_key": API_KEY, **parent, **scenario.options}
-    if scenario.noun == "replica":
+    if scenario.kind == "project":
+        wanted = scenario.wanted[0]
+        result = run_module(
+            "project", {**options, **wanted, "database": {**wanted["database"], "password": PASSWORD}}, folder
+        )
+    elif scenario.noun == "replica":
         listed = {"replicas": scenario.wanted, "prune": scenario.prune, "replace": True}
         result = run_module("replicas", {**options, **listed}, folder)
     elif scenario.listed:
@@ -373,10 +481,13 @@ def _begin(url: str) -> None:
 
 def _one(seed: int) -> Verdict:
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    scenario = make(seed)
     try:
+        if scenario.kind == "project":
+            return judge_project(scenario, Organization(_sandbox, f"org_soak_{os.getpid()}_{seed}"), folder)
         project = Project(_sandbox, f"prj_soak_{os.getpid()}_{seed}")
         project.settings()
-        return judge(make(seed), project, folder)
+        return judge(scenario, project, folder)
     except Exception as error:
         return Verdict(seed, Counter(), [f"{type(error).__name__}: {error}"])
     finally:

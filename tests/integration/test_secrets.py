@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import Project, Sandbox
-from tests.integration.conftest import Run
+from tests.integration.conftest import Ansible, Run
 from tests.integration.secret_plays import ENTRY, LOUD, READERS, WRITERS, broken, everything
 from tests.integration.watched import PASSWORDS, Watched, look_up
 
@@ -87,6 +87,17 @@ def test_a_traceback_that_was_asked_for(watched: Watched, project: Project) -> N
     playbook = watched.write("play.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": [task]}])
     run = watched.playbook(playbook, LOUD, env={"ANSIBLE_DISPLAY_TRACEBACK": "always"})
     assert "unexpected LookupError at __init__.py:5" in run.result("database")["msg"]
+
+
+def test_a_module_that_crashes_is_noticed(ansible: Ansible) -> None:
+    """Each core tells a crash in words of its own; what runs a play in these tests has to know them all."""
+    ansible.write(
+        "library/crash.py", "#!/usr/bin/python\nfrom ansible.module_utils.basic import AnsibleModule\n1 / 0\n"
+    )
+    tasks = [{"name": "crash", "crash": {}, "ignore_errors": True}]
+    play = ansible.write("crash.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}])
+    with pytest.raises(AssertionError, match="division by zero"):
+        ansible.playbook(play, env={"ANSIBLE_LIBRARY": str(ansible.home / "library")})
 
 
 def test_requests_is_missing(watched: Watched, project: Project) -> None:
