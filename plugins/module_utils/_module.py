@@ -138,10 +138,14 @@ class Module(AnsibleModule):
         return str(os.path.expandvars(os.path.expanduser(self._remote_tmp)))
 
     def log(self, msg: str, log_args: dict[str, t.Any] | None = None) -> None:
-        """Core logs what holds members as escaped text, where masking can miss a secret: leave such options out."""
-        holding = {name for name, option in self.argument_spec.items() if _secret_names(option.get("options", {}))}
+        """Log of the options what ``invocation`` shows of them, and nothing of those whose members hold secrets.
+
+        Core logs these as escaped text, where masking can miss a secret; newer cores log a password in an address, too.
+        """
         if log_args:
-            log_args = {name: value for name, value in log_args.items() if name not in holding}
+            holding = {name for name, option in self.argument_spec.items() if _secret_names(option.get("options", {}))}
+            shown = self._echo["module_args"]
+            log_args = {name: shown[name] for name in log_args if name in shown and name not in holding}
         if log_args:  # core masks the message, but not what goes to systemd's journal beside it
             log_args = self._masking.mask({name: str(value) for name, value in log_args.items()})
             msg = "Invoked with " + " ".join(f"{name}={value!s}" for name, value in log_args.items())
