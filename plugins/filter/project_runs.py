@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _engine
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
@@ -128,7 +128,7 @@ def project_runs(
         if run["project"]:
             _put_first(run, first)
             if run["project"].get("database") and not found:
-                problems += _engine.clashes(DATABASE, run["databases"], _place_beside_own)
+                problems += _register.clashes(DATABASE, run["databases"], _place_beside_own)
         if run["prune"]:
             unseen = [name for name in inventory if name not in targeted]
             problems += _blind(key, gathered, active, targeted, limit)
@@ -155,7 +155,7 @@ def _named(key: str) -> bool:
 def _put_first(run: dict[str, t.Any], host: Host) -> None:
     """Have the project made with its own database where it names one, else with the first that is to be there."""
     own = run["project"].get("database")
-    made = _checks.named(_over(host["defaults"], own)) if own else None
+    made = _completed(own, host) if own else None
     entries = [entry for entry in run["databases"] if entry != made]
     if made is None:
         made = next((e for e in entries if e.get("state") != "absent" and "id" not in e), None)
@@ -275,7 +275,7 @@ def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]
                     "Ansible runs; name the PostgreSQL server in it, or set it for that server's inventory host"
                 )
     places = [f"an entry of {name}" for name in origins.values()]
-    problems += _engine.clashes(DATABASE, list(entries.values()), lambda index: places[index])
+    problems += _register.clashes(DATABASE, list(entries.values()), lambda index: places[index])
     return list(entries.values()), problems
 
 
@@ -320,9 +320,7 @@ def _left_out(
     project_id: str, entries: list[dict[str, t.Any]], hostvars: t.Mapping[str, t.Mapping[str, t.Any]], unseen: list[str]
 ) -> list[str]:
     """Inventory hosts that the play does not target, and whose part of this project prune would delete."""
-    claims = _engine.Claims(DATABASE)
-    for place, entry in enumerate(entries):
-        claims.add(entry, place)
+    claims = _register.Claims(DATABASE, entries)
     advice = "run it over all hosts of the project, or without pgbeam_prune"
     for name in unseen:
         outside = f"pgbeam_prune: {name} is not among the play's hosts, and"
@@ -363,8 +361,7 @@ def _visible_entries(name: str, variables: t.Mapping[str, t.Any], first: t.Any) 
     }
     if not isinstance(listed, list):
         raise TypeError
-    full = [_completed(entry, host) for entry in listed]
-    full += [_checks.named(_over(host["defaults"], first))] if first else []
+    full = [_completed(entry, host) for entry in [*listed, *([first] if first else [])]]
     return [entry for entry in full if entry is not None and entry.get("state") != "absent"]
 
 
@@ -376,16 +373,14 @@ def _visible_key(project: dict[str, t.Any], project_id: t.Any) -> str:
     return key
 
 
-def _is_lost(entry: dict[str, t.Any], claims: _engine.Claims, entries: list[dict[str, t.Any]]) -> bool:
+def _is_lost(entry: dict[str, t.Any], claims: _register.Claims, entries: list[dict[str, t.Any]]) -> bool:
     """Whether prune would delete what an entry names, or a replica of it, since no claimed one does."""
     place = claims.find(entry)
     if place is None:
         return True
-    kept = _engine.Claims(REPLICA)
-    for number, replica in enumerate(entries[place].get("replicas") or []):
-        kept.add(replica, number)
-    pruned = bool(entries[place].get("replicas"))
-    return pruned and any(kept.find(replica) is None for replica in entry.get("replicas") or [])
+    kept = entries[place].get("replicas") or []
+    claimed = _register.Claims(REPLICA, kept)
+    return bool(kept) and any(claimed.find(replica) is None for replica in entry.get("replicas") or [])
 
 
 def _some(names: set[str]) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with the values of options, each in a sentence, before any request.
+"""What is wrong with values, in words: those of options, before any request, and those that a server answers.
 
 Private to this collection: it may change in any release.
 """
@@ -145,3 +145,35 @@ def _fits(f: Field, value: str) -> bool:
         return not (f.pattern and not re.fullmatch(f.pattern, value)) and (not f.normalize or bool(f.normalize(value)))
     except ValueError:
         return False
+
+
+def misfit(resource: Resource, values: Values) -> str | None:
+    """What is wrong with an object that the server answered, None where it is one of this resource.
+
+    Its id goes into paths, and its fields are compared, so each has to be what the contract says.
+    """
+    identifier = values.get("id")
+    if not isinstance(identifier, str) or not re.fullmatch(ID_PATTERN, identifier):
+        # Whole or not at all: in a part of it, masking would not find a secret.
+        shown = repr(identifier)
+        return "an object without a usable id" + (f" (id: {shown})" if len(shown) <= 60 else "")
+    return _mistyped(resource.fields, values)
+
+
+def _mistyped(fields: t.Iterable[Field], values: Values) -> str | None:
+    types = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
+    for f in fields:
+        value = values.get(f.name)
+        if value is None or f.secret:
+            continue
+        if not isinstance(value, types[f.type]) or (f.type == "int" and isinstance(value, bool)):
+            return f"an object whose {f.name} is no {f.type}"
+        if isinstance(value, dict) and (wrong := _mistyped(f.fields, value)):
+            return wrong
+        if f.elements and isinstance(value, list):
+            for item in value:
+                if item is None:
+                    return f"an object whose {f.elements.name} is no {f.elements.type}"
+                if wrong := _mistyped([f.elements], {f.elements.name: item}):
+                    return wrong
+    return None

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What follows from a resource's table of fields: find, plan, predict and diff. No I/O.
+"""What follows from a resource's table of fields: plan, predict and diff. No I/O.
 
 ``wanted`` is what the task names, without what it leaves out; ``current`` is the object as the server has it.
 Private to this collection: it may change in any release.
@@ -9,19 +9,13 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
-import contextlib
-import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import ID_PATTERN, Field, Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Claims, PlanError, Register, identity
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource, Values
 
-Identities = frozenset[tuple[t.Any, ...]]
 NOT_SHOWN = "(sent, not shown)"
-
-
-class PlanError(Exception):
-    """The task cannot be carried out as it stands; the text is one sentence for the user and holds no secret."""
 
 
 @dataclass
@@ -59,14 +53,12 @@ class Plan:
     @property
     def moves_identity(self) -> bool:
         """Whether an object is found by other fields after this plan, or for the first time."""
-        return self.action == "created" or not {*self.resource.identity, self.resource.tie_breaker}.isdisjoint(
-            self.changes
-        )
+        return not {*self.resource.identity, self.resource.tie_breaker}.isdisjoint(self.changes)
 
     @property
     def relocates(self) -> bool:
         """Whether an object that is there is found by other fields after this plan."""
-        return self.action in ("updated", "replaced") and self.moves_identity
+        return bool(self.current) and self.moves_identity
 
     @property
     def request(self) -> Values:
@@ -120,62 +112,6 @@ def whole(resource: Resource, values: Values) -> Values:
     return {**{f.name: None for f in resource.fields if not f.secret}, **_shown(resource, values)}
 
 
-def misfit(resource: Resource, values: Values) -> str | None:
-    """What is wrong with an object that the server answered, None where it is one of this resource.
-
-    Its id goes into paths, and its fields are compared, so each has to be what the contract says.
-    """
-    identifier = values.get("id")
-    if not isinstance(identifier, str) or not re.fullmatch(ID_PATTERN, identifier):
-        # Whole or not at all: in a part of it, masking would not find a secret.
-        shown = repr(identifier)
-        return "an object without a usable id" + (f" (id: {shown})" if len(shown) <= 60 else "")
-    return _mistyped(resource.fields, values)
-
-
-def _mistyped(fields: t.Iterable[Field], values: Values) -> str | None:
-    types = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
-    for f in fields:
-        value = values.get(f.name)
-        if value is None or f.secret:
-            continue
-        if not isinstance(value, types[f.type]) or (f.type == "int" and isinstance(value, bool)):
-            return f"an object whose {f.name} is no {f.type}"
-        if isinstance(value, dict) and (wrong := _mistyped(f.fields, value)):
-            return wrong
-        if f.elements and isinstance(value, list):
-            for item in value:
-                if item is None:
-                    return f"an object whose {f.elements.name} is no {f.elements.type}"
-                if wrong := _mistyped([f.elements], {f.elements.name: item}):
-                    return wrong
-    return None
-
-
-def incomplete(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
-    """A sentence where the task names too little to find an object by, else None."""
-    missing = [n for n in resource.identity if n not in wanted and resource.field(n).initial is None]
-    if missing and "id" not in wanted:
-        known = _listed(resource.identity)
-        return f"{where}{missing[0]}: it is missing; give {known}{or_id} to say which {resource.noun}"
-    if resource.first and resource.first.noun in wanted:
-        return incomplete(resource.first, wanted[resource.first.noun], f"{where}{resource.first.noun}.", or_id="")
-    return None
-
-
-def clashes(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
-    """Sentences on entries of one list that mean one object. ``name`` tells an entry's place in words."""
-    found = []
-    claims = Claims(resource)
-    for index, entry in enumerate(entries):
-        earlier = claims.find(entry)
-        if earlier is not None:
-            what = f"{resource.noun} {entry['id']}" if "id" in entry else resource.describe(entry)
-            found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
-        claims.add(entry, index)
-    return found
-
-
 def collisions(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
     """Sentences on plans of one list that are about one object, or would make two that only their ids tell apart.
 
@@ -214,109 +150,6 @@ def crowded(plan: Plan, others: Register) -> str | None:
     )
 
 
-class Claims:
-    """Entries of a list by the object that each means: its id, or its identity and, where it names one, tie breaker."""
-
-    def __init__(self, resource: Resource) -> None:
-        self._resource = resource
-        self._seen: dict[tuple[t.Any, ...], list[tuple[int, t.Any]]] = {}
-
-    def add(self, entry: Values, place: int) -> None:
-        self._seen.setdefault(self._key(entry), []).append((place, entry.get(self._resource.tie_breaker)))
-
-    def find(self, entry: Values) -> int | None:
-        """The place of an added entry that means the same object, None where there is none."""
-        breaker = entry.get(self._resource.tie_breaker)
-        added = self._seen.get(self._key(entry), [])
-        return next((p for p, other in added if "id" in entry or None in (breaker, other) or breaker == other), None)
-
-    def _key(self, entry: Values) -> tuple[t.Any, ...]:
-        return ("id", entry["id"]) if "id" in entry else identity(self._resource, entry)
-
-
-def identity(resource: Resource, values: Values) -> tuple[t.Any, ...]:
-    """What two objects must share to be the same registration, ready to compare."""
-    return tuple(resource.field(n).folded(resource.identifying(values, n)) for n in resource.identity)
-
-
-class Register:
-    """The server's objects of one parent, to find the one that a task means."""
-
-    def __init__(self, resource: Resource, existing: list[Values]) -> None:
-        self._resource = resource
-        self._by_id = {item.get("id"): item for item in existing}
-        self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
-        for item in self._by_id.values():  # a page that shifts while it is read can hold an object again
-            self._by_identity.setdefault(identity(resource, item), []).append(item)
-
-    def without(self, items: t.Sequence[Values]) -> Register:
-        ids = {item["id"] for item in items}
-        return Register(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self
-
-    def like(self, values: Values) -> list[Values]:
-        """The other objects of the same identity."""
-        return [m for m in self._by_identity.get(identity(self._resource, values), []) if m["id"] != values["id"]]
-
-    def find(
-        self, wanted: Values, state: str = "present", shared: Identities = frozenset(), replace: bool = False
-    ) -> Values | None:
-        """The object that ``wanted`` means, None where there is none.
-
-        By id where that is named, else by identity, where the tie breaker narrows a tie. It has to agree even without
-        a tie where ``shared`` holds the identity, as the list names it twice, and where a deletion names it: the second
-        run must not delete the other one. Where objects may be replaced, one that is as wanted already is meant: the
-        others are what a replacement that was interrupted has left. Raises PlanError where it is not clear which object
-        is meant.
-        """
-        if "id" in wanted:
-            return self._by_id.get(wanted["id"])
-        key = identity(self._resource, wanted)
-        matches = self._by_identity.get(key, [])
-        breaker = self._resource.tie_breaker
-        if breaker in wanted:
-            agreeing = [m for m in matches if m.get(breaker) == wanted[breaker]]
-            if agreeing or state == "absent" or key in shared:
-                matches = agreeing
-        if len(matches) > 1 and replace and state == "present":
-            fitting = [m for m in matches if not any(_moves(f, wanted, m) for f in self._resource.writable)]
-            matches = fitting if len(fitting) == 1 else matches
-        if len(matches) > 1:
-            raise PlanError(self._told(wanted, matches))
-        return matches[0] if matches else None
-
-    def twins(self) -> list[str]:
-        """Sentences on the objects that nothing but their ids tells apart."""
-        if not self._resource.identity:
-            return []
-        alike: dict[tuple[t.Any, ...], list[Values]] = {}
-        for key, items in self._by_identity.items():
-            for item in items:
-                alike.setdefault((*key, item.get(self._resource.tie_breaker)), []).append(item)
-        return [self._told(items[0], items) for items in alike.values() if len(items) > 1]
-
-    def _told(self, wanted: Values, matches: list[Values]) -> str:
-        ids = ", ".join(sorted(m["id"] for m in matches))
-        return (
-            f"{self._resource.describe(wanted)} is in PgBeam {len(matches)} times ({ids}); "
-            "name the one you mean by id, or remove each that is too many with its id and state=absent"
-        )
-
-    def unclaimed(self, claimed: t.Iterable[Values]) -> list[Values]:
-        """The objects that no entry claims, in the server's order."""
-        ids = {item["id"] for item in claimed}
-        return [item for key, item in self._by_id.items() if key not in ids]
-
-
-def shared_identities(resource: Resource, entries: list[Values]) -> Identities:
-    """The identities that several entries of one list share, told apart by the tie breaker alone."""
-    counts: dict[tuple[t.Any, ...], int] = {}
-    for entry in entries:
-        if "id" not in entry:
-            key = identity(resource, entry)
-            counts[key] = counts.get(key, 0) + 1
-    return frozenset(key for key, count in counts.items() if count > 1)
-
-
 def plan(
     resource: Resource,
     wanted: Values,
@@ -343,7 +176,7 @@ def plan(
 def _refuse_drift(resource: Resource, wanted: Values, current: Values) -> None:
     """Raise PlanError where the task has another value of what never changes: it may mean another object."""
     for f in resource.writable:
-        if f.immutable and _moves(f, wanted, current):
+        if f.immutable and f.moves(wanted, current):
             old = f.default if current.get(f.name) is None else current[f.name]
             raise PlanError(
                 f"{resource.describe(current)}: {f.name} is {old!r} and cannot be changed to {wanted[f.name]!r}; "
@@ -356,33 +189,6 @@ def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> P
     if current is None:
         return Plan(resource, "unchanged", wanted)
     return Plan(resource, "deleted", wanted, current, before=dict(current))
-
-
-def refuse_surplus(plan: Plan, items: list[Values], expected: t.Sequence[str]) -> None:
-    """Raise PlanError where a deletion takes first objects with it that the task does not name or expect.
-
-    ``items`` are those that are there. One is expected by its id, or by a name that no other one has.
-    """
-    first = t.cast(Resource, plan.resource.first)
-    wanted = plan.wanted.get(first.noun)
-    meant = None
-    with contextlib.suppress(PlanError):  # of several that the task may mean, it expects none
-        meant = Register(first, items).find(wanted, "absent") if wanted else None
-    names = [item.get("name") for item in items]
-    surplus = [
-        item
-        for item in items
-        if item["id"] not in expected
-        and not (item.get("name") in expected and names.count(item.get("name")) == 1)
-        and item is not meant
-    ]
-    if surplus:
-        told = ", ".join(f"{first.describe(item)} ({item['id']})" for item in surplus[:5])
-        more = f" and {len(surplus) - 5} more" if len(surplus) > 5 else ""
-        raise PlanError(
-            f"{plan.label} ({plan.id}) would go with {len(items)} {first.plural}, {len(surplus)} of them not expected: "
-            f"{told}{more}; list them in expected_{first.plural}, or set force: true"
-        )
 
 
 def _plan_create(resource: Resource, wanted: Values) -> Plan:
@@ -424,7 +230,7 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             result.body[f.name] = wanted[f.name]
             result.changes.append(f.name)
             result.after[f.name] = NOT_SHOWN
-        elif _moves(f, wanted, current):
+        elif f.moves(wanted, current):
             result.body[f.name] = f.over(wanted[f.name], current.get(f.name))
             _tell_move(result, f)
     if result.body:
@@ -438,7 +244,7 @@ def _plan_replace(resource: Resource, wanted: Values, current: Values, twins: li
     It may be there already, where a replacement was interrupted.
     """
     result = Plan(resource, "unchanged", wanted, current, replaces=[] if "id" in wanted else list(twins or []))
-    moved = [f for f in resource.writable if _moves(f, wanted, current)]
+    moved = [f for f in resource.writable if f.moves(wanted, current)]
     if moved and twins is None:
         old, new = current.get(moved[0].name), wanted[moved[0].name]
         raise PlanError(
@@ -450,7 +256,7 @@ def _plan_replace(resource: Resource, wanted: Values, current: Values, twins: li
     if moved:
         values = {**current, **wanted}
         body = {f.name: values[f.name] for f in resource.writable if values.get(f.name) is not None}
-        made = [item for item in twins or [] if not any(_moves(f, body, item) for f in resource.writable)]
+        made = [item for item in twins or [] if not any(f.moves(body, item) for f in resource.writable)]
         result.current, result.body = (made[0], {}) if made else (current, body)
         result.replaces.insert(0, current)
     elif result.replaces:  # nothing moves but that it is there once
@@ -460,11 +266,6 @@ def _plan_replace(resource: Resource, wanted: Values, current: Values, twins: li
     if result.replaces:
         result.action = "replaced"
     return result
-
-
-def _moves(f: Field, wanted: Values, current: Values) -> bool:
-    """Whether the task wants a field otherwise than the server has it, as far as that can be seen."""
-    return f.name in wanted and not f.secret and not f.same(wanted[f.name], current.get(f.name))
 
 
 def _tell_move(result: Plan, f: Field) -> None:
@@ -496,7 +297,3 @@ def names(resource: Resource) -> set[str]:
     """The names that a plan's changes are told with."""
     inner = {f"{resource.first.noun}.{name}" for name in names(resource.first)} if resource.first else set()
     return inner.union(*({f.name, *(f"{f.name}.{m.name}" for m in f.fields)} for f in resource.writable))
-
-
-def _listed(names: t.Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import re
 import traceback
 import typing as t
@@ -67,6 +68,11 @@ class ApiError(Exception):
         details += [f"request {self.request_id}"] if self.request_id else []
         told = f" ({', '.join(details)})" if details else ""
         return f"{self.call.method} {self.call.target}: {self.reason}{told}; {self.advice}"
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was sent. An earlier call may have ended the run before this one."""
+        return self.attempts > 0
 
     @property
     def ends_the_run(self) -> bool:
@@ -264,9 +270,9 @@ def _advice(status: int, code: str | None, call: Call) -> str:
     """What the user can do about a refusal."""
     if status == 403 and code == "PLAN_LIMIT_REACHED":
         return "delete registrations that are no longer needed, or move to a larger plan, then run again"
-    if status == 404 and code is None:
-        return "that is no answer of the PgBeam API: check api_url and what stands between"
     if status == 404:
+        if code is None:
+            return "that is no answer of the PgBeam API: check api_url and what stands between"
         # A call below an object, to a collection or a verb, misses that object.
         parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/([^/]+)$", call.path)
         what = f"{parent.group(1)} {parent.group(2)}" if parent else call.target
@@ -286,3 +292,10 @@ def _advice(status: int, code: str | None, call: Call) -> str:
         412: "something else changed it at the same time: run again",
         429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",
     }.get(status, "correct what it names, then run again")
+
+
+def unexpected(error: Exception) -> tuple[str, str]:
+    """What happened and what to do, for a fault of our own, by type and place; its text may quote a secret."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{os.path.basename(last.filename)}:{last.lineno}"
+    return f"unexpected {type(error).__name__} at {place}", "this is a bug in pgbeam.cloud, please report it"

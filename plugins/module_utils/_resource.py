@@ -70,6 +70,10 @@ class Field:
         left, right = self._by_key(value), self._by_key(current)
         return left.keys() == right.keys() and all(self.elements.same(left[k], right[k]) for k in left)
 
+    def moves(self, wanted: Values, current: Values) -> bool:
+        """Whether a task wants the field otherwise than the server has it, as far as that can be seen."""
+        return self.name in wanted and not self.secret and not self.same(wanted[self.name], current.get(self.name))
+
     def over(self, value: t.Any, current: t.Any) -> t.Any:
         """The value as it is sent: what an object's task leaves out is taken from the server's."""
         if self.fields:  # a member that the contract does not know would be refused

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 from ansible.module_utils import basic
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _run
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _session
 
 from tests.contract import judge
 from tests.faults import CASES, ENDLESS, SCENES, Trial, table
@@ -233,7 +233,7 @@ def test_a_long_run_tells_the_systems_log_how_far_it_is(
     """Every ten seconds; here at each entry. The log is stood in for, as the machine that tests may have none."""
     project = sandbox.project()
     log = tmp_path / "log"
-    monkeypatch.setattr(_run, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(_session, "PROGRESS_SECONDS", 0)
     monkeypatch.setattr(syslog, "syslog", lambda level, text: print(text, file=log.open("a")))
     monkeypatch.setattr(basic, "has_journal", False)
     entries = [{**ENTRY, "name": f"db{n}", "password": PASSWORD} for n in range(5)]

@@ -98,7 +98,9 @@ def test_every_module_is_covered() -> None:
     assert set(MODULES) == set(SPECS)
 
 
-@pytest.mark.parametrize("file", ["_checks", "_client", "_engine", "_module", "_resource", "_run"])
+@pytest.mark.parametrize(
+    "file", ["_checks", "_client", "_engine", "_first", "_module", "_register", "_resource", "_run", "_session"]
+)
 def test_a_resource_is_known_by_its_declaration_alone(file: str) -> None:
     """What is shared by all resources names none of them, in code or in words."""
     words = set(re.findall(r"[a-z]+", (ROOT / f"plugins/module_utils/{file}.py").read_text().lower()))

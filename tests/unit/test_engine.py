@@ -14,16 +14,18 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import named,
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
     NOT_SHOWN,
     Plan,
+    collisions,
+    plan,
+    plan_delete,
+    whole,
+)
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import (
     PlanError,
     Register,
     clashes,
-    collisions,
     identity,
     incomplete,
-    plan,
-    plan_delete,
     shared_identities,
-    whole,
 )
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values, argument_spec
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE

@@ -9,17 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import named, problems
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
-    NOT_SHOWN,
-    Plan,
-    PlanError,
-    Register,
-    incomplete,
-    misfit,
-    plan,
-    refuse_surplus,
-)
+from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import misfit, named, problems
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import NOT_SHOWN, Plan, plan
+from ansible_collections.pgbeam.cloud.plugins.module_utils._first import refuse_surplus
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import PlanError, Register, incomplete
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 

@@ -11,10 +11,11 @@ from typing import Any, cast
 
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import problems
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, PlanError, Register
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import PlanError, Register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
-from ansible_collections.pgbeam.cloud.plugins.module_utils._run import _Session
+from ansible_collections.pgbeam.cloud.plugins.module_utils._session import Session
 
 pytestmark = pytest.mark.once
 
@@ -49,7 +50,7 @@ def sent(**fields: Any) -> Values:
 def planned(server: list[Values], wanted: Values, state: str = "present", replace: bool = False) -> Plan:
     """The plan as a module makes it."""
     module = cast(Any, SimpleNamespace(params={"replace": replace}))
-    return _Session(module, REPLICA, "db_1", cast(Any, None)).plan(Register(REPLICA, server), wanted, state)
+    return Session(module, REPLICA, "db_1", cast(Any, None)).plan(Register(REPLICA, server), wanted, state)
 
 
 @dataclass

@@ -18,12 +18,13 @@ from typing import Any, cast
 
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import problems
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, PlanError, Register, plan, whole
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, plan, whole
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import PlanError, Register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT, network
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
-from ansible_collections.pgbeam.cloud.plugins.module_utils._run import _Session
+from ansible_collections.pgbeam.cloud.plugins.module_utils._session import Session
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -215,7 +216,7 @@ class Server:
     def plan(self, wanted: Values, state: str = "present", resend: bool = False, replace: bool = False) -> Plan:
         """The plan as a module makes it."""
         params = {"update_password": "always" if resend else "on_create", "replace": replace}
-        session = _Session(cast(Any, SimpleNamespace(params=params)), self._kind.resource, "", cast(Any, None))
+        session = Session(cast(Any, SimpleNamespace(params=params)), self._kind.resource, "", cast(Any, None))
         return session.plan(Register(self._kind.resource, self.list()), wanted, state)
 
 

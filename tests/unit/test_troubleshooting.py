@@ -13,7 +13,7 @@ import re
 import pytest
 import requests
 from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import RETRY_STATUSES, Call, refused
-from ansible_collections.pgbeam.cloud.plugins.module_utils._run import PROGRESS_SECONDS
+from ansible_collections.pgbeam.cloud.plugins.module_utils._session import PROGRESS_SECONDS
 
 from tests.examples import GUIDES, read
 from tests.tree import ROOT

@@ -1,0 +1,152 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which object a task means: by its id, else by its identity. No I/O.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
+
+Identities = frozenset[tuple[t.Any, ...]]
+
+
+class PlanError(Exception):
+    """The task cannot be carried out as it stands; the text is one sentence for the user and holds no secret."""
+
+
+def incomplete(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
+    """A sentence where the task names too little to find an object by, else None."""
+    missing = [n for n in resource.identity if n not in wanted and resource.field(n).initial is None]
+    if missing and "id" not in wanted:
+        known = _listed(resource.identity)
+        return f"{where}{missing[0]}: it is missing; give {known}{or_id} to say which {resource.noun}"
+    if resource.first and resource.first.noun in wanted:
+        return incomplete(resource.first, wanted[resource.first.noun], f"{where}{resource.first.noun}.", or_id="")
+    return None
+
+
+def identity(resource: Resource, values: Values) -> tuple[t.Any, ...]:
+    """What two objects must share to be the same registration, ready to compare."""
+    return tuple(resource.field(n).folded(resource.identifying(values, n)) for n in resource.identity)
+
+
+class Register:
+    """The server's objects of one parent, to find the one that a task means."""
+
+    def __init__(self, resource: Resource, existing: list[Values]) -> None:
+        self._resource = resource
+        self._by_id = {item.get("id"): item for item in existing}
+        self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
+        for item in self._by_id.values():  # a page that shifts while it is read can hold an object again
+            self._by_identity.setdefault(identity(resource, item), []).append(item)
+
+    def without(self, items: t.Sequence[Values]) -> Register:
+        ids = {item["id"] for item in items}
+        return Register(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self
+
+    def like(self, values: Values) -> list[Values]:
+        """The other objects of the same identity."""
+        return [m for m in self._by_identity.get(identity(self._resource, values), []) if m["id"] != values["id"]]
+
+    def find(
+        self, wanted: Values, state: str = "present", shared: Identities = frozenset(), replace: bool = False
+    ) -> Values | None:
+        """The object that ``wanted`` means, None where there is none.
+
+        By id where that is named, else by identity, where the tie breaker narrows a tie. It has to agree even without
+        a tie where ``shared`` holds the identity, as the list names it twice, and where a deletion names it: the second
+        run must not delete the other one. Where objects may be replaced, one that is as wanted already is meant: the
+        others are what a replacement that was interrupted has left. Raises PlanError where it is not clear which object
+        is meant.
+        """
+        if "id" in wanted:
+            return self._by_id.get(wanted["id"])
+        key = identity(self._resource, wanted)
+        matches = self._by_identity.get(key, [])
+        breaker = self._resource.tie_breaker
+        if breaker in wanted:
+            agreeing = [m for m in matches if m.get(breaker) == wanted[breaker]]
+            if agreeing or state == "absent" or key in shared:
+                matches = agreeing
+        if len(matches) > 1 and replace and state == "present":
+            fitting = [m for m in matches if not any(f.moves(wanted, m) for f in self._resource.writable)]
+            matches = fitting if len(fitting) == 1 else matches
+        if len(matches) > 1:
+            raise PlanError(self._told(wanted, matches))
+        return matches[0] if matches else None
+
+    def twins(self) -> list[str]:
+        """Sentences on the objects that nothing but their ids tells apart."""
+        if not self._resource.identity:
+            return []
+        alike: dict[tuple[t.Any, ...], list[Values]] = {}
+        for key, items in self._by_identity.items():
+            for item in items:
+                alike.setdefault((*key, item.get(self._resource.tie_breaker)), []).append(item)
+        return [self._told(items[0], items) for items in alike.values() if len(items) > 1]
+
+    def _told(self, wanted: Values, matches: list[Values]) -> str:
+        ids = ", ".join(sorted(m["id"] for m in matches))
+        return (
+            f"{self._resource.describe(wanted)} is in PgBeam {len(matches)} times ({ids}); "
+            "name the one you mean by id, or remove each that is too many with its id and state=absent"
+        )
+
+    def unclaimed(self, claimed: t.Iterable[Values]) -> list[Values]:
+        """The objects that no entry claims, in the server's order."""
+        ids = {item["id"] for item in claimed}
+        return [item for key, item in self._by_id.items() if key not in ids]
+
+
+def shared_identities(resource: Resource, entries: list[Values]) -> Identities:
+    """The identities that several entries of one list share, told apart by the tie breaker alone."""
+    counts: dict[tuple[t.Any, ...], int] = {}
+    for entry in entries:
+        if "id" not in entry:
+            key = identity(resource, entry)
+            counts[key] = counts.get(key, 0) + 1
+    return frozenset(key for key, count in counts.items() if count > 1)
+
+
+class Claims:
+    """Entries of a list by the object that each means: its id, or its identity and, where it names one, tie breaker."""
+
+    def __init__(self, resource: Resource, entries: t.Iterable[Values] = ()) -> None:
+        self._resource = resource
+        self._seen: dict[tuple[t.Any, ...], list[tuple[int, t.Any]]] = {}
+        for place, entry in enumerate(entries):
+            self.add(entry, place)
+
+    def add(self, entry: Values, place: int) -> None:
+        self._seen.setdefault(self._key(entry), []).append((place, entry.get(self._resource.tie_breaker)))
+
+    def find(self, entry: Values) -> int | None:
+        """The place of an added entry that means the same object, None where there is none."""
+        breaker = entry.get(self._resource.tie_breaker)
+        added = self._seen.get(self._key(entry), [])
+        return next((p for p, other in added if "id" in entry or None in (breaker, other) or breaker == other), None)
+
+    def _key(self, entry: Values) -> tuple[t.Any, ...]:
+        return ("id", entry["id"]) if "id" in entry else identity(self._resource, entry)
+
+
+def clashes(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
+    """Sentences on entries of one list that mean one object. ``name`` tells an entry's place in words."""
+    found = []
+    claims = Claims(resource)
+    for index, entry in enumerate(entries):
+        earlier = claims.find(entry)
+        if earlier is not None:
+            what = f"{resource.noun} {entry['id']}" if "id" in entry else resource.describe(entry)
+            found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
+        claims.add(entry, index)
+    return found
+
+
+def _listed(names: t.Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
