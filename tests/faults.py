@@ -284,7 +284,7 @@ CASES: tuple[Case, ...] = (
     Case("a key revoked in mid-run", _status(401, "UNAUTHORIZED"), FAILS, FAILS,
          ("401 UNAUTHORIZED", "check api_key (or PGBEAM_API_KEY) and that the key is not revoked"), once_fails=True),
     Case("a key that may not write", _status(403, "FORBIDDEN"), FAILS, FAILS,
-         ("403 FORBIDDEN", "use a key whose organization owns the project"), once_fails=True),
+         ("403 FORBIDDEN", "use a key of the organization that owns it"), once_fails=True),
     Case("truncated JSON", {"kind": "truncate"}, FAILS, FAILS,
          ("200 with a body that is not a JSON object", "is the PgBeam API"), on="GET", once_fails=True),
     Case("its page token repeats for ever", {"kind": "same_token"}, "reads on: created", FAILS,
@@ -326,7 +326,7 @@ CASES: tuple[Case, ...] = (
     Case("an answer that stalls past `timeout`", STALL, "tries again, finds it gone: deleted", MISSED, on="DELETE",
          always_fails=False),
     Case("a key that may not write", _status(403, "FORBIDDEN"), FAILS, FAILS,
-         ("403 FORBIDDEN", "use a key whose organization owns the project"), on="DELETE", once_fails=True),
+         ("403 FORBIDDEN", "use a key of the organization that owns it"), on="DELETE", once_fails=True),
     # What a test of a connection meets, which changes nothing.
     Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, created", f"created, {RETRIES}",
          ("503 SERVICE_UNAVAILABLE", "2 attempts", "run again later"), on="test-connection", told=True),

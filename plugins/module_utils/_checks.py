@@ -110,7 +110,7 @@ def _bad_value(f: Field, value: t.Any) -> str | None:
     """Why a value is not allowed, or None. A secret's value is never part of the answer."""
     if f.secret:
         if not isinstance(value, str):
-            return f"a value of type {type(value).__name__} was given; write it as a quoted string"
+            return f"a value of type {type(value).__name__} was given; write it as a quoted string, in a vault file too"
         if not value:
             return "it is empty; check that the variable or the lookup that it comes from is set"
         fits = re.fullmatch(f.pattern or ".*", value)
@@ -145,6 +145,21 @@ def _fits(f: Field, value: str) -> bool:
         return not (f.pattern and not re.fullmatch(f.pattern, value)) and (not f.normalize or bool(f.normalize(value)))
     except ValueError:
         return False
+
+
+def incomplete(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
+    """A sentence where the task names too little to find an object by, else None."""
+    missing = [n for n in resource.identity if n not in wanted and resource.field(n).initial is None]
+    if missing and "id" not in wanted:
+        known = _listed(resource.identity)
+        return f"{where}{missing[0]}: it is missing; give {known}{or_id} to say which {resource.noun}"
+    if resource.first and resource.first.noun in wanted:
+        return incomplete(resource.first, wanted[resource.first.noun], f"{where}{resource.first.noun}.", or_id="")
+    return None
+
+
+def _listed(names: t.Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def misfit(resource: Resource, values: Values) -> str | None:

@@ -80,8 +80,9 @@ class Settings:
         for name, least, most in (("timeout", 1, 86_400), ("retries", 0, 100), ("retry_budget", 1, 86_400)):
             value = getattr(self, name)
             if not least <= value <= most:
+                shown = value if abs(value) < 2**63 else "a number of that size"  # Python makes no text of all numbers
                 raise ConfigError(
-                    f"{name}: {value} is not allowed; give a whole number of {least} or more, and {most} at most"
+                    f"{name}: {shown} is not allowed; give a whole number of {least} or more, and {most} at most"
                 )
         if self.ca_path and not os.path.exists(self.ca_path):
             raise ConfigError(f"ca_path: {self.ca_path!r} does not exist; give a PEM file or a folder of certificates")
@@ -101,7 +102,7 @@ def _check_url(url: str) -> None:
         raise ConfigError(f"api_url: {shown} is not a URL of the API; {wanted}")
     if not all(0 < len(label) < 64 for label in host.rstrip(".").split(".")):
         raise ConfigError(f"api_url: {shown} has a host name that cannot be; {wanted}")
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    if "@" in url or parts.query or parts.fragment:
         raise ConfigError(f"api_url: {shown} has a user, a query or a fragment in it; {wanted}")
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigError(f"api_url: {shown} would send the API key unencrypted; {wanted}")
@@ -203,10 +204,8 @@ class Client:
             with self._brake.turn(attempt, began) as in_time:
                 if error and not in_time:
                     self._give_up(error, "waiting for the other calls")
-                if self.ended_by and attempt == 1 and call.method != "GET":
-                    earlier = f"{self.ended_by.call.method} {self.ended_by.call.target}"
-                    reason = f"not begun, since {earlier} had ended the run"
-                    raise ApiError(call, reason, self.ended_by.advice, attempts=0)
+                if attempt == 1:
+                    self._refuse_after_the_end(call)
                 sent = time.monotonic()
                 began = sent if attempt == 1 else began
                 left = self.settings.retry_budget if attempt == 1 else self._brake.left(began)
@@ -215,27 +214,37 @@ class Client:
                     error = None
                 except ApiError as exc:
                     error = exc
-            if error is None or not error.retriable:
-                self._brake.works()
-            else:
-                self._brake.fails(sent)
             if error is None:
+                self._brake.works()
                 return content
+            if error.retriable or error.status is None:
+                self._brake.fails(sent)
+            else:
+                self._brake.works()
             maybe_done = error.maybe_done = maybe_done or (error.maybe_done and call.method != "GET")
             error.attempts = attempt
-            delay = error.retry_after
-            if delay is None:
-                delay = min(BACKOFF_FIRST * 2 ** (attempt - 1), BACKOFF_LIMIT) * random.uniform(0.5, 1.5)
-            in_time = delay < self._brake.left(began)
-            limited = error.status in (429, 503)
-            if limited and in_time:
-                self._brake.pull(delay)  # even if this call ends here, the others wait
-            if not error.retriable or attempt > self.settings.retries:
-                self._fail(error)
-            if not in_time:
-                self._give_up(error, f"waiting {delay:.0f} s more")
-            if not limited:
-                time.sleep(delay)
+            self._pause(error, began)
+
+    def _refuse_after_the_end(self, call: Call) -> None:
+        if self.ended_by and call.method != "GET":
+            reason = f"not begun, since {self.ended_by.call.method} {self.ended_by.call.target} had ended the run"
+            raise ApiError(call, reason, self.ended_by.advice, attempts=0)
+
+    def _pause(self, error: ApiError, began: float) -> None:
+        """Wait until the next attempt of the call that began then; raise the error where there is to be none."""
+        delay = error.retry_after
+        if delay is None:
+            delay = min(BACKOFF_FIRST * 2 ** (error.attempts - 1), BACKOFF_LIMIT) * random.uniform(0.5, 1.5)
+        in_time = delay < self._brake.left(began)
+        limited = error.status in (429, 503)
+        if limited and in_time:
+            self._brake.pull(delay)  # even if this call ends here, the others wait
+        if not error.retriable or error.attempts > self.settings.retries:
+            self._fail(error)
+        if not in_time:
+            self._give_up(error, f"waiting {delay:.0f} s more")
+        if not limited:
+            time.sleep(delay)
 
     def _give_up(self, error: ApiError, waiting: str) -> t.NoReturn:
         budget = self.settings.retry_budget

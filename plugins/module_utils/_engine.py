@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What follows from a resource's table of fields: plan, predict and diff. No I/O.
+"""What follows from a resource's table of fields: plan, predict and diff, and what the plans of a list make. No I/O.
 
 ``wanted`` is what the task names, without what it leaves out; ``current`` is the object as the server has it.
 Private to this collection: it may change in any release.
@@ -12,7 +12,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Claims, PlanError, Register, identity
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Claims, Register, identity
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource, Values
 
 NOT_SHOWN = "(sent, not shown)"
@@ -27,8 +28,6 @@ class Plan:
     wanted: Values
     current: Values | None = None
     body: Values = field(default_factory=dict)
-    #: What a create does not take, to be sent after it where the object made has another value.
-    late: Values = field(default_factory=dict)
     #: The objects in whose place this one is, to be deleted after it is made.
     replaces: list[Values] = field(default_factory=list)
     #: The first object that is made in the same call.
@@ -61,6 +60,19 @@ class Plan:
         return bool(self.current) and self.moves_identity
 
     @property
+    def late(self) -> Values:
+        """What a create does not take, to be sent after it where the object made has another value."""
+        if self.action != "created":
+            return {}
+        named = [f for f in self.resource.writable if f.late and f.name in self.wanted]
+        return {f.name: f.over(self.wanted[f.name], None) for f in named}
+
+    def still_late(self, made: Values) -> Values:
+        """The part of it that the object made has otherwise."""
+        late = self.late
+        return {f.name: f.over(late[f.name], made.get(f.name)) for f in self.resource.moves(late, made)}
+
+    @property
     def request(self) -> Values:
         """The body of the first write."""
         return {**self.body, self.first.resource.noun: self.first.body} if self.first else self.body
@@ -79,11 +91,10 @@ class Plan:
             found = register.find(looked_for, shared=shared, replace=self.action == "replaced")
             if found is None or self.action == "created":
                 return found
-            moved = plan(self.resource, self.body, found, "present", False).action != "unchanged"
         except PlanError:
             return None
         hidden = any(f.secret and f.name in self.body for f in self.resource.fields)
-        return None if hidden or moved else found
+        return None if hidden or self.resource.moves(self.body, found) else found
 
     def diff(self) -> dict[str, t.Any]:
         """Ansible's diff of this plan: only what moves, headed by the object it moves in."""
@@ -94,22 +105,14 @@ class Plan:
         """The object after the plan, every API field named; null for what only the server knows."""
         if self.action == "deleted" or (self.action == "unchanged" and self.current is None):
             return {}
-        known = {**(self.current or {}), **_shown(self.resource, self.body), **self.late}
+        known = {**(self.current or {}), **self.resource.shown(self.body), **self.late}
         if self.action == "replaced" and self.body:
             known.update((f.name, None) for f in self.resource.fields if f.read_only and f.name != self.resource.parent)
         if self.action in ("created", "updated"):
             known.update((f.name, None) for f in self.resource.fields if f.recomputed)
         if self.resource.parent in {f.name for f in self.resource.fields}:
             known.setdefault(self.resource.parent, self.wanted.get(self.resource.parent))
-        return whole(self.resource, known)
-
-
-def whole(resource: Resource, values: Values) -> Values:
-    """The server's object with every readable field named, null where the server leaves it out.
-
-    A server never answers a secret; if one ever did, it would go no further than this.
-    """
-    return {**{f.name: None for f in resource.fields if not f.secret}, **_shown(resource, values)}
+        return self.resource.whole(known)
 
 
 def collisions(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
@@ -137,16 +140,24 @@ def collisions(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
     return found
 
 
-def crowded(plan: Plan, others: Register) -> str | None:
-    """A sentence where an object would move to the place of another one that stays, else None."""
-    values = {**(plan.current or {}), **plan.wanted}
+def rivals(plan: Plan, others: Register) -> list[Values]:
+    """The others in the place that an object would move to, from which only the ids would tell it."""
+    if not plan.relocates:
+        return []
+    values = {**(plan.current or {}), **plan.wanted, "id": plan.id}
     breaker = plan.resource.tie_breaker
-    alike = [item["id"] for item in others.like({**values, "id": plan.id}) if item.get(breaker) == values.get(breaker)]
-    if not alike:
+    return [item for item in others.like(values) if item.get(breaker) == values.get(breaker)]
+
+
+def crowded(plan: Plan, others: Register) -> str | None:
+    """A sentence where an object would move to the place of another one, else None."""
+    found = rivals(plan, others)
+    if not found:
         return None
+    place, ids = plan.resource.describe({**(plan.current or {}), **plan.wanted}), ", ".join(r["id"] for r in found)
     return (
-        f"{plan.resource.describe(values)} is in PgBeam already ({', '.join(alike)}), and only their ids would tell it "
-        f"from {plan.id}; remove it first, or leave {plan.id} where it is"
+        f"{place} is in PgBeam already ({ids}), and only their ids would tell it from {plan.id}; "
+        f"remove one of the two, or leave {plan.id} where it is"
     )
 
 
@@ -156,11 +167,12 @@ def plan(
     current: Values | None,
     state: str,
     resend_secrets: bool,
-    twins: list[Values] | None = None,
+    replace: bool = False,
+    twins: t.Sequence[Values] = (),
 ) -> Plan:
     """What has to be done so that the object is as the task says. Raises PlanError where it cannot be done.
 
-    ``twins`` are the others of the identity that it is to have, where the task allows to replace it; else None.
+    ``replace`` says whether the task allows to replace it; ``twins`` are the others of the identity that it is to have.
     """
     if current:
         _refuse_drift(resource, wanted, current)
@@ -169,14 +181,14 @@ def plan(
     if current is None:
         return _plan_create(resource, wanted)
     if not resource.update_verb:
-        return _plan_replace(resource, wanted, current, twins)
+        return _plan_replace(resource, wanted, current, replace, twins)
     return _plan_update(resource, wanted, current, resend_secrets)
 
 
 def _refuse_drift(resource: Resource, wanted: Values, current: Values) -> None:
     """Raise PlanError where the task has another value of what never changes: it may mean another object."""
-    for f in resource.writable:
-        if f.immutable and f.moves(wanted, current):
+    for f in resource.moves(wanted, current):
+        if f.immutable:
             old = f.default if current.get(f.name) is None else current[f.name]
             raise PlanError(
                 f"{resource.describe(current)}: {f.name} is {old!r} and cannot be changed to {wanted[f.name]!r}; "
@@ -205,13 +217,11 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         if value is None:
             if f.required:
                 raise PlanError(_too_little(resource, wanted, f.name))
-        elif f.late:
-            result.late[f.name] = f.over(value, None)
-        else:
+        elif not f.late:
             result.body[f.name] = f.over(value, None)
     sent = {**result.body, **{n: v for n, v in result.late.items() if not resource.field(n).same(v, None)}}
     result.changes = [name for f in resource.writable if f.name in sent for name in _names(f, wanted.get(f.name))]
-    result.after = _shown(resource, sent, NOT_SHOWN)
+    result.after = resource.shown(sent, NOT_SHOWN)
     if resource.first:
         if resource.first.noun not in wanted:
             raise PlanError(_too_little(resource, wanted, resource.first.noun))
@@ -238,14 +248,16 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
     return result
 
 
-def _plan_replace(resource: Resource, wanted: Values, current: Values, twins: list[Values] | None) -> Plan:
+def _plan_replace(
+    resource: Resource, wanted: Values, current: Values, replace: bool, twins: t.Sequence[Values]
+) -> Plan:
     """The plan for an object that the API cannot change. What comes in its place is made before it is removed.
 
     It may be there already, where a replacement was interrupted.
     """
-    result = Plan(resource, "unchanged", wanted, current, replaces=[] if "id" in wanted else list(twins or []))
-    moved = [f for f in resource.writable if f.moves(wanted, current)]
-    if moved and twins is None:
+    result = Plan(resource, "unchanged", wanted, current)
+    moved = resource.moves(wanted, current)
+    if moved and not replace:
         old, new = current.get(moved[0].name), wanted[moved[0].name]
         raise PlanError(
             f"{result.label} ({result.id}): {moved[0].name} is {old!r} and PgBeam cannot change it to {new!r}; "
@@ -254,14 +266,16 @@ def _plan_replace(resource: Resource, wanted: Values, current: Values, twins: li
     for f in moved:
         _tell_move(result, f)
     if moved:
+        result.replaces = [current]
         values = {**current, **wanted}
-        body = {f.name: values[f.name] for f in resource.writable if values.get(f.name) is not None}
-        made = [item for item in twins or [] if not any(f.moves(body, item) for f in resource.writable)]
-        result.current, result.body = (made[0], {}) if made else (current, body)
-        result.replaces.insert(0, current)
-    elif result.replaces:  # nothing moves but that it is there once
+        result.body = {f.name: values[f.name] for f in resource.writable if values.get(f.name) is not None}
+        made = [item for item in twins if not resource.moves(result.body, item)]
+        if made and not result.moves_identity:  # another one at another place may be any one
+            result.current, result.body = made[0], {}
+    elif twins and "id" not in wanted:  # nothing moves but that it is there once
+        result.replaces = list(twins)
         result.changes = ["id"]
-        result.before = {"id": [current["id"], *(item["id"] for item in result.replaces)]}
+        result.before = {"id": [current["id"], *(item["id"] for item in twins)]}
         result.after = {"id": [current["id"]]}
     if result.replaces:
         result.action = "replaced"
@@ -285,15 +299,3 @@ def _tell_move(result: Plan, f: Field) -> None:
 
 def _names(f: Field, value: t.Any) -> list[str]:
     return [f"{f.name}.{m.name}" for m in f.fields if m.name in value] if f.fields else [f.name]
-
-
-def _shown(resource: Resource, body: Values, marker: str | None = None) -> Values:
-    """A body without its secrets, or with a marker in their place."""
-    hidden = {f.name for f in resource.fields if f.secret}
-    return {k: marker if k in hidden else v for k, v in body.items() if marker or k not in hidden}
-
-
-def names(resource: Resource) -> set[str]:
-    """The names that a plan's changes are told with."""
-    inner = {f"{resource.first.noun}.{name}" for name in names(resource.first)} if resource.first else set()
-    return inner.union(*({f.name, *(f"{f.name}.{m.name}" for m in f.fields)} for f in resource.writable))

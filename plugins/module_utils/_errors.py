@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a failed call is told: one sentence of what happened, to which object, and what to do next.
+"""How failures are told: one sentence of what happened, to which object, and what to do next.
 
 No text of an exception and no header of a request goes into one, since both can quote the key or a password.
 Private to this collection: it may change in any release.
@@ -27,6 +27,10 @@ API_KEY_VARIABLES = ("PGBEAM_API_KEY", "PGBEAM_TOKEN", "PGBEAM_API_TOKEN")
 RETRY_STATUSES = frozenset({408, 429, 502, 503, 504})
 WORDS_SHOWN = 500  # characters
 MOST_LEVELS = 100  # of objects and lists in each other, so that nothing that goes through an answer runs out of stack
+
+
+class PlanError(Exception):
+    """The task cannot be carried out as it stands; the text is one sentence for the user and holds no secret."""
 
 
 @dataclass(frozen=True)
@@ -287,7 +291,7 @@ def _advice(status: int, code: str | None, call: Call) -> str:
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
         402: "a payment is due: settle it in the PgBeam dashboard, then run again",
-        403: "this API key may not do that: use a key whose organization owns the project",
+        403: "this API key may not do that: use a key of the organization that owns it",
         409: "something else changed it at the same time, or its state does not allow this: look at it, then run again",
         412: "something else changed it at the same time: run again",
         429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",

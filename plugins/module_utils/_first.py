@@ -12,28 +12,29 @@ import contextlib
 import typing as t
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import PlanError, Register
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, PlanError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._session import Outcome, Session
 
 
-def plan_first(session: Session, plan: Plan) -> tuple[Session, Plan] | None:
-    """The session over what is in an object that is there, and the plan for its first object where the task names it.
-
-    Raises PlanError where the object would be deleted with more in it than the task expects.
-    """
+def guard_deletion(session: Session, plan: Plan) -> None:
+    """Raise PlanError where an object would be deleted with more in it than the task expects."""
     first = t.cast(Resource, session.resource.first)
     inside = session.inside(t.cast(str, plan.id))
+    inside.take_lock()  # until the end, so that nothing comes after the count
+    if not session.module.params["force"]:
+        refuse_surplus(plan, inside.read_all(), session.module.params[f"expected_{first.plural}"] or [])
+
+
+def plan_first(session: Session, plan: Plan) -> tuple[Session, Plan] | None:
+    """The session over what is in an object that is there, and the plan for the first object that the task names."""
+    first = t.cast(Resource, session.resource.first)
     named = plan.wanted.get(first.noun)
-    if plan.action == "deleted":
-        params = session.module.params
-        if not params["force"]:
-            refuse_surplus(plan, inside.read_all(), params[f"expected_{first.plural}"] or [])
-        return None
     if not named:
         return None
-    inside.take_turn()
+    inside = session.inside(t.cast(str, plan.id))
+    inside.take_lock()
     return inside, inside.plan(inside.register(None), {**named, first.parent: plan.id}, "present")
 
 
@@ -48,7 +49,7 @@ def carry_out_first(session: Session, outcome: Outcome, inner: tuple[Session, Pl
         return [Outcome(made, "created", made.predict())]
     inside = session.inside(outcome.values["id"])
     told = Outcome(made, "created", outcome.first or {**made.predict(), made.resource.parent: inside.parent})
-    if session.client.ended_by and outcome.error:
+    if session.client.ended_by and outcome.error:  # the next call would only meet the same
         return [told]
     try:
         found = outcome.first or made.done(inside.register(None))
@@ -57,8 +58,8 @@ def carry_out_first(session: Session, outcome: Outcome, inner: tuple[Session, Pl
         return [told]
     if found is None:
         return inside.carry_out([made])
-    (told,) = inside.carry_out([Plan(made.resource, "unchanged", made.wanted, found)])
-    told.plan, told.action = made, "created"
+    told.values = found
+    inside.test([told])
     return [told]
 
 
@@ -84,6 +85,7 @@ def refuse_surplus(plan: Plan, items: list[Values], expected: t.Sequence[str]) -
         told = ", ".join(f"{first.describe(item)} ({item['id']})" for item in surplus[:5])
         more = f" and {len(surplus) - 5} more" if len(surplus) > 5 else ""
         raise PlanError(
-            f"{plan.label} ({plan.id}) would go with {len(items)} {first.plural}, {len(surplus)} of them not expected: "
+            f"{plan.label} ({plan.id}) would go with {len(items)} {first.noun if len(items) == 1 else first.plural}, "
+            f"{len(surplus)} of them not expected: "
             f"{told}{more}; list them in expected_{first.plural}, or set force: true"
         )

@@ -15,7 +15,7 @@ import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _engine
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks
 from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import API_KEY_VARIABLES
 from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Masking
@@ -29,6 +29,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import (
 
 MAX_PARALLEL = 32
 MESSAGES_SHOWN = 5
+LARGEST_SHOWN = 2**63
 METHODS = ("GET", "POST", "PATCH", "DELETE", "write")
 
 
@@ -180,7 +181,7 @@ class Module(AnsibleModule):
 
     @functools.cached_property
     def _masking(self) -> Masking:
-        return Masking(self._secrets, {*self.resource.actions, *METHODS, *_engine.names(self.resource)})
+        return Masking(self._secrets, {*self.resource.actions, *METHODS, *self.resource.change_names})
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> None:
         """Core calls this when its own checks refuse the options; ours say the same with the entry's place."""
@@ -194,7 +195,8 @@ class Module(AnsibleModule):
         found = self._parent_problems()
         parallel = self.params.get("parallel")
         if isinstance(parallel, int) and not 1 <= parallel <= MAX_PARALLEL:
-            found.append(f"parallel: {parallel} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
+            shown = given["parallel"]  # which core may have made a number of that Python makes no text of
+            found.append(f"parallel: {shown} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
         if self.params.get("test_connection") and not resource.test and self.params.get("state") != "absent":
             noun = resource.first.noun if resource.first else ""
             if not _checks.named({noun: given.get(noun)}):
@@ -232,6 +234,8 @@ def _echoed(spec: Values, params: Values, secrets: set[str]) -> Values:
         value = params.get(name)
         if option.get("type") == "list" and "options" in option:
             continue
+        if isinstance(value, int) and abs(value) > LARGEST_SHOWN:  # of too many digits, Python makes no text
+            value = "(a large number)"
         # An address with a user in it holds a password as well, and masking spares a short secret in an id.
         hidden = option.get("no_log") or (name == "api_url" and "@" in str(value)) or str(value) in secrets
         if value and hidden:

@@ -9,25 +9,13 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import typing as t
+from collections import Counter
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
 
 Identities = frozenset[tuple[t.Any, ...]]
-
-
-class PlanError(Exception):
-    """The task cannot be carried out as it stands; the text is one sentence for the user and holds no secret."""
-
-
-def incomplete(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
-    """A sentence where the task names too little to find an object by, else None."""
-    missing = [n for n in resource.identity if n not in wanted and resource.field(n).initial is None]
-    if missing and "id" not in wanted:
-        known = _listed(resource.identity)
-        return f"{where}{missing[0]}: it is missing; give {known}{or_id} to say which {resource.noun}"
-    if resource.first and resource.first.noun in wanted:
-        return incomplete(resource.first, wanted[resource.first.noun], f"{where}{resource.first.noun}.", or_id="")
-    return None
+KEEP_ONE = ", or set replace: true to keep the one that is as the task says"
 
 
 def identity(resource: Resource, values: Values) -> tuple[t.Any, ...]:
@@ -42,7 +30,7 @@ class Register:
         self._resource = resource
         self._by_id = {item.get("id"): item for item in existing}
         self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
-        for item in self._by_id.values():  # a page that shifts while it is read can hold an object again
+        for item in self._by_id.values():
             self._by_identity.setdefault(identity(resource, item), []).append(item)
 
     def without(self, items: t.Sequence[Values]) -> Register:
@@ -74,10 +62,11 @@ class Register:
             if agreeing or state == "absent" or key in shared:
                 matches = agreeing
         if len(matches) > 1 and replace and state == "present":
-            fitting = [m for m in matches if not any(f.moves(wanted, m) for f in self._resource.writable)]
+            fitting = [m for m in matches if not self._resource.moves(wanted, m)]
             matches = fitting if len(fitting) == 1 else matches
         if len(matches) > 1:
-            raise PlanError(self._told(wanted, matches))
+            hint = "" if replace or state == "absent" or self._resource.update_verb else KEEP_ONE
+            raise PlanError(self._told(wanted, matches) + hint)
         return matches[0] if matches else None
 
     def twins(self) -> list[str]:
@@ -103,13 +92,10 @@ class Register:
         return [item for key, item in self._by_id.items() if key not in ids]
 
 
-def shared_identities(resource: Resource, entries: list[Values]) -> Identities:
+def shared_identities(resource: Resource, entries: list[Values], register: Register) -> Identities:
     """The identities that several entries of one list share, told apart by the tie breaker alone."""
-    counts: dict[tuple[t.Any, ...], int] = {}
-    for entry in entries:
-        if "id" not in entry:
-            key = identity(resource, entry)
-            counts[key] = counts.get(key, 0) + 1
+    there = [register.find(entry) if "id" in entry else entry for entry in entries]
+    counts = Counter(identity(resource, values) for values in there if values)
     return frozenset(key for key, count in counts.items() if count > 1)
 
 
@@ -146,7 +132,3 @@ def clashes(resource: Resource, entries: list[Values], name: t.Callable[[int], s
             found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
         claims.add(entry, index)
     return found
-
-
-def _listed(names: t.Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]

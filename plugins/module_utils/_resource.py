@@ -86,10 +86,10 @@ class Field:
 
     def folded(self, value: t.Any) -> t.Any:
         """The value, ready to compare."""
-        if self.type == "int" and isinstance(value, str) and value.isdecimal():
-            return int(value)  # a template gives text, and the role compares before core converts
-        if self.normalize and isinstance(value, str):
-            with contextlib.suppress(ValueError):  # what the server has may follow other rules
+        with contextlib.suppress(ValueError):  # of more digits than Python reads, or what the server has by other rules
+            if self.type == "int" and isinstance(value, str) and value.isdecimal():
+                return int(value)  # a template gives text, and the role compares before core converts
+            if self.normalize and isinstance(value, str):
                 return self.normalize(value)
         return value
 
@@ -169,6 +169,28 @@ class Resource:
     @functools.cached_property
     def writable(self) -> tuple[Field, ...]:
         return tuple(f for f in self.fields if not f.read_only)
+
+    @property
+    def change_names(self) -> set[str]:
+        """The names that changes are told with."""
+        inner = {f"{self.first.noun}.{name}" for name in self.first.change_names} if self.first else set()
+        return inner.union(*({f.name, *(f"{f.name}.{m.name}" for m in f.fields)} for f in self.writable))
+
+    def moves(self, wanted: Values, current: Values) -> list[Field]:
+        """The fields that a task wants otherwise than the server has them."""
+        return [f for f in self.writable if f.moves(wanted, current)]
+
+    def shown(self, values: Values, marker: str | None = None) -> Values:
+        """Values without the secrets, or with a marker in their place."""
+        hidden = {f.name for f in self.fields if f.secret}
+        return {k: marker if k in hidden else v for k, v in values.items() if marker or k not in hidden}
+
+    def whole(self, values: Values) -> Values:
+        """The server's object with every readable field named, null where the server leaves it out.
+
+        A server never answers a secret; if one ever did, it would go no further than this.
+        """
+        return {**{f.name: None for f in self.fields if not f.secret}, **self.shown(values)}
 
     def describe(self, values: Values) -> str:
         """The object in words, for messages and diff headers: by its identity where known, else by its id."""

@@ -24,9 +24,9 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils import (
 )
 from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Client, ConfigError, Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, PlanError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._module import CONNECTION, Module, sentences
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import PlanError, Register
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._session import Outcome, Session
 
@@ -64,10 +64,10 @@ def run_item(resource: Resource) -> None:
 def _item(module: Module, session: Session) -> None:
     resource, params = session.resource, module.params
     wanted = _wanted(session, params)
-    problem = _register.incomplete(resource, wanted)
+    problem = _checks.incomplete(resource, wanted)
     if problem:
         raise PlanError(problem)
-    session.take_turn()
+    session.take_lock()
     register = session.register(wanted.get("id"))
     plan = session.plan(register, wanted, params["state"])
     if plan.relocates:
@@ -77,7 +77,11 @@ def _item(module: Module, session: Session) -> None:
         problem = _engine.crowded(plan, register.without(plan.about))
         if problem:
             raise PlanError(problem)
-    inner = _first.plan_first(session, plan) if resource.first and plan.id else None
+    inner = None
+    if resource.first and plan.action == "deleted":
+        _first.guard_deletion(session, plan)
+    elif resource.first and plan.id:
+        inner = _first.plan_first(session, plan)
     _warn_of_kept_secrets(module, [plan, *([inner[1]] if inner else [])])
     outcomes = session.carry_out([plan])
     if resource.first and resource.first.noun in wanted and params["state"] == "present":
@@ -120,7 +124,7 @@ def _list(module: Module, session: Session) -> None:
     placed = _module.entries(resource, params)
     places = [place for place, entry in placed]
     entries = [_wanted(session, entry) for place, entry in placed]
-    found = [p for p in (_register.incomplete(resource, e, f"{w}: ") for w, e in zip(places, entries)) if p]
+    found = [p for p in (_checks.incomplete(resource, e, f"{w}: ") for w, e in zip(places, entries)) if p]
     found = found or _register.clashes(resource, entries, lambda index: places[index])
     if params["prune"] and not entries:
         found.append(
@@ -129,7 +133,7 @@ def _list(module: Module, session: Session) -> None:
         )
     if found:
         raise PlanError(sentences(found))
-    session.take_turn()
+    session.take_lock()
     register = session.register(None)
     plans = _plans(session, places, entries, register)
     _warn_of_kept_secrets(module, plans)
@@ -144,7 +148,7 @@ def _list(module: Module, session: Session) -> None:
 def _plans(session: Session, places: list[str], entries: list[Values], register: Register) -> list[Plan]:
     """A plan an entry. Raises PlanError with every entry that cannot be planned, before anything is written."""
     resource, params = session.resource, session.module.params
-    shared = _register.shared_identities(resource, entries)
+    shared = _register.shared_identities(resource, entries, register)
     plans: dict[str, Plan] = {}
     found: list[str] = []
     for place, wanted, given in zip(places, entries, params[resource.plural]):
@@ -154,9 +158,9 @@ def _plans(session: Session, places: list[str], entries: list[Values], register:
             found.append(f"{place}: {error}")
     planned = list(plans)
     found += _engine.collisions(list(plans.values()), lambda index: planned[index])
-    if not params["prune"] and any(plan.relocates for plan in plans.values()):
+    if any(plan.relocates for plan in plans.values()):
         others = register.without([item for plan in plans.values() for item in plan.about])
-        crowded = {place: _engine.crowded(plan, others) for place, plan in plans.items() if plan.relocates}
+        crowded = {place: _engine.crowded(plan, others) for place, plan in plans.items()}
         found += [f"{place}: {said}" for place, said in crowded.items() if said]
     if found:
         raise PlanError(sentences(found))

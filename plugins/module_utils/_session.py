@@ -9,24 +9,20 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
-import os
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _engine, _errors
-from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Client
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _engine, _errors, _lock
+from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Check, Client
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, Call
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, Call, PlanError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._module import Module
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Identities, PlanError, Register
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Identities, Register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
 
 WRITES = ("created", "updated", "replaced", "deleted")
-TURN_POLL = 0.05  # seconds
 PROGRESS_SECONDS = 10
 
 
@@ -35,14 +31,14 @@ class Outcome:
     """What became of one plan."""
 
     plan: Plan
-    action: str
+    action: str = "unchanged"
     values: Values = field(default_factory=dict)
     error: ApiError | None = None
     connection_test: Values | None = None
     #: The first object, as the create's answer has it.
     first: Values = field(default_factory=dict)
-    #: How many of the objects that it replaces are gone.
-    removed: int = 0
+    #: Those of the objects that it replaces that are there still.
+    left: list[Values] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
@@ -55,8 +51,8 @@ class Outcome:
     def diff(self) -> Values:
         told = self.plan.diff()
         after = {name: value for name, value in told["after"].items() if self._made(name)}
-        if "id" in after:  # of twins, those that could not be removed are there still
-            after["id"] = [*after["id"], *(item["id"] for item in self.plan.replaces[self.removed :] if self.error)]
+        if "id" in after:
+            after["id"] = [*after["id"], *(item["id"] for item in self.left)]
         return {**told, "after": after}
 
     def _made(self, name: str) -> bool:
@@ -82,29 +78,15 @@ class Session:
         """The session over what is made with an object: the resource's first objects."""
         return Session(self.module, t.cast(Resource, self.resource.first), identifier, self.client)
 
-    def take_turn(self) -> None:
+    def take_lock(self) -> None:
         """Wait until no other run of this user on this machine writes to the same objects; raise PlanError in the end.
 
         The server would make an object once for each of two runs that both found it missing. A run that was killed
-        counts as well, since its module goes on for a while. The turn ends with the process. A file system without
-        locks gives no turns. In check mode there is nothing to wait for.
+        counts as well, since its module goes on for a while. In check mode there is nothing to wait for.
         """
-        if self.module.check_mode:
-            return
         settings = self.client.settings
         place = f"{settings.api_url.rstrip('/')} {self.path}"
-        name = f"pgbeam.cloud-{hashlib.sha256(place.encode()).hexdigest()[:16]}.lock"
-        deadline = time.monotonic() + settings.retry_budget
-        try:
-            os.makedirs(self.module.user_tmp, mode=0o700, exist_ok=True)
-            # Without a link in its place, which could lead to somebody's file. Open until the end.
-            turn = os.open(os.path.join(self.module.user_tmp, name), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            while time.monotonic() < deadline:
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return
-                time.sleep(TURN_POLL)
-        except OSError:
+        if self.module.check_mode or _lock.take(self.module.user_tmp, place, settings.retry_budget):
             return
         resource = self.resource
         what = resource.of_parent(self.parent) if resource.below_parent else resource.plural
@@ -122,7 +104,7 @@ class Session:
         target = resource.of_parent(self.parent)
         items = self.client.list(self.path, resource.plural, target, self._misfit, query=query, paged=resource.paged)
         # By id, since an object can be on two pages where others come and go between them.
-        there = {item["id"]: _engine.whole(resource, item) for item in items if not resource.is_gone(item)}
+        there = {item["id"]: resource.whole(item) for item in items if not resource.is_gone(item)}
         return list(there.values())
 
     def read_one(self, identifier: str) -> list[Values]:
@@ -131,13 +113,13 @@ class Session:
         if not resource.readable or (resource.below_parent and not self.parent):
             return [item for item in self.read_all() if item["id"] == identifier]
         try:
-            item = self.client.get(self._item_path(identifier), f"{resource.noun} {identifier}", self._misfit)
+            item = self.client.get(self._item_path(identifier), f"{resource.noun} {identifier}", self._only(identifier))
         except ApiError as error:
             if not error.missing:
                 raise
             # Which of the two is not there, this object or its parent, only the list tells.
             return [item for item in self.read_all() if item["id"] == identifier] if resource.below_parent else []
-        return [] if resource.is_gone(item) else [_engine.whole(resource, item)]
+        return [] if resource.is_gone(item) else [resource.whole(item)]
 
     def register(self, identifier: str | None) -> Register:
         """What is there: the one object where its id is known and enough, else all of them."""
@@ -148,13 +130,22 @@ class Session:
         """What has to be done for one object. Raises PlanError where it cannot be done."""
         params = self.module.params
         replace = params.get("replace", False)
+        resend = any(params.get(f"update_{f.name}") == "always" for f in self.resource.fields if f.secret)
         current = register.find(wanted, state, shared, replace)
         twins = register.like({**current, **wanted, "id": current["id"]}) if replace and current else []
-        resend = params.get("update_password") == "always"
-        return _engine.plan(self.resource, wanted, current, state, resend, twins if replace else None)
+        return _engine.plan(self.resource, wanted, current, state, resend, replace, twins)
 
     def _misfit(self, values: Values) -> str | None:
         return _checks.misfit(self.resource, values)
+
+    def _only(self, identifier: str | None) -> Check:
+        """A check that an answer is about the one object that was asked for. A cache on the way may have another."""
+
+        def check(values: Values) -> str | None:
+            other = None if values.get("id") == identifier else "another object than the one asked for"
+            return self._misfit(values) or other
+
+        return check
 
     def _item_path(self, identifier: str | None) -> str:
         return f"{self.path}/{identifier}"
@@ -163,13 +154,21 @@ class Session:
         """Do what the plans say, or in check mode foresee it. One outcome a plan, in order; raises nothing."""
         if self.module.check_mode:
             return [Outcome(plan, plan.action, plan.predict()) for plan in plans]
-        outcomes = [Outcome(plan, plan.action, plan.current or {}) for plan in plans]
-        for goes in (True, False):  # what goes makes room, where a plan allows no more
-            self._each(self._write, [o for o in outcomes if (o.plan.action == "deleted") == goes])
+        outcomes = [Outcome(plan, values=plan.current or {}) for plan in plans]
+        going = [o for o in outcomes if o.plan.action == "deleted"]
+        self._each(self._write, going)  # what goes makes room, where a plan allows no more
+        self._each(self._write, self._with_room(outcomes, going))
         self._settle(outcomes)
+        for outcome in outcomes:
+            if outcome.error and not outcome.changed:
+                outcome.action = "failed"
+        self.test(outcomes)
+        return outcomes
+
+    def test(self, outcomes: list[Outcome]) -> None:
+        """Test the connection of each object that is there, where the task asks for it."""
         if self.module.params.get("test_connection") and self.resource.test:
             self._each(self._test, [o for o in outcomes if o.values and o.action not in ("failed", "skipped")])
-        return outcomes
 
     def errors(self, outcomes: list[Outcome], unpruned: bool = False) -> list[ApiError]:
         """What to tell of these outcomes: their errors, else what ended the run where it left something undone."""
@@ -186,10 +185,7 @@ class Session:
             try:
                 do(outcome)
             except ApiError as error:
-                if error.begun or outcome.action != "failed":
-                    outcome.error = error
-                else:
-                    outcome.action = "skipped"
+                outcome.error = error
             except Exception as bug:  # one object's, so that what became of the others is not lost with it
                 call = Call("write", self.path, outcome.plan.label)
                 outcome.error = ApiError(call, *_errors.unexpected(bug), maybe_done=True)
@@ -204,19 +200,38 @@ class Session:
                     told = time.monotonic()
                     self.module.log(f"{number} of {len(outcomes)} {self.resource.plural} of {self.parent} are done")
 
+    def _with_room(self, outcomes: list[Outcome], going: list[Outcome]) -> list[Outcome]:
+        """Those of the others that can be carried out: none that would move to where one could not be removed."""
+        stayed = Register(self.resource, [t.cast(Values, o.plan.current) for o in going if o.error])
+        others = [o for o in outcomes if o.plan.action != "deleted"]
+        for outcome in others:
+            plan = outcome.plan
+            for rival in _engine.rivals(plan, stayed):
+                call = Call(self.resource.update_verb or "POST", self._item_path(plan.id), plan.label)
+                reason = f"not begun, since {self.resource.describe(rival)} ({rival['id']}) is still in its place"
+                outcome.error = ApiError(call, reason, "remove that one, then run again", attempts=0)
+        return [outcome for outcome in others if not outcome.error]
+
     def _write(self, outcome: Outcome) -> None:
+        """Make a plan's writes. Those that are made stay made."""
         plan = outcome.plan
-        if plan.action == "unchanged":
-            return
-        outcome.action = "failed"  # until the first write is known to be made
-        if plan.action == "deleted":
-            outcome.action = "deleted" if self.client.delete(self._item_path(plan.id), plan.label) else "unchanged"
-            outcome.values = {}
-        else:
-            if plan.body:
-                self._send(outcome)
-            self._complete(outcome)
-        self.module.changed |= outcome.changed
+        try:
+            if plan.action == "deleted":
+                if self.client.delete(self._item_path(plan.id), plan.label):
+                    self._made(outcome)
+                outcome.values = {}
+            elif plan.action != "unchanged":
+                if plan.body:
+                    self._send(outcome)
+                    self._made(outcome)
+                self._complete(outcome)
+        except ApiError as error:
+            if error.begun or outcome.changed:
+                raise
+            outcome.action = "skipped"
+
+    def _made(self, outcome: Outcome) -> None:
+        outcome.action, self.module.changed = outcome.plan.action, True
 
     def _send(self, outcome: Outcome) -> None:
         """Make a plan's first write, and keep what is answered."""
@@ -228,41 +243,37 @@ class Session:
         answer = self.client.write(
             "POST", self.path, plan.label, plan.request, lambda found: self._misfit(_within(found, key))
         )
-        outcome.values = _engine.whole(resource, _within(answer, key))
+        outcome.values = resource.whole(_within(answer, key))
         if plan.first and resource.first:
             first = _within(answer, resource.first.noun)
-            outcome.first = {} if _checks.misfit(resource.first, first) else _engine.whole(resource.first, first)
+            outcome.first = {} if _checks.misfit(resource.first, first) else resource.first.whole(first)
 
     def _change(self, identifier: str | None, plan: Plan, body: Values) -> Values:
         """Change an object in place and return it as answered."""
         path = self._item_path(identifier)
-        answer = self.client.write(self.resource.update_verb, path, plan.label, body, self._misfit)
-        return _engine.whole(self.resource, answer)
+        answer = self.client.write(self.resource.update_verb, path, plan.label, body, self._only(identifier))
+        return self.resource.whole(answer)
 
     def _complete(self, outcome: Outcome, there: Register | None = None) -> None:
-        """Make the writes after the first: what a create does not take, and what is replaced. Those made stay made.
+        """Make the writes after the first: what a create does not take, and what is replaced.
 
         ``there`` is what was found after a lost answer: what is not in it any more has been removed.
         """
         plan = outcome.plan
-        outcome.removed = 0
-        if plan.body:
-            outcome.action, self.module.changed = plan.action, True
-        late = _engine.plan(self.resource, plan.late, outcome.values, "present", False).body
+        late = plan.still_late(outcome.values)
+        outcome.left = list(plan.replaces)
         try:
             if late:
                 outcome.values = self._change(outcome.values["id"], plan, late)
             for item in plan.replaces:
                 lost = there is not None and not there.find({"id": item["id"]})
                 if lost or self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})"):
-                    outcome.action, self.module.changed = plan.action, True
-                outcome.removed += 1
+                    self._made(outcome)
+                outcome.left.remove(item)
         except ApiError as error:
             without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
             error.advice += f"; the {self.resource.noun} {outcome.values['id']} is there now, {without}"
             raise
-        if outcome.action == "failed":  # somebody else has removed all that was to be removed
-            outcome.action = "unchanged"
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Where a write's outcome is unknown, list once more: what is there now tells how it ended."""
@@ -274,22 +285,13 @@ class Session:
             # Without a parent to list, the one object was named by its id.
             register = self.register(None if self.parent else unknown[0].plan.id)
         for outcome in unknown:
-            done = outcome.plan.done(register) if register else None
-            if register and done is not None and self._shows(outcome, done, register):
-                outcome.values, outcome.error = done, None
-                if outcome.plan.late or outcome.plan.replaces:
-                    self._each(lambda o: self._complete(o, register), [outcome])
-                else:
-                    outcome.action, self.module.changed = outcome.plan.action, True
+            found = _found(outcome, register) if register else None
+            if found is not None:
+                outcome.values, outcome.error = found, None
+                self._made(outcome)
+                self._each(lambda o: self._complete(o, register), [outcome])
             if outcome.error and outcome.error.maybe_done:
                 outcome.error.advice += "; the change may have been made, as a second run will tell"
-
-    def _shows(self, outcome: Outcome, done: Values, there: Register) -> bool:
-        """Whether what is there shows the write that was lost, where it was not the plan's first one."""
-        plan, call = outcome.plan, t.cast(ApiError, outcome.error).call
-        if call.method == "DELETE":
-            return there.find({"id": call.path.rpartition("/")[2]}) is None
-        return call.method == "POST" or not _engine.plan(self.resource, plan.late, done, "present", False).body
 
     def _test(self, outcome: Outcome) -> None:
         path = f"{self._item_path(outcome.values['id'])}/{self.resource.test}"
@@ -307,6 +309,15 @@ class Session:
                 "check host, port, username, password, ssl_mode and the network path from PgBeam to the server",
                 code="CONNECTION_TEST_FAILED", message=reason,
             )  # fmt: skip
+
+
+def _found(outcome: Outcome, there: Register) -> Values | None:
+    """The object after the write that was lost, where what is there shows that it was made; else None."""
+    plan, found = outcome.plan, outcome.plan.done(there)
+    if outcome.left:  # the loss was of its removal
+        return None if there.find({"id": outcome.left[0]["id"]}) else found
+    lost_late = found is not None and outcome.changed and plan.still_late(found)
+    return None if lost_late else found
 
 
 def _within(answer: Values, key: str) -> Values:

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness import Project, Sandbox
+from tests.forked import run_module
+from tests.harness import API_KEY, Project, Sandbox
 from tests.integration.conftest import PASSWORD_LOOKUP, Ansible
 from tests.postgres import Postgres
+from tests.unit.scripted import ScriptedServer
 
 HOST = "db1.example.com"
 LOGIN: dict[str, Any] = {"host": HOST, "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
@@ -171,7 +174,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "project with a slash": ({"project_id": "prj/1"}, "project_id: 'prj/1' is not an id"),
     "project of dots": ({"project_id": ".."}, "project_id: '..' is not an id"),
     "no name": ({"name": None}, "name: it is missing; give host, port and name, or the id"),
-    "number as password": ({"password": 8861}, "password: a value of type int was given; write it as a quoted string"),
+    "number as password": (
+        {"password": 8861},
+        "password: a value of type int was given; write it as a quoted string, in a vault file too",
+    ),
     "empty password": (
         {"password": ""},
         "password: it is empty; check that the variable or the lookup that it comes from is set",
@@ -331,3 +337,34 @@ def test_an_adhoc_command(ansible: Ansible, project: Project) -> None:
     assert "CHANGED" in first.output
     assert "SUCCESS" in second.output
     assert len(project.databases()) == 1
+
+
+def test_an_answer_about_another_database(tmp_path: Path) -> None:
+    """What a cache on the way answers for another id says nothing of this one."""
+    path = "/v1/projects/prj_1/databases"
+    one, other = ({"id": i, "project_id": "prj_1", "host": "db1", "port": 5432, "name": "a"} for i in ("db_1", "db_9"))
+    told = "200 with another object than the one asked for; check that api_url"
+    with ScriptedServer().running() as server:
+        options = {"project_id": "prj_1", "id": "db_1", "api_url": server.url, "api_key": API_KEY, "retries": 0}
+        server.expect("GET", f"{path}/db_1", 200, other)
+        result = run_module("database", {**options, "state": "absent"}, tmp_path)
+        assert f"GET database db_1: {told}" in result["msg"]
+        server.expect("GET", f"{path}/db_1", 200, one)
+        server.expect("PATCH", f"{path}/db_1", 200, {**other, "query_timeout_ms": 1})
+        server.expect("GET", path, 200, {"databases": [one]})
+        result = run_module("database", {**options, "query_timeout_ms": 1, "test_connection": True}, tmp_path)
+    assert f"PATCH database a on db1:5432: {told}" in result["msg"]
+    assert (result["action"], result["changed"]) == ("failed", False)
+
+
+@pytest.mark.parametrize("value", ["1e5000", "9" * 5000], ids=["exponent", "digits"])
+@pytest.mark.parametrize("name", ["port", "timeout", "parallel"])
+def test_a_number_of_which_python_makes_no_text(tmp_path: Path, name: str, value: str) -> None:
+    options = {"project_id": "prj_1", "api_url": "http://127.0.0.1:1", "api_key": API_KEY, name: value}
+    if name == "parallel":
+        result = run_module("databases", {**options, "databases": []}, tmp_path)
+    else:
+        result = run_module("database", {**options, "host": "db1", "name": "a", "username": "app"}, tmp_path)
+    # Core before 2.19 reads no exponent.
+    told = (f"{name}: ", " is not allowed; ") if "unable to convert" not in result["msg"] else (name,)
+    assert all(part in result["msg"] for part in told)

@@ -318,8 +318,31 @@ def test_a_move_to_where_another_one_is(ansible: Ansible, project: Project) -> N
         )
         assert reads in refused.result("databases")["msg"]
         assert refused.writes == []
-    run = ansible.databases(project, [{"id": moved, "host": "db2"}], prune=True)
+        pruning = ansible.databases(project, [{"id": moved, "host": "db2"}, *more], prune=True)
+        assert reads in pruning.result("databases")["msg"], "prune comes last, and only where all else went well"
+    gone = {"id": other, "state": "absent"}
+    run = ansible.databases(project, [{"id": moved, "host": "db2"}, gone])
     assert run.result("databases")["msg"] == "1 updated, 1 deleted"
     project.register(name="orders", host="db3", username="reader")
     run = ansible.databases(project, [{"id": moved, "host": "db3"}])
     assert run.result("databases")["msg"] == "1 updated", "another user of the same database is another registration"
+
+
+def test_a_move_to_where_one_could_not_be_removed(ansible: Ansible, project: Project) -> None:
+    moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
+    project.fault("status", method="DELETE", status=409, code="CONFLICT")
+    run = ansible.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}, entry("new")])
+    result = run.result("databases")
+    assert actions(result) == [("orders", "failed"), ("orders", "failed"), ("new", "created")]
+    reason = f"not begun, since database orders on db2:5432 ({other}) is still in its place"
+    assert f"PATCH database orders on {HOST}:5432: {reason}; remove that one, then run again" in result["msg"]
+    assert [method for method, dummy in run.writes] == ["DELETE", "POST"]
+    again = ansible.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}])
+    assert again.result("databases")["msg"] == "1 updated, 1 deleted"
+
+
+def test_an_entry_by_id_beside_another_user_of_its_database(ansible: Ansible, project: Project) -> None:
+    known = project.register(name="orders", host=HOST, username="app")["id"]
+    wanted = [{"id": known}, entry("orders", username="reader")]
+    assert ansible.databases(project, wanted).result("databases")["msg"] == "1 created, 1 unchanged"
+    assert ansible.databases(project, wanted).result("databases")["msg"] == "2 unchanged"

@@ -64,7 +64,7 @@ def fuzz(module: str) -> settings:
 
 numbers = st.integers(-(10**20), 10**20) | st.sampled_from([10**400, -1, 2**31, 2**63])
 floats = st.floats() | st.sampled_from([float("nan"), float("inf"), 1e308])
-texts = st.text(max_size=20) | st.sampled_from(["\ud800", "a\udfffb", "\0", "{{ 7 * 7 }}"])
+texts = st.text(max_size=20) | st.sampled_from(["\ud800", "a\udfffb", "\0", "{{ 7 * 7 }}", "1e5000", "9" * 5000])
 anything = st.recursive(
     st.none() | st.booleans() | numbers | floats | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

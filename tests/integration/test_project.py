@@ -459,7 +459,7 @@ def test_by_id(run: Runner, organization: Organization) -> None:
     assert run("project", id=known, name="archive").result["action"] == "unchanged"
     assert "is not in PgBeam yet" in run("project", **task(organization)).result["msg"]
     refused = run("project", id=known, state="absent")
-    assert "would go with 1 databases, 1 of them not expected: database orders" in refused.result["msg"]
+    assert "would go with 1 database, 1 of them not expected: database orders" in refused.result["msg"]
     for action in ("deleted", "unchanged"):
         assert run("project", id=known, state="absent", force=True).result["action"] == action
     assert "is not in PgBeam, or this key may not see it" in run("project", id=known).result["msg"]
@@ -471,7 +471,7 @@ def test_a_name_that_another_project_has(run: Runner, organization: Organization
     refused = run.foreseen("project", "project", id=known, name="archive")
     assert refused.result["msg"] == (
         f"project archive of {organization.id} is in PgBeam already ({other}), and only their ids would tell it "
-        f"from {known}; remove it first, or leave {known} where it is"
+        f"from {known}; remove one of the two, or leave {known} where it is"
     )
     assert refused.methods == ["GET", "GET"]
 
@@ -573,6 +573,22 @@ def test_runs_on_projects_take_turns(run: Runner, organization: Organization, tm
     lock.symlink_to(tmp_path / "precious")
     assert run("project", id=known).result["action"] == "unchanged"
     assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_deletion_takes_turns_with_what_registers_databases(
+    run: Runner, organization: Organization, tmp_path: Path
+) -> None:
+    """Else a database that comes after the count would go with the project, although nobody expects it."""
+    known = organization.create_project(name="shop", database=DATABASE)["project"]["id"]
+    assert run("databases", project_id=known, databases=[DATABASE]).result["msg"] == "1 unchanged"
+    (lock,) = tmp_path.glob("pgbeam.cloud-*.lock")
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for options in ({"expected_databases": ["orders"]}, {"force": True}):
+            waiting = run("project", id=known, state="absent", retry_budget=1, **options)
+            assert f"another run on this machine is changing the databases of project {known}" in waiting.result["msg"]
+            assert waiting.methods == ["GET"]
+    assert run("project", id=known, state="absent", expected_databases=["orders"]).result["action"] == "deleted"
 
 
 def test_a_project_on_the_second_page(run: Runner, sandbox: Sandbox) -> None:

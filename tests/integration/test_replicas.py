@@ -318,7 +318,7 @@ ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
     ),
     "moved to where another one is": (
         [{"host": "r2"}, {"id": "{0}", "host": "R2"}],
-        "replicas[0] (r2) and replicas[1] (R2) are both replica {2}; keep one of them",
+        "replicas[0] (r2) and replicas[1] (R2) would both be replica R2:5432; keep one of them",
     ),
     "both moved": (
         [{"id": "{0}", "host": "r9"}, {"id": "{2}", "host": "r9"}],
@@ -331,7 +331,7 @@ ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
     "each in its place": ([{"id": "{0}", "host": "r9"}, {"host": "r2"}], ""),
     "in the place of one that goes": (
         [{"id": "{0}", "host": "r2"}, {"id": "{2}", "state": "absent"}],
-        "replicas[0] (r2) and replicas[1] are both replica {2}; keep one of them",
+        "",
     ),
     "two that share a place by id": ([{"id": "{0}"}, {"id": "{1}"}], ""),
     "exchanged": (
@@ -345,7 +345,12 @@ ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
     "moved to where one is that the list does not name": (
         [{"id": "{2}", "host": "r1", "ssl_mode": "require"}, {"id": "{0}"}],
         "replicas[0] (r1): replica r1:5432 is in PgBeam already ({1}), and only their ids would tell it from {2}; "
-        "remove it first, or leave {2} where it is",
+        "remove one of the two, or leave {2} where it is",
+    ),
+    "moved to where the same one is": (
+        [{"id": "{2}", "host": "r1"}],
+        "replicas[0] (r1): replica r1:5432 is in PgBeam already ({0}, {1}), and only their ids would tell it from {2}; "
+        "remove one of the two, or leave {2} where it is",
     ),
 }
 
@@ -366,6 +371,27 @@ def test_entries_that_would_be_one_replica(
     assert (foreseen.failed, done.failed) == (bool(message), bool(message)), done.result["msg"]
     assert message.format(*known) in done.result["msg"]
     assert set(done.methods) == {"GET"} or not message
+
+
+def test_a_move_onto_another_replica(run: Runner, project: Project, database: str) -> None:
+    """Afterwards there would be one fewer."""
+    one, other = (project.register_replica(database, host=host)["id"] for host in ("r1", "r2"))
+    for check in (True, False):
+        done = run("replica", check, database_id=database, id=one, host="r2", replace=True)
+        assert f"replica r2:5432 is in PgBeam already ({other})" in done.result["msg"]
+        assert done.methods == ["GET"]
+
+
+def test_a_replacement_that_was_interrupted(run: Runner, project: Project, database: str) -> None:
+    """Without replace, the message names what finishes it."""
+    for mode in ("prefer", STRICT):
+        project.register_replica(database, host="r1", ssl_mode=mode)
+    both: tuple[Values, Values] = ({"state": "absent"}, {"ssl_mode": STRICT})
+    for options in both:
+        refused = run("replica", database_id=database, host="r1", **options)
+        hint = "or set replace: true to keep the one that is as the task says" in refused.result["msg"]
+        assert hint == ("state" not in options)
+    assert run("replica", database_id=database, host="r1", ssl_mode=STRICT, replace=True).result["changes"] == ["id"]
 
 
 def test_a_whole_list(run: Runner, project: Project, database: str) -> None:

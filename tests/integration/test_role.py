@@ -316,7 +316,7 @@ def test_a_password_reaches_postgresql_as_it_is(
     path = inventory(ansible, {"db1": {"secret": "{{ lookup('ansible.builtin.env', 'ODD_PASSWORD') }}"}}, variables)
     run = ansible.playbook(REGISTER, "-i", path, env={"ODD_PASSWORD": password})
     if LITERALS_ARE_CONVERTED and password in ("{'a': 1}", "[1]", "True"):
-        assert "write it as a quoted string" in run.output
+        assert "write it as a quoted string, in a vault file too" in run.output
         assert run.requests == []
     else:
         assert run.status == 0, run.output

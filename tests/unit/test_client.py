@@ -431,7 +431,7 @@ def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clo
     assert clock.waits == [5]
     assert str(error) == (
         "POST database c: not begun, since POST database a had ended the run; "
-        "this API key may not do that: use a key whose organization owns the project"
+        "this API key may not do that: use a key of the organization that owns it"
     )
     assert (error.attempts, error.maybe_done, error.ends_the_run) == (0, False, False)
     assert api.get(ITEM, "database db_1") == {"id": "db_1"}
@@ -663,7 +663,7 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
     [
         pytest.param("GET", LIST, 401, "UNAUTHORIZED", "check api_key (or PGBEAM_API_KEY)", True, id="401"),
         pytest.param("POST", LIST, 402, "PAYMENT_REQUIRED", "a payment is due", True, id="402"),
-        pytest.param("GET", LIST, 403, "FORBIDDEN", "use a key whose organization owns the project", True, id="403"),
+        pytest.param("GET", LIST, 403, "FORBIDDEN", "use a key of the organization that owns it", True, id="403"),
         pytest.param("POST", LIST, 403, "PLAN_LIMIT_REACHED", "move to a larger plan", True, id="plan limit"),
         pytest.param(
             "GET", LIST, 404, "NOT_FOUND",
@@ -912,7 +912,7 @@ def test_settings_with_a_url_that_is_refused(url: str) -> None:
     [
         "https://user:{}@api.pgbeam.com", "http://user:{}@api.pgbeam.com", "https://user:{}@api.pgbeam.com:port",
         "https://{}@api.pgbeam.com", "https://user:p@{}@api.pgbeam.com", "https://user:pa/{}@api.pgbeam.com",
-        "user:{}@api.pgbeam.com",
+        "user:{}@api.pgbeam.com", "https://user:12/{}@api.pgbeam.com", "https://token/{}@api.pgbeam.com",
     ],
 )  # fmt: skip
 def test_settings_show_no_user_of_a_url(url: str) -> None:
@@ -939,9 +939,11 @@ RANGES = {"timeout": (1, 86_400), "retries": (0, 100), "retry_budget": (1, 86_40
 @pytest.mark.parametrize("far", [False, True], ids=["by one", "by far"])
 def test_settings_with_a_number_out_of_range(name: str, far: bool) -> None:
     least, most = RANGES[name]
-    for value in (-(10**400), 10**400) if far else (least - 1, most + 1):
+    # Of the second pair, Python makes no text.
+    for value in (-(10**400), 10**400, -(10**5000), 10**5000) if far else (least - 1, most + 1):
+        shown = "a number of that size" if far else value
         assert refused(**{name: value}) == (
-            f"{name}: {value} is not allowed; give a whole number of {least} or more, and {most} at most"
+            f"{name}: {shown} is not allowed; give a whole number of {least} or more, and {most} at most"
         )
 
 

@@ -10,21 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import named, problems
+from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import incomplete, named, problems
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
     NOT_SHOWN,
     Plan,
     collisions,
     plan,
     plan_delete,
-    whole,
 )
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._register import (
-    PlanError,
     Register,
     clashes,
     identity,
-    incomplete,
     shared_identities,
 )
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values, argument_spec
@@ -340,7 +338,7 @@ def test_an_object_that_comes_on_two_pages_is_one() -> None:
 
 
 def test_a_secret_that_a_server_answers_goes_no_further() -> None:
-    assert PASSWORD not in repr(whole(DATABASE, live(password=PASSWORD)))
+    assert PASSWORD not in repr(DATABASE.whole(live(password=PASSWORD)))
 
 
 def test_a_tie_without_the_username_named() -> None:
@@ -360,7 +358,7 @@ def test_absent_by_username_leaves_the_other_registration() -> None:
 
 def test_usernames_that_share_a_database_in_a_list() -> None:
     app, report, other = task(username="app"), task(username="report", host="DB1.example.com"), task(name="other")
-    shared = shared_identities(DATABASE, [app, other, report, {"id": "db_1"}, {"id": "db_2"}])
+    shared = shared_identities(DATABASE, [app, other, report, {"id": "db_1"}, {"id": "db_2"}], Register(DATABASE, []))
     assert shared == {identity(DATABASE, app)} == {identity(DATABASE, report)}
     register = Register(DATABASE, [live()])
     assert register.find(app, shared=shared) == live()
@@ -435,11 +433,11 @@ BAD_VALUES = {
     "id-line-break": ({"id": "db_1\n"}, "id: 'db_1\\n' is not an id; allowed are letters, digits, '_', '.' and '-'"),
     "password-number": (
         {"password": 48151623},
-        "password: a value of type int was given; write it as a quoted string",
+        "password: a value of type int was given; write it as a quoted string, in a vault file too",
     ),
     "password-list": (
         {"password": [PASSWORD]},
-        "password: a value of type list was given; write it as a quoted string",
+        "password: a value of type list was given; write it as a quoted string, in a vault file too",
     ),
     "password-empty": (
         {"password": ""},
@@ -562,7 +560,7 @@ ALIKE = [live(id="db_1"), live(id="db_2", name="other"), live(id="db_3", name="o
     ],
 )
 def test_collisions(entries: list[Values], expected: list[str]) -> None:
-    shared = shared_identities(DATABASE, entries)
+    shared = shared_identities(DATABASE, entries, Register(DATABASE, []))
     register = Register(DATABASE, ALIKE)
     plans = [plan(DATABASE, entry, register.find(entry, shared=shared), "present", False) for entry in entries]
     assert collisions(plans, lambda index: f"#{index}") == expected
@@ -584,4 +582,4 @@ def test_argument_spec_manages_nothing_that_is_not_named() -> None:
     spec = argument_spec(DATABASE.writable)
     assert not [name for name, option in spec.items() if "default" in option or option.get("required")]
     assert spec["password"] == {"type": "raw", "no_log": True}
-    assert "password" not in whole(DATABASE, {})
+    assert "password" not in DATABASE.whole({})

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import misfit, named, problems
+from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import incomplete, misfit, named, problems
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import NOT_SHOWN, Plan, plan
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._first import refuse_surplus
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import PlanError, Register, incomplete
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 
@@ -334,8 +335,9 @@ def test_what_may_go_with_a_project(
     with pytest.raises(PlanError) as caught:
         refuse_surplus(result, items, expected)
     told = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
+    counted = "1 database" if len(items) == 1 else f"{len(items)} databases"
     assert str(caught.value) == (
-        f"project shop of org_1 (prj_1) would go with {len(items)} databases, {len(surplus)} of them not expected: "
+        f"project shop of org_1 (prj_1) would go with {counted}, {len(surplus)} of them not expected: "
         f"{told}; list them in expected_databases, or set force: true"
     )
 
@@ -436,7 +438,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-password": (
         {"database": {**DATABASE, "password": 12}},
-        "database.password: a value of type int was given; write it as a quoted string",
+        "database.password: a value of type int was given; write it as a quoted string, in a vault file too",
     ),
     "database-password-misspelled": (
         {"database": {**DATABASE, "pasword": PASSWORD}},

@@ -12,7 +12,8 @@ from typing import Any, cast
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import problems
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import PlanError, Register
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.module_utils._session import Session

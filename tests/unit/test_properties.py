@@ -18,8 +18,9 @@ from typing import Any, cast
 
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import problems
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, plan, whole
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import PlanError, Register
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, plan
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT, network
@@ -269,7 +270,7 @@ def test_check_mode_predicts_the_server(name: str, data: st.DataObject) -> None:
     server._own = {}  # which no plan can know
     step = planned(server, wanted, resend=resend, replace=replace)
     identifier = server.apply(step)
-    live = whole(kind.resource, next(item for item in server.list() if item["id"] == identifier))
+    live = kind.resource.whole(next(item for item in server.list() if item["id"] == identifier))
     predicted = step.predict()
     assert set(predicted) == set(live)
     known = {name: value for name, value in predicted.items() if value is not None}
