@@ -194,9 +194,10 @@ class Module(AnsibleModule):
         resource, given = self.resource, self.given
         found = self._parent_problems()
         parallel = self.params.get("parallel")
-        if isinstance(parallel, int) and not 1 <= parallel <= MAX_PARALLEL:
-            shown = given["parallel"]  # which core may have made a number of that Python makes no text of
-            found.append(f"parallel: {shown} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
+        large = [name for name in (*CONNECTION, "parallel") if _is_large(self.params.get(name))]
+        found += [f"{name}: a number of that size is not allowed; give a smaller one" for name in large]
+        if isinstance(parallel, int) and not 1 <= parallel <= MAX_PARALLEL and not large:
+            found.append(f"parallel: {parallel} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
         if self.params.get("test_connection") and not resource.test and self.params.get("state") != "absent":
             noun = resource.first.noun if resource.first else ""
             if not _checks.named({noun: given.get(noun)}):
@@ -234,7 +235,7 @@ def _echoed(spec: Values, params: Values, secrets: set[str]) -> Values:
         value = params.get(name)
         if option.get("type") == "list" and "options" in option:
             continue
-        if isinstance(value, int) and abs(value) > LARGEST_SHOWN:  # of too many digits, Python makes no text
+        if _is_large(value):
             value = "(a large number)"
         # An address with a user in it holds a password as well, and masking spares a short secret in an id.
         hidden = option.get("no_log") or (name == "api_url" and "@" in str(value)) or str(value) in secrets
@@ -244,6 +245,11 @@ def _echoed(spec: Values, params: Values, secrets: set[str]) -> Values:
             value = _echoed(option["options"], value, secrets) if isinstance(value, dict) else "(not a dictionary)"
         shown[name] = value
     return shown
+
+
+def _is_large(value: t.Any) -> bool:
+    """Whether a value is a number that Python may make no text of, because it has too many digits."""
+    return isinstance(value, int) and abs(value) > LARGEST_SHOWN
 
 
 def _secret_names(spec: Values) -> set[str]:
