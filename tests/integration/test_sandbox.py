@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +18,7 @@ from pgbeam import ApiError, PgBeamClient
 
 from tests.contract import DOCUMENT, judge
 from tests.harness import API_KEY, DATABASE, Organization, Project, Sandbox
+from tests.tree import ROOT
 
 pytestmark = pytest.mark.once
 OF_AN_ORGANIZATION = {"Authorization": "Bearer pbo_of-the-default-organization"}
@@ -24,6 +27,18 @@ OF_AN_ORGANIZATION = {"Authorization": "Bearer pbo_of-the-default-organization"}
 @pytest.fixture
 def organization(sandbox: Sandbox) -> Organization:
     return sandbox.organization()
+
+
+def test_a_port_that_is_taken_is_told_in_one_sentence(sandbox: Sandbox) -> None:
+    port = sandbox.url.rpartition(":")[2]
+    command = [sys.executable, "-m", "tests.sandbox", "--port", port]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == (
+        f"Port {port} of 127.0.0.1 cannot be used (Address already in use): name another, or take a free one with "
+        "--port 0.\n"
+    )
 
 
 def made(organization: Organization, **fields: Any) -> Project:

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
+import sys
 
 import uvicorn
 
@@ -36,7 +38,13 @@ def main() -> None:
         project = state.add_project(name)
         for fault in options.fault:
             project.add_fault(fault)
-    listener = socket.create_server(("127.0.0.1", options.port))
+    try:
+        listener = socket.create_server(("127.0.0.1", options.port))
+    except OSError as error:
+        sys.exit(
+            f"Port {options.port} of 127.0.0.1 cannot be used ({os.strerror(error.errno or 0)}): name another, or take "
+            "a free one with --port 0."
+        )
     # Accepted connections inherit it. Without it, an answer's body would wait 40 ms for the client to confirm its head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     scheme = "https" if options.certificate else "http"
