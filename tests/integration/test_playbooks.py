@@ -43,6 +43,47 @@ def test_a_password_is_no_drift_even_where_it_is_always_sent(ansible: Ansible, p
     assert not same.writes + other.writes + pruned.writes
 
 
+@pytest.mark.parametrize("options", [[], ["--check"]])
+def test_the_audit_says_that_nothing_was_written(ansible: Ansible, project: Project, options: list[str]) -> None:
+    """Its check mode is the play's, which ansible_check_mode does not show."""
+    path = inventory(ansible, project)
+    assert ansible.playbook(REGISTER, "-i", path).result("Tell what was done")["msg"] == [f"{project.id}: 2 created"]
+    (known, dummy) = project.databases()
+    project.api("PATCH", f"/{known['id']}", json={"ssl_mode": "disable"})
+    project.register(host="db3", name="unlisted")
+    audited = ansible.playbook(AUDIT, "-i", path, "-e", "pgbeam_prune=true", *options)
+    assert audited.result("Tell what was done")["msg"] == [
+        f"{project.id}: 1 updated, 1 deleted, 1 unchanged in check mode, nothing was written"
+    ]
+    assert not audited.writes
+
+
+RIGHT = ["--vault-password-file", "right"]
+#: What comes of the audit, and its exit status.
+ENDS: dict[str, tuple[dict[str, str], list[str], str, int]] = {
+    "drift": ({}, RIGHT, "2 drifted", 2),
+    "no host": ({}, [*RIGHT, "-e", "pgbeam_hosts=no_such_group"], "no hosts matched", 0),
+    "refused key": ({"PGBEAM_API_KEY": "of-no-account"}, RIGHT, "401 UNAUTHORIZED", 2),
+    "no vault password": ({}, [], "no vault secrets", 4),
+    "wrong vault password": ({}, ["--vault-password-file", "wrong"], "ecryption failed", 4),
+    "no file with the vault password": ({}, ["--vault-password-file", "missing"], "was not found", 1),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_the_exit_status_of_the_audit(ansible: Ansible, project: Project, case: str) -> None:
+    """As the guide tells it."""
+    env, words, says, status = ENDS[case]
+    path = inventory(ansible, project)
+    for name in ("right", "wrong"):
+        ansible.write(name, name)
+    vault = ansible.write("group_vars/all.yml", {"vault_password": "x"})
+    assert ansible.command(["ansible-vault", "encrypt", *RIGHT, vault]).status == 0
+    run = ansible.playbook(AUDIT, "-i", path, *words, env=env)
+    assert says in run.output
+    assert run.status == status
+
+
 @pytest.mark.parametrize("playbook", [REGISTER, AUDIT])
 def test_a_pattern_of_hosts_that_was_left_blank_is_all(ansible: Ansible, project: Project, playbook: str) -> None:
     """A survey's question that is not answered comes as an empty text."""
