@@ -12,6 +12,7 @@ import re
 
 import pytest
 import requests
+from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import RETRY_STATUSES, Call, refused
 from ansible_collections.pgbeam.cloud.plugins.module_utils._session import PROGRESS_SECONDS
 
@@ -49,9 +50,10 @@ def _forms(part: ast.expr) -> list[str]:
 
 
 def _texts() -> set[str]:
-    """Every text in the collection's code."""
+    """Every text in the collection's code, and the one that it takes from core."""
     parts = [node.values if isinstance(node, ast.JoinedStr) else [node] for node in NODES if isinstance(node, TEXT)]
-    return {"".join(forms) for text in parts for forms in itertools.product(*map(_forms, text))}
+    own = {"".join(forms) for text in parts for forms in itertools.product(*map(_forms, text))}
+    return {*own, missing_required_lib("requests")}
 
 
 @pytest.mark.parametrize(("status", "code", "advice"), CASES)
