@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness import WRITES, Project, Sandbox, ansible_env
+from tests.harness import WRITES, Sandbox, ansible_env
 from tests.postgres import postgres
 from tests.tree import ROOT
 
@@ -44,7 +44,7 @@ def main() -> int:
             DEMO_POSTGRES_PORT=str(server.port),
             **{f"{name.upper()}_PASSWORD": password for name, password in passwords.items()},
         )
-        return _runs(inventory, environment, Project(sandbox.url, PROJECT))
+        return _runs(inventory, environment, sandbox)
 
 
 @dataclass
@@ -60,27 +60,27 @@ class Run:
     tests: int
 
 
-def _runs(inventory: Path, environment: dict[str, str], project: Project) -> int:
+def _runs(inventory: Path, environment: dict[str, str], sandbox: Sandbox) -> int:
     _say("1 of 4: --check --diff shows the two databases that would be registered, and writes nothing.")
-    foreseen = _play(inventory, environment, project, "--check", "--diff")
+    foreseen = _play(inventory, environment, sandbox, "--check", "--diff")
 
     _say("2 of 4: the registration; PgBeam connects to each database, and tells latency and server version.")
-    first = _play(inventory, environment, project)
+    first = _play(inventory, environment, sandbox)
 
     _say("3 of 4: the same again; nothing has to change (changed=0).")
-    again = _play(inventory, environment, project)
+    again = _play(inventory, environment, sandbox)
 
     variables = inventory / "group_vars" / "postgres.yml"
     variables.write_text(variables.read_text().replace("ttl_seconds: 300", "ttl_seconds: 600"))
     _say("4 of 4: after one edit of the inventory, ttl_seconds of orders from 300 to 600; that field alone changes.")
-    edited = _play(inventory, environment, project, "--diff")
+    edited = _play(inventory, environment, sandbox, "--diff")
 
     _say("What the four runs did, and the requests that they took:")
     runs = {"dry run: would do": foreseen, "registration": first, "the same again": again, "one field edited": edited}
     _show(runs)
 
     _say("Registered. Clients connect with these, and the password in the place of YOUR_PASSWORD:")
-    for database in project.databases():
+    for database in sandbox.project_of(PROJECT).databases():
         print(f"  {database['connection_string']}")
     seen = [(run.changed, run.writes) for run in runs.values()]
     if seen != [(1, 0), (1, 2), (0, 0), (1, 1)]:
@@ -102,20 +102,19 @@ def _say(text: str) -> None:
     print(f"\n##### {text}", flush=True)
 
 
-def _play(inventory: Path, environment: dict[str, str], project: Project, *options: str) -> Run:
+def _play(inventory: Path, environment: dict[str, str], sandbox: Sandbox, *options: str) -> Run:
     """Run the playbook before the reader's eyes."""
     command = ["ansible-playbook", "-i", str(inventory), "playbooks/register_databases.yml", *options]
     print(f"$ {' '.join(command).replace(str(inventory), 'inventory')}", flush=True)
     began = time.monotonic()
-    with (
-        project.watched() as exchanges,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process,
-    ):
-        assert process.stdout is not None
-        output = ""
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            output += line
+    with sandbox.watched() as exchanges:
+        with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            output = ""
+            for line in process.stdout:
+                print(line, end="", flush=True)
+                output += line
+        seconds = time.monotonic() - began
     if process.returncode:
         sys.exit(f"ansible-playbook ended with {process.returncode}")
     told = re.search(rf'"{PROJECT}: (.+)"', output)
@@ -123,7 +122,7 @@ def _play(inventory: Path, environment: dict[str, str], project: Project, *optio
     return Run(
         changed=sum(int(count) for count in re.findall(r"\bchanged=(\d+)", output)),
         actions={action: int(count) for count, action in re.findall(r"(\d+) (\w+)", told[1] if told else "")},
-        seconds=time.monotonic() - began,
+        seconds=seconds,
         listings=kinds.count("GET"),
         writes=sum(kinds.count(method) for method in WRITES),
         tests=kinds.count("test"),

@@ -149,7 +149,7 @@ class Trial:
         if scene.module.startswith("database"):
             options["project_id"] = project.id
         trial = cls(case, always, organization, project, options, scene.target.format(**ids))
-        trial.before = trial.state()
+        trial.before = organization.objects()
         organization.fault(**case.fault, **scene.hit, times=ENDLESS if always else 1)
         return trial
 
@@ -157,25 +157,12 @@ class Trial:
     def fails(self) -> bool:
         return self.case.always_fails if self.always else self.case.once_fails
 
-    def state(self) -> Values:
-        """What the server truly has, without what every request may move."""
-        return {
-            item["id"]: {name: value for name, value in item.items() if name not in ("databases", "replicas")}
-            for project in self.organization.truth().values()
-            for item in (project, *project["databases"], *project["replicas"])
-        }
-
-    def record(self) -> list[Values]:
-        """Every exchange with the organization and its projects."""
-        scopes = [self.organization, *(Project(self.organization.url, name) for name in self.organization.truth())]
-        return [entry for scope in scopes for entry in scope.record()]
-
     def wrong(self, result: Values) -> list[str]:
         """What is not as the table says, or not true."""
         scene, message = SCENES[self.case.on], str(result.get("msg"))
         if result.get("failed", False) is not self.fails:
             return [f"failed is {result.get('failed')}: {message}"]
-        moved = self.state() != self.before
+        moved = self.organization.objects() != self.before
         if not self.fails:
             told = result.get("action", scene.action)
             return [] if (told, result["changed"], moved) == (scene.action, True, True) else [f"{told}, {moved}"]
@@ -190,7 +177,7 @@ class Trial:
             found.append("the message does not begin with the request")
         found += [f"{part!r} is not in the message" for part in self.case.reads if self.always and part not in message]
         error = result.get("error") or next(entry["error"] for entry in result[f"{scene.module}"] if "error" in entry)
-        hit = [entry for entry in self.record() if entry["fault"]]  # all in one scope
+        hit = [entry for entry in self.organization.whole_record() if entry["fault"]]  # all in one scope
         if (error["method"], error["path"]) != (hit[-1]["method"], hit[-1]["path"]):
             found.append(f"error tells of {error['method']} {error['path']}")
         if error["attempts"] != (2 if "2 attempts" in message else 1):
@@ -209,7 +196,7 @@ def run(url: str, case: Case, always: bool, envelope: str) -> list[str]:
     folder = Path(tempfile.mkdtemp(prefix="fault-"))
     try:
         found = trial.wrong(run_module(SCENES[case.on].module, options, folder))
-        contract.judge(trial.record())
+        contract.judge(trial.organization.whole_record())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return [f"{case.on}, {case.injected}: {problem}" for problem in found]

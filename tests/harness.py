@@ -67,14 +67,6 @@ class Scope(abc.ABC):
         """Method and path of every write so far."""
         return [(e["method"], e["path"]) for e in self.record() if e["method"] in WRITES]
 
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[list[dict[str, Any]]]:
-        """The exchanges that happen inside the block, there when it ends."""
-        before = len(self.record())
-        seen: list[dict[str, Any]] = []
-        yield seen
-        seen += self.record()[before:]
-
     @property
     def _door(self) -> str:
         return f"{self.url}/_sandbox/{self.kind}s/{self.id}"
@@ -141,6 +133,19 @@ class Organization(Scope):
         Each holds its ``databases`` and its ``replicas``, as lists.
         """
         return self._truth("projects")
+
+    def objects(self) -> dict[str, dict[str, Any]]:
+        """Projects, databases and replicas as the server truly has them, by id, once nothing is under way."""
+        return {
+            item["id"]: {name: value for name, value in item.items() if name not in ("databases", "replicas")}
+            for project in self.truth().values()
+            for item in (project, *project["databases"], *project["replicas"])
+        }
+
+    def whole_record(self) -> list[dict[str, Any]]:
+        """Every exchange with it and its projects so far, once nothing is under way."""
+        scopes = [self, *(Project(self.url, name) for name in self.truth())]
+        return [entry for scope in scopes for entry in scope.record()]
 
 
 class Project(Scope):
@@ -235,6 +240,19 @@ class Sandbox:
     def default_organization(self) -> Organization:
         """It owns the projects of ``project()``, and the requests that name no organization: those for regions, say."""
         return Organization(self.url, "org_sandbox")
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[list[dict[str, Any]]]:
+        """All exchanges that happen inside the block, there when it ends; it raises where the contract forbids one."""
+        # The unit tests' conftest imports this file, and ansible-test gives them no openapi-core.
+        from tests import contract
+
+        record = f"{self.url}/_sandbox/requests"
+        before = requests.get(f"{record}/count", timeout=10).json()
+        seen: list[dict[str, Any]] = []
+        yield seen
+        seen += requests.get(record, {"after": before}, timeout=60).json()
+        contract.judge(seen)
 
     def forget(self) -> None:
         """Empty the record, which else grows by every answer's text."""

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from typing import Any
 from tests import contract
 from tests.faults import ENDLESS
 from tests.forked import run_module
-from tests.harness import API_KEY, Organization, Project, Sandbox, ansible_env
+from tests.harness import API_KEY, WRITES, Organization, Project, Sandbox, ansible_env
 
 Values = dict[str, Any]
 PASSWORD = "pw-Zq7\"x'%/@"
@@ -210,93 +211,56 @@ def _fault(rng: random.Random) -> Values:
     return {**fault, "times": ENDLESS, "probability": rng.choice((0.1, 0.3, 0.6)), "seed": rng.randrange(ENDLESS)}
 
 
-def judge(scenario: Scenario, project: Project, folder: Path) -> Verdict:
+def _make_existing(
+    scenario: Scenario, scope: Organization | Project
+) -> tuple[Values, Callable[[], Values], Callable[[], list[Values]]]:
+    """Returns the option that tells a task where to look, and how to read the true state and the record of that."""
+    if isinstance(scope, Organization):
+        for item in scenario.existing:
+            scope.create_project(**item)
+        return {"org_id": scope.id}, scope.objects, scope.whole_record
+    if scenario.noun == "replica":
+        database_id = scope.register()["id"]
+        for item in scenario.existing:
+            scope.register_replica(database_id, **item)
+        return {"database_id": database_id}, scope.replica_truth, scope.record
+    for item in scenario.existing:
+        scope.register(**_body(item))
+    return {"project_id": scope.id}, scope.truth, scope.record
+
+
+def judge(scenario: Scenario, scope: Organization | Project, folder: Path) -> Verdict:
     """Run one scenario and say what is wrong with how it went."""
     verdict = Verdict(scenario.seed, Counter({"scenarios": 1, f"scenarios of the kind {scenario.kind}": 1}))
-    if scenario.noun == "replica":
-        parent, state = {"database_id": project.register()["id"]}, project.replica_truth
-        for item in scenario.existing:
-            project.register_replica(parent["database_id"], **item)
-    else:
-        parent, state = {"project_id": project.id}, project.truth
-        for item in scenario.existing:
-            project.register(**_body(item))
+    unlimited = {**scenario.settings, "plan_limit": None}
+    scope.settings(**unlimited)
+    parent, state, whole_record = _make_existing(scenario, scope)
     before = state()
-    earlier = len(project.record())
-    project.settings(**scenario.settings)
+    scope.settings(**scenario.settings)
     for fault in scenario.faults:
-        project.fault(**fault)
-    result = _run(scenario, project.url, parent, folder)
-    project.clear_faults()
+        scope.fault(**fault)
+    result = _run(scenario, scope.url, parent, folder)
+    scope.clear_faults()
     after = state()
-    record = project.record()[earlier:]
+    record = [entry for entry in whole_record() if "pgbeam-ansible" in entry["headers"]["user-agent"]]
     hit = Counter(entry["fault"] for entry in record if entry["fault"])
     verdict.counts += Counter({"requests": len(record), "requests hit by a fault": hit.total()})
     verdict.counts["runs with faults that failed" if result.get("failed") else "runs with faults that ended well"] += 1
-    verdict.wrong += _untrue(scenario, result, before, after, verdict.counts)
+    untrue = _untrue_project if scenario.kind == "project" else _untrue
+    verdict.wrong += untrue(scenario, result, before, after, verdict.counts)
     verdict.wrong += _ill_mannered(scenario, record)
     if _twins(after) > _twins(before):
-        verdict.wrong.append(f"a {scenario.noun} is made twice")
-    project.settings(**{**scenario.settings, "plan_limit": None})
-    converging = _run(scenario, project.url, parent, folder)
-    reached = state()
-    if converging.get("failed") or not _as_wanted(scenario, reached):
+        verdict.wrong.append("something is made twice")
+    scope.settings(**unlimited)
+    converging = _run(scenario, scope.url, parent, folder)
+    reached, writes = state(), _writes(whole_record())
+    if converging.get("failed") or not _as_wanted(scenario, converging, reached):
         verdict.wrong.append(f"the run without faults does not converge: {converging.get('msg')}")
-    writes = len(project.writes())
-    last = _run(scenario, project.url, parent, folder)
-    if last.get("failed") or last["changed"] or len(project.writes()) != writes or state() != reached:
+    last = _run(scenario, scope.url, parent, folder)
+    if last.get("failed") or last["changed"] or (state(), _writes(whole_record())) != (reached, writes):
         verdict.wrong.append(f"the run after it changes something: {last.get('msg')}")
-    contract.judge(project.record())
+    contract.judge(whole_record())
     return verdict
-
-
-def judge_project(scenario: Scenario, organization: Organization, folder: Path) -> Verdict:
-    """The same for a task that makes or changes a project with its first database."""
-    verdict = Verdict(scenario.seed, Counter({"scenarios": 1, f"scenarios of the kind {scenario.kind}": 1}))
-    organization.settings(**{**scenario.settings, "plan_limit": None})
-    for item in scenario.existing:
-        organization.create_project(**item)
-    before = _objects(organization)
-    organization.settings(**scenario.settings)
-    for fault in scenario.faults:
-        organization.fault(**fault)
-    result = _run(scenario, organization.url, {"org_id": organization.id}, folder)
-    organization.clear_faults()
-    after = _objects(organization)
-    record = [entry for entry in _exchanges(organization) if "pgbeam-ansible" in entry["headers"]["user-agent"]]
-    verdict.counts += Counter(
-        {"requests": len(record), "requests hit by a fault": sum(bool(e["fault"]) for e in record)}
-    )
-    verdict.counts["runs with faults that failed" if result.get("failed") else "runs with faults that ended well"] += 1
-    verdict.wrong += _untrue_project(scenario, result, before, after, verdict.counts)
-    verdict.wrong += _ill_mannered(scenario, record)
-    if len(after) > 2:
-        verdict.wrong.append("a project or its database is made twice")
-    organization.settings(**{**scenario.settings, "plan_limit": None})
-    converging = _run(scenario, organization.url, {"org_id": organization.id}, folder)
-    reached = _objects(organization)
-    if converging.get("failed") or not _as_told(scenario, converging, reached) or len(reached) != 2:
-        verdict.wrong.append(f"the run without faults does not converge: {converging.get('msg')}")
-    last = _run(scenario, organization.url, {"org_id": organization.id}, folder)
-    if last.get("failed") or last["changed"] or _objects(organization) != reached:
-        verdict.wrong.append(f"the run after it changes something: {last.get('msg')}")
-    contract.judge(_exchanges(organization))
-    return verdict
-
-
-def _exchanges(organization: Organization) -> list[Values]:
-    """All that were made with it and its projects."""
-    scopes = [organization, *(Project(organization.url, name) for name in organization.truth())]
-    return [entry for scope in scopes for entry in scope.record()]
-
-
-def _objects(organization: Organization) -> Values:
-    """Its projects and their databases as the server truly has them, by id."""
-    return {
-        item["id"]: {name: value for name, value in item.items() if name not in ("databases", "replicas")}
-        for project in organization.truth().values()
-        for item in (project, *project["databases"])
-    }
 
 
 def _as_told(scenario: Scenario, result: Values, rows: Values) -> bool:
@@ -431,7 +395,10 @@ def _fits(item: Values, row: Values) -> bool:
     return True
 
 
-def _as_wanted(scenario: Scenario, rows: Values) -> bool:
+def _as_wanted(scenario: Scenario, result: Values, rows: Values) -> bool:
+    """Whether the server has all as the task wants it, after a run without faults."""
+    if scenario.kind == "project":
+        return _as_told(scenario, result, rows) and len(rows) == 2
     for item in scenario.wanted:
         found = [row for row in rows.values() if _same(row, item)]
         if item.get("state") == "absent":
@@ -445,11 +412,13 @@ def _as_wanted(scenario: Scenario, rows: Values) -> bool:
 
 def _twins(rows: Values) -> int:
     """How many are there besides an equal one. A replica has another ssl_mode than the one in whose place it is."""
-    seen = Counter(
-        (row["host"], row["port"], *((row["name"], row["username"]) if "name" in row else (row["ssl_mode"],)))
-        for row in rows.values()
-    )
+    named, replica = ("host", "port", "name", "username"), ("host", "port", "ssl_mode")
+    seen = Counter(tuple(map(row.get, named if "name" in row else replica)) for row in rows.values())
     return sum(count - 1 for count in seen.values())
+
+
+def _writes(record: list[Values]) -> int:
+    return sum(entry["method"] in WRITES for entry in record)
 
 
 def _ill_mannered(scenario: Scenario, record: list[Values]) -> list[str]:
@@ -483,11 +452,10 @@ def _one(seed: int) -> Verdict:
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     scenario = make(seed)
     try:
-        if scenario.kind == "project":
-            return judge_project(scenario, Organization(_sandbox, f"org_soak_{os.getpid()}_{seed}"), folder)
-        project = Project(_sandbox, f"prj_soak_{os.getpid()}_{seed}")
-        project.settings()
-        return judge(scenario, project, folder)
+        name = f"soak_{os.getpid()}_{seed}"
+        of_organization = scenario.kind == "project"
+        scope = Organization(_sandbox, f"org_{name}") if of_organization else Project(_sandbox, f"prj_{name}")
+        return judge(scenario, scope, folder)
     except Exception as error:
         return Verdict(seed, Counter(), [f"{type(error).__name__}: {error}"])
     finally:

@@ -12,9 +12,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import requests
-
-from tests import contract
 from tests.harness import API_KEY, Sandbox
 
 
@@ -28,9 +25,8 @@ def main(copy: str, python: str, *targets: str) -> int:
         config = f"pgbeam_api_url: {sandbox.url}\npgbeam_api_key: {API_KEY}\n"
         (integration / "integration_config.yml").write_text(config)
         command = ["ansible-test", "integration", "--local", "--python", python, "--color", "no", *names]
-        status = subprocess.run(command, cwd=copy, check=False).returncode
-        contract.judge(requests.get(f"{sandbox.url}/_sandbox/requests", {"after": 0}, timeout=60).json())
-        return status
+        with sandbox.watched():
+            return subprocess.run(command, cwd=copy, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import yaml
 
-from tests.contract import judge
 from tests.harness import API_KEY, WRITES, Project, Sandbox, ansible_env
 from tests.postgres import Postgres, postgres
 
@@ -123,12 +121,12 @@ class Ansible:
             RESULTS_FILE=str(log),
             DB_PASSWORD=PASSWORD,
         )
-        before = requests.get(f"{self.url}/_sandbox/requests/count", timeout=10).json()
-        done = subprocess.run(
-            command, cwd=self.home, env={**environment, **env}, capture_output=True, text=True, check=False, timeout=300
-        )
+        environment |= env
+        with Sandbox(self.url).watched() as exchanges:
+            done = subprocess.run(
+                command, cwd=self.home, env=environment, capture_output=True, text=True, check=False, timeout=300
+            )
         output = done.stdout + done.stderr
-        exchanges = requests.get(f"{self.url}/_sandbox/requests", {"after": before}, timeout=10).json()
         text = log.read_text() if log.exists() else ""
         run = Run(done.returncode, output, [json.loads(line) for line in text.splitlines()], exchanges)
         self.hold_to_secrecy(run, f"{output}\n{text}", command)
@@ -140,7 +138,6 @@ class Ansible:
             assert "MODULE FAILURE" not in text and "Task failed: Module failed" not in text, text
         if check:
             assert not run.writes, "check mode wrote"
-        judge(exchanges)
         return run
 
 

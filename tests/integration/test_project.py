@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
-from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, WRITES, Organization, Sandbox
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible
@@ -55,17 +53,15 @@ class Runner:
     folder: Path
 
     def __call__(self, module: str, check: bool = False, **options: Any) -> Done:
-        before = requests.get(f"{self.url}/_sandbox/requests/count", timeout=10).json()
         given = {"api_url": self.url, "api_key": API_KEY, "retries": 0, "_ansible_diff": True, **options}
-        result = run_module(module, given, self.folder, check)
-        exchanges = requests.get(f"{self.url}/_sandbox/requests", {"after": before}, timeout=10).json()
+        with Sandbox(self.url).watched() as exchanges:
+            result = run_module(module, given, self.folder, check)
         done = Done(result, exchanges)
         shown = json.dumps(result) + repr(result)
         for secret in (API_KEY, PASSWORD):
             assert not [form for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]) if form in shown]
         assert "this is a bug" not in shown, shown
         assert not check or not set(done.methods) & set(WRITES), "check mode wrote"
-        judge(exchanges)
         return done
 
     def foreseen(self, module: str, noun: str, **options: Any) -> Done:
