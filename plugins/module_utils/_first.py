@@ -48,11 +48,11 @@ def carry_out_first(session: Session, outcome: Outcome, inner: tuple[Session, Pl
     if session.module.check_mode:
         return [Outcome(made, "created", made.predict())]
     inside = session.inside(outcome.values["id"])
-    told = Outcome(made, "created", outcome.first or {**made.predict(), made.resource.parent: inside.parent})
+    told = Outcome(made, "created", outcome.first_answer or {**made.predict(), made.resource.parent: inside.parent})
     if session.client.ended_by and outcome.error:  # the next call would only meet the same
         return [told]
     try:
-        found = outcome.first or made.done(inside.register(None))
+        found = outcome.first_answer or made.done(inside.register(None))
     except ApiError as error:
         told.error = error
         return [told]

@@ -36,7 +36,7 @@ class Outcome:
     error: ApiError | None = None
     connection_test: Values | None = None
     #: The first object, as the create's answer has it.
-    first: Values = field(default_factory=dict)
+    first_answer: Values = field(default_factory=dict)
     #: Those of the objects that it replaces that are there still.
     left: list[Values] = field(default_factory=list)
 
@@ -246,7 +246,7 @@ class Session:
         outcome.values = resource.whole(_within(answer, key))
         if plan.first and resource.first:
             first = _within(answer, resource.first.noun)
-            outcome.first = {} if _checks.misfit(resource.first, first) else resource.first.whole(first)
+            outcome.first_answer = {} if _checks.misfit(resource.first, first) else resource.first.whole(first)
 
     def _change(self, identifier: str | None, plan: Plan, body: Values) -> Values:
         """Change an object in place and return it as answered."""
