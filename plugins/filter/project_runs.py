@@ -84,6 +84,7 @@ SETTINGS = (
     "test_connection",
     "parallel",
 )
+ADVICE = "run it over all hosts of the project, or without pgbeam_prune"
 PROJECT_OPTIONS = {"id", *(f.name for f in PROJECT.options)}
 
 
@@ -321,34 +322,42 @@ def _left_out(
 ) -> list[str]:
     """Inventory hosts that the play does not target, and whose part of this project prune would delete."""
     claims = _register.Claims(DATABASE, entries)
-    advice = "run it over all hosts of the project, or without pgbeam_prune"
     for name in unseen:
-        outside = f"pgbeam_prune: {name} is not among the play's hosts, and"
         try:
-            variables = hostvars[name]
-            project = variables.get("pgbeam_project") or {}
-            if not variables.get("pgbeam_databases") and not project.get("database"):
-                continue
-            key = _visible_key(project, variables.get("pgbeam_project_id"))
-            if key and key != project_id and _named(key) == _named(project_id):
-                continue
-            own = _visible_entries(name, variables, project.get("database"))
-            lost = any(_is_lost(entry, claims, entries) for entry in own)
+            why = _endangered(project_id, name, hostvars[name], claims, entries)
         except Exception:  # whatever core raises for what it cannot evaluate, and what follows from values of odd types
-            return [f"{outside} what it names cannot be read here, so that it may be of project {project_id}; {advice}"]
-        if key == project_id and lost:
-            return [f"{outside} names databases or replicas of {project_id}; {advice}"]
-        if own and key and key != project_id:
-            return [
-                f"{outside} names its project in another way ({key}), so this run cannot tell whether that is "
-                f"{project_id}; name both by id, or both by org_id and name"
-            ]
-        if lost and not key:
-            return [
-                f"{outside} names databases but no project that this run can see, so that they may be of {project_id}; "
-                f"{advice}"
-            ]
+            why = f"what it names cannot be read here, so that it may be of project {project_id}; {ADVICE}"
+        if why:
+            return [f"pgbeam_prune: {name} is not among the play's hosts, and {why}"]
     return []
+
+
+def _endangered(
+    project_id: str,
+    name: str,
+    variables: t.Mapping[str, t.Any],
+    claims: _register.Claims,
+    entries: list[dict[str, t.Any]],
+) -> str | None:
+    """Why prune may delete what a host outside the play names, or None; raise where its variables do not tell."""
+    project = variables.get("pgbeam_project") or {}
+    if not variables.get("pgbeam_databases") and not project.get("database"):
+        return None
+    key = _visible_key(project, variables.get("pgbeam_project_id"))
+    if key and key != project_id and _named(key) == _named(project_id):
+        return None
+    own = _visible_entries(name, variables, project.get("database"))
+    lost = any(_is_lost(entry, claims, entries) for entry in own)
+    if own and key and key != project_id:
+        return (
+            f"names its project in another way ({key}), so this run cannot tell whether that is {project_id}; "
+            "name both by id, or both by org_id and name"
+        )
+    if lost and key:
+        return f"names databases or replicas of {project_id}; {ADVICE}"
+    if lost:
+        return f"names databases but no project that this run can see, so that they may be of {project_id}; {ADVICE}"
+    return None
 
 
 def _visible_entries(name: str, variables: t.Mapping[str, t.Any], first: t.Any) -> list[dict[str, t.Any]]:
