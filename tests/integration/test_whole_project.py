@@ -148,6 +148,19 @@ def test_a_project_that_is_named_in_two_ways(ansible: Ansible, organization: Org
     assert organization.truth() == before
 
 
+def test_a_password_of_a_new_project_is_sent_once(ansible: Ansible, organization: Organization) -> None:
+    """Made with the project, the first database has its password, and check mode could not foresee another call."""
+    path = inventory(ansible, organization, pgbeam_update_password="always")
+    made = ansible.playbook(REGISTER, "-i", path)
+    assert made.status == 0, made.output
+    (project,) = organization.projects()
+    databases = ("POST", f"/v1/projects/{project['id']}/databases")
+    passwords = [entry for entry in made.writes if "replicas" not in entry[1]]
+    assert passwords == [("POST", "/v1/projects"), ("PATCH", f"/v1/projects/{project['id']}"), databases, databases]
+    again = ansible.playbook(REGISTER, "-i", path)
+    assert [method for method, dummy in again.writes] == ["PATCH"] * 3
+
+
 def test_prune_before_there_is_a_project(ansible: Ansible, organization: Organization) -> None:
     """Its first database is shown with it, so that no other is left to show, and there is nothing to prune."""
     databases = {"pgbeam_databases": [{"name": "orders"}]}
