@@ -9,6 +9,8 @@ import json
 import typing as t
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _register
+from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Masking
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
@@ -20,7 +22,7 @@ version_added: 1.0.0
 description:
   - A part of the role P(pgbeam.cloud.pgbeam#role), not meant for use outside it.
   - Fills in the host of entries that name none, puts the defaults under each, merges what several hosts see, and looks
-    for what contradicts.
+    for what contradicts, or what a module would refuse.
   - It never fails for what an inventory can hold; it tells the problems in its result, in words without secrets.
 options:
   _input:
@@ -84,8 +86,8 @@ SETTINGS = (
     "test_connection",
     "parallel",
 )
+PROBLEMS_SHOWN = 10
 ADVICE = "run it over all hosts of the project, or without pgbeam_prune"
-PROJECT_OPTIONS = {"id", *(f.name for f in PROJECT.options)}
 
 
 def project_runs(
@@ -102,13 +104,44 @@ def project_runs(
     "replicas": [{"project": key, "place": …, "database": …, "replicas": […]}, …]}``. The first database of a run is the
     one that its project is made with; ``place`` counts a project's databases from 0.
     """
-    gathered = {name: _plain(hostvars[name].get("__pgbeam_host") or {}) for name in batch}
-    hosts: dict[str, Host] = {name: host for name, host in gathered.items() if host}
-    problems: list[str] = []
+    gathered: dict[str, Host] = {name: _plain(hostvars[name].get("__pgbeam_host") or {}) for name in batch}
+    groups, problems = _grouped({name: host for name, host in gathered.items() if host})
     projects: dict[str, dict[str, t.Any]] = {}
     replicas: list[dict[str, t.Any]] = []
+    for key, members in groups.items():
+        run, found = _run(key, members)
+        problems += found
+        if run["prune"]:
+            unseen = [name for name in inventory if name not in targeted]
+            problems += _blind(key, gathered, active, targeted, limit)
+            problems += _left_out(key, run["databases"], hostvars, unseen)
+        replicas += _replicas(key, run["databases"])
+        projects[key] = {**run, "databases": [_without(entry, "replicas") for entry in run["databases"]]}
+    if len(problems) > PROBLEMS_SHOWN:
+        problems[PROBLEMS_SHOWN:] = [f"and {len(problems) - PROBLEMS_SHOWN} more"]
+    if problems:  # which may quote a secret that stands in the place of another value
+        problems = Masking(_secrets(gathered.values())).mask(problems)
+    return {"problems": problems, "projects": projects, "replicas": replicas}
+
+
+def _secrets(hosts: t.Iterable[Host]) -> t.Iterator[str]:
+    """The keys and passwords of these hosts."""
+    names = [f.name for f in DATABASE.writable if f.secret]
+    for host in filter(None, hosts):
+        listed = host["databases"] if isinstance(host["databases"], list) else []
+        project = host["project"] if isinstance(host["project"], dict) else {}
+        yield host["api_key"]
+        for entry in (host["database_defaults"], project.get("database"), *listed):
+            given = [entry.get(name) for name in names] if isinstance(entry, dict) else []
+            yield from (str(value) for value in given if value and not _unprintable(value))
+
+
+def _grouped(hosts: dict[str, Host]) -> tuple[dict[str, dict[str, Host]], list[str]]:
+    """The hosts of each project that has something to do, and sentences on those that cannot be read."""
+    groups: dict[str, dict[str, Host]] = {}
+    problems: list[str] = []
     for name, host in hosts.items():
-        wrong = _wrong_types(name, host)
+        wrong = _wrong_host(name, host)
         if wrong:
             problems += wrong
         elif host["databases"] and not _key(host):
@@ -117,28 +150,40 @@ def project_runs(
                 "or the project itself as pgbeam_project"
             )
         elif _key(host) and (host["databases"] or host["prune"] or host["project"]):
-            projects.setdefault(_key(host), {"hosts": []})["hosts"].append(name)
-    for key, run in projects.items():
-        members = {name: hosts[name] for name in run.pop("hosts")}
-        problems += _differences(key, members)
-        first = next(iter(members.values()))
-        run.update({setting: first[setting] for setting in SETTINGS})
-        run["id"] = first["project_id"] or first["project"].get("id") or ""
-        run["databases"], found = _merged(members)
-        problems += found
-        if run["project"]:
-            _put_first(run, first)
-            if run["project"].get("database") and not found:
-                problems += _register.clashes(DATABASE, run["databases"], _place_beside_own)
-        if run["prune"]:
-            unseen = [name for name in inventory if name not in targeted]
-            problems += _blind(key, gathered, active, targeted, limit)
-            problems += _left_out(key, run["databases"], hostvars, unseen)
-        for place, entry in enumerate(run["databases"]):
-            own = entry.pop("replicas", None)
-            if own and entry.get("state") != "absent":
-                replicas.append({"project": key, "place": place, "database": DATABASE.describe(entry), "replicas": own})
-    return {"problems": problems, "projects": projects, "replicas": replicas}
+            groups.setdefault(_key(host), {})[name] = host
+    return groups, problems
+
+
+def _run(key: str, members: dict[str, Host]) -> tuple[dict[str, t.Any], list[str]]:
+    """The run of one project, and sentences on what contradicts in it."""
+    first = next(iter(members.values()))
+    entries, found = _merged(members)
+    run = {setting: first[setting] for setting in SETTINGS}
+    run["id"] = first["project_id"] or first["project"].get("id") or ""
+    run["databases"] = list(entries.values())
+    own = first["project"].get("database")
+    candidates = (entry for entry in entries.values() if entry.get("state") != "absent" and "id" not in entry)
+    made = _completed(own, first) if own else next(candidates, None)
+    if first["project"] and made is not None:
+        same = _comparable(made)
+        run["databases"] = [made, *(entry for said, entry in entries.items() if said != same)]
+        run["project"] = {**first["project"], "database": _without(made, "state", "replicas")}
+        if own and not found:
+            found = _register.clashes(DATABASE, run["databases"], _place_beside_own)
+    return run, _differences(key, members) + found
+
+
+def _replicas(key: str, databases: list[dict[str, t.Any]]) -> list[dict[str, t.Any]]:
+    """Those of each database that is to be there."""
+    return [
+        {"project": key, "place": place, "database": DATABASE.describe(entry), "replicas": entry["replicas"]}
+        for place, entry in enumerate(databases)
+        if entry.get("replicas") and entry.get("state") != "absent"
+    ]
+
+
+def _without(entry: dict[str, t.Any], *names: str) -> dict[str, t.Any]:
+    return {name: value for name, value in entry.items() if name not in names}
 
 
 def _key(host: Host) -> str:
@@ -153,19 +198,6 @@ def _named(key: str) -> bool:
     return "/" in key
 
 
-def _put_first(run: dict[str, t.Any], host: Host) -> None:
-    """Have the project made with its own database where it names one, else with the first that is to be there."""
-    own = run["project"].get("database")
-    made = _completed(own, host) if own else None
-    entries = [entry for entry in run["databases"] if entry != made]
-    if made is None:
-        made = next((e for e in entries if e.get("state") != "absent" and "id" not in e), None)
-    if made is not None:
-        run["databases"] = [made, *(entry for entry in entries if entry is not made)]
-        with_it = {name: value for name, value in made.items() if name not in ("state", "replicas")}
-        run["project"] = {**run["project"], "database": with_it}
-
-
 def _place_beside_own(index: int) -> str:
     return "an entry of pgbeam_databases" if index else "pgbeam_project.database"
 
@@ -177,40 +209,86 @@ def _plain(value: t.Any) -> t.Any:
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
-def _wrong_types(name: str, host: Host) -> list[str]:
-    """What keeps a host's variables from being read at all."""
+def _wrong_host(name: str, host: Host) -> list[str]:
+    """What keeps a host's variables from being used: in their types, or what a module would refuse once it is there."""
     if host["name"] != name:
         return [f"{name}: run_once is set on the role or its play, so only {host['name']} is seen; remove run_once"]
     if not isinstance(host["databases"], list):
         return [f"{name}: pgbeam_databases is not a list; with -e, give it as JSON or in a file"]
-    if not isinstance(host["defaults"], dict):
-        return [f"{name}: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"]
-    found = _wrong_project(name, host)
-    if found:
-        return found
+    for variable in ("database_defaults", "project"):
+        if not isinstance(host[variable], dict):
+            return [f"{name}: pgbeam_{variable} is not a dictionary; with -e, give it as JSON or in a file"]
+    if _unprintable(host):
+        return [f"{name}: a number of its variables has hundreds of digits; correct it, or put it in quotes"]
+    found = _wrong_project(name, host) if host["project"] else []
     for entry in host["databases"]:
-        if not isinstance(entry, dict):
-            found.append(f"{name}: an entry of pgbeam_databases is not a dictionary of options")
-            continue
-        full = _over(host["defaults"], entry)
-        found += [
-            f"{name}: an entry of pgbeam_databases has {key!r} for the name of an option; put the name in quotes"
-            for key in _odd_names(full)
-        ]
-        found += [
-            f"{name}: {option} of an entry of pgbeam_databases is a list or a dictionary; give one value"
-            for option in _compound(full)
-        ]
-        replicas = full.get("replicas")
-        if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
-            found.append(f"{name}: replicas of an entry of pgbeam_databases is not a list of dictionaries")
+        found += _wrong_database(name, host, entry, "an entry of pgbeam_databases")
     return found
 
 
-def _compound(entry: dict[str, t.Any]) -> list[str]:
-    """The options that find a database and have no single value, so that nothing can be looked up by them."""
-    options = ("id", *DATABASE.identity, DATABASE.tie_breaker)
-    return [option for option in options if isinstance(entry.get(option), (list, dict))]
+def _wrong_project(name: str, host: Host) -> list[str]:
+    """What keeps a host's pgbeam_project from being used."""
+    project = host["project"]
+    # An id may be the empty default of a template, and then counts as none.
+    values = {option: value for option, value in project.items() if option != "database" and (value or option != "id")}
+    found = _checks.unknown_options({"id", *(f.name for f in PROJECT.options)}, values, f"{name}: pgbeam_project.")
+    found += _checks.problems(PROJECT, values, f"{name}: pgbeam_project.")
+    if host["project_id"] and project.get("id") not in (None, host["project_id"]):
+        found.append(f"{name}: pgbeam_project_id and pgbeam_project.id are two ids; give one of them")
+    elif not host["project_id"] and not project.get("id") and not (project.get("org_id") and project.get("name")):
+        found.append(f"{name}: pgbeam_project does not say which one; give its org_id and name, or its id")
+    database, place = project.get("database"), "pgbeam_project.database"
+    if database is None or database == {}:
+        return found
+    found += _wrong_database(name, host, database, place)
+    if not isinstance(database, dict):
+        return found
+    if not (database.get("host") or host["database_defaults"].get("host")):
+        found.append(f"{name}: {place} names no host; name the PostgreSQL server in it")
+    full = _over(host["database_defaults"], database)
+    return found + [
+        f"{name}: {place}: the project is made with it; leave {option} out, or name another"
+        for option in ("id", "state")
+        if full.get(option) not in (None, "present")
+    ]
+
+
+def _wrong_database(name: str, host: Host, entry: t.Any, place: str) -> list[str]:
+    """What keeps an entry, or one of its replicas, from being registered."""
+    if not isinstance(entry, dict):
+        return [f"{name}: {place} is not a dictionary of options"]
+    full = _over(host["database_defaults"], entry)
+    odd = [f"{name}: {place} has {key!r} for the name of an option; put the name in quotes" for key in _odd_names(full)]
+    replicas = full.get("replicas")
+    if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
+        odd.append(f"{name}: replicas of {place} is not a list of dictionaries")
+    if odd:
+        return odd
+    # Where only the controller could be its host, another sentence says so, if no other host has the entry.
+    full = _completed(entry, host) or _checks.named({**full, "host": name})
+    replicas = full.get("replicas") or []
+    places = [_place(f"replicas[{n}]", replica) for n, replica in enumerate(replicas)]
+    found = _wrong_values(DATABASE, full, "", "replicas")
+    for replica, its in zip(replicas, places):
+        found += _wrong_values(REPLICA, replica, f"{its}: ")
+    found = found or _register.clashes(REPLICA, replicas, lambda index: places[index])
+    return [f"{_place(f'{name}: {place}', full)}: {said}" for said in found]
+
+
+def _place(where: str, values: dict[str, t.Any]) -> str:
+    """The place with what identifies an entry, as the modules tell it."""
+    known = " on ".join(values[key] for key in ("name", "host") if isinstance(values.get(key), str))
+    return f"{where} ({known})" if known else where
+
+
+def _wrong_values(resource: Resource, values: dict[str, t.Any], where: str, *more: str) -> list[str]:
+    """What the list form of a resource's module says of an entry."""
+    known = {"id", "state", *more, *(f.name for f in resource.writable)}
+    found = _checks.unknown_options(known, values, where) + _checks.problems(resource, values, where)
+    if values.get("state", "present") not in ("present", "absent"):
+        found.append(f"{where}state: {values['state']!r} is not allowed; it must be one of present, absent")
+    missing = _checks.incomplete(resource, values, where)
+    return found + ([missing] if missing else [])
 
 
 def _odd_names(value: t.Any) -> t.Iterator[t.Any]:
@@ -222,26 +300,13 @@ def _odd_names(value: t.Any) -> t.Iterator[t.Any]:
         yield from _odd_names(item)
 
 
-def _wrong_project(name: str, host: Host) -> list[str]:
-    """What keeps a host's pgbeam_project from being used."""
-    project = host["project"]
-    if not isinstance(project, dict):
-        return [f"{name}: pgbeam_project is not a dictionary; with -e, give it as JSON or in a file"]
-    if not project:
-        return []
-    found = _checks.unknown_options(PROJECT_OPTIONS, project, f"{name}: pgbeam_project.")
-    database = project.get("database")
-    if host["project_id"] and project.get("id") not in (None, host["project_id"]):
-        found.append(f"{name}: pgbeam_project_id and pgbeam_project.id are two ids; give one of them")
-    elif not host["project_id"] and not project.get("id") and not (project.get("org_id") and project.get("name")):
-        found.append(f"{name}: pgbeam_project does not say which one; give its org_id and name, or its id")
-    if database is not None and not isinstance(database, dict):
-        found.append(f"{name}: pgbeam_project.database is not a dictionary of options")
-    elif database and _compound(_over(host["defaults"], database)):
-        found.append(f"{name}: an option of pgbeam_project.database is a list or a dictionary; give one value")
-    elif database and not (database.get("host") or host["defaults"].get("host")):
-        found.append(f"{name}: pgbeam_project.database names no host; name the PostgreSQL server in it")
-    return found
+def _unprintable(value: t.Any) -> bool:
+    """Whether a number is too long to be made a text of, at any depth: a hexadecimal one of YAML has no limit."""
+    if isinstance(value, dict):
+        return any(map(_unprintable, value)) or any(map(_unprintable, value.values()))
+    if isinstance(value, list):
+        return any(map(_unprintable, value))
+    return isinstance(value, int) and value.bit_length() > 2000
 
 
 def _differences(project_id: str, members: dict[str, Host]) -> list[str]:
@@ -257,8 +322,8 @@ def _differences(project_id: str, members: dict[str, Host]) -> list[str]:
     return found
 
 
-def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]]:
-    """The entries of all hosts, each once, and the sentences on those that contradict or cannot be completed."""
+def _merged(members: dict[str, Host]) -> tuple[dict[str, dict[str, t.Any]], list[str]]:
+    """The entries of all hosts by what they say, and the sentences on those that contradict or cannot be completed."""
     entries: dict[str, dict[str, t.Any]] = {}
     origins: dict[str, str] = {}
     problems: list[str] = []
@@ -266,8 +331,7 @@ def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]
         for entry in host["databases"]:
             full = _completed(entry, host)
             if full is not None:
-                comparable = {**full, "port": int(full["port"])} if str(full.get("port")).isdecimal() else full
-                key = json.dumps(comparable, sort_keys=True, default=str)
+                key = _comparable(full)
                 entries.setdefault(key, full)
                 origins.setdefault(key, name)
             elif not any(entry in seen["databases"] for other, seen in members.items() if other not in CONTROLLER):
@@ -277,12 +341,18 @@ def _merged(members: dict[str, Host]) -> tuple[list[dict[str, t.Any]], list[str]
                 )
     places = [f"an entry of {name}" for name in origins.values()]
     problems += _register.clashes(DATABASE, list(entries.values()), lambda index: places[index])
-    return list(entries.values()), problems
+    return entries, problems
+
+
+def _comparable(entry: dict[str, t.Any]) -> str:
+    """The same for entries that say the same."""
+    folded = {name: DATABASE.field(name).folded(entry[name]) for name in DATABASE.identity if name in entry}
+    return json.dumps({**entry, **folded}, sort_keys=True, default=str)
 
 
 def _completed(entry: dict[str, t.Any], host: Host) -> dict[str, t.Any] | None:
     """The entry over the defaults, with its host filled in; None where only the controller could be its host."""
-    full = _checks.named(_over(host["defaults"], entry))
+    full = _checks.named(_over(host["database_defaults"], entry))
     if "host" not in full and "id" not in full:
         if host["name"] in CONTROLLER and host["address"] in CONTROLLER:
             return None
@@ -366,7 +436,7 @@ def _visible_entries(name: str, variables: t.Mapping[str, t.Any], first: t.Any) 
     host: Host = {
         "name": name,
         "address": variables.get("ansible_host") or name,
-        "defaults": variables.get("pgbeam_database_defaults") or {},
+        "database_defaults": variables.get("pgbeam_database_defaults") or {},
     }
     if not isinstance(listed, list):
         raise TypeError

@@ -276,21 +276,24 @@ def test_run_once_is_refused(ansible: Ansible, project: Project, place: str) -> 
 def test_values_of_a_wrong_type_are_told(ansible: Ansible, project: Project) -> None:
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", "host": ["x", "y"]}]}
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}, variables))
-    assert told(run) == "db1: host of an entry of pgbeam_databases is a list or a dictionary; give one value"
+    where = "db1: an entry of pgbeam_databases (a)"
+    assert told(run) == f"{where}: host: a value of type list was given; it must be text"
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}), "-e", "pgbeam_database_defaults=port=1")
     assert told(run) == "db1: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"
 
 
-def test_an_inline_vaulted_password(ansible: Ansible, project: Project) -> None:
+@pytest.mark.parametrize("entry", [{"password": "{{ secret }}"}, {}], ids=["by template", "as it is"])
+def test_an_inline_vaulted_password(ansible: Ansible, project: Project, entry: dict[str, Any]) -> None:
     """Before core 2.19 such a value is of a type of its own."""
     key = ansible.write("vault-key", "the-vault-key\n")
     command = ["ansible-vault", "encrypt_string", "--vault-password-file", key, "--name", "secret"]
     done = subprocess.run(
         [*command, PASSWORD], env=ansible_env("", ansible.home), capture_output=True, text=True, check=True
     )
-    ansible.write("inventory/group_vars/pg.yml", done.stdout)
-    entry = {"name": "a", "username": "app", "password": "{{ secret }}"}
-    path = inventory(ansible, {"db1": {}}, {"pgbeam_project_id": project.id, "pgbeam_databases": [entry]})
+    vaulted = done.stdout.replace("!vault", "&vaulted !vault")
+    ansible.write("inventory/group_vars/pg.yml", f"{vaulted}\npgbeam_database_defaults:\n  password: *vaulted\n")
+    entries = [{"name": "a", "username": "app", **entry}]
+    path = inventory(ansible, {"db1": {}}, {"pgbeam_project_id": project.id, "pgbeam_databases": entries})
     check = {
         "name": "check",
         "ansible.builtin.assert": {

@@ -161,6 +161,29 @@ def test_a_password_of_a_new_project_is_sent_once(ansible: Ansible, organization
     assert [method for method, dummy in again.writes] == ["PATCH"] * 3
 
 
+TYPO = {"host": "r1", "sl_mode": "require"}
+
+
+@pytest.mark.parametrize(
+    "odd, problem",
+    [
+        ({"port": 99999}, "port: 99999 is not allowed; it must be a whole number from 1 to 65535"),
+        ({"replicas": [TYPO]}, "replicas[0] (r1): sl_mode: there is no such option; did you mean ssl_mode?"),
+        ({"replicas": [{"host": "r"}, {"host": "R"}]}, "replicas[0] (r) and replicas[1] (R) are both replica R:5432"),
+    ],
+)
+def test_no_project_is_made_whose_second_database_cannot_be(
+    ansible: Ansible, organization: Organization, odd: Any, problem: str
+) -> None:
+    path = inventory(ansible, organization)
+    ansible.write("inventory/host_vars/db2.yml", {"pgbeam_databases": [{"name": "stock", **odd}]})
+    run = ansible.playbook(REGISTER, "-i", path)
+    assert run.status != 0
+    told = run.result("Check that the hosts agree")["msg"]
+    assert told.startswith(f"db2: an entry of pgbeam_databases (stock on db2): {problem}")
+    assert run.requests == []
+
+
 def test_prune_before_there_is_a_project(ansible: Ansible, organization: Organization) -> None:
     """Its first database is shown with it, so that no other is left to show, and there is nothing to prune."""
     databases = {"pgbeam_databases": [{"name": "orders"}]}
@@ -181,6 +204,10 @@ def test_prune_before_there_is_a_project(ansible: Ansible, organization: Organiz
         ({"name": "shop"}, "pgbeam_project does not say which one; give its org_id and name, or its id"),
         ({"org_id": "org_1", "name": "shop", "state": "absent"}, "pgbeam_project.state: there is no such option"),
         ({"id": "prj_1", "database": {"name": "a"}}, "pgbeam_project.database names no host"),
+        (
+            {"id": "prj_1", "database": {"name": "a", "host": "h", "state": "absent"}},
+            "leave state out, or name another",
+        ),
     ],
 )
 def test_a_project_that_cannot_be_used(

@@ -193,7 +193,7 @@ def host(name: str, *databases: Any, **settings: Any) -> Values:
         "project_id": "prj_1",
         "project": {},
         "databases": list(databases),
-        "defaults": {},
+        "database_defaults": {},
         "api_key": KEY,
         "api_url": "",
         "prune": False,
@@ -234,7 +234,7 @@ ORDERS: Values = {"name": "orders", "username": "app", "password": PASSWORD}
         pytest.param({"address": "10.0.0.5"}, {"name": "a", "host": "db9"}, {"name": "a", "host": "db9"}, id="named"),
         pytest.param({}, {"name": "a", "host": None}, {"name": "a", "host": "web1"}, id="null"),
         pytest.param({}, {"id": "db_1"}, {"id": "db_1"}, id="id"),
-        pytest.param({"defaults": {"host": "db9"}}, {"name": "a"}, {"name": "a", "host": "db9"}, id="default"),
+        pytest.param({"database_defaults": {"host": "db9"}}, {"name": "a"}, {"name": "a", "host": "db9"}, id="default"),
     ],
 )
 def test_the_host_is_filled_in(settings: Values, entry: Values, expected: Values) -> None:
@@ -244,7 +244,7 @@ def test_the_host_is_filled_in(settings: Values, entry: Values, expected: Values
 def test_defaults_are_merged_key_by_key() -> None:
     defaults = {"port": 6432, "ssl_mode": "require", "cache_config": {"enabled": True, "ttl_seconds": 5}}
     entry = {"name": "a", "ssl_mode": "prefer", "cache_config": {"ttl_seconds": 9}, "pool_config": {"pool_size": 3}}
-    assert entries(runs(host("db1", entry, {"name": "b"}, defaults=defaults))) == [
+    assert entries(runs(host("db1", entry, {"name": "b"}, database_defaults=defaults))) == [
         {**entry, "host": "db1", "port": 6432, "cache_config": {"enabled": True, "ttl_seconds": 9}},
         {**defaults, "host": "db1", "name": "b"},
     ]
@@ -388,7 +388,7 @@ def test_a_run_that_does_not_see_every_list(prune: bool, facts: Values, why: str
 
 def test_a_host_that_did_not_run_the_role() -> None:
     names = ["db1", "db2", "db3"]
-    facts = {"batch": names, "active": names, "targeted": names}
+    facts: Values = {"batch": names, "active": names, "targeted": names}
     (problem,) = runs(*PRUNED, others={"db3": {}}, **facts)["problems"]
     assert "because db3 did not run the role" in problem
 
@@ -535,18 +535,22 @@ def test_the_database_of_a_project_and_an_entry_that_contradict(more: Values) ->
 @pytest.mark.parametrize("defaults", [True, False])
 def test_an_option_whose_name_is_no_text(odd: dict[Any, Any], defaults: bool) -> None:
     entry = {**ORDERS, "cache_config": {"ttl_seconds": 5}}
-    there = host("db1", entry, defaults=odd) if defaults else host("db1", {**entry, **odd})
+    there = host("db1", entry, database_defaults=odd) if defaults else host("db1", {**entry, **odd})
     (problem,) = runs(there)["problems"]
     assert "for the name of an option; put the name in quotes" in problem
 
 
 def test_a_project_whose_database_has_a_list_for_a_value() -> None:
     shop = {"project_id": "", "project": {**SHOP, "database": {**ORDERS, "host": ["db1"]}}}
-    shop_by_default = {"project_id": "", "project": {**SHOP, "database": ORDERS}, "defaults": {"host": ["db1"]}}
-    (problem,) = runs(host("db1", prune=True, **shop_by_default))["problems"]
-    assert "an option of pgbeam_project.database" in problem
-    (problem,) = runs(host("db1", ORDERS, prune=True, **shop))["problems"]
-    assert "an option of pgbeam_project.database is a list or a dictionary; give one value" in problem
+    shop_by_default = {
+        "project_id": "",
+        "project": {**SHOP, "database": ORDERS},
+        "database_defaults": {"host": ["db1"]},
+    }
+    for there in (host("db1", prune=True, **shop_by_default), host("db1", ORDERS, prune=True, **shop)):
+        assert runs(there)["problems"] == [
+            "db1: pgbeam_project.database (orders): host: a value of type list was given; it must be text"
+        ]
 
 
 def test_a_project_to_be_made_is_told_apart_by_organization_and_name() -> None:
@@ -582,7 +586,7 @@ def test_a_project_is_made_with_its_own_database(listed: bool) -> None:
         *([own] if listed else []),
         project_id="",
         project={**SHOP, "database": own},
-        defaults={"port": 6432},
+        database_defaults={"port": 6432},
     )
     run = runs(hosts)["projects"]["org_1/shop"]
     assert [entry["name"] for entry in run["databases"]] == ["stock", "orders"]
@@ -603,3 +607,131 @@ def test_replicas_stand_apart_with_the_place_of_their_database() -> None:
 def test_replicas_that_are_no_list_of_dictionaries(replicas: Any) -> None:
     (problem,) = runs(host("db1", {**ORDERS, "replicas": replicas}))["problems"]
     assert problem == "db1: replicas of an entry of pgbeam_databases is not a list of dictionaries"
+
+
+# Values
+
+
+TO_BE_MADE: Values = {"project_id": "", "project": SHOP}
+MISSING = "it is missing; give host, port and name, or the id, to say which database"
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["pgbeam_project.database", "pgbeam_databases"])
+@pytest.mark.parametrize(
+    "odd, problem",
+    [
+        ({"port": 99999}, " (b on db1): port: 99999 is not allowed; it must be a whole number from 1 to 65535"),
+        ({"prot": 5432}, " (b on db1): prot: there is no such option; did you mean port?"),
+        ({"name": None}, f" (db1): name: {MISSING}"),
+        ({"host": {"x": "y"}}, " (b): host: a value of type dict was given; it must be text"),
+        ({"host": "a b"},
+         " (b on a b): host: 'a b' is not allowed; it must be a host name or address without white space"),
+        ({"password": 5}, " (b on db1): password: a value of type int was given; write it as a quoted string"),
+        ({"cache_config": {"ttl_secs": 5}},
+         " (b on db1): cache_config.ttl_secs: there is no such option; did you mean ttl_seconds?"),
+        ({"replicas": "r1"}, None),
+        ({"replicas": ""}, None),
+        ({"replicas": [{"host": "r1", "sl_mode": "allow"}]},
+         " (b on db1): replicas[0] (r1): sl_mode: there is no such option; did you mean ssl_mode?"),
+        ({"replicas": [{"host": "r1", "state": "gone"}]},
+         " (b on db1): replicas[0] (r1): state: 'gone' is not allowed; it must be one of present, absent"),
+        ({"replicas": [{"port": 5432}]},
+         " (b on db1): replicas[0]: host: it is missing; give host and port, or the id, to say which replica"),
+        ({"replicas": [{"host": "r"}, {"host": "q"}, {"host": "R", "port": "5432"}]},
+         " (b on db1): replicas[0] (r) and replicas[2] (R) are both replica R:5432; keep one of them"),
+        ({5: "x"}, " has 5 for the name of an option; put the name in quotes"),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_what_a_module_would_refuse_is_told_before_any_write(odd: Values, problem: str | None, own: bool) -> None:
+    """The modules come one after the other, so that a project would be there before its second database is refused."""
+    entry = {"host": "db1", **ORDERS, "name": "b", **odd}
+    where = "pgbeam_project.database" if own else "an entry of pgbeam_databases"
+    project = {**SHOP, "database": entry} if own else SHOP
+    told = f"{where}{problem}" if problem else f"replicas of {where} is not a list of dictionaries"
+    found = runs(host("db1", ORDERS, *([] if own else [entry]), **{**TO_BE_MADE, "project": project}))["problems"]
+    assert found == [f"db1: {told}"]
+    assert PASSWORD not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "odd, problem",
+    [
+        ({"state": "absent"}, "pgbeam_project.database: the project is made with it; leave state out, or name another"),
+        ({"id": "db_1"}, "pgbeam_project.database: the project is made with it; leave id out, or name another"),
+        ({"state": "present"}, None),
+    ],
+)
+@pytest.mark.parametrize("default", [True, False])
+def test_a_project_is_made_with_no_database_that_is_there_or_is_to_go(
+    odd: Values, problem: str | None, default: bool
+) -> None:
+    own = {"host": "db1", **ORDERS, **({} if default else odd)}
+    shop = {"project_id": "", "project": {**SHOP, "database": own}, "database_defaults": odd if default else {}}
+    assert runs(host("db1", **shop))["problems"] == ([f"db1: {problem}"] if problem else [])
+
+
+@pytest.mark.parametrize(
+    "project, problem",
+    [
+        ({"databse": {}}, "databse: there is no such option; did you mean database?"),
+        ({"cloud": "ibm"}, "cloud: 'ibm' is not allowed; it must be one of aws, azure, gcp"),
+        ({"tags": [["x"]]}, "tags[0]: a value of type list was given; it must be text"),
+        ({"id": "a/b"}, "id: 'a/b' is not an id; allowed are letters, digits, '_', '.' and '-'"),
+    ],
+)
+def test_the_values_of_a_project(project: Values, problem: str) -> None:
+    """Else another project would be there before this one is refused."""
+    found = runs(host("db1", ORDERS, project_id="", project={**SHOP, **project}))["problems"]
+    assert found == [f"db1: pgbeam_project.{problem}"]
+
+
+def test_a_project_whose_id_is_empty() -> None:
+    """As a default of a template gives it: the organization and the name stand for it."""
+    assert list(runs(host("db1", ORDERS, project_id="", project={**SHOP, "id": ""}))["projects"]) == ["org_1/shop"]
+    assert runs(host("db1", ORDERS, project_id="", project={**SHOP, "id": ""}))["problems"] == []
+
+
+@pytest.mark.parametrize("where", ["entry", "defaults", "project", "key"])
+def test_a_secret_in_the_place_of_another_value(where: str) -> None:
+    """The modules mask it as well."""
+    secret = 'it\'s "odd" \\ too'
+    own, plain = {**ORDERS, "password": secret}, {"name": "orders", "username": "app"}
+    wrong = {"name": "b", "ssl_mode": secret}
+    hosts = {
+        "entry": host("db1", own, wrong),
+        "defaults": host("db1", plain, wrong, database_defaults={"password": secret}),
+        "project": host("db1", wrong, **{**TO_BE_MADE, "project": {**SHOP, "database": {"host": "db1", **own}}}),
+        "key": host("db1", wrong, api_key=secret),
+    }
+    (problem,) = runs(hosts[where])["problems"]
+    assert "ssl_mode: '********' is not allowed" in problem and "odd" not in problem
+
+
+def test_a_list_that_is_wrong_throughout_makes_no_endless_message() -> None:
+    wrong = {"database_defaults": {"port": 0}}
+    found = runs(host("db1", *({"name": f"n{n}"} for n in range(100)), **wrong))["problems"]
+    assert len(found) == 11 and found[-1] == "and 90 more"
+
+
+ODD_VALUES = ["9" * 5000, int("f" * 5000, 16), "٣", "²", float("nan"), float("inf"), datetime.date(2026, 1, 1), b"x"]
+
+
+@pytest.mark.parametrize("port", ODD_VALUES, ids=range(len(ODD_VALUES)))
+@pytest.mark.parametrize(
+    "where", ["port", "state", "id", "name", "host", "username", "password", "query_timeout_ms", "replicas"]
+)
+def test_no_value_raises(where: str, port: Any) -> None:
+    """A hexadecimal number of YAML may have more digits than Python makes a text of."""
+    value = [{"host": "r1", "port": port}] if where == "replicas" else port
+    own = {"host": "db1", **ORDERS, where: value}
+    for entry in (own, {"host": "db1", **ORDERS}):
+        runs(host("db1", own, **{**TO_BE_MADE, "project": {**SHOP, "database": entry}}), host("db2", own))
+
+
+@pytest.mark.parametrize("same", [{"port": "5432"}, {"port": 5432}, {"port": 5432, "host": "DB1"}], ids=repr)
+def test_the_database_of_a_project_and_an_entry_that_is_the_same(same: Values) -> None:
+    own = {"host": "db1", "port": 5432, **ORDERS}
+    hosts = [host(name, {**own, **same}, **{**TO_BE_MADE, "project": {**SHOP, "database": own}}) for name in ("a", "b")]
+    assert entries(runs(*hosts)) == [own]
+    assert len(entries(runs(host("a", own), host("b", {**own, **same})))) == 1
