@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import difflib
+import functools
 import json
 import typing as t
 
@@ -76,16 +78,24 @@ _value:
 
 Host = dict[str, t.Any]
 CONTROLLER = ("localhost", "127.0.0.1", "::1")
-SETTINGS = (
-    "api_key",
-    "api_url",
-    "project",
-    "prune",
-    "replace_replicas",
-    "update_password",
-    "test_connection",
-    "parallel",
-)
+#: The role's variables, each without pgbeam_, and what it has gathered of a host that sets none of them.
+VARIABLES: dict[str, t.Any] = {
+    "project_id": "",
+    "project": {},
+    "databases": [],
+    "database_defaults": {},
+    "api_key": "",
+    "api_url": "",
+    "prune": False,
+    "replace_replicas": False,
+    "update_password": "on_create",
+    "test_connection": False,
+    "parallel": 8,
+}
+#: Those in which the hosts of one project have to agree.
+SETTINGS = [name for name in VARIABLES if name not in ("project_id", "databases", "database_defaults")]
+#: Variables that are no typing errors: the playbooks' own, and the role's results.
+OTHERS = ("pgbeam_hosts", "pgbeam_result", "pgbeam_project_result", "pgbeam_replica_results")
 PROBLEMS_SHOWN = 10
 ADVICE = "run it over all hosts of the project, or without pgbeam_prune"
 
@@ -104,8 +114,9 @@ def project_runs(
     "replicas": [{"project": key, "place": …, "database": …, "replicas": […]}, …]}``. The first database of a run is the
     one that its project is made with; ``place`` counts a project's databases from 0.
     """
-    gathered: dict[str, Host] = {name: _plain(hostvars[name].get("__pgbeam_host") or {}) for name in batch}
-    groups, problems = _grouped({name: host for name, host in gathered.items() if host})
+    gathered, problems = _gathered(hostvars, batch)
+    groups, found = _grouped({name: host for name, host in gathered.items() if host})
+    problems += found
     projects: dict[str, dict[str, t.Any]] = {}
     replicas: list[dict[str, t.Any]] = []
     for key, members in groups.items():
@@ -134,6 +145,31 @@ def _secrets(hosts: t.Iterable[Host]) -> t.Iterator[str]:
         for entry in (host["database_defaults"], project.get("database"), *listed):
             given = [entry.get(name) for name in names] if isinstance(entry, dict) else []
             yield from (str(value) for value in given if value and not _unprintable(value))
+
+
+def _gathered(hostvars: t.Mapping[str, t.Mapping[str, t.Any]], batch: list[str]) -> tuple[dict[str, Host], list[str]]:
+    """What each host has gathered, empty where it did not run the role, and sentences on variables with odd names."""
+    gathered: dict[str, Host] = {}
+    typos: dict[str, set[str]] = {}
+    for name in batch:
+        variables = hostvars[name]  # which core puts together anew each time
+        host = gathered[name] = _plain(variables.get("__pgbeam_host") or {})
+        for variable in variables if host else ():
+            meant = _meant(variable)
+            if meant and f"pgbeam_{meant}" not in variables and host[meant] == VARIABLES[meant]:
+                said = f"{variable} is no variable of this role; did you mean pgbeam_{meant}?"
+                typos.setdefault(said, set()).add(name)
+    return gathered, [f"{_some(names)}: {said}" for said, names in typos.items()]
+
+
+@functools.cache
+def _meant(variable: str) -> str | None:
+    """The variable of the role that the name of another one looks like, without pgbeam_."""
+    own = variable.removeprefix("pgbeam_")
+    if own == variable or own in VARIABLES or variable in OTHERS:
+        return None
+    close = difflib.get_close_matches(variable, [f"pgbeam_{name}" for name in VARIABLES], n=1, cutoff=0.9)
+    return close[0].removeprefix("pgbeam_") if close else None
 
 
 def _grouped(hosts: dict[str, Host]) -> tuple[dict[str, dict[str, Host]], list[str]]:

@@ -282,6 +282,16 @@ def test_values_of_a_wrong_type_are_told(ansible: Ansible, project: Project) -> 
     assert told(run) == "db1: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"
 
 
+def test_a_misspelled_variable_does_not_leave_a_host_without_databases(ansible: Ansible, project: Project) -> None:
+    """With prune, its databases would be deleted."""
+    own = [{"name": "a", **LOGIN}]
+    hosts: dict[str, dict[str, Any]] = {"db1": {"pgbeam_databases": own}, "db2": {"pgbeam_database": own}}
+    path = inventory(ansible, hosts, {"pgbeam_project_id": project.id, "pgbeam_prune": True})
+    run = ansible.playbook(REGISTER, "-i", path)
+    assert told(run) == "db2: pgbeam_database is no variable of this role; did you mean pgbeam_databases?"
+    assert run.requests == []
+
+
 @pytest.mark.parametrize("entry", [{"password": "{{ secret }}"}, {}], ids=["by template", "as it is"])
 def test_an_inline_vaulted_password(ansible: Ansible, project: Project, entry: dict[str, Any]) -> None:
     """Before core 2.19 such a value is of a type of its own."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import datetime
 import importlib.util
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import yaml
 from ansible.errors import AnsibleError, AnsibleFilterError
 from ansible_collections.pgbeam.cloud.plugins.filter import connection_string as connection_string_file
 from ansible_collections.pgbeam.cloud.plugins.filter import project_runs as project_runs_file
@@ -205,11 +207,14 @@ def host(name: str, *databases: Any, **settings: Any) -> Values:
     }
 
 
-def runs(*hosts: Values, others: dict[str, Any] | None = None, **facts: Any) -> Values:
-    """The filter's result for hosts that all ran the role; ``others`` are hosts outside the play."""
+def runs(*hosts: Values, others: dict[str, Any] | None = None, beside: Values | None = None, **facts: Any) -> Values:
+    """The filter's result for hosts that all ran the role; ``others`` are hosts outside the play.
+
+    ``beside`` has the variables that its hosts have in the inventory, as far as their names count.
+    """
     names = [item["name"] for item in hosts]
     others = others or {}
-    hostvars = {**{item["name"]: {"__pgbeam_host": item} for item in hosts}, **others}
+    hostvars = {**{item["name"]: {**(beside or {}), "__pgbeam_host": item} for item in hosts}, **others}
     given = {"batch": names, "active": names, "targeted": names, "inventory": [*names, *others], "limit": ""}
     result: Values = project_runs(hostvars, **{**given, **facts})
     return result
@@ -735,3 +740,59 @@ def test_the_database_of_a_project_and_an_entry_that_is_the_same(same: Values) -
     hosts = [host(name, {**own, **same}, **{**TO_BE_MADE, "project": {**SHOP, "database": own}}) for name in ("a", "b")]
     assert entries(runs(*hosts)) == [own]
     assert len(entries(runs(host("a", own), host("b", {**own, **same})))) == 1
+
+
+# Names of variables
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_variables_that_the_filter_knows() -> None:
+    specs = yaml.safe_load((ROOT / "roles/pgbeam/meta/argument_specs.yml").read_text())
+    options = specs["argument_specs"]["main"]["options"]
+    assert {f"pgbeam_{name}": value for name, value in project_runs_file.VARIABLES.items()} == {
+        name: option.get("default", "") for name, option in options.items()
+    }
+    (facts,) = (task["block"] + task["always"] for task in role_tasks() if "always" in task)
+    set_facts = {name for task in facts for name in task.get("ansible.builtin.set_fact", {})}
+    assert {name for name in set_facts if name.startswith("pgbeam_")} == set(project_runs_file.OTHERS) - {
+        "pgbeam_hosts"
+    }
+
+
+def role_tasks() -> list[Values]:
+    tasks: list[Values] = yaml.safe_load((ROOT / "roles/pgbeam/tasks/main.yml").read_text())
+    return tasks
+
+
+@pytest.mark.parametrize(
+    "variables, problem",
+    [
+        ({"pgbeam_database": []}, "pgbeam_database is no variable of this role; did you mean pgbeam_databases?"),
+        ({"pgbeam_update_passwort": 1}, "pgbeam_update_passwort is no variable of this role; did you mean "
+         "pgbeam_update_password?"),
+        ({"pgbeam_project_ids": [], "pgbeam_project_id": "prj_1"}, None),
+        ({"pgbeam_database": "a", "pgbeam_databases": []}, None),
+        ({"pgbeam_hosts": "pg", "pgbeam_result": {}, "pgbeam_project_result": {}, "pgbeam_replica_results": []}, None),
+        ({"pgbeam_own": 1, "pgbeam_": 1, "pgbeam_database_servers": 1, "database": 1, "__pgbeam_run": 1}, None),
+    ],
+)  # fmt: skip
+def test_a_variable_whose_name_is_nearly_one_of_the_role(variables: Values, problem: str | None) -> None:
+    """Without a word, its host would have no databases, which prune would delete."""
+    assert runs(host("db2"), beside=variables)["problems"] == ([f"db2: {problem}"] if problem else [])
+
+
+@pytest.mark.parametrize("setting", [{"databases": [ORDERS]}, {"update_password": "always"}, {"prune": True}], ids=repr)
+def test_a_variable_of_the_users_beside_one_of_the_play(setting: Values) -> None:
+    """hostvars does not show what a play or the role's parameters set."""
+    (name,) = setting
+    (problem,) = runs(host("db1"), beside={f"pgbeam_{name}s": "x"})["problems"]
+    assert problem.endswith(f"did you mean pgbeam_{name}?")
+    assert runs({**host("db1"), **setting}, beside={f"pgbeam_{name}s": "x"})["problems"] == []
+
+
+def test_one_misspelled_variable_of_many_hosts_is_told_once() -> None:
+    assert runs(*(host(f"db{n}") for n in range(40)), beside={"pgbeam_database": []})["problems"] == [
+        "db0 (and 39 more): pgbeam_database is no variable of this role; did you mean pgbeam_databases?"
+    ]
