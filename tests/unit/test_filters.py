@@ -631,7 +631,10 @@ MISSING = "it is missing; give host, port and name, or the id, to say which data
         ({"host": {"x": "y"}}, " (b): host: a value of type dict was given; it must be text"),
         ({"host": "a b"},
          " (b on a b): host: 'a b' is not allowed; it must be a host name or address without white space"),
-        ({"password": 5}, " (b on db1): password: a value of type int was given; write it as a quoted string"),
+        (
+            {"password": 5},
+            " (b on db1): password: a value of type int was given; write it as a quoted string, in a vault file too",
+        ),
         ({"cache_config": {"ttl_secs": 5}},
          " (b on db1): cache_config.ttl_secs: there is no such option; did you mean ttl_seconds?"),
         ({"replicas": "r1"}, None),

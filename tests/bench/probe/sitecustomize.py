@@ -32,7 +32,7 @@ WATCHED = [
     (UTILS + "_client", "Client", "get", "listing", None),
     (UTILS + "_masking", "Masking", "__init__", "masking", None),
     (UTILS + "_masking", "Masking", "mask", "masking", None),
-    (UTILS + "_run", "_Session", "carry_out", "writing", None),
+    (UTILS + "_session", "Session", "carry_out", "writing", None),
 ]
 
 _began = _since = time.monotonic()
