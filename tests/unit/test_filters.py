@@ -189,22 +189,8 @@ def test_libpq_reads_any_text_as_it_is(password: str, value: str, query: str) ->
 
 def host(name: str, *databases: Any, **settings: Any) -> Values:
     """What a host has gathered."""
-    return {
-        "name": name,
-        "address": name,
-        "project_id": "prj_1",
-        "project": {},
-        "databases": list(databases),
-        "database_defaults": {},
-        "api_key": KEY,
-        "api_url": "",
-        "prune": False,
-        "replace_replicas": False,
-        "update_password": "on_create",
-        "test_connection": False,
-        "parallel": 8,
-        **settings,
-    }
+    own = {"project_id": "prj_1", "databases": list(databases), "api_key": KEY}
+    return {"name": name, "address": name, **project_runs_file.VARIABLES, **own, **settings}
 
 
 def runs(*hosts: Values, others: dict[str, Any] | None = None, beside: Values | None = None, **facts: Any) -> Values:
