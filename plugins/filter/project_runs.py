@@ -239,7 +239,12 @@ def _place_beside_own(index: int) -> str:
 
 
 def _plain(value: t.Any) -> t.Any:
-    """Core's containers template what is taken out of them, each time; take it out once."""
+    """Core's containers template what is taken out of them, each time; take it out once.
+
+    With jinja2_native, cores before 2.19 leave what is vaulted to be read here.
+    """
+    if getattr(value, "__ENCRYPTED__", False):
+        return str(value)
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value
@@ -279,9 +284,9 @@ def _wrong_project(name: str, host: Host) -> list[str]:
     found += _wrong_database(name, host, database, place)
     if not isinstance(database, dict):
         return found
-    if not (database.get("host") or host["database_defaults"].get("host")):
-        found.append(f"{name}: {place} names no host; name the PostgreSQL server in it")
     full = _over(host["database_defaults"], database)
+    if not full.get("host"):
+        found.append(f"{name}: {place} names no host; name the PostgreSQL server in it")
     return found + [
         f"{name}: {place}: the project is made with it; leave {option} out, or name another"
         for option in ("id", "state")
@@ -303,28 +308,18 @@ def _wrong_database(name: str, host: Host, entry: t.Any, place: str) -> list[str
     # Where only the controller could be its host, another sentence says so, if no other host has the entry.
     full = _completed(entry, host) or _checks.named({**full, "host": name})
     replicas = full.get("replicas") or []
-    places = [_place(f"replicas[{n}]", replica) for n, replica in enumerate(replicas)]
+    places = [_checks.place(f"replicas[{n}]", replica) for n, replica in enumerate(replicas)]
     found = _wrong_values(DATABASE, full, "", "replicas")
     for replica, its in zip(replicas, places):
         found += _wrong_values(REPLICA, replica, f"{its}: ")
     found = found or _register.clashes(REPLICA, replicas, lambda index: places[index])
-    return [f"{_place(f'{name}: {place}', full)}: {said}" for said in found]
-
-
-def _place(where: str, values: dict[str, t.Any]) -> str:
-    """The place with what identifies an entry, as the modules tell it."""
-    known = " on ".join(values[key] for key in ("name", "host") if isinstance(values.get(key), str))
-    return f"{where} ({known})" if known else where
+    return [f"{_checks.place(f'{name}: {place}', full)}: {said}" for said in found]
 
 
 def _wrong_values(resource: Resource, values: dict[str, t.Any], where: str, *more: str) -> list[str]:
     """What the list form of a resource's module says of an entry."""
-    known = {"id", "state", *more, *(f.name for f in resource.writable)}
-    found = _checks.unknown_options(known, values, where) + _checks.problems(resource, values, where)
-    if values.get("state", "present") not in ("present", "absent"):
-        found.append(f"{where}state: {values['state']!r} is not allowed; it must be one of present, absent")
     missing = _checks.incomplete(resource, values, where)
-    return found + ([missing] if missing else [])
+    return _checks.entry_problems(resource, values, where, *more) + ([missing] if missing else [])
 
 
 def _odd_names(value: t.Any) -> t.Iterator[t.Any]:

@@ -41,6 +41,22 @@ def problems(resource: Resource, values: Values, where: str = "") -> list[str]:
     return found
 
 
+def entry_problems(resource: Resource, entry: Values, where: str, *more: str) -> list[str]:
+    """Sentences on an entry of a list; ``more`` are options beside the resource's."""
+    known = {"id", "state", *more, *(f.name for f in resource.writable)}
+    found = unknown_options(known, entry, where) + problems(resource, entry, where)
+    state = entry.get("state", "present")
+    if state not in ("present", "absent"):
+        found.append(f"{where}state: {state!r} is not allowed; it must be one of present, absent")
+    return found
+
+
+def place(where: str, entry: Values) -> str:
+    """The place of an entry with what identifies it: many hosts may have made the list, so an index says little."""
+    known = " on ".join(entry[key] for key in ("name", "host") if isinstance(entry.get(key), str) and entry[key])
+    return f"{where} ({known})" if known else where
+
+
 def unknown_options(known: set[str], values: Values, where: str) -> list[str]:
     """Sentences on the names that are no options, with the option that may have been meant."""
     found = []

@@ -206,12 +206,7 @@ class Module(AnsibleModule):
             return found + _checks.problems(resource, given)
         found += _misread(resource.plural, given.get(resource.plural))
         for place, entry in entries(resource, given):
-            known = {"id", "state", *(f.name for f in resource.writable)}
-            found += _checks.unknown_options(known, entry, f"{place}: ")
-            found += _checks.problems(resource, entry, f"{place}: ")
-            state = entry.get("state", "present")
-            if state not in ("present", "absent"):
-                found.append(f"{place}: state: {state!r} is not allowed; it must be one of present, absent")
+            found += _checks.entry_problems(resource, entry, f"{place}: ")
         return found
 
     def _parent_problems(self) -> list[str]:
@@ -275,12 +270,8 @@ def entries(resource: Resource, params: Values) -> list[tuple[str, Values]]:
     listed = params.get(resource.plural)
     if not isinstance(listed, list):
         return []
-    entries = [(f"{resource.plural}[{n}]", entry) for n, entry in enumerate(listed) if isinstance(entry, dict)]
-    # The role's list is of many hosts' making, so an index alone would say little.
-    named = [
-        (place, " on ".join(str(entry[k]) for k in ("name", "host") if entry.get(k)), entry) for place, entry in entries
-    ]
-    return [(f"{place} ({name})" if name else place, entry) for place, name, entry in named]
+    found = [(f"{resource.plural}[{n}]", entry) for n, entry in enumerate(listed) if isinstance(entry, dict)]
+    return [(_checks.place(where, entry), entry) for where, entry in found]
 
 
 def _misread(name: str, listed: t.Any) -> list[str]:

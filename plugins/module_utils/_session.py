@@ -157,8 +157,10 @@ class Session:
         outcomes = [Outcome(plan, values=plan.current or {}) for plan in plans]
         going = [o for o in outcomes if o.plan.action == "deleted"]
         self._each(self._write, going)  # what goes makes room, where a plan allows no more
-        self._each(self._write, self._with_room(outcomes, going))
-        self._settle(outcomes)
+        self._settle(going)
+        others = self._with_room(outcomes, going)
+        self._each(self._write, others)
+        self._settle(others)
         for outcome in outcomes:
             if outcome.error and not outcome.changed:
                 outcome.action = "failed"
@@ -207,7 +209,8 @@ class Session:
         for outcome in others:
             plan = outcome.plan
             for rival in _engine.rivals(plan, stayed):
-                call = Call(self.resource.update_verb or "POST", self._item_path(plan.id), plan.label)
+                verb, place = self.resource.update_verb, self._item_path(plan.id)
+                call = Call(verb, place, plan.label) if verb else Call("POST", self.path, plan.label)
                 reason = f"not begun, since {self.resource.describe(rival)} ({rival['id']}) is still in its place"
                 outcome.error = ApiError(call, reason, "remove that one, then run again", attempts=0)
         return [outcome for outcome in others if not outcome.error]

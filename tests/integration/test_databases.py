@@ -341,6 +341,14 @@ def test_a_move_to_where_one_could_not_be_removed(ansible: Ansible, project: Pro
     assert again.result("databases")["msg"] == "1 updated, 1 deleted"
 
 
+def test_a_move_to_where_one_was_removed_though_its_answer_was_lost(ansible: Ansible, project: Project) -> None:
+    moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
+    project.fault("drop_after", method="DELETE", times=9)
+    run = ansible.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}], retries=0)
+    assert run.result("databases")["msg"] == "1 updated, 1 deleted"
+    assert [method for method, dummy in run.requests] == ["GET", "DELETE", "GET", "PATCH"]
+
+
 def test_an_entry_by_id_beside_another_user_of_its_database(ansible: Ansible, project: Project) -> None:
     known = project.register(name="orders", host=HOST, username="app")["id"]
     wanted = [{"id": known}, entry("orders", username="reader")]

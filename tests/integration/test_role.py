@@ -292,8 +292,9 @@ def test_a_misspelled_variable_does_not_leave_a_host_without_databases(ansible: 
     assert run.requests == []
 
 
+@pytest.mark.parametrize("native", ["false", "true"])
 @pytest.mark.parametrize("entry", [{"password": "{{ secret }}"}, {}], ids=["by template", "as it is"])
-def test_an_inline_vaulted_password(ansible: Ansible, project: Project, entry: dict[str, Any]) -> None:
+def test_an_inline_vaulted_password(ansible: Ansible, project: Project, entry: dict[str, Any], native: str) -> None:
     """Before core 2.19 such a value is of a type of its own."""
     key = ansible.write("vault-key", "the-vault-key\n")
     command = ["ansible-vault", "encrypt_string", "--vault-password-file", key, "--name", "secret"]
@@ -311,7 +312,9 @@ def test_an_inline_vaulted_password(ansible: Ansible, project: Project, entry: d
             "quiet": True,
         },
     }
-    run = ansible.play([*ROLE, check], "-i", path, "--vault-password-file", key, hosts="pg")
+    words = ["-i", path, "--vault-password-file", key]
+    play = ansible.write("play.yml", [{"hosts": "pg", "gather_facts": False, "tasks": [*ROLE, check]}])
+    run = ansible.playbook(play, *words, env={"ANSIBLE_JINJA2_NATIVE": native})
     assert run.status == 0, run.output
     assert registered(project) == [("db1", "a")]
 

@@ -607,6 +607,12 @@ TO_BE_MADE: Values = {"project_id": "", "project": SHOP}
 MISSING = "it is missing; give host, port and name, or the id, to say which database"
 
 
+def test_a_null_host_hides_that_of_the_defaults() -> None:
+    project = {"org_id": "org_1", "name": "shop", "database": {"name": "a", "host": None}}
+    found = runs(host("db1", project=project, project_id="", database_defaults={"host": "db9"}))["problems"]
+    assert "db1: pgbeam_project.database names no host; name the PostgreSQL server in it" in found
+
+
 @pytest.mark.parametrize("own", [True, False], ids=["pgbeam_project.database", "pgbeam_databases"])
 @pytest.mark.parametrize(
     "odd, problem",
