@@ -105,6 +105,7 @@ class Gate:
         announced = scope.next_fault(request, ("headers",))
         entry["fault"] = fault.kind if fault else None
         entry["other_writer"] = other_writer.change if other_writer else None
+        entry["in_contract"] = not scope.settings.left_out
         try:
             if other_writer and target:
                 target.change(other_writer.change)
