@@ -1,18 +1,31 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published OpenAPI document as a judge of recorded exchanges, where the document is at hand."""
+"""Two judges of recorded exchanges: the official SDK's types, and the published OpenAPI document where it is at hand.
+
+The SDK is the newer one and has every field, type and choice; the document, of July 2026, has the ranges and patterns,
+too. Where they disagree, the SDK counts.
+"""
 
 from __future__ import annotations
 
 import functools
+import inspect
 import json
+import operator
 import re
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
 
+import typing_extensions
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
+from pgbeam import PgBeamClient, models
+from pgbeam.operations import OPERATIONS_BY_TAG
+from pydantic import ConfigDict, TypeAdapter
 
 from tests.tree import ROOT
 
@@ -22,49 +35,196 @@ IN_USE = re.compile(
     r"/v1/(projects(/{project_id}(/databases(/{database_id}(/test-connection)?)?)?)?"
     r"|databases/{database_id}/replicas(/{replica_id})?|regions|organizations)"
 )
-#: An id that a server made: all of them are judged alike.
-ID = re.compile(r"\b(prj|db|rep)_[0-9a-f]+(?![^/])")
-#: The answers that the document describes; others (409, 5xx, faults) it does not know.
+#: An id that a server made, and a moment: exchanges that differ in these alone are judged alike.
+ID = re.compile(r'\b(prj|db|rep)_[0-9a-f]+(?![^/".])')
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+#: The answers that the document describes; others (409, 412, 5xx) it does not know.
 DESCRIBED = (200, 201, 204, 400, 401, 403, 404, 429)
+#: The operations that take If-Match, by the newest published contract; the SDK has no headers.
+CONDITIONAL = ("update_database", "update_project")
+ENTITY_TAGS = re.compile(r'\*|"[^"]*"( *, *"[^"]*")*')
+
+#: What differs between the two, and why the SDK's is right; ``differences()`` finds it. The document refuses nothing of
+#: it: it passes over unknown query parameters, and it is not asked about problem documents.
+DIFFERENCES: dict[str, str] = {
+    "list_replicas query: page_size": "lists of replicas have pages since August, as all lists",
+    "list_replicas query: page_token": "the same; the document has next_page_token in the answer alone",
+    "errors": "problem documents have taken the place of the envelope, which older servers still send",
+}
+
+
+class _Problem(TypedDict):
+    code: str
+    message: str
+
+
+class _Envelope(TypedDict):
+    """The older form of an error, of which the SDK has no model."""
+
+    error: _Problem
+
+
+def _typed_dict(name: str, members: dict[str, Any], config: ConfigDict) -> Any:
+    make: Any = typing_extensions.TypedDict  # for a checker, a TypedDict's members are known beforehand
+    made = make(name, members)
+    made.__pydantic_config__ = config
+    return made
+
+
+def _strict(hint: Any, extra: Literal["forbid", "ignore"]) -> Any:
+    """The same type, for pydantic to take strictly: no number for a text; other keys are forbidden or ignored.
+
+    TypedDicts cannot be configured from outside, and pydantic takes those of typing only since Python 3.12.
+    """
+    if typing_extensions.is_typeddict(hint):
+        members = get_type_hints(hint, include_extras=True)
+        strict = {name: _strict(inner, extra) for name, inner in members.items()}
+        return _typed_dict(hint.__name__, strict, ConfigDict(extra=extra, strict=True))
+    origin, arguments = get_origin(hint), tuple(_strict(inner, extra) for inner in get_args(hint))
+    if origin is None or origin is Literal:
+        return hint
+    if origin in (Union, types.UnionType):
+        return functools.reduce(operator.or_, arguments)
+    return origin[arguments[0] if len(arguments) == 1 else arguments]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of the API as the SDK has it."""
+
+    name: str
+    method: str
+    path: str
+    #: None where it has no body, or no content in its answer.
+    body: TypeAdapter[Any] | None
+    answer: TypeAdapter[Any] | None
+    query: TypeAdapter[Any]
+
+
+@functools.cache
+def operations() -> list[Operation]:
+    """The operations in use."""
+    services = get_type_hints(PgBeamClient)
+    found = []
+    for tag, metas in OPERATIONS_BY_TAG.items():
+        for name, meta in metas.items():
+            if IN_USE.fullmatch(meta.path):
+                method = getattr(services[tag], name)
+                found.append(_operation(name, meta.method, meta.path, method))
+    return found
+
+
+def _operation(name: str, method: str, path: str, function: Any) -> Operation:
+    hints = get_type_hints(function, include_extras=True)
+    answer, body = hints.pop("return"), hints.pop("body", None)
+    parameters = inspect.signature(function).parameters
+    query = {
+        each: hint if parameters[each].default is inspect.Parameter.empty else typing_extensions.NotRequired[hint]
+        for each, hint in hints.items()
+        if f"{{{each}}}" not in path
+    }
+    return Operation(
+        name,
+        method,
+        path,
+        TypeAdapter(_strict(body, "forbid")) if body else None,
+        None if answer is type(None) else TypeAdapter(_strict(answer, "ignore")),
+        TypeAdapter(_typed_dict(f"{name} query", query, ConfigDict(extra="forbid"))),
+    )
+
+
+@functools.lru_cache(4096)
+def _find(method: str, path: str) -> Operation:
+    for operation in operations():
+        if operation.method == method and re.fullmatch(re.sub("{[a-z_]+}", "[^/]+", operation.path), path):
+            return operation
+    raise AssertionError(f"there is no operation {method} {path}")
+
+
+@functools.cache
+def _error() -> dict[str, TypeAdapter[Any]]:
+    """The two forms of an error, by content type."""
+    return {
+        "application/problem+json": TypeAdapter(_strict(models.Error, "ignore")),
+        "application/json": TypeAdapter(_strict(_Envelope, "ignore")),
+    }
+
+
+@functools.cache
+def _document(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text())
+    document["paths"] = {name: item for name, item in document["paths"].items() if IN_USE.fullmatch(name)}
+    return document
 
 
 @functools.cache
 def _api(path: Path) -> OpenAPI:
-    document = json.loads(path.read_text())
-    document["paths"] = {name: item for name, item in document["paths"].items() if IN_USE.fullmatch(name)}
-    return OpenAPI.from_dict(document)
+    return OpenAPI.from_dict(_document(path))
 
 
-def judge(exchanges: list[dict[str, Any]]) -> None:
-    """Raise where a request or an answer is not as the document says; nothing where there is no document.
+def judge(exchanges: list[dict[str, Any]], document: Path = DOCUMENT) -> None:
+    """Raise where a request or an answer is not as the SDK, or the document where there is one, has it.
 
     What the server refused is judged as well, since that is where a wrong request ends. Only what a test itself has
-    asked for, behind the collection's back, may be wrong on purpose.
+    asked for, behind the collection's back, may be wrong on purpose; and so may an answer that a test asked for.
     """
-    if not DOCUMENT.exists():
-        return
     for entry in exchanges:
-        on_purpose = entry["headers"].get("user-agent", "").startswith("python-requests") and entry["status"] == 400
-        if not on_purpose:
+        method, path = entry["method"], ID.sub(r"\1_1", entry["path"])
+        of_a_test = entry["headers"].get("user-agent", "").startswith("python-requests")
+        if not (of_a_test and entry["status"] == 400):
             _judge_request(
-                entry["method"],
-                ID.sub(r"\1_1", entry["path"]),
+                method,
+                path,
                 json.dumps(entry["query"]),
                 json.dumps(entry["body"]),
                 entry["headers"].get("content-type", ""),
+                document,
             )
-        if entry["fault"] is None and entry["status"] in DESCRIBED and "problem" not in entry["content_type"]:
-            response = MockResponse(
-                entry["response"].encode(), status_code=entry["status"], content_type=entry["content_type"]
-            )
-            _api(DOCUMENT).validate_response(_request(entry["method"], entry["path"]), response)
+        if not of_a_test:
+            _judge_if_match(method, path, entry["headers"].get("if-match"))
+        if entry["fault"] is None and entry["in_contract"] and entry["status"] is not None:
+            text = MOMENT.sub("2026-01-01T00:00:00Z", ID.sub(r"\1_1", entry["response"]))
+            _judge_answer(method, path, entry["status"], entry["content_type"], text, document)
 
 
 @functools.lru_cache(4096)
-def _judge_request(method: str, path: str, query: str, body: str, content_type: str) -> None:
+def _judge_request(method: str, path: str, query: str, body: str, content_type: str, document: Path) -> None:
     """Texts alone, so that a request is judged once, however many objects it is sent for."""
-    content = None if body == "null" else body.encode()
-    _api(DOCUMENT).validate_request(_request(method, path, json.loads(query), content, content_type))
+    operation = _find(method, path)
+    operation.query.validate_strings(json.loads(query))
+    if operation.body:
+        operation.body.validate_json(body)
+    elif body != "null":
+        raise AssertionError(f"{operation.name} has no body")
+    if document.exists():
+        content = None if body == "null" else body.encode()
+        _api(document).validate_request(_request(method, path, json.loads(query), content, content_type))
+
+
+def _judge_if_match(method: str, path: str, if_match: str | None) -> None:
+    if if_match is None:
+        return
+    if _find(method, path).name not in CONDITIONAL:
+        raise AssertionError(f"{method} {path} does not take If-Match")
+    if not ENTITY_TAGS.fullmatch(if_match):
+        raise AssertionError(f"If-Match is {if_match}, which matches nothing")
+
+
+@functools.lru_cache(4096)
+def _judge_answer(method: str, path: str, status: int, content_type: str, text: str, document: Path) -> None:
+    if status < 400:
+        operation = _find(method, path)
+        if status not in (204, 304) and operation.answer:
+            operation.answer.validate_json(text)
+        elif text:
+            raise AssertionError(f"{operation.name}: {status} with content")
+    else:
+        content = _error()[content_type].validate_json(text)
+        if content.get("status", status) != status:
+            raise AssertionError(f"a problem document of {content['status']} comes with {status}")
+    if document.exists() and status in DESCRIBED and "problem" not in content_type:
+        response = MockResponse(text.encode(), status_code=status, content_type=content_type)
+        _api(document).validate_response(_request(method, path), response)
 
 
 def _request(
@@ -80,3 +240,62 @@ def _request(
         data=body,
         content_type=content_type,
     )
+
+
+def differences() -> set[str]:
+    """What the document has otherwise than the SDK, in the operations in use; the ranges, which only it has, aside."""
+    document = _document(DOCUMENT)
+    found: set[str] = set()
+    for operation in operations():
+        item = document["paths"][operation.path]
+        theirs = item[operation.method.lower()]
+        parameters = [_resolved(each, document) for each in item.get("parameters", []) + theirs.get("parameters", [])]
+        queries = {each["name"] for each in parameters if each["in"] == "query"}
+        found |= {f"{operation.name} query: {name}" for name in queries ^ _shape(operation.query.json_schema()).keys()}
+        succeeds = next(answer for status, answer in theirs["responses"].items() if status.startswith("2"))
+        for part, adapter, holder in (
+            ("body", operation.body, theirs.get("requestBody", {})),
+            ("answer", operation.answer, succeeds),
+        ):
+            schema = holder.get("content", {}).get("application/json", {}).get("schema")
+            left, right = _shape(schema, document), _shape(adapter.json_schema() if adapter else None)
+            found |= {f"{operation.name} {part}: {place}" for place in _apart(left, right)}
+    problem = _error()["application/problem+json"].json_schema()
+    if _shape(document["components"]["schemas"]["Error"], document) != _shape(problem):
+        found.add("errors")
+    return found
+
+
+def _resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = functools.reduce(lambda place, name: place[name], schema["$ref"].split("/")[1:], root)
+    return schema
+
+
+def _shape(schema: dict[str, Any] | None, root: dict[str, Any] | None = None) -> Any:
+    """What a schema of either dialect says of fields, types and choices: the same value for the same."""
+    if schema is None:
+        return None
+    root = root or schema
+    schema = _resolved(schema, root)
+    if "properties" in schema:
+        required = schema.get("required", [])
+        return {name: (name in required, _shape(inner, root)) for name, inner in schema["properties"].items()}
+    if schema.get("type") == "array":
+        return [_shape(schema["items"], root)]
+    nullable = {"null"} if schema.get("nullable") else set()
+    if "anyOf" in schema:
+        return frozenset().union(*(_shape(inner, root) for inner in schema["anyOf"]))
+    return frozenset(schema.get("enum", [schema.get("type")])) | nullable
+
+
+def _apart(left: Any, right: Any, place: str = "") -> Iterator[str]:
+    """The places where two shapes differ."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        for name in {*left, *right}:
+            yield from _apart(left.get(name), right.get(name), f"{place}.{name}".lstrip("."))
+    elif isinstance(left, (list, tuple)) and isinstance(right, (list, tuple)):
+        for one, other in zip(left, right):
+            yield from _apart(one, other, place)
+    elif left != right:
+        yield place

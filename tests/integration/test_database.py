@@ -131,7 +131,7 @@ def test_several_registrations_of_one_identity(ansible: Ansible, project: Projec
 
 def test_the_password_is_sent_when_asked_for(ansible: Ansible, project: Project, server: Postgres) -> None:
     """A real PostgreSQL tells which password PgBeam has."""
-    project.register(host="127.0.0.1", port=server.port, password="an-old-one")
+    project.register(host="127.0.0.1", port=server.port, password="an-old-one", ssl_mode="prefer")
     place: dict[str, Any] = {
         "host": "127.0.0.1",
         "port": server.port,

@@ -376,7 +376,7 @@ def test_a_database_that_fails_in_a_project_that_is_there(run: Runner, organizat
     half = run("project", **wanted)
     assert (half.failed, half.result["action"], half.result["changes"]) == (True, "updated", ["tags"])
     assert half.result["msg"].startswith("PATCH database orders on db1.example.com:5432: 409 CONFLICT")
-    assert half.result["database"]["ssl_mode"] == "prefer"
+    assert half.result["database"]["ssl_mode"] == "verify-full"
     assert run("project", **wanted).result["changes"] == ["database.ssl_mode"]
 
 

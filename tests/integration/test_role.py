@@ -327,7 +327,8 @@ def test_a_password_reaches_postgresql_as_it_is(
     name = f"db_{project.id}"
     server.create_database(name, name, password)
     ansible.secrets += [password] if len(password) > 6 else []
-    entry = {"name": name, "host": "127.0.0.1", "port": server.port, "username": name, "password": "{{ secret }}"}
+    place = {"host": "127.0.0.1", "port": server.port, "ssl_mode": "prefer"}
+    entry = {"name": name, "username": name, "password": "{{ secret }}", **place}
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [entry], "pgbeam_test_connection": True}
     path = inventory(ansible, {"db1": {"secret": "{{ lookup('ansible.builtin.env', 'ODD_PASSWORD') }}"}}, variables)
     run = ansible.playbook(REGISTER, "-i", path, env={"ODD_PASSWORD": password})

@@ -12,7 +12,7 @@ import psycopg
 from fastapi import APIRouter, Response
 
 from tests.sandbox.models import CreateDatabase, UpdateDatabase
-from tests.sandbox.state import FIRST_PAGE, Id, PageSize, PageToken, State, find, now
+from tests.sandbox.state import FIRST_PAGE, Id, IfMatch, PageSize, PageToken, State, find, now
 
 
 def router(state: State) -> APIRouter:
@@ -35,14 +35,14 @@ def router(state: State) -> APIRouter:
         return project.show_database(find(project.databases, "database", database_id)[1])
 
     @router.patch("/{database_id}")
-    async def update(project_id: Id, database_id: Id, body: UpdateDatabase) -> dict[str, Any]:
+    async def update(project_id: Id, database_id: Id, body: UpdateDatabase, if_match: IfMatch = "") -> dict[str, Any]:
         project = state.project(project_id)
         item = find(project.databases, "database", database_id)[1]
+        project.require(if_match, project.show_database(item))
         fields = body.model_dump(exclude_unset=True)
         if "password" in fields:
             project.passwords[database_id] = fields.pop("password")
-        if "max_active" not in (body.pool_config.model_fields_set if body.pool_config else {"max_active"}):
-            del fields["pool_config"]["max_active"]
+        if "pool_config" in fields:
             fields["pool_config"] = {**item["pool_config"], **fields["pool_config"]}
         item.update(fields, updated_at=now())
         return project.show_database(item)

@@ -20,16 +20,29 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
-from tests.sandbox.models import INSTEAD, Fault
-from tests.sandbox.state import Item, Organization, Project, Refusal, Scope, State, forbidden, not_found
+from tests.sandbox.models import AROUND, INSTEAD, Fault
+from tests.sandbox.state import (
+    Item,
+    Organization,
+    Project,
+    Refusal,
+    Request,
+    Scope,
+    State,
+    forbidden,
+    not_found,
+    tag,
+)
 
-RECORDED_HEADERS = ("idempotency-key", "user-agent", "content-type")
+RECORDED_HEADERS = ("idempotency-key", "if-match", "user-agent", "content-type")
+#: The operations whose contract declares an Idempotency-Key.
+DECLARED_KEYS = re.compile(r"/v1/projects(/[^/]+/databases)?|/v1/databases/[^/]+/replicas")
 
 
 @dataclass(frozen=True)
@@ -85,9 +98,17 @@ class Gate:
         scope = self._scope(call)
         entry = _entry(call, scope)
         self._state.note(entry)
-        fault = scope.next_fault(call.method, call.path, call.body)
+        target = self._state.target(call.path)
+        request = Request(call.method, call.path, call.body, target)
+        fault = scope.next_fault(request, INSTEAD + AROUND)
+        other_writer = scope.next_fault(request, ("other_writer",))
+        announced = scope.next_fault(request, ("headers",))
         entry["fault"] = fault.kind if fault else None
+        entry["other_writer"] = other_writer.change if other_writer else None
+        entry["in_contract"] = not scope.settings.left_out
         try:
+            if other_writer and target:
+                target.change(other_writer.change)
             response = await self._respond(call, scope, fault)
         finally:
             entry["under_way"] = False
@@ -99,8 +120,13 @@ class Gate:
         if fault:
             response = _spoilt(response, fault)
         response.headers["X-Request-Id"] = entry["request_id"]
+        if response.status_code == 412 and target and scope.settings.etag:
+            response.headers["ETag"] = scope.etag(target.show())
+        for name, value in (announced.headers if announced else {}).items():
+            response.headers.append(name, value)
         entry["status"] = response.status_code
         entry["content_type"] = response.headers.get("content-type", "")
+        entry["etag"] = response.headers.get("etag")
         # What a fault quotes of the request is a secret, and no secret is recorded.
         recorded = _refusal(scope, fault) if fault and _quotes(fault) else response
         entry["response"] = bytes(recorded.body).decode()
@@ -152,14 +178,16 @@ class Gate:
         if call.body and not call.headers.get("content-type", "").startswith("application/json"):
             return scope.refuse(Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json."))
         key = call.headers.get("idempotency-key")
-        if not key or call.method not in ("POST", "PATCH"):
+        declared = call.method == "POST" and DECLARED_KEYS.fullmatch(call.path)
+        if not key or not (declared or (scope.settings.undeclared_keys and call.method in ("POST", "PATCH"))):
             return await self._run(call, scope)
         fingerprint = hashlib.sha256(f"{call.method} {call.path} ".encode() + call.body).hexdigest()
         async with self._locks[key]:
             if key in self._replies:
                 first, response = self._replies[key]
                 if first == fingerprint:
-                    return response
+                    # What is kept is status, type and content; the rest belongs to one answer.
+                    return Response(response.body, response.status_code, media_type=response.headers["content-type"])
                 reused = "The key came with another request before."
                 return scope.refuse(Refusal(409, "IDEMPOTENCY_KEY_REUSED", reused))
             response = await self._run(call, scope)
@@ -182,7 +210,22 @@ class Gate:
         start = next(m for m in messages if m["type"] == "http.response.start")
         response = Response(content, start["status"])
         response.raw_headers = list(start["headers"])
-        return response
+        return _read_answer(call, scope, response) if (call.method, response.status_code) == ("GET", 200) else response
+
+
+def _read_answer(call: Call, scope: Scope, response: Response) -> Response:
+    """The answer to a GET with its tag, or 304 where the client has that already, and the way to the next page."""
+    representation = json.loads(bytes(response.body))
+    if scope.settings.etag:
+        held = re.findall('"([^"]*)"', call.headers.get("if-none-match", ""))
+        if tag(representation) in held or call.headers.get("if-none-match") == "*":
+            response = Response(status_code=304)
+        response.headers["ETag"] = scope.etag(representation)
+        response.headers["Cache-Control"] = "private, no-cache"
+    if "next_page_token" in representation:
+        query = urlencode({**call.query, "page_token": representation["next_page_token"]})
+        response.headers["Link"] = f'<{call.path}?{query}>; rel="next"'
+    return response
 
 
 async def _hang_up(transport: asyncio.Transport, fault: Fault | None) -> None:
@@ -277,7 +320,7 @@ def _refusal(scope: Scope, fault: Fault) -> Response:
 
 
 def _retry_after(text: str) -> str:
-    seconds = re.fullmatch(r"date\+([0-9]+)", text)
+    seconds = re.fullmatch(r"date([+-][0-9]+)", text)
     return _in_seconds(int(seconds.group(1))) if seconds else text
 
 

@@ -50,22 +50,24 @@ class PoolConfig(Strict):
     pool_size: Connections
     min_pool_size: Connections
     pool_mode: Literal["session", "transaction", "statement"]
-    max_active: Connections = 200
+    max_active: Connections = UNSET
 
 
 class CreateDatabase(Strict):
+    """The optional fields have no defaults here: what a database begins with is a setting, see ``Initial``."""
+
     host: Host
     port: Port
     name: Text
     username: Text
     password: Text
-    ssl_mode: SslMode = "prefer"
-    role: Role = "primary"
-    pool_region: AnyText = ""
-    query_timeout_ms: Milliseconds = 0
-    auto_read_routing: bool = False
-    cache_config: CacheConfig = CacheConfig(enabled=True, ttl_seconds=60, max_entries=10000, swr_seconds=30)
-    pool_config: PoolConfig = PoolConfig(pool_size=10, min_pool_size=1, pool_mode="session")
+    ssl_mode: SslMode = UNSET
+    role: Role = UNSET
+    pool_region: AnyText = UNSET
+    query_timeout_ms: Milliseconds = UNSET
+    auto_read_routing: bool = UNSET
+    cache_config: CacheConfig = UNSET
+    pool_config: PoolConfig = UNSET
 
 
 class UpdateDatabase(Strict):
@@ -86,7 +88,7 @@ class UpdateDatabase(Strict):
 class CreateReplica(Strict):
     host: Host
     port: Port
-    ssl_mode: SslMode = "prefer"
+    ssl_mode: SslMode = UNSET
 
 
 class CreateProject(Strict):
@@ -115,11 +117,56 @@ class UpdateProject(Strict):
     agents_disabled: bool = UNSET
 
 
+class InitialCache(CacheConfig):
+    enabled: bool = False
+    ttl_seconds: Seconds = 60
+    max_entries: Annotated[int, Field(ge=0, le=1000000)] = 10000
+    swr_seconds: Seconds = 30
+
+
+class InitialPool(PoolConfig):
+    pool_size: Connections = 10
+    min_pool_size: Connections = 1
+    pool_mode: Literal["session", "transaction", "statement"] = "transaction"
+    max_active: Connections = 200
+
+
+class Initial(Strict):
+    """What a database begins with where its POST leaves it out.
+
+    The defaults here are those of the vendor's guide, where it has one. The contract documents others for some
+    (``enabled: true``), so a client that fills in what the contract documents is seen to change something.
+    """
+
+    ssl_mode: SslMode = "verify-full"
+    role: Role = "primary"
+    pool_region: AnyText = ""
+    query_timeout_ms: Milliseconds = 0
+    auto_read_routing: bool = False
+    cache_config: InitialCache = InitialCache()
+    pool_config: InitialPool = InitialPool()
+    #: What a replica begins with; the guide does not tell.
+    replica_ssl_mode: SslMode = "prefer"
+
+
 class Settings(Strict):
     """How an organization or a project behaves: set through the sandbox's own door, not part of the API.
 
     A project that is made through the API begins with its organization's.
     """
+
+    #: What new databases and replicas begin with. Objects need to name only what differs from the defaults.
+    initial: Initial = Initial()
+    #: Fields that answers leave out altogether, whatever their value: ``["cache_config", "pool_config"]``, say. The
+    #: contract requires these, so the judge passes over the answers.
+    left_out: list[str] = []
+    #: How the tag of a representation is written in ``ETag``, with ``{tag}`` for the tag: ``W/"{tag}"`` is weak, and
+    #: ``{tag}`` alone is malformed. Only the strong form matches ``If-Match``, as HTTP has it. Empty is a server
+    #: without tags, which does not look at ``If-Match`` either.
+    etag: str = '"{tag}"'
+    #: Honour an ``Idempotency-Key`` where the contract declares none, too: on PATCH and on the connection test. The
+    #: vendor's guide says that its server does; the contract promises it for what creates something only.
+    undeclared_keys: bool = False
 
     #: What the connection test answers in the place of connecting, for hosts that do not exist.
     connection_test: dict[str, Any] | None = None
@@ -149,14 +196,23 @@ AROUND = (
 )  # fmt: skip
 
 
+#: Comes on top of whatever else hits the request: another client's write just before it, or headers in its answer.
+BESIDE = ("other_writer", "headers")
+
+
 class Fault(Strict):
     """What goes wrong with matching requests; set through the sandbox's own door or its start option.
 
     ``skip`` matching requests pass first, then ``times`` of them are hit, each with ``probability`` by a random number
-    generator that ``seed`` starts.
+    generator that ``seed`` starts. Each request meets one fault at most, and one of each kind in ``BESIDE``.
+
+    ``other_writer`` is for requests to one project or one database. Before such a request is carried out, ``change`` is
+    made to that object, as another client's update would make it; so a request with ``If-Match`` meets 412, and one
+    without overwrites. Without ``method`` it is for PATCH and DELETE. A change that the object has no fields for does
+    not match.
     """
 
-    kind: Literal[INSTEAD + AROUND]  # type: ignore[valid-type]
+    kind: Literal[INSTEAD + AROUND + BESIDE]  # type: ignore[valid-type]
     method: str | None = None
     #: The end of the path it is for; empty matches all.
     path_ends: str = ""
@@ -172,8 +228,13 @@ class Fault(Strict):
     #: ``{password}`` stand for what the request carried, or for the password of the database that it is about, as do
     #: ``{password:json}``, ``{password:percent}`` and so on for their encoded forms.
     message: str = "The sandbox was told to fail."
-    #: The Retry-After header of a status; ``date+5`` stands for the HTTP date in five seconds.
+    #: The Retry-After header of a status; ``date+5`` stands for the HTTP date in five seconds, ``date-60`` for the one
+    #: a minute ago.
     retry_after: str | None = None
+    #: What another writer changes: the members of objects that are named, new entries of lists, and all of the rest.
+    change: dict[str, Any] = {}
+    #: The headers that answers get: ``Deprecation``, ``Sunset`` and ``Link``, say.
+    headers: dict[str, str] = {}
     #: Where a redirect leads.
     location: str = "https://elsewhere.example.com/v1"
     #: How long a slow request waits before it is looked at, or a stalled answer before it goes out.

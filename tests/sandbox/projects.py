@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Response
 
 from tests.sandbox.models import CreateProject, UpdateProject
-from tests.sandbox.state import FIRST_PAGE, Id, PageSize, PageToken, Project, State, now
+from tests.sandbox.state import FIRST_PAGE, Id, IfMatch, PageSize, PageToken, Project, State, now
 
 
 def router(state: State) -> APIRouter:
@@ -41,8 +41,9 @@ def router(state: State) -> APIRouter:
         return state.project(project_id).show()
 
     @router.patch("/{project_id}")
-    async def update(project_id: Id, body: UpdateProject) -> dict[str, Any]:
+    async def update(project_id: Id, body: UpdateProject, if_match: IfMatch = "") -> dict[str, Any]:
         project = state.project(project_id)
+        project.require(if_match, project.show())
         fields = body.model_dump(exclude_unset=True)
         # The contract has one way to clear it, an empty string; a null is allowed, and says nothing.
         profile = fields.pop("default_policy_profile_id", None)

@@ -21,7 +21,8 @@ def router(state: State) -> APIRouter:
         project = state.owner(database_id)
         number, replica_id = state.new_id("rep")
         created = now()
-        fields = {**body.model_dump(), "created_at": created, "updated_at": created}
+        given = {"ssl_mode": project.settings.initial.replica_ssl_mode, **body.model_dump(exclude_unset=True)}
+        fields = {**given, "created_at": created, "updated_at": created}
         project.replicas[number] = {"id": replica_id, "database_id": database_id, **fields}
         return project.shown(project.replicas[number], {})
 

@@ -5,27 +5,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import random
+import re
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
-from fastapi import Path, Query
+from fastapi import Header, Path, Query
 from fastapi.responses import JSONResponse
 
-from tests.sandbox.models import CreateDatabase, Fault, Settings
+from tests.sandbox.models import CreateDatabase, Fault, Settings, UpdateDatabase, UpdateProject
 
 Item = dict[str, Any]
 Row = TypeVar("Row")
 Id = Annotated[str, Path(pattern=r"^[a-zA-Z0-9_.-]+$")]
 PageSize = Annotated[int, Query(ge=1, le=100)]
 PageToken = Annotated[str, Query(pattern=r"^[a-zA-Z0-9_.-]+$")]
+#: Taken by the updates only.
+IfMatch = Annotated[str, Header(alias="If-Match", min_length=1, max_length=1024)]
 FIRST_PAGE = "after_-1"
 #: Owns the projects that are made through the sandbox's own door, and every key that begins with pbo_.
 DEFAULT_ORGANIZATION = "org_sandbox"
@@ -91,6 +96,58 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
+def tag(representation: Item) -> str:
+    """What is in an entity tag: the same for the same content, as answers have it."""
+    return hashlib.sha256(json.dumps(representation, sort_keys=True).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What faults look at."""
+
+    method: str
+    path: str
+    body: bytes
+    target: Target | None
+
+    def fits(self, fault: Fault) -> bool:
+        if fault.kind == "other_writer":
+            methods = (fault.method,) if fault.method else ("PATCH", "DELETE")
+            fits = self.method in methods and bool(self.target and self.target.takes(fault.change))
+        else:
+            fits = fault.method in (None, self.method)
+        return fits and self.path.endswith(fault.path_ends) and fault.body_has.encode() in self.body
+
+
+@dataclass(frozen=True)
+class Target:
+    """The one project, or the one database, that a path is of."""
+
+    project: Project
+    item: Item
+    model: type[UpdateProject] | type[UpdateDatabase]
+
+    def show(self) -> Item:
+        return self.project.show() if self.item is self.project.item else self.project.show_database(self.item)
+
+    def takes(self, change: Item) -> bool:
+        return set(change) <= set(self.model.model_fields)
+
+    def change(self, change: Item) -> None:
+        """Make another client's change."""
+        fields = {name: _merged(self.item[name], value) for name, value in change.items()}
+        self.model.model_validate(fields)
+        self.item.update(fields, updated_at=now())
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if isinstance(old, dict):
+        return {**old, **new}
+    if isinstance(old, list):
+        return old + [entry for entry in new if entry not in old]
+    return new
+
+
 @dataclass(eq=False)
 class Scope:
     """What settings, faults, a rate limit and a part of the record are for: an organization or a project."""
@@ -110,11 +167,10 @@ class Scope:
     def add_fault(self, fault: Fault) -> None:
         self.faults.append((fault.model_copy(), random.Random(fault.seed)))
 
-    def next_fault(self, method: str, path: str, body: bytes) -> Fault | None:
-        """The fault that hits this request: the first that matches it, is not used up, and has the luck."""
+    def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
+        """The fault of these kinds that hits a request: the first that matches, is not used up, and has the luck."""
         for fault, luck in self.faults:
-            fits = fault.method in (None, method) and path.endswith(fault.path_ends) and fault.body_has.encode() in body
-            if not fits or fault.times < 1:
+            if fault.kind not in kinds or fault.times < 1 or not request.fits(fault):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1
@@ -128,8 +184,20 @@ class Scope:
 
     def shown(self, item: Item, zero: Item) -> Item:
         """An item as the answers of this scope have it."""
-        left_out = zero if self.settings.omit_zero else {}
-        return {k: v for k, v in item.items() if k not in left_out or v != left_out[k]}
+        omitted = zero if self.settings.omit_zero else {}
+        return {
+            k: v for k, v in item.items() if k not in self.settings.left_out and (k not in omitted or v != omitted[k])
+        }
+
+    def etag(self, representation: Item) -> str:
+        """The ``ETag`` of an answer's content as this scope writes it; empty where it has none."""
+        return self.settings.etag.format(tag=tag(representation))
+
+    def require(self, if_match: str, representation: Item) -> None:
+        """Refuse an update whose ``If-Match`` does not match what there is. A weak tag matches nothing."""
+        held = {text for weak, text in re.findall(r'(W/)?"([^"]*)"', if_match) if not weak}
+        if self.settings.etag and if_match not in ("", "*") and tag(representation) not in held:
+            raise Refusal(412, "PRECONDITION_FAILED", "The object has changed since the read that this is based on.")
 
     def page(self, key: str, rows: Mapping[int, Row], show: Callable[[Row], Item], size: int, token: str) -> Item:
         """The page of a list that a token leads to. The rows come by sequence number, which is also the cursor."""
@@ -169,9 +237,9 @@ class Project(Scope):
     #: By database id; kept apart, so that no answer can hold one.
     passwords: dict[str, str] = field(default_factory=dict, init=False)
 
-    def next_fault(self, method: str, path: str, body: bytes) -> Fault | None:
+    def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
         """An organization's faults hit its projects' requests, too: those of a project that a run is yet to make."""
-        return super().next_fault(method, path, body) or self.organization.next_fault(method, path, body)
+        return super().next_fault(request, kinds) or self.organization.next_fault(request, kinds)
 
     @property
     def fields(self) -> Item:
@@ -247,6 +315,19 @@ class State:
             raise not_found("project", project_id)
         return project
 
+    def target(self, path: str) -> Target | None:
+        """What a path is of, where that is one project or one database, and there."""
+        named = re.fullmatch(r"/v1/projects/([^/]+)(?:/databases/([^/]+))?", path)
+        if not named:
+            return None
+        try:
+            project = self.project(named[1])
+            if named[2] is None:
+                return Target(project, project.item, UpdateProject)
+            return Target(project, find(project.databases, "database", named[2])[1], UpdateDatabase)
+        except Refusal:
+            return None
+
     def owner(self, database_id: str) -> Project:
         """The project that has this database."""
         project = self.owners.get(database_id)
@@ -295,8 +376,11 @@ class State:
         if limit is not None and len(project.databases) >= limit:
             raise Refusal(403, "PLAN_LIMIT_REACHED", f"The plan allows {limit} databases.")
         number, database_id = self.new_id("db")
-        fields = body.model_dump()
-        project.passwords[database_id] = fields.pop("password")
+        initial = project.settings.initial.model_dump(exclude={"replica_ssl_mode"})
+        given = body.model_dump(exclude_unset=True)
+        project.passwords[database_id] = given.pop("password")
+        pool = {**initial["pool_config"], **given.get("pool_config", {})}
+        fields = {**initial, **given, "pool_config": pool}
         created = now()
         item = {"id": database_id, "project_id": project.id, **fields, "created_at": created, "updated_at": created}
         project.databases[number] = item
