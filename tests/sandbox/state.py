@@ -35,16 +35,13 @@ FIRST_PAGE = "after_-1"
 #: Owns the projects that are made through the sandbox's own door, and every key that begins with pbo_.
 DEFAULT_ORGANIZATION = "org_sandbox"
 #: The optional fields that omit_zero leaves out of answers, each where it has this value.
-DATABASE_ZERO: Item = {"role": "primary", "pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
-POOL_ZERO: Item = {"max_active": 200}
+DATABASE_ZERO: Item = {"pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
 PROJECT_ZERO: Item = {
     "description": "",
     "tags": [],
-    "cloud": "aws",
     "self_hosted": False,
     "allowed_cidrs": [],
     "default_policy_profile_id": None,
-    "residency": "any",
     "agents_disabled": False,
     "database_count": 0,
     "active_connections": 0,
@@ -251,9 +248,8 @@ class Project(Scope):
     def show_database(self, item: Item) -> Item:
         place = f"{self.item['proxy_host']}:5432/{quote(item['name'], safe='')}"
         string = f"postgresql://{quote(item['username'], safe='')}:YOUR_PASSWORD@{place}"
-        pool = self.shown(item["pool_config"], POOL_ZERO)
         zero = {**DATABASE_ZERO, "connection_string": string}  # the contract calls it optional as well
-        return self.shown({**item, "connection_string": string, "pool_config": pool}, zero)
+        return self.shown({**item, "connection_string": string}, zero)
 
     def delete_database(self, database_id: str) -> None:
         del self.databases[find(self.databases, "database", database_id)[0]]
@@ -349,6 +345,7 @@ class State:
             "id": name,
             "org_id": organization.id,
             **PROJECT_ZERO,
+            "residency": "any",
             **fields,
             "status": "active",
             "proxy_host": f"{name}.proxy.pgbeam.app",
