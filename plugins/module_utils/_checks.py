@@ -9,12 +9,53 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import difflib
 import re
 import typing as t
 
-from ansible.module_utils.common.validation import check_type_bool, check_type_dict, check_type_int, check_type_list
+from ansible.module_utils.common.validation import check_type_bool, check_type_dict, check_type_list
+from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import MASK
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import ID_PATTERN, ID_RULE, Field, Resource, Values
+
+#: What YAML makes of unquoted text, in users' words; the first that fits.
+KINDS: tuple[tuple[tuple[type, ...], str], ...] = (
+    ((bool,), "a boolean"),
+    ((int, float), "a number"),
+    ((str,), "text"),
+    ((bytes, bytearray), "binary data"),
+    ((datetime.date, datetime.time), "a date"),
+    ((dict,), "a dictionary"),
+    ((list, tuple, set), "a list"),
+)
+#: What core and this collection write in the place of a secret.
+MASKS = (MASK, "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
+LONGEST_SHOWN = 60  # characters of a value in a message
+
+
+def kind(value: t.Any) -> str:
+    """The type of a value, in users' words."""
+    return next((words for types, words in KINDS if isinstance(value, types)), "null")
+
+
+def shown(value: t.Any) -> str:
+    """A value as YAML has it, for a message; nothing if it is long."""
+    if isinstance(value, (bool, datetime.date, datetime.time)):
+        return str(value).lower()
+    text = ""
+    with contextlib.suppress(ValueError):  # a number of more digits than Python turns into text
+        text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else ""
+
+
+def no_text(value: t.Any, secret: bool = False) -> str | None:
+    """Why a value cannot be used where text is wanted, or None. An integer is taken as its digits, a secret is not."""
+    if isinstance(value, str):
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and not secret and shown(value):
+        return None
+    said = "" if secret else shown(value)
+    return f"{said or 'the value'} is {kind(value)}, not text; put it in quotes"
 
 
 def named(values: Values) -> Values:
@@ -35,10 +76,17 @@ def problems(resource: Resource, values: Values, where: str = "") -> list[str]:
     ``where`` goes before each option's name. Values may still be of the types that YAML gave them.
     """
     found = _bad_values(resource.options, values, where)
-    identifier = values.get("id")
-    if identifier is not None and not re.fullmatch(ID_PATTERN, str(identifier)):
-        found.append(f"{where}id: {identifier!r} is not an id; allowed are {ID_RULE}")
-    return found
+    return found + id_problems(values.get("id"), f"{where}id")
+
+
+def id_problems(identifier: t.Any, place: str) -> list[str]:
+    """Sentences on what cannot be an id. ``place`` is the option's name."""
+    if identifier is None:
+        return []
+    reason = no_text(identifier)
+    if not reason and not re.fullmatch(ID_PATTERN, str(identifier)):
+        reason = f"{identifier!r} is not an id; allowed are {ID_RULE}"
+    return [f"{place}: {reason}"] if reason else []
 
 
 def entry_problems(resource: Resource, entry: Values, where: str, *more: str) -> list[str]:
@@ -85,12 +133,12 @@ def _bad_members(f: Field, value: t.Any, place: str) -> list[str]:
         if isinstance(value, dict):
             unknown = unknown_options({member.name for member in f.fields}, value, f"{place}.")
             return unknown + _bad_values(f.fields, value, f"{place}.")
-        return [f"{place}: a value of type {type(value).__name__} was given; it must be a dictionary"]
+        return [f"{place}: {kind(value)} was given; it must be a dictionary"]
     if not f.elements:
         reason = _bad_value(f, value)
         return [f"{place}: {reason}"] if reason else []
     if not isinstance(value, list):
-        return [f"{place}: a value of type {type(value).__name__} was given; it must be a list"]
+        return [f"{place}: {kind(value)} was given; it must be a list"]
     if f.maximum is not None and len(value) > f.maximum:
         return [f"{place}: {len(value)} elements were given; it must be {f.maximum} at most"]
     found = [told for n, item in enumerate(value) for told in _bad_members(f.elements, item, f"{place}[{n}]")]
@@ -124,36 +172,42 @@ def _alike(f: Field, items: list[t.Any], place: str) -> list[str]:
 
 def _bad_value(f: Field, value: t.Any) -> str | None:
     """Why a value is not allowed, or None. A secret's value is never part of the answer."""
-    if f.secret:
-        if not isinstance(value, str):
-            return f"a value of type {type(value).__name__} was given; write it as a quoted string, in a vault file too"
-        if not value:
-            return "it is empty; check that the variable or the lookup that it comes from is set"
-        fits = re.fullmatch(f.pattern or ".*", value)
-        return None if fits else f"the value given is not allowed; it must be {f.rule}"
-    if f.type == "str" and isinstance(value, (list, dict)):  # which core makes a text of
-        return f"a value of type {type(value).__name__} was given; it must be text"
     if f.type == "int":
-        allowed = f"a whole number from {f.minimum} to {f.maximum}"
-        try:
-            number = None if isinstance(value, bool) else check_type_int(value)
-        except (TypeError, ValueError, OverflowError):
-            number = None
-        low, high = f.minimum or 0, f.maximum or 0
-        return (
-            None if number is not None and low <= number <= high else f"{value!r} is not allowed; it must be {allowed}"
-        )
+        number = whole_number(value)
+        if number is not None and (f.minimum or 0) <= number <= (f.maximum or 0):
+            return None
+        given = shown(value) or "the value"
+        return f"{given} is not allowed; it must be a whole number from {f.minimum} to {f.maximum}"
     if f.type == "bool":
         try:
             check_type_bool(value)
         except TypeError:
-            return f"{value!r} is not allowed; it must be true or false"
+            return f"{shown(value) or 'the value'} is not allowed; it must be true or false"
         return None
-    if f.choices and str(value) not in f.choices:
+    reason = no_text(value, f.secret)
+    if reason:
+        return f"{reason}, in a vault file too" if f.secret else reason
+    text = str(value)
+    if f.secret:
+        if not text:
+            return "it is empty; check that the variable or the lookup that it comes from is set"
+        if text in MASKS:
+            return "the value is a mask that stands for a secret; give the secret itself"
+        return None if re.fullmatch(f.pattern or ".*", text) else f"the value given is not allowed; it must be {f.rule}"
+    if any(mask in text for mask in MASKS):
+        return f"{text!r} contains the mask of a secret, as in a result that was masked; give the value itself"
+    if f.choices and text not in f.choices:
         return f"{value!r} is not allowed; it must be one of {', '.join(f.choices)}"
-    if not _fits(f, str(value)):
+    if not _fits(f, text):
         return f"{value!r} is not allowed; it must be {f.rule}"
     return None
+
+
+def whole_number(value: t.Any) -> int | None:
+    """The integer that a value stands for, None if it is none. The same on all cores, which differ over ``5432.0``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,30}\s*", value) else None
 
 
 def _fits(f: Field, value: str) -> bool:

@@ -43,6 +43,8 @@ BACKOFF_FIRST = 0.5
 BACKOFF_LIMIT = 30.0
 SHORTEST_TIMEOUT = 1.0
 GRACE = 0.5  # in which requests can say by itself which step took too long
+#: A strong entity tag, or a weak one, whose opaque part is kept: a gateway that compresses weakens the API's own.
+ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 class ConfigError(ValueError):
@@ -63,6 +65,11 @@ class Settings:
     retry_budget: int = 120
     validate_certs: bool = True
     ca_path: str | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The URL that paths are put behind; they begin with the API's version, which ``api_url`` may end with."""
+        return self.api_url.rstrip("/").removesuffix("/v1").rstrip("/")
 
     def __post_init__(self) -> None:
         if not self.api_key:
@@ -108,6 +115,14 @@ def _check_url(url: str) -> None:
         raise ConfigError(f"api_url: {shown} would send the API key unencrypted; {wanted}")
 
 
+def _links(response: requests.Response) -> list[dict[str, str]]:
+    """The links of a Link header; none where it cannot be read."""
+    try:
+        return requests.utils.parse_header_links(response.headers.get("Link", ""))
+    except ValueError:
+        return []
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -115,6 +130,28 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a call that succeeded has answered: the JSON object, and its entity tag if it has one that can be used."""
+
+    content: dict[str, t.Any]
+    etag: str | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """The announced end of an operation: when it became deprecated, when it ends, and where to read about it."""
+
+    operation: str
+    since: str | None
+    until: str | None
+    link: str | None
+
+    def __str__(self) -> str:
+        facts = (("deprecated since", self.since), ("ends on", self.until), ("see", self.link))
+        return f"{self.operation} ({', '.join(f'{words} {fact}' for words, fact in facts if fact) or 'deprecated'})"
 
 
 #: Says what is wrong with an object that the server answered, None where it can be used.
@@ -132,13 +169,15 @@ class Client:
         self.settings = settings
         #: What every further call would meet as well, so that no other write is begun.
         self.ended_by: ApiError | None = None
+        #: The operations in use whose end the API has announced.
+        self.endings: dict[str, Ending] = {}
         self._conceal = conceal
         self._local = threading.local()
         self._brake = Brake(settings.retry_budget)
         if not settings.validate_certs:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
-    def get(self, path: str, target: str, check: Check | None = None) -> dict[str, t.Any]:
+    def get(self, path: str, target: str, check: Check | None = None) -> Answer:
         """Read one object; the error's status is 404 where there is none."""
         return self._call(Call("GET", path, target), check)
 
@@ -169,7 +208,7 @@ class Client:
         while True:
             asked = {**(query or {}), **({"page_size": PAGE_SIZE} if paged else {})}
             asked.update({"page_token": token} if token else {})
-            page = self._call(Call("GET", path, target, asked), check_page)
+            page = self._call(Call("GET", path, target, asked), check_page).content
             items += page[key]
             token = page.get("next_page_token") or ""
             if not token:
@@ -177,10 +216,20 @@ class Client:
             seen.add(token)
 
     def write(
-        self, method: str, path: str, target: str, body: dict[str, t.Any] | None = None, check: Check | None = None
-    ) -> dict[str, t.Any]:
-        """POST or PATCH under an Idempotency-Key of its own and return the object answered."""
-        return self._call(Call(method, path, target, None, body, {"Idempotency-Key": str(uuid.uuid4())}), check)
+        self,
+        method: str,
+        path: str,
+        target: str,
+        body: dict[str, t.Any] | None = None,
+        check: Check | None = None,
+        etag: str | None = None,
+    ) -> Answer:
+        """POST or PATCH under an Idempotency-Key of its own and return the object answered.
+
+        With the tag of an object, the write is refused with 412 if that has changed since.
+        """
+        headers = {"Idempotency-Key": str(uuid.uuid4()), **({"If-Match": etag} if etag else {})}
+        return self._call(Call(method, path, target, None, body, headers), check)
 
     def delete(self, path: str, target: str) -> bool:
         """Delete one object. False: it was gone before this call."""
@@ -193,8 +242,8 @@ class Client:
             return error.maybe_done
         return True
 
-    def _call(self, call: Call, check: Check | None = None) -> dict[str, t.Any]:
-        """Make the attempts of one call. Returns the JSON object, ``{}`` for a DELETE."""
+    def _call(self, call: Call, check: Check | None = None) -> Answer:
+        """Make the attempts of one call. The content of a DELETE's answer is ``{}``."""
         began = 0.0
         maybe_done = False
         attempt = 0
@@ -210,13 +259,13 @@ class Client:
                 began = sent if attempt == 1 else began
                 left = self.settings.retry_budget if attempt == 1 else self._brake.left(began)
                 try:
-                    content = self._attempt(call, check, left)
+                    answer = self._attempt(call, check, left)
                     error = None
                 except ApiError as exc:
                     error = exc
             if error is None:
                 self._brake.works()
-                return content
+                return answer
             if error.retriable or error.status is None:
                 self._brake.fails(sent)
             else:
@@ -233,7 +282,7 @@ class Client:
     def _pause(self, error: ApiError, began: float) -> None:
         """Wait until the next attempt of the call that began then; raise the error where there is to be none."""
         delay = error.retry_after
-        if delay is None:
+        if delay is None or (delay == 0 and error.attempts > 1):  # a clock that is behind would ask for "now" for ever
             delay = min(BACKOFF_FIRST * 2 ** (error.attempts - 1), BACKOFF_LIMIT) * random.uniform(0.5, 1.5)
         in_time = delay < self._brake.left(began)
         limited = error.status in (429, 503)
@@ -257,7 +306,7 @@ class Client:
             self.ended_by = self.ended_by or error
         raise error
 
-    def _attempt(self, call: Call, check: Check | None, time_left: float) -> dict[str, t.Any]:
+    def _attempt(self, call: Call, check: Check | None, time_left: float) -> Answer:
         """Make one attempt in a thread of its own, which is left behind where it takes too long.
 
         What requests bounds is one step of it, such as one read: an answer that drips would never end.
@@ -292,7 +341,7 @@ class Client:
         verify: bool | str = settings.ca_path or True if settings.validate_certs else False
         with session.request(
             call.method,
-            settings.api_url.rstrip("/") + call.path,
+            settings.base_url + call.path,
             params=call.query,
             json=call.body,
             headers=call.headers,
@@ -312,19 +361,32 @@ class Client:
             response._content = bytes(content)
         return response
 
-    def _content(self, response: requests.Response, call: Call, check: Check | None) -> dict[str, t.Any]:
+    def _content(self, response: requests.Response, call: Call, check: Check | None) -> Answer:
+        self._note_ending(response, call)
         if len(response.content) > MOST_BYTES:
             too_much = f"a body of more than {MOST_BYTES // 2**20} MiB"
             raise _errors.malformed(response, call, too_much, self.settings.api_url, self._conceal)
         if not 200 <= response.status_code < 300:
             raise _errors.refused(response, call, self._conceal)
         if call.method == "DELETE":
-            return {}  # nothing is left to answer with
+            return Answer({})  # nothing is left to answer with
         content = _errors.json_of(response)
         wrong = (check(content) if check else None) if isinstance(content, dict) else "a body that is not a JSON object"
         if wrong:
             raise _errors.malformed(response, call, wrong, self.settings.api_url, self._conceal)
-        return t.cast("dict[str, t.Any]", content)
+        tag = ETAG.fullmatch(response.headers.get("ETag", "").strip())
+        return Answer(t.cast("dict[str, t.Any]", content), tag and tag.group(1))
+
+    def _note_ending(self, response: requests.Response, call: Call) -> None:
+        """Note that the API has announced the end of an operation: RFC 9745 and RFC 8594."""
+        since, until = response.headers.get("Deprecation"), response.headers.get("Sunset")
+        if since is None and until is None:
+            return
+        links = {rel: link["url"] for link in _links(response) for rel in link.get("rel", "").split()}
+        link = next((links[rel] for rel in ("deprecation", "sunset", "successor-version") if rel in links), None)
+        operation = f"{call.method} {_errors.operation(call.path)}"
+        shown = _errors.line(link, self._conceal) if link else None
+        self.endings.setdefault(operation, Ending(operation, _errors.date_of(since), _errors.date_of(until), shown))
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)

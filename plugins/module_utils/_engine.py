@@ -61,16 +61,45 @@ class Plan:
 
     @property
     def late(self) -> Values:
-        """What a create does not take, to be sent after it where the object made has another value."""
+        """What the task names and the create does not carry, to be sent after it if the object made differs.
+
+        That is what a create does not take, and an object of which the task leaves members out: PgBeam alone knows what
+        those begin with.
+        """
         if self.action != "created":
             return {}
-        named = [f for f in self.resource.writable if f.late and f.name in self.wanted]
-        return {f.name: f.over(self.wanted[f.name], None) for f in named}
+        return {
+            f.name: self.wanted[f.name]
+            for f in self.resource.writable
+            if f.name in self.wanted and f.name not in self.body
+        }
 
-    def still_late(self, made: Values) -> Values:
-        """The part of it that the object made has otherwise."""
-        late = self.late
-        return {f.name: f.over(late[f.name], made.get(f.name)) for f in self.resource.moves(late, made)}
+    def follow_up(self, made: Values) -> Plan:
+        """The plan for the write after a create. Raises PlanError if it cannot be made from the object made."""
+        return _plan_update(self.resource, self.late, made, False)
+
+    def complete(self, begins_with: Values) -> None:
+        """Put into a create the objects that the task names in part, with what other new objects begin with."""
+        for name, value in self.late.items():
+            f = self.resource.field(name)
+            whole = f.over(value, begins_with.get(name))
+            if f.fields and not f.missing(whole):
+                self.body[name] = whole
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the body would undo what another writer has changed since the object was read."""
+        fields = (f for f in self.resource.writable if f.name in self.body)
+        return self.action == "updated" and any(f.reads_server(self.wanted[f.name]) for f in fields)
+
+    def again(self, current: Values) -> Plan:
+        """The same task's plan for the object as it is now. Raises PlanError if that is not the one that was meant."""
+        resource, before = self.resource, self.current or {}
+        if "id" not in self.wanted and identity(resource, current) != identity(resource, before):
+            raise PlanError(f"it is {resource.describe(current)} by now; run again to see what is needed")
+        _refuse_drift(resource, self.wanted, current)
+        resend = any(f.secret and f.name in self.body for f in resource.fields)
+        return _plan_update(resource, self.wanted, current, resend)
 
     @property
     def request(self) -> Values:
@@ -94,7 +123,8 @@ class Plan:
         except PlanError:
             return None
         hidden = any(f.secret and f.name in self.body for f in self.resource.fields)
-        return None if hidden or self.resource.moves(self.body, found) else found
+        sent = {name: self.wanted.get(name, value) for name, value in self.body.items()}
+        return None if hidden or self.resource.moves(sent, found) else found
 
     def diff(self) -> dict[str, t.Any]:
         """Ansible's diff of this plan: only what moves, headed by the object it moves in."""
@@ -105,7 +135,8 @@ class Plan:
         """The object after the plan, every API field named; null for what only the server knows."""
         if self.action == "deleted" or (self.action == "unchanged" and self.current is None):
             return {}
-        known = {**(self.current or {}), **self.resource.shown(self.body), **self.late}
+        sent = {**self.resource.shown(self.body), **self.late}
+        known = {**(self.current or {}), **{n: self.resource.field(n).partly(value) for n, value in sent.items()}}
         if self.action == "replaced" and self.body:
             known.update((f.name, None) for f in self.resource.fields if f.read_only and f.name != self.resource.parent)
         if self.action in ("created", "updated"):
@@ -189,7 +220,12 @@ def _refuse_drift(resource: Resource, wanted: Values, current: Values) -> None:
     """Raise PlanError where the task has another value of what never changes: it may mean another object."""
     for f in resource.moves(wanted, current):
         if f.immutable:
-            old = f.default if current.get(f.name) is None else current[f.name]
+            old = f.zero if current.get(f.name) is None else current[f.name]
+            if old is None:
+                raise PlanError(
+                    f"{resource.describe(current)}: PgBeam does not show its {f.name}, so it cannot be compared with "
+                    f"{wanted[f.name]!r}; leave {f.name} out"
+                )
             raise PlanError(
                 f"{resource.describe(current)}: {f.name} is {old!r} and cannot be changed to {wanted[f.name]!r}; "
                 f"name what it is, leave it out, or make another {resource.noun}"
@@ -217,9 +253,9 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         if value is None:
             if f.required:
                 raise PlanError(_too_little(resource, wanted, f.name))
-        elif not f.late:
+        elif not f.late and not (f.fields and f.missing(value)):
             result.body[f.name] = f.over(value, None)
-    sent = {**result.body, **{n: v for n, v in result.late.items() if not resource.field(n).same(v, None)}}
+    sent = {**result.body, **result.late}
     result.changes = [name for f in resource.writable if f.name in sent for name in _names(f, wanted.get(f.name))]
     result.after = resource.shown(sent, NOT_SHOWN)
     if resource.first:
@@ -242,6 +278,12 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             result.after[f.name] = NOT_SHOWN
         elif f.moves(wanted, current):
             result.body[f.name] = f.over(wanted[f.name], current.get(f.name))
+            unknown = f.missing(result.body[f.name])
+            if unknown:
+                raise PlanError(
+                    f"{result.label}: PgBeam does not show {', '.join(unknown)} of its {f.name}, so they cannot be "
+                    f"kept; name them in {f.name} as well"
+                )
             _tell_move(result, f)
     if result.body:
         result.action = "updated"
@@ -286,14 +328,14 @@ def _tell_move(result: Plan, f: Field) -> None:
     """Note what moves, of an object member by member."""
     value, old = result.wanted[f.name], (result.current or {}).get(f.name)
     if f.fields:
-        old = f.over({}, old)
-        moved = [m for m in f.fields if m.name in value and not m.same(value[m.name], old[m.name])]
+        old = f.known(old)
+        moved = [m for m in f.fields if m.name in value and not (m.name in old and m.same(value[m.name], old[m.name]))]
         result.changes += [f"{f.name}.{m.name}" for m in moved]
-        result.before[f.name] = {m.name: old[m.name] for m in moved}
+        result.before[f.name] = {m.name: old.get(m.name) for m in moved}
         result.after[f.name] = {m.name: value[m.name] for m in moved}
     else:
         result.changes.append(f.name)
-        result.before[f.name] = f.default if old is None else old
+        result.before[f.name] = f.zero if old is None else old
         result.after[f.name] = f.over(value, old)
 
 

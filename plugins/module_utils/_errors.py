@@ -270,6 +270,20 @@ def _retry_after(header: str | None) -> float | None:
     return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)
 
 
+def operation(path: str) -> str:
+    """The path of an operation without the ids in it: ``/v1/projects/{id}/databases``."""
+    return "/v1" + re.sub(r"(/[^/]+)/[^/]+", r"\1/{id}", path.removeprefix("/v1"))
+
+
+def date_of(header: str | None) -> str | None:
+    """The date of a Deprecation or Sunset header (``@`` and seconds, or an HTTP date), None if it has none."""
+    with contextlib.suppress(TypeError, ValueError, OverflowError, OSError):
+        if header and re.fullmatch(r"@[0-9]{1,12}", header.strip()):
+            return datetime.fromtimestamp(int(header.strip()[1:]), timezone.utc).date().isoformat()
+        return parsedate_to_datetime(header or "").date().isoformat()
+    return None
+
+
 def _advice(status: int, code: str | None, call: Call) -> str:
     """What the user can do about a refusal."""
     if status == 403 and code == "PLAN_LIMIT_REACHED":
@@ -293,7 +307,8 @@ def _advice(status: int, code: str | None, call: Call) -> str:
         402: "a payment is due: settle it in the PgBeam dashboard, then run again",
         403: "this API key may not do that: use a key of the organization that owns it",
         409: "something else changed it at the same time, or its state does not allow this: look at it, then run again",
-        412: "something else changed it at the same time: run again",
+        412: "something else keeps changing it: find out what else writes to it (another run, Terraform, a person), "
+        "then run again",
         429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",
     }.get(status, "correct what it names, then run again")
 

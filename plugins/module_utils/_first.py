@@ -49,7 +49,7 @@ def carry_out_first(session: Session, outcome: Outcome, inner: tuple[Session, Pl
         return [Outcome(made, "created", made.predict())]
     inside = session.inside(outcome.values["id"])
     told = Outcome(made, "created", outcome.first_answer or {**made.predict(), made.resource.parent: inside.parent})
-    if session.client.ended_by and outcome.error:  # the next call would only meet the same
+    if session.client.ended_by and outcome.error and not made.late:  # the next call would only meet the same
         return [told]
     try:
         found = outcome.first_answer or made.done(inside.register(None))
@@ -59,7 +59,7 @@ def carry_out_first(session: Session, outcome: Outcome, inner: tuple[Session, Pl
     if found is None:
         return inside.carry_out([made])
     told.values = found
-    inside.test([told])
+    inside.finish(told)
     return [told]
 
 

@@ -11,17 +11,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import re
 import typing as t
 
 from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks
-from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Settings
+from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Ending, Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import API_KEY_VARIABLES
 from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Masking
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import (
-    ID_PATTERN,
-    ID_RULE,
     Resource,
     Values,
     argument_spec,
@@ -112,6 +109,8 @@ class Module(AnsibleModule):
         self.resource = resource
         #: Whether anything was written, for a run that ends in a way that nobody has thought of.
         self.changed = False
+        #: The operations in use whose end the API has announced.
+        self.endings: t.Mapping[str, Ending] = {}
         stumbled = True
         # Core's own checks stumble over some values: cache_config: [null].
         with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
@@ -152,14 +151,19 @@ class Module(AnsibleModule):
             msg = "Invoked with " + " ".join(f"{name}={value!s}" for name, value in log_args.items())
         super().log(msg, log_args)
 
-    def finish(self, failure: str | None = None, **result: t.Any) -> None:
+    def finish(self, failure: str | None = None, counted: str = "", **result: t.Any) -> None:
         """End the module: as failed where there is a failure to tell, else well.
 
-        No secret is left in the result for core to mask, which for a large list would take longer than the work itself.
+        What was counted is told in this collection's own words, which no secret gets into. No secret is left in the rest for
+        core to mask, which for a large list would take longer than the work itself.
         """
-        if failure is not None:
-            result["msg"] = failure
-        result = self._masking.mask({**result, "invocation": self._echo})
+        if self.endings:
+            told = "; ".join(map(str, self.endings.values()))
+            self.warn(f"PgBeam has announced the end of {told}; update the pgbeam.cloud collection")
+        result = self._masking.mask({**result, "invocation": self._echo, "msg": failure or ""})
+        result["msg"] = " ".join(filter(None, (result["msg"], f"[{counted}]" if failure and counted else counted)))
+        if not result["msg"]:
+            del result["msg"]
         self.no_log_values: set[str] = set()
         if failure is None:
             self.exit_json(**result)
@@ -194,6 +198,7 @@ class Module(AnsibleModule):
         resource, given = self.resource, self.given
         found = self._parent_problems()
         parallel = self.params.get("parallel")
+        found += self._type_problems()
         large = [name for name in (*CONNECTION, "parallel") if _is_large(self.params.get(name))]
         found += [f"{name}: a number of that size is not allowed; give a smaller one" for name in large]
         if isinstance(parallel, int) and not 1 <= parallel <= MAX_PARALLEL and not large:
@@ -209,6 +214,25 @@ class Module(AnsibleModule):
             found += _checks.entry_problems(resource, entry, f"{place}: ")
         return found
 
+    def _type_problems(self) -> list[str]:
+        """Sentences on values of a wrong type, which some core would convert, of the options that are no field."""
+        found = []
+        own = {"id", self.resource.plural, *(f.name for f in self.resource.options)}
+        for name in self.given.keys() & self.argument_spec.keys() - own:
+            option, value = self.argument_spec[name], self.given[name]
+            items = value if option["type"] == "list" and isinstance(value, list) else [value]
+            for item in items:
+                reason = None
+                if item is None or option["type"] == "bool":
+                    continue
+                if option["type"] == "int" and _checks.whole_number(item) is None:
+                    reason = f"{_checks.shown(item) or 'the value'} is not allowed; give a whole number"
+                elif option["type"] != "int":
+                    reason = _checks.no_text(item, secret=bool(option.get("no_log")))
+                if reason:
+                    found.append(f"{name}: {reason}")
+        return sorted(found)
+
     def _parent_problems(self) -> list[str]:
         name, parent = self.resource.parent, self.params.get(self.resource.parent)
         if parent is None or not self.resource.below_parent or (parent == "" and self.check_mode):
@@ -218,9 +242,7 @@ class Module(AnsibleModule):
                 f"{name}: it is empty; that is allowed in check mode only, for a {self.resource.parent_noun} "
                 "that is not there yet"
             ]
-        if re.fullmatch(ID_PATTERN, str(parent)):
-            return []
-        return [f"{name}: {parent!r} is not an id; allowed are {ID_RULE}"]
+        return _checks.id_problems(parent, name)
 
 
 def _echoed(spec: Values, params: Values, secrets: set[str]) -> Values:
@@ -279,9 +301,9 @@ def _misread(name: str, listed: t.Any) -> list[str]:
     if listed is None:
         return []
     if not isinstance(listed, list):
-        return [f"{name}: a value of type {type(listed).__name__} was given; it must be a list of dictionaries"]
-    others = [(n, type(entry).__name__) for n, entry in enumerate(listed) if not isinstance(entry, dict)]
-    return [f"{name}[{n}]: a value of type {what} was given; it must be a dictionary" for n, what in others]
+        return [f"{name}: {_checks.kind(listed)} was given; it must be a list of dictionaries"]
+    others = [(n, _checks.kind(entry)) for n, entry in enumerate(listed) if not isinstance(entry, dict)]
+    return [f"{name}[{n}]: {what} was given; it must be a dictionary" for n, what in others]
 
 
 def sentences(found: list[str]) -> str:

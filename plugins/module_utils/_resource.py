@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -30,12 +31,10 @@ class Field:
     #: A regular expression for the whole value, and what it allows in words.
     pattern: str | None = None
     rule: str = ""
-    #: A create is refused without it.
+    #: A create is refused without it. For a member: the API wants it whenever the object is sent.
     required: bool = False
     #: The value of an identity field that the task leaves out.
     initial: t.Any = None
-    #: The documented value of a field that the server's answer leaves out.
-    default: t.Any = None
     #: Never read back, so never compared; sent on create, later only when asked for; shown nowhere.
     secret: bool = False
     #: Set by the server alone.
@@ -48,6 +47,8 @@ class Field:
     late: bool = False
     #: Two values of which this makes the same are one. Raises ValueError for what is no value of the field.
     normalize: t.Callable[[str], str] | None = None
+    #: How a value reads in messages and diff headers.
+    display: t.Callable[[t.Any], str] = str
     #: The members of an object. Only named ones are compared; the object is sent whole.
     fields: tuple[Field, ...] = ()
     #: What a list, compared as a set, is made of; ``maximum`` says of how many.
@@ -55,16 +56,26 @@ class Field:
     #: The member that tells the objects of a list apart.
     key: str = ""
 
-    @property
-    def members(self) -> Values:
-        """The documented value of each member of an object."""
-        return {member.name: member.default for member in self.fields}
+    @functools.cached_property
+    def zero(self) -> t.Any:
+        """The value of a field that the server's answer leaves out; None if that is unknown.
+
+        Servers leave zero values out. A documented default of another kind is not relied on.
+        """
+        if self.type == "bool":
+            return False
+        if self.type == "int":
+            return None if self.minimum else 0
+        if self.type == "list":
+            return ()
+        return "" if self.pattern and not self.choices and re.fullmatch(self.pattern, "") else None
 
     def same(self, value: t.Any, current: t.Any) -> bool:
         """Whether two values mean the same to the server; of an object, the members that the first names."""
         if self.fields:
-            return all(f.same(value[f.name], (current or {}).get(f.name)) for f in self.fields if f.name in value)
-        value, current = (self.default if v is None else v for v in (value, current))
+            known = self.known(current)
+            return all(f.name in known and f.same(value[f.name], known[f.name]) for f in self.fields if f.name in value)
+        value, current = (self.zero if v is None else v for v in (value, current))
         if not self.elements:
             return bool(self.folded(value) == self.folded(current))
         left, right = self._by_key(value), self._by_key(current)
@@ -74,15 +85,33 @@ class Field:
         """Whether a task wants the field otherwise than the server has it, as far as that can be seen."""
         return self.name in wanted and not self.secret and not self.same(wanted[self.name], current.get(self.name))
 
+    def known(self, current: t.Any) -> Values:
+        """The members of an object as the server has them, without those that its answer says nothing about."""
+        if current is None:
+            return {}
+        values = {m.name: m.zero if current.get(m.name) is None else current[m.name] for m in self.fields}
+        return {name: value for name, value in values.items() if value is not None}
+
     def over(self, value: t.Any, current: t.Any) -> t.Any:
         """The value as it is sent: what an object's task leaves out is taken from the server's."""
         if self.fields:  # a member that the contract does not know would be refused
-            known = {k: v for k, v in (current or {}).items() if k in self.members and v is not None}
-            return {**self.members, **known, **value}
+            return {**self.known(current), **value}
         if self.elements and self.key:
             old = self._by_key(current or [])
             return [self.elements.over(item, old.get(self._key(item))) for item in value]
         return value
+
+    def partly(self, value: t.Any) -> t.Any:
+        """A value with every member of an object named, null where only the server knows it."""
+        return {**{m.name: None for m in self.fields}, **value} if self.fields else value
+
+    def missing(self, value: Values) -> list[str]:
+        """The members without which the API does not take this object."""
+        return [m.name for m in self.fields if m.required and m.name not in value]
+
+    def reads_server(self, value: t.Any) -> bool:
+        """Whether a value is sent with anything that was read from the server, or replaces what another may extend."""
+        return bool(self.elements) or any(m.name not in value for m in self.fields)
 
     def folded(self, value: t.Any) -> t.Any:
         """The value, ready to compare."""
@@ -195,7 +224,7 @@ class Resource:
     def describe(self, values: Values) -> str:
         """The object in words, for messages and diff headers: by its identity where known, else by its id."""
         if all(values.get(name) is not None or self.field(name).initial is not None for name in self.identity):
-            known = {name: self.identifying(values, name) for name in self.identity}
+            known = {name: self.field(name).display(self.identifying(values, name)) for name in self.identity}
             return f"{self.noun} {self.title.format(**known)}"
         return f"{self.noun} {values.get('id') or '(unnamed)'}"
 

@@ -43,6 +43,7 @@ def _module_main(body: t.Callable[[Module, Session], None], module: Module) -> N
         if found:
             raise PlanError(sentences(found))
         client = Client(Settings(**{name: module.params[name] for name in CONNECTION}), module.conceal)
+        module.endings = client.endings
         parent = module.params.get(module.resource.parent) or ""
         body(module, Session(module, module.resource, parent, client))
     except (ConfigError, PlanError) as error:
@@ -181,9 +182,9 @@ def _finish_list(module: Module, session: Session, outcomes: list[Outcome], unpr
     errors = list(dict.fromkeys(map(str, session.errors(outcomes, unpruned))))
     if errors:
         said += ", nothing was pruned" if unpruned else ""
-        module.finish(f"{sentences(errors)} [{said}]", **result)
+        module.finish(sentences(errors), said, **result)
     else:
-        module.finish(msg=said, **result)
+        module.finish(counted=said, **result)
 
 
 def _told(module: Module, outcome: Outcome) -> Values:

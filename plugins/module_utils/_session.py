@@ -9,6 +9,7 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Reso
 
 WRITES = ("created", "updated", "replaced", "deleted")
 PROGRESS_SECONDS = 10
+MOST_CONFLICTS = 5  # times that one object's write is planned anew, because another writer was quicker
 
 
 @dataclass
@@ -57,7 +59,7 @@ class Outcome:
 
     def _made(self, name: str) -> bool:
         """Whether a field that moves did so: where the write after a create failed, its fields did not."""
-        return not self.error or name not in self.plan.late
+        return not self.error or name.partition(".")[0] not in self.plan.late
 
 
 class Session:
@@ -73,6 +75,10 @@ class Session:
         self.path = resource.path.format(**{resource.parent: parent})
         self.client = client
         self.parallel: int = module.params.get("parallel") or 1
+        #: The entity tag of each object that was read by itself, for a write that is made from it.
+        self._etags: dict[str, str | None] = {}
+        #: What new objects begin with, as far as an answer has shown it.
+        self._begins_with: Values = {}
 
     def inside(self, identifier: str) -> Session:
         """The session over what is made with an object: the resource's first objects."""
@@ -85,7 +91,7 @@ class Session:
         counts as well, since its module goes on for a while. In check mode there is nothing to wait for.
         """
         settings = self.client.settings
-        place = f"{settings.api_url.rstrip('/')} {self.path}"
+        place = f"{settings.base_url} {self.path}"
         if self.module.check_mode or _lock.take(self.module.user_tmp, place, settings.retry_budget):
             return
         resource = self.resource
@@ -113,13 +119,18 @@ class Session:
         if not resource.readable or (resource.below_parent and not self.parent):
             return [item for item in self.read_all() if item["id"] == identifier]
         try:
-            item = self.client.get(self._item_path(identifier), f"{resource.noun} {identifier}", self._only(identifier))
+            item = self._get(identifier, f"{resource.noun} {identifier}")
         except ApiError as error:
             if not error.missing:
                 raise
             # Which of the two is not there, this object or its parent, only the list tells.
             return [item for item in self.read_all() if item["id"] == identifier] if resource.below_parent else []
         return [] if resource.is_gone(item) else [resource.whole(item)]
+
+    def _get(self, identifier: str, target: str) -> Values:
+        answer = self.client.get(self._item_path(identifier), target, self._only(identifier))
+        self._etags[identifier] = answer.etag
+        return answer.content
 
     def register(self, identifier: str | None) -> Register:
         """What is there: the one object where its id is known and enough, else all of them."""
@@ -159,13 +170,24 @@ class Session:
         self._each(self._write, going)  # what goes makes room, where a plan allows no more
         self._settle(going)
         others = self._with_room(outcomes, going)
+        partial = [o for o in others if any(self.resource.field(name).fields for name in o.plan.late)]
+        if len(partial) > 1:  # the first shows what new objects begin with, so that the others take one call each
+            self._each(self._write, partial[:1])
+            others = [o for o in others if o is not partial[0]]
         self._each(self._write, others)
+        others = [*partial[:1], *others] if len(partial) > 1 else others
         self._settle(others)
         for outcome in outcomes:
             if outcome.error and not outcome.changed:
                 outcome.action = "failed"
         self.test(outcomes)
         return outcomes
+
+    def finish(self, outcome: Outcome) -> None:
+        """Do for an object that another write has created what is left of its plan."""
+        self._each(self._complete, [outcome])
+        self._settle([outcome])
+        self.test([outcome])
 
     def test(self, outcomes: list[Outcome]) -> None:
         """Test the connection of each object that is there, where the task asks for it."""
@@ -226,7 +248,6 @@ class Session:
             elif plan.action != "unchanged":
                 if plan.body:
                     self._send(outcome)
-                    self._made(outcome)
                 self._complete(outcome)
         except ApiError as error:
             if error.begun or outcome.changed:
@@ -240,22 +261,75 @@ class Session:
         """Make a plan's first write, and keep what is answered."""
         plan, resource = outcome.plan, self.resource
         if plan.action == "updated":
-            outcome.values = self._change(plan.id, plan, plan.body)
+            self._update(outcome)
             return
+        plan.complete(self._begins_with)
         key = resource.answer
         answer = self.client.write(
             "POST", self.path, plan.label, plan.request, lambda found: self._misfit(_within(found, key))
         )
-        outcome.values = resource.whole(_within(answer, key))
+        made = _within(answer.content, key)
+        outcome.values = resource.whole(made)
+        if answer.etag and not key:  # it is the tag of what is answered
+            self._etags[made["id"]] = answer.etag
+        objects = (f.name for f in resource.writable if f.fields and f.name not in plan.body)
+        self._begins_with.update((name, made[name]) for name in objects if made.get(name))
         if plan.first and resource.first:
-            first = _within(answer, resource.first.noun)
+            first = _within(answer.content, resource.first.noun)
             outcome.first_answer = {} if _checks.misfit(resource.first, first) else resource.first.whole(first)
+        self._made(outcome)
 
-    def _change(self, identifier: str | None, plan: Plan, body: Values) -> Values:
-        """Change an object in place and return it as answered."""
-        path = self._item_path(identifier)
-        answer = self.client.write(self.resource.update_verb, path, plan.label, body, self._only(identifier))
-        return self.resource.whole(answer)
+    def _update(self, outcome: Outcome) -> None:
+        """Change an object in place and keep what is answered, and the plan that was carried out in the end.
+
+        A body made from what was read goes out with the tag of that object, so that no change of another writer is
+        undone: where there was one, it is planned anew. A server without tags is written to as it is.
+        """
+        outcome.plan, outcome.values, written = self._change(outcome.plan)
+        if written:
+            self._made(outcome)
+
+    def _change(self, plan: Plan) -> tuple[Plan, Values, bool]:
+        """Returns the plan that was carried out, the object after it, and whether this run has written it."""
+        resource, identifier = self.resource, t.cast(str, plan.id)
+        tag = self._etags.get(identifier)
+        fresh = not plan.conditional or identifier in self._etags
+        lost = False  # whether an answer was lost, so that the change that is found may be this run's own
+        for conflicts in itertools.count():
+            try:
+                if not fresh:
+                    current, refused = self._get(identifier, plan.label), tag
+                    again = self._planned_again(plan, current)
+                    if not again.body:
+                        return (plan if lost else again), resource.whole(current), lost
+                    plan, tag = again, self._etags[identifier]
+                    if conflicts and tag == refused:  # nothing has changed: this server's tags cannot be used
+                        tag = None
+                answer = self.client.write(
+                    resource.update_verb, self._item_path(identifier), plan.label, plan.body, self._only(identifier),
+                    tag if plan.conditional else None,
+                )  # fmt: skip
+            except ApiError as error:
+                lost = error.maybe_done = lost or error.maybe_done
+                if error.status != 412 or not plan.conditional or conflicts == MOST_CONFLICTS:
+                    raise
+                fresh = False
+            else:
+                self._etags[identifier] = answer.etag
+                return plan, resource.whole(answer.content), True
+        raise AssertionError("endless")  # itertools.count() is, which a type checker does not know
+
+    def _planned_again(self, plan: Plan, current: Values) -> Plan:
+        """The plan for the object as it is now; raise ApiError if there is none."""
+        reason = "it was deleted meanwhile" if self.resource.is_gone(current) else ""
+        try:
+            again = plan.again(self.resource.whole(current))
+        except PlanError as error:
+            reason = reason or str(error)
+        if reason:
+            call = Call(self.resource.update_verb, self._item_path(plan.id), plan.label)
+            raise ApiError(call, reason, "nothing was written to it")
+        return again
 
     def _complete(self, outcome: Outcome, there: Register | None = None) -> None:
         """Make the writes after the first: what a create does not take, and what is replaced.
@@ -263,11 +337,11 @@ class Session:
         ``there`` is what was found after a lost answer: what is not in it any more has been removed.
         """
         plan = outcome.plan
-        late = plan.still_late(outcome.values)
+        late = plan.late
         outcome.left = list(plan.replaces)
         try:
             if late:
-                outcome.values = self._change(outcome.values["id"], plan, late)
+                self._follow_up(outcome)
             for item in plan.replaces:
                 lost = there is not None and not there.find({"id": item["id"]})
                 if lost or self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})"):
@@ -277,6 +351,17 @@ class Session:
             without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
             error.advice += f"; the {self.resource.noun} {outcome.values['id']} is there now, {without}"
             raise
+
+    def _follow_up(self, outcome: Outcome) -> None:
+        """Send what the create did not carry, as far as the object made differs."""
+        made = outcome.values
+        try:
+            plan = outcome.plan.follow_up(made)
+        except PlanError as error:
+            call = Call(self.resource.update_verb, self._item_path(made["id"]), outcome.plan.label)
+            raise ApiError(call, str(error), "nothing of it was sent", attempts=0) from None
+        if plan.body:
+            outcome.values = self._change(plan)[1]
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Where a write's outcome is unknown, list once more: what is there now tells how it ended."""
@@ -300,7 +385,7 @@ class Session:
         path = f"{self._item_path(outcome.values['id'])}/{self.resource.test}"
         call = Call("POST", path, f"connection test of {outcome.plan.label}")
         try:
-            outcome.connection_test = self.client.write(call.method, path, call.target)
+            outcome.connection_test = self.client.write(call.method, path, call.target).content
         except ApiError as error:
             error.maybe_done = False  # a test changes nothing
             raise
@@ -319,7 +404,7 @@ def _found(outcome: Outcome, there: Register) -> Values | None:
     plan, found = outcome.plan, outcome.plan.done(there)
     if outcome.left:  # the loss was of its removal
         return None if there.find({"id": outcome.left[0]["id"]}) else found
-    lost_late = found is not None and outcome.changed and plan.still_late(found)
+    lost_late = found is not None and outcome.changed and plan.resource.moves(plan.late, found)
     return None if lost_late else found
 
 

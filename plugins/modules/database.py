@@ -36,7 +36,9 @@ options:
     type: str
   host:
     description:
-      - The host name or address of the PostgreSQL server, as PgBeam reaches it. Compared without case.
+      - The host name or address of the PostgreSQL server, as PgBeam reaches it.
+      - Compared as a host, without case and without a trailing dot. An IP address is compared by its value and an
+        internationalized name by its IDNA form.
       - Needed unless O(id) is given.
     type: str
   port:
@@ -85,49 +87,48 @@ options:
     type: bool
   cache_config:
     description:
-      - The query cache. Only the keys that are named are managed.
-      - A registration starts with PgBeam's defaults for the others.
+      - The query cache. Keys that you omit are neither compared nor changed.
+      - When a database is registered, PgBeam sets the others.
     type: dict
     suboptions:
       enabled:
         description:
-          - Whether query results are cached. PgBeam's default is V(true).
+          - Whether query results are cached.
         type: bool
       ttl_seconds:
         description:
-          - How long a result stays fresh in seconds, 0 to 86400. PgBeam's default is V(60).
+          - How long a result stays fresh in seconds, 0 to 86400.
         type: int
       max_entries:
         description:
-          - How many results are kept, 0 to 1000000. PgBeam's default is V(10000).
+          - How many results are kept, 0 to 1000000.
         type: int
       swr_seconds:
         description:
           - How long a stale result may be served while it is fetched anew, in seconds, 0 to 86400.
-            PgBeam's default is V(30).
         type: int
   pool_config:
     description:
-      - The connection pool. Only the keys that are named are managed.
-      - A registration starts with PgBeam's defaults for the others.
+      - The connection pool. Keys that you omit are neither compared nor changed.
+      - When a database is registered, PgBeam sets the others.
     type: dict
     suboptions:
       pool_size:
         description:
-          - How many connections the pool holds at most, 1 to 10000. PgBeam's default is V(10).
+          - How many connections the pool holds at most, 1 to 10000.
         type: int
       min_pool_size:
         description:
-          - How many idle connections the pool keeps, 1 to 10000. PgBeam's default is V(1).
+          - How many idle connections the pool keeps, 1 to 10000.
         type: int
       pool_mode:
         description:
-          - When a connection goes back to the pool. PgBeam's default is V(session).
+          - When a connection goes back to the pool.
         type: str
         choices: [session, transaction, statement]
       max_active:
         description:
-          - How many upstream connections a pool opens at most, 1 to 10000. PgBeam's default is V(200).
+          - How many upstream connections a pool opens at most, 1 to 10000.
         type: int
   update_password:
     description:

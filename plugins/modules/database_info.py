@@ -24,7 +24,9 @@ options:
     type: str
   host:
     description:
-      - Only registrations of this host. Compared without case.
+      - Only registrations of this host.
+      - Compared as a host, without case and without a trailing dot. An IP address is compared by its value and an
+        internationalized name by its IDNA form.
     type: str
   port:
     description:

@@ -39,7 +39,9 @@ options:
     type: str
   host:
     description:
-      - The host name or address of the replica's PostgreSQL server, as PgBeam reaches it. Compared without case.
+      - The host name or address of the replica's PostgreSQL server, as PgBeam reaches it.
+      - Compared as a host, without case and without a trailing dot. An IP address is compared by its value and an
+        internationalized name by its IDNA form.
       - Needed unless O(id) is given.
     type: str
   port:

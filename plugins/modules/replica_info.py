@@ -25,7 +25,9 @@ options:
     type: str
   host:
     description:
-      - Only replicas of this host. Compared without case.
+      - Only replicas of this host.
+      - Compared as a host, without case and without a trailing dot. An IP address is compared by its value and an
+        internationalized name by its IDNA form.
     type: str
   port:
     description:

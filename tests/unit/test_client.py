@@ -76,7 +76,7 @@ def failure(call: Callable[[], object]) -> ApiError:
 
 
 def create(server: ScriptedServer, **settings: Any) -> dict[str, Any]:
-    return client(server, **settings).write("POST", LIST, "database orders", {"name": "orders"})
+    return client(server, **settings).write("POST", LIST, "database orders", {"name": "orders"}).content
 
 
 # Requests
@@ -96,8 +96,8 @@ def test_every_request_carries_the_key(
     server.expect("PATCH", ITEM, body={"id": "db_1"})
     server.expect("DELETE", ITEM, 204)
     api = client(server, ca_path=str(request.getfixturevalue("certificate")))
-    assert api.get(ITEM, "database db_1") == {"id": "db_1"}
-    assert api.write("PATCH", ITEM, "database db_1", {"role": "replica"}) == {"id": "db_1"}
+    assert api.get(ITEM, "database db_1").content == {"id": "db_1"}
+    assert api.write("PATCH", ITEM, "database db_1", {"role": "replica"}).content == {"id": "db_1"}
     assert api.delete(ITEM, "database db_1") is True
     assert [received.headers["Authorization"] for received in server.received] == [f"Bearer {KEY}"] * 3
     assert {received.headers["User-Agent"] for received in server.received} == {f"pgbeam-ansible/{VERSION}"}
@@ -106,13 +106,13 @@ def test_every_request_carries_the_key(
 
 def test_a_write_without_a_body_sends_none(server: ScriptedServer) -> None:
     server.expect("POST", f"{ITEM}/test-connection", body={"ok": True})
-    assert client(server).write("POST", f"{ITEM}/test-connection", "connection test") == {"ok": True}
+    assert client(server).write("POST", f"{ITEM}/test-connection", "connection test").content == {"ok": True}
     assert server.received[0].body is None
 
 
 def test_a_path_below_the_url_is_kept(server: ScriptedServer) -> None:
     server.expect("GET", f"/api{ITEM}", body={"id": "db_1"})
-    assert Client(Settings(KEY, f"{server.url}/api/")).get(ITEM, "database db_1") == {"id": "db_1"}
+    assert Client(Settings(KEY, f"{server.url}/api/")).get(ITEM, "database db_1").content == {"id": "db_1"}
 
 
 def test_one_idempotency_key_a_write(server: ScriptedServer) -> None:
@@ -205,7 +205,7 @@ def test_a_list_without_an_end(server: ScriptedServer, monkeypatch: pytest.Monke
 def test_a_transient_status_is_tried_again(server: ScriptedServer, clock: Clock, status: int) -> None:
     server.expect("GET", ITEM, status)
     server.expect("GET", ITEM, body={"id": "db_1"})
-    assert client(server).get(ITEM, "database db_1") == {"id": "db_1"}
+    assert client(server).get(ITEM, "database db_1").content == {"id": "db_1"}
     assert clock.waits == [0.5]
 
 
@@ -349,7 +349,7 @@ def test_an_answer_that_takes_too_long_ends_with_the_timeout(server: ScriptedSer
     assert time.monotonic() - began < 2.5
     assert str(error).startswith(f"POST database orders: {server.url} did not answer within 1 s; ")
     assert (error.retriable, error.maybe_done) == (True, True)
-    assert api.get(ITEM, "database db_1") == {"id": "db_1"}
+    assert api.get(ITEM, "database db_1").content == {"id": "db_1"}
     assert (api._session() is session) is (pause > 1), "a thread that is left behind keeps its session"
 
 
@@ -434,7 +434,7 @@ def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clo
         "this API key may not do that: use a key of the organization that owns it"
     )
     assert (error.attempts, error.maybe_done, error.ends_the_run) == (0, False, False)
-    assert api.get(ITEM, "database db_1") == {"id": "db_1"}
+    assert api.get(ITEM, "database db_1").content == {"id": "db_1"}
 
 
 def test_a_delete_that_is_refused(server: ScriptedServer) -> None:
@@ -856,7 +856,7 @@ def test_options_win_over_the_environment_bundle(
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle.format(certificate))
     tls_server.expect("GET", ITEM, body={"id": "db_1"})
     settings: dict[str, Any] = {"validate_certs": False} if how != "ca_path" else {"ca_path": str(certificate)}
-    assert client(tls_server, **settings).get(ITEM, "database db_1") == {"id": "db_1"}
+    assert client(tls_server, **settings).get(ITEM, "database db_1").content == {"id": "db_1"}
 
 
 def test_the_environment_bundle_is_used(
@@ -864,7 +864,7 @@ def test_the_environment_bundle_is_used(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     tls_server.expect("GET", ITEM, body={"id": "db_1"})
-    assert client(tls_server).get(ITEM, "database db_1") == {"id": "db_1"}
+    assert client(tls_server).get(ITEM, "database db_1").content == {"id": "db_1"}
 
 
 # Settings
@@ -950,7 +950,7 @@ def test_settings_with_a_number_out_of_range(name: str, far: bool) -> None:
 def test_settings_with_the_largest_numbers(server: ScriptedServer) -> None:
     server.expect("GET", ITEM, body={"id": "db_1"})
     most = {name: most for name, (dummy, most) in RANGES.items()}
-    assert client(server, **most).get(ITEM, "database db_1") == {"id": "db_1"}
+    assert client(server, **most).get(ITEM, "database db_1").content == {"id": "db_1"}
 
 
 def test_settings_with_a_ca_path_that_is_not_there(tmp_path: Path) -> None:

@@ -219,8 +219,11 @@ def test_how_a_delete_ended_whose_answer_was_lost(now: list[Values], done: Value
 @pytest.mark.parametrize(
     "values, sentence",
     [
-        ({"host": "r 1"}, "host: 'r 1' is not allowed; it must be a host name or address without white space"),
-        ({"host": ["r1"]}, "host: a value of type list was given; it must be text"),
+        (
+            {"host": "r 1"},
+            "host: 'r 1' is not allowed; it must be a host name or an IP address, and nothing else",
+        ),
+        ({"host": ["r1"]}, "host: ['r1'] is a list, not text; put it in quotes"),
         ({"port": 70000}, "port: 70000 is not allowed; it must be a whole number from 1 to 65535"),
         (
             {"ssl_mode": "on"},

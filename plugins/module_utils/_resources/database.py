@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._host import HOST_RULE, bracketed, canonical
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
 
-HOST = r"[^\s\x00]+"
-HOST_RULE = "a host name or address without white space"
 TEXT = r"[^\x00]+"
 TEXT_RULE = "text that is not empty"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -28,27 +27,27 @@ DATABASE = Resource(
         Field("id", read_only=True),
         Field("project_id", read_only=True),
         Field("connection_string", read_only=True, recomputed=True),
-        Field("host", pattern=HOST, rule=HOST_RULE, required=True, normalize=str.lower),
+        Field("host", rule=HOST_RULE, required=True, normalize=canonical, display=bracketed),
         Field("port", "int", minimum=1, maximum=65535, initial=5432),
         Field("name", pattern=TEXT, rule=TEXT_RULE, required=True),
         Field("username", pattern=TEXT, rule=TEXT_RULE, required=True),
         Field("password", pattern=TEXT, rule=TEXT_RULE, required=True, secret=True),
         Field("ssl_mode", choices=SSL_MODES),
-        Field("role", choices=("primary", "replica"), default="primary"),
-        Field("pool_region", pattern=r"[^\x00]*", rule="a region, or empty for a direct connection", default=""),
-        Field("query_timeout_ms", "int", minimum=0, maximum=300000, default=0),
-        Field("auto_read_routing", "bool", default=False),
+        Field("role", choices=("primary", "replica")),
+        Field("pool_region", pattern=r"[^\x00]*", rule="a region, or empty for a direct connection"),
+        Field("query_timeout_ms", "int", minimum=0, maximum=300000),
+        Field("auto_read_routing", "bool"),
         Field("cache_config", "dict", fields=(
-            Field("enabled", "bool", default=True),
-            Field("ttl_seconds", "int", minimum=0, maximum=86400, default=60),
-            Field("max_entries", "int", minimum=0, maximum=1000000, default=10000),
-            Field("swr_seconds", "int", minimum=0, maximum=86400, default=30),
+            Field("enabled", "bool", required=True),
+            Field("ttl_seconds", "int", minimum=0, maximum=86400, required=True),
+            Field("max_entries", "int", minimum=0, maximum=1000000, required=True),
+            Field("swr_seconds", "int", minimum=0, maximum=86400, required=True),
         )),
         Field("pool_config", "dict", fields=(
-            Field("pool_size", "int", minimum=1, maximum=10000, default=10),
-            Field("min_pool_size", "int", minimum=1, maximum=10000, default=1),
-            Field("pool_mode", choices=("session", "transaction", "statement"), default="session"),
-            Field("max_active", "int", minimum=1, maximum=10000, default=200),
+            Field("pool_size", "int", minimum=1, maximum=10000, required=True),
+            Field("min_pool_size", "int", minimum=1, maximum=10000, required=True),
+            Field("pool_mode", choices=("session", "transaction", "statement"), required=True),
+            Field("max_active", "int", minimum=1, maximum=10000),
         )),
         Field("created_at", read_only=True),
         Field("updated_at", read_only=True, recomputed=True),

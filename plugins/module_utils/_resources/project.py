@@ -33,25 +33,25 @@ PROJECT = Resource(
         Field("id", read_only=True),
         Field("org_id", pattern=r"[\x20-\x7e]+", rule="an organization's id", required=True, immutable=True),
         Field("name", pattern=r"[^\x00]{1,100}", rule="text of 1 to 100 characters", required=True),
-        Field("description", pattern=r"[^\x00]{0,500}", rule="text of 500 characters at most", default=""),
-        Field("tags", "list", maximum=10, default=(), elements=Field(
+        Field("description", pattern=r"[^\x00]{0,500}", rule="text of 500 characters at most"),
+        Field("tags", "list", maximum=10, elements=Field(
             "tag", pattern=r"[^\x00]{0,50}", rule="text of 50 characters at most",
         )),
-        Field("cloud", choices=("aws", "azure", "gcp"), default="aws", immutable=True),
-        Field("self_hosted", "bool", default=False, immutable=True),
-        Field("allowed_cidrs", "list", maximum=50, default=(), late=True, key="cidr", elements=Field(
+        Field("cloud", choices=("aws", "azure", "gcp"), immutable=True),
+        Field("self_hosted", "bool", immutable=True),
+        Field("allowed_cidrs", "list", maximum=50, late=True, key="cidr", elements=Field(
             "cidr", "dict", fields=(
                 Field("cidr", pattern=r"[0-9a-fA-F.:]+(/[0-9]+)?", rule=CIDR_RULE, normalize=network),
-                Field("label", pattern=r"[^\x00]{0,100}", rule="text of 100 characters at most", default=""),
+                Field("label", pattern=r"[^\x00]{0,100}", rule="text of 100 characters at most"),
             ),
         )),
-        Field("agents_disabled", "bool", default=False, late=True),
+        Field("agents_disabled", "bool", late=True),
         Field(
             "default_policy_profile_id",
-            pattern=f"|{ID_PATTERN}", rule="the id of a policy profile, or empty", default="", late=True,
+            pattern=f"|{ID_PATTERN}", rule="the id of a policy profile, or empty", late=True,
         ),
-        Field("residency", choices=("any", "us", "eu"), default="any", late=True),
-        Field("status", choices=("active", "suspended"), default="active", late=True),
+        Field("residency", choices=("any", "us", "eu"), late=True),
+        Field("status", choices=("active", "suspended"), late=True),
         Field("proxy_host", read_only=True),
         Field("queries_per_second", "int", read_only=True),
         Field("burst_size", "int", read_only=True),

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._host import HOST_RULE, bracketed, canonical
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import HOST, HOST_RULE, SSL_MODES
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import SSL_MODES
 
 REPLICA = Resource(
     noun="replica",
@@ -22,7 +23,7 @@ REPLICA = Resource(
     fields=(
         Field("id", read_only=True),
         Field("database_id", read_only=True),
-        Field("host", pattern=HOST, rule=HOST_RULE, required=True, normalize=str.lower),
+        Field("host", rule=HOST_RULE, required=True, normalize=canonical, display=bracketed),
         Field("port", "int", minimum=1, maximum=65535, initial=5432),
         Field("ssl_mode", choices=SSL_MODES),
         Field("created_at", read_only=True),
