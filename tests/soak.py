@@ -40,6 +40,7 @@ PASSWORD = "pw-Zq7\"x'%/@"
 LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
 WORKERS = 16
 BEGIN, END = "<!-- begin of what make soak writes -->", "<!-- end of what make soak writes -->"
+WRONG = "untrue reports, twins, lost writes, lost updates, guessed values, or runs that do not converge"
 HOSTS = ("db1.example.com", "db2.example.com")
 SINGLE_KINDS = ("create", "update", "delete")
 KINDS = (*SINGLE_KINDS, "list", "prune", "replicas", "replicas, prune", "project")
@@ -707,9 +708,7 @@ def main() -> int:
         wrong = kill_runs(sandbox, options.kills, options.seed)
     counts += Counter({"killed runs that the next run put right, without a twin": options.kills - len(wrong)})
     outcome = [f"| {count} | {name} |" for name, count in sorted(counts.items())]
-    outcome.append(
-        f"| {len(bad) + len(wrong)} | untrue reports, twins, lost writes or updates, guesses, runs that do not converge |"
-    )
+    outcome.append(f"| {len(bad) + len(wrong)} | {WRONG} |")
     text = "\n".join(["| count | of what |", "| ---: | --- |", *outcome])
     print(text, *wrong, sep="\n")
     if options.write:
