@@ -132,16 +132,19 @@ class Target:
 
     def change(self, change: Item) -> None:
         """Make another client's change."""
-        fields = {name: _merged(self.item[name], value) for name, value in change.items()}
+        fields = {name: merged(self.item[name], value) for name, value in change.items()}
         self.model.model_validate(fields)
         self.item.update(fields, updated_at=now())
 
 
-def _merged(old: Any, new: Any) -> Any:
+def merged(old: Any, new: Any) -> Any:
+    """Of lists, the entries that are new; a network that is there already is replaced."""
     if isinstance(old, dict):
         return {**old, **new}
     if isinstance(old, list):
-        return old + [entry for entry in new if entry not in old]
+        networks = {entry["cidr"] for entry in new if isinstance(entry, dict)}
+        kept = [entry for entry in old if not (isinstance(entry, dict) and entry["cidr"] in networks)]
+        return kept + [entry for entry in new if entry not in kept]
     return new
 
 
