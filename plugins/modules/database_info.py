@@ -224,20 +224,20 @@ error:
       returned: always
       sample: 403
     code:
-      description: The API's error code; C(CONNECTION_TEST_FAILED) where PgBeam cannot connect to the database.
+      description: The API's error code.
       type: str
       returned: always
-      sample: PLAN_LIMIT_REACHED
+      sample: FORBIDDEN
     message:
       description: The server's own words, or what happened where it gave none.
       type: str
       returned: always
-      sample: The plan allows 10 databases.
+      sample: This key is not one of the organization.
     method:
       description: The HTTP method of the call.
       type: str
       returned: always
-      sample: POST
+      sample: GET
     path:
       description: The path of the call.
       type: str
@@ -260,7 +260,7 @@ error:
       returned: always
       sample: []
     maybe_done:
-      description: Whether a write may have been made although it failed. A second run tells.
+      description: Always V(false), because reading changes nothing. The modules that write set it.
       type: bool
       returned: always
       sample: false

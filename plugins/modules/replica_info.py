@@ -165,7 +165,7 @@ error:
       returned: always
       sample: []
     maybe_done:
-      description: Whether a write may have been made although it failed. A second run tells.
+      description: Always V(false), because reading changes nothing. The modules that write set it.
       type: bool
       returned: always
       sample: false

@@ -275,7 +275,7 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words; where the task fails, followed by the reasons.
+  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 2 created, 1 replaced, 3 unchanged

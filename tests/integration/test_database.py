@@ -165,7 +165,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "port 0": ({"port": 0}, "port: 0 is not allowed; it must be a whole number from 1 to 65535"),
     "port 70000": ({"port": 70000}, "port: 70000 is not allowed"),
     "port text": ({"port": "five"}, "port: 'five' is not allowed; it must be a whole number"),
-    "white space in host": ({"host": "db 1"}, "host: 'db 1' is not allowed; it must be a host name or address"),
+    "white space in host": ({"host": "db 1"}, "host: 'db 1' is not allowed; it must be a host name or an IP address"),
     "empty name": ({"name": ""}, "name: '' is not allowed; it must be text that is not empty"),
     "ttl -1": ({"cache_config": {"ttl_seconds": -1}}, "cache_config.ttl_seconds: -1 is not allowed"),
     "pool size 0": ({"pool_config": {"pool_size": 0}}, "pool_config.pool_size: 0 is not allowed"),
@@ -176,7 +176,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no name": ({"name": None}, "name: it is missing; give host, port and name, or the id"),
     "number as password": (
         {"password": 8861},
-        "password: a value of type int was given; write it as a quoted string, in a vault file too",
+        "password: the value is a number, not text; put it in quotes, in a vault file too",
     ),
     "empty password": (
         {"password": ""},

@@ -122,7 +122,7 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     "number as password": (
         [entry("a", password=12)],
         {},
-        f"databases[0] (a on {HOST}): password: a value of type int was given",
+        f"databases[0] (a on {HOST}): password: the value is a number, not text",
     ),
 }
 

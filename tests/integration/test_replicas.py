@@ -87,7 +87,7 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
     "drift by id": ("replica", {"id": "{0}", "host": "r9"}, "host is 'r1' and PgBeam cannot change it to 'r9'"),
     "no host": ("replica", {}, "host: it is missing; give host and port, or the id, to say which replica"),
     "port": ("replica", {"host": "r1", "port": 0}, "port: 0 is not allowed; it must be a whole number"),
-    "list for a host": ("replica", {"host": ["r1"]}, "host: a value of type list was given; it must be text"),
+    "list for a host": ("replica", {"host": ["r1"]}, "host: ['r1'] is a list, not text; put it in quotes"),
     "database with a slash": ("replica", {"host": "r1", "database_id": "a/b"}, "database_id: 'a/b' is not an id"),
     "drift in a list": (
         "replicas",
@@ -115,7 +115,7 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
         {"replicas": [{"host": "r2", "state": None}]},
         "replicas[0] (r2): state: None is not allowed; it must be one of present, absent",
     ),
-    "text in a list": ("replicas", {"replicas": ["r1"]}, "replicas[0]: a value of type str was given"),
+    "text in a list": ("replicas", {"replicas": ["r1"]}, "replicas[0]: text was given"),
     "prune nothing": (
         "replicas",
         {"replicas": [], "prune": True},

@@ -1,0 +1,216 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Other writers at the same time, values that only PgBeam knows, and operations whose end is announced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.harness import Organization, Project, Sandbox
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
+
+LOGIN: dict[str, Any] = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
+TTL = {"cache_config": {"ttl_seconds": 300}}
+OTHERS = {"cache_config": {"swr_seconds": 777}}
+ENDLESS = 10**6
+
+
+def methods(run: Run) -> list[str]:
+    return [method for method, dummy in run.requests]
+
+
+def cache(project: Project) -> dict[str, Any]:
+    (database,) = project.truth().values()
+    config: dict[str, Any] = database["cache_config"]
+    return config
+
+
+@pytest.mark.parametrize("form", ["database", "databases"])
+@pytest.mark.parametrize("times", [1, 5])
+def test_another_writer_between_the_read_and_the_write(
+    ansible: Ansible, project: Project, form: str, times: int
+) -> None:
+    known = project.register(**{**LOGIN, "password": "Behind-1"})["id"]
+    project.fault("other_writer", times=times, change=OTHERS)
+    entry = {**LOGIN, **TTL}
+    foreseen = ansible.databases(project, [entry], check=True) if form == "databases" else None
+    run = ansible.databases(project, [entry]) if form == "databases" else ansible.database(project, id=known, **entry)
+    assert run.status == 0, run.output
+    assert (cache(project)["ttl_seconds"], cache(project)["swr_seconds"]) == (300, 777)
+    assert methods(run).count("PATCH") == times + 1
+    assert [entry["status"] for entry in run.exchanges if entry["method"] == "PATCH"] == [412] * times + [200]
+    result = run.result(form)
+    diff = result["diff"][0] if form == "databases" else result["diff"]
+    assert (diff["before"], diff["after"]) == ({"cache_config": {"ttl_seconds": 60}}, TTL)
+    if foreseen:
+        assert methods(foreseen) == ["GET"]
+
+
+def test_a_writer_who_does_not_stop(ansible: Ansible, project: Project) -> None:
+    """Five times, then the task fails, says who else may be writing, and has undone nothing."""
+    project.register(**{**LOGIN, "password": "Behind-1"})
+    project.fault("other_writer", times=ENDLESS, change=OTHERS)
+    run = ansible.database(project, **LOGIN, **TTL)
+    result = run.result("database")
+    assert methods(run) == ["GET", *["GET", "PATCH"] * 6]
+    assert "PATCH database orders on db1.example.com:5432: 412 PRECONDITION_FAILED" in result["msg"]
+    assert "find out what else writes to it (another run, Terraform, a person)" in result["msg"]
+    assert (result["failed"], result["changed"], result["error"]["maybe_done"]) == (True, False, False)
+    assert (cache(project)["ttl_seconds"], cache(project)["swr_seconds"]) == (60, 777)
+
+
+def test_only_what_is_merged_is_conditional(ansible: Ansible, project: Project) -> None:
+    project.register(**{**LOGIN, "password": "Behind-1"})
+    whole = {"enabled": True, "ttl_seconds": 1, "max_entries": 2, "swr_seconds": 3}
+    tasks = [
+        {"name": name, "pgbeam.cloud.database": {"project_id": project.id, **LOGIN, **fields}}
+        for name, fields in (("scalar", {"ssl_mode": "allow"}), ("whole", {"cache_config": whole}), ("merged", TTL))
+    ]
+    run = ansible.play(tasks)
+    assert methods(run) == ["GET", "PATCH", "GET", "PATCH", "GET", "GET", "PATCH"]
+    sent = [entry["headers"].get("if-match") for entry in run.exchanges if entry["method"] == "PATCH"]
+    assert sent[:2] == [None, None] and sent[2]
+
+
+@pytest.mark.parametrize("etag", ["", 'W/"{tag}"', "{tag}", '"{tag}', '""'])
+def test_tags_that_cannot_be_used(ansible: Ansible, sandbox: Sandbox, etag: str) -> None:
+    """A server without tags is written to as before; a weak one's opaque part is tried, as gateways weaken tags."""
+    project = sandbox.project(etag=etag)
+    project.register(**{**LOGIN, "password": "Behind-1"})
+    run = ansible.database(project, **LOGIN, **TTL)
+    assert run.result("database")["action"] == "updated", run.output
+    assert cache(project)["ttl_seconds"] == 300
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "late_status", "truncate"])
+@pytest.mark.parametrize("retries", [0, 2])
+def test_an_answer_lost_after_a_conditional_write(ansible: Ansible, project: Project, kind: str, retries: int) -> None:
+    """The repeated If-Match meets 412 by its own doing, which is success."""
+    project.register(**{**LOGIN, "password": "Behind-1"})
+    project.fault(kind, method="PATCH", status=503)
+    run = ansible.database(project, **LOGIN, **TTL, retries=retries)
+    result = run.result("database")
+    assert run.status == 0, run.output
+    assert (result["action"], result["changes"]) == ("updated", ["cache_config.ttl_seconds"])
+    assert result["database"]["cache_config"]["ttl_seconds"] == 300
+    assert cache(project)["ttl_seconds"] == 300
+
+
+def test_a_write_that_somebody_else_has_made(ansible: Ansible, project: Project) -> None:
+    """The other writer wanted the same: nothing is left to write, and nothing was changed by the task."""
+    project.register(**{**LOGIN, "password": "Behind-1"})
+    project.fault("other_writer", method="PATCH", change=TTL)
+    result = ansible.database(project, **LOGIN, **TTL).result("database")
+    assert (result["action"], result["changed"], result["changes"]) == ("unchanged", False, [])
+
+
+def test_an_object_that_is_another_one_meanwhile(ansible: Ansible, project: Project) -> None:
+    """It was found by its host and name, and somebody has renamed it since: it is left alone."""
+    project.register(**{**LOGIN, "password": "Behind-1"})
+    project.fault("other_writer", method="PATCH", change={"name": "archive"})
+    run = ansible.database(project, **LOGIN, **TTL)
+    message = "it is database archive on db1.example.com:5432 by now; run again to see what is needed"
+    assert message in run.result("database")["msg"]
+    (database,) = project.truth().values()
+    assert (database["name"], database["cache_config"]["ttl_seconds"]) == ("archive", 60)
+
+
+def test_the_lists_of_a_project(ansible: Ansible, sandbox: Sandbox) -> None:
+    """The labels that the task omits are kept, those of another writer too."""
+    organization: Organization = sandbox.organization()
+    known = organization.create_project()["project"]["id"]
+    behind = {"description": "by hand", "allowed_cidrs": [{"cidr": "192.0.2.0/24", "label": "office"}]}
+    organization.fault("other_writer", method="PATCH", change=behind)
+    wanted = {"allowed_cidrs": [{"cidr": "10.0.0.0/8"}, {"cidr": "192.0.2.0/24"}], "tags": ["prod"]}
+    task = {"name": "project", "pgbeam.cloud.project": {"id": known, **wanted}}
+    run = ansible.play([task], "--diff")
+    assert run.status == 0, run.output
+    assert methods(run) == ["GET", "PATCH", "GET", "PATCH"], (
+        "the read by id is the one that the first write is made from"
+    )
+    project = organization.truth()[known]
+    assert project["description"] == "by hand"
+    assert project["allowed_cidrs"] == [{"cidr": "10.0.0.0/8"}, {"cidr": "192.0.2.0/24", "label": "office"}]
+    before = run.result("project")["diff"]["before"]
+    assert before["allowed_cidrs"] == behind["allowed_cidrs"], "the diff is that of the write that was made"
+
+
+PARTIAL: dict[str, Any] = {**TTL, "pool_config": {"pool_size": 33}}
+
+
+@pytest.mark.parametrize("form", ["database", "project"])
+def test_nothing_is_guessed_when_an_object_begins(ansible: Ansible, sandbox: Sandbox, form: str) -> None:
+    """A time to live does not switch caching on, nor does a size change the pool's mode."""
+    organization = sandbox.organization()
+    if form == "database":
+        project = sandbox.project()
+        task = {"pgbeam.cloud.database": {"project_id": project.id, **LOGIN, **PARTIAL}}
+    else:
+        task = {"pgbeam.cloud.project": {"org_id": organization.id, "name": "shop", "database": {**LOGIN, **PARTIAL}}}
+    run = ansible.play([{"name": "task", **task}])
+    assert run.status == 0, run.output
+    posted, patched = (
+        next(entry["body"] for entry in run.exchanges if entry["method"] == method) for method in ("POST", "PATCH")
+    )
+    created = posted if form == "database" else posted["database"]
+    assert not {"cache_config", "pool_config"} & set(created)
+    assert patched["cache_config"] == {"enabled": False, "ttl_seconds": 300, "max_entries": 10000, "swr_seconds": 30}
+    assert (patched["pool_config"]["pool_size"], patched["pool_config"]["pool_mode"]) == (33, "transaction")
+    result = run.result("task")
+    assert result["action"] == "created"
+    assert result["database"]["cache_config"] == patched["cache_config"]
+    assert ansible.play([{"name": "task", **task}]).result("task")["action"] == "unchanged"
+
+
+def test_a_list_learns_from_its_first_answer(ansible: Ansible, project: Project) -> None:
+    entries = [{**LOGIN, "name": f"db{number}", **PARTIAL} for number in range(20)]
+    run = ansible.databases(project, entries)
+    assert run.result("databases")["msg"] == "20 created"
+    assert sorted(methods(run)) == sorted(["GET", *["POST"] * 20, "GET", "PATCH"])
+    configs = [item["cache_config"] for item in project.truth().values()]
+    assert configs == [{"enabled": False, "ttl_seconds": 300, "max_entries": 10000, "swr_seconds": 30}] * 20
+    assert ansible.databases(project, entries).result("databases")["msg"] == "20 unchanged"
+
+
+def test_a_server_that_does_not_show_what_it_has(ansible: Ansible, sandbox: Sandbox) -> None:
+    """What cannot be read cannot be kept, so the task says what to name; what is named whole needs no reading."""
+    project = sandbox.project(left_out=["cache_config"])
+    result = ansible.database(project, **LOGIN, **TTL).result("database")
+    assert (result["failed"], result["action"], result["changed"]) == (True, "created", True)
+    assert "PgBeam does not show enabled, max_entries, swr_seconds of its cache_config" in result["msg"]
+    assert "is there now, without cache_config" in result["msg"]
+    again = ansible.database(project, **LOGIN, **TTL).result("database")
+    assert (again["failed"], again["changed"]) == (True, False)
+    whole = {"enabled": True, "ttl_seconds": 300, "max_entries": 5, "swr_seconds": 5}
+    assert ansible.database(project, **LOGIN, cache_config=whole).result("database")["action"] == "updated"
+    assert cache(project) == whole
+
+
+def test_the_announced_end_of_an_operation(ansible: Ansible, project: Project) -> None:
+    """One warning a task, with the operation, the dates and the link, however many calls it makes."""
+    headers = {
+        "Deprecation": "@1796083200", "Sunset": "Wed, 30 Jun 2027 23:59:59 GMT",
+        "Link": '<https://pgbeam.com/docs/next>; rel="deprecation"',
+    }  # fmt: skip
+    project.fault("headers", method="POST", times=ENDLESS, headers=headers)
+    project.fault("headers", method="GET", times=ENDLESS, headers={"Sunset": "soon"})
+    entries = [{**LOGIN, "name": f"db{number}"} for number in range(3)]
+    result = ansible.databases(project, entries).result("databases")
+    (warning,) = [text for text in result["warnings"] if "announced" in text]
+    assert warning == (
+        "PgBeam has announced the end of GET /v1/projects/{id}/databases (deprecated); POST /v1/projects/{id}/databases "
+        "(deprecated since 2026-12-01, ends on 2027-06-30, see https://pgbeam.com/docs/next); "
+        "update the pgbeam.cloud collection"
+    )
+    failed = ansible.database(project, host="db2.example.com", name="a").result("database")
+    assert failed["failed"] and [text for text in failed["warnings"] if "announced" in text]
+
+
+def test_a_clock_that_is_behind(ansible: Ansible, project: Project) -> None:
+    """A date in the past means now, once; after that the calls back off."""
+    project.fault("status", method="POST", times=ENDLESS, status=429, code="RATE_LIMITED", retry_after="date-60")
+    run = ansible.database(project, **LOGIN, retries=5, retry_budget=2)
+    assert 2 <= methods(run).count("POST") <= 4, methods(run)
