@@ -154,8 +154,8 @@ class Module(AnsibleModule):
     def finish(self, failure: str | None = None, counted: str = "", **result: t.Any) -> None:
         """End the module: as failed where there is a failure to tell, else well.
 
-        What was counted is told in this collection's own words, which no secret gets into. No secret is left in the rest for
-        core to mask, which for a large list would take longer than the work itself.
+        What was counted is told in this collection's own words, which no secret gets into. No secret is left in the
+        rest for core to mask, which for a large list would take longer than the work itself.
         """
         if self.endings:
             told = "; ".join(map(str, self.endings.values()))

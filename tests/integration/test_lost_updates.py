@@ -13,7 +13,7 @@ from tests.harness import Organization, Project, Sandbox
 from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
 
 LOGIN: dict[str, Any] = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
-TTL = {"cache_config": {"ttl_seconds": 300}}
+TTL: dict[str, Any] = {"cache_config": {"ttl_seconds": 300}}
 OTHERS = {"cache_config": {"swr_seconds": 777}}
 ENDLESS = 10**6
 
@@ -201,8 +201,8 @@ def test_the_announced_end_of_an_operation(ansible: Ansible, project: Project) -
     result = ansible.databases(project, entries).result("databases")
     (warning,) = [text for text in result["warnings"] if "announced" in text]
     assert warning == (
-        "PgBeam has announced the end of GET /v1/projects/{id}/databases (deprecated); POST /v1/projects/{id}/databases "
-        "(deprecated since 2026-12-01, ends on 2027-06-30, see https://pgbeam.com/docs/next); "
+        "PgBeam has announced the end of GET /v1/projects/{id}/databases (deprecated); "
+        "POST /v1/projects/{id}/databases (deprecated since 2026-12-01, ends on 2027-06-30, see https://pgbeam.com/docs/next); "
         "update the pgbeam.cloud collection"
     )
     failed = ansible.database(project, host="db2.example.com", name="a").result("database")

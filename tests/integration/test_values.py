@@ -137,12 +137,12 @@ NO_NUMBERS: list[tuple[str, dict[str, Any], str]] = [
 
 
 def test_text_is_text(ansible: Ansible) -> None:
-    """A value that YAML takes for something else is refused before any request, in every text option of every module."""
+    """What YAML takes for something else is refused before any request, in every text option of every module."""
     expected: dict[str, str] = {}
     tasks: list[dict[str, Any]] = []
 
     def add(module: str, options: dict[str, Any], message: str) -> None:
-        name = f"task {len(tasks)}"
+        name = f"task {len(tasks)}."
         tasks.append({"name": name, "ignore_errors": True, f"pgbeam.cloud.{module}": options})
         expected[name] = message
 
@@ -195,7 +195,7 @@ def test_what_is_no_host_is_not_registered(ansible: Ansible, project: Project) -
     run = ansible.play(tasks)
     assert run.requests == []
     for number, host in enumerate(NO_HOSTS):
-        message = run.result(f"task {number}")["msg"]
+        message = run.result(f"task {number}.")["msg"]
         assert f"host: {host!r} is not allowed; it must be a host name or an IP address, and nothing else" in message
     good = [{"host": host, **LOGIN} for host in HOSTS]
     assert ansible.databases(project, good).result("databases")["msg"] == f"{len(HOSTS)} created"
