@@ -15,7 +15,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._role import STEPS, Step
 
 
-class ActionModule(NormalAction):  # type: ignore[misc]
+class ActionModule(NormalAction):
     """Runs a step of the role, or a module as Ansible's own action does once its arguments are seen to be usable."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:

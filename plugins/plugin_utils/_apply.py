@@ -10,29 +10,14 @@ from __future__ import annotations
 
 import json
 import typing as t
-from dataclasses import dataclass, field
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _context, _declared, _plan, _prune, _report, _values
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Results
 
 #: Runs a module by its short name with these options, and returns its result.
 Call = t.Callable[[str, Values], Values]
-
-
-@dataclass
-class Results:
-    """The results of the modules: by project, and of replicas as a list, each with its project and database."""
-
-    projects: dict[str, Values] = field(default_factory=dict)
-    databases: dict[str, Values] = field(default_factory=dict)
-    replicas: list[Values] = field(default_factory=list)
-    #: What failed before there was a result of one of these kinds.
-    lookups: dict[str, Values] = field(default_factory=dict)
-
-    @property
-    def all(self) -> list[Values]:
-        return [*self.lookups.values(), *self.projects.values(), *self.databases.values(), *self.replicas]
 
 
 def apply(action: t.Any, task_vars: Values) -> Values:
@@ -40,7 +25,7 @@ def apply(action: t.Any, task_vars: Values) -> Values:
     problems, hosts = _hosts(action, task_vars)
     plan = _plan.plan(hosts, _view(hosts, task_vars)) if not problems else _plan.Plan([], problems)
     if plan.problems:
-        return {"failed": True, "changed": False, "msg": _values.sentences(plan.problems), **_published(Results())}
+        return {"failed": True, "changed": False, "msg": _values.sentences(plan.problems)}
 
     def call(module: str, options: Values) -> Values:
         return _call(action, task_vars, module, options)

@@ -29,9 +29,9 @@ def is_run_once(task: t.Any, templar: t.Any) -> bool:
 def strategy_problem(task: t.Any, templar: t.Any) -> str | None:
     """Why the play's strategy cannot run the role, or None: one under which hosts wait for each other can."""
     name = str(templar.template(task._parent._play.strategy))
-    linear = strategy_loader.get("ansible.builtin.linear", class_only=True)
-    chosen = strategy_loader.get(name, class_only=True)
-    if isinstance(chosen, type) and issubclass(chosen, linear):
+    # By each name there is a class of its own.
+    linear = [strategy_loader.get(known, class_only=True) for known in ("linear", "ansible.builtin.linear")]
+    if issubclass(strategy_loader.get(name, class_only=True), tuple(linear)):
         return None
     return (
         f"strategy {name}: hosts do not wait for each other, so databases could be left out or registered twice; set "
@@ -42,8 +42,8 @@ def strategy_problem(task: t.Any, templar: t.Any) -> str | None:
 def tags_problem(task: t.Any, task_vars: dict[str, t.Any]) -> str | None:
     """Why --tags leaves out the role's work although it selects a task that includes the role, or None."""
     only = set(task_vars.get("ansible_run_tags") or ["all"])
-    siblings = task._parent
-    if siblings.evaluate_tags(only, [], task_vars):
+    work = next(sibling for sibling in task._parent.block if isinstance(sibling, TaskInclude))
+    if work.evaluate_tags(only, [], task_vars):
         return None
     includes = list(_includes(task, static=True))
     # Of the includes above a role that is imported, only one that was asked for by its tag is meant to lead to it.
@@ -53,8 +53,8 @@ def tags_problem(task: t.Any, task_vars: dict[str, t.Any]) -> str | None:
         if not include.statically_loaded and (named or include in own):
             tags = ", ".join(named or sorted(only))
             return (
-                f"--tags {tags}: it selects the task that includes the role pgbeam.cloud.pgbeam, but not the role's own "
-                f"tasks, so nothing would be registered; add apply: {{tags: [{tags}]}} to the include"
+                f"--tags {tags}: the task that includes the role pgbeam.cloud.pgbeam is selected, but none of the "
+                f"role's own tasks, so nothing would be registered; add apply: {{tags: [{tags}]}} to that task"
             )
     return None
 

@@ -60,6 +60,7 @@ class Host:
     entries: list[Entry] = field(default_factory=list)
     #: The database that the project is created with, if it declares one.
     first: Entry | None = None
+    #: Sentences that do not name the host.
     problems: list[str] = field(default_factory=list)
     #: Variables of the host that are nearly one of the role's, with that one.
     typos: dict[str, str] = field(default_factory=dict)
@@ -87,7 +88,7 @@ def read(name: str, gathered: Values) -> Host:
     ``gathered`` is what the host has gathered: its ``address``, and the parts that ``_gather.gather`` returns.
     """
     host = Host(name, gathered["address"], gathered["values"], typos=gathered["typos"])
-    host.problems = [f"{name}: {problem}" for problem in gathered["problems"]] or _setting_problems(host)
+    host.problems = gathered["problems"] or _setting_problems(host)
     if not host.problems:
         for index, declared in enumerate(host.variables["databases"]):
             _add_entry(host, declared, f"pgbeam_databases[{index}]")
@@ -117,7 +118,7 @@ def _setting_problems(host: Host) -> list[str]:
     """Sentences on the variables whose values are of a wrong type or not allowed."""
     found = []
     for name, default in VARIABLES.items():
-        value, variable = host.variables[name], f"{host.name}: pgbeam_{name}"
+        value, variable = host.variables[name], f"pgbeam_{name}"
         if isinstance(default, list):
             if not isinstance(value, list):
                 found.append(f"{variable} is not a list; with -e, give it as JSON or in a file")
@@ -141,16 +142,16 @@ def _setting_problems(host: Host) -> list[str]:
 
 def _read_project(host: Host) -> None:
     """Check a host's pgbeam_project, and complete the database that it declares."""
-    project, name = host.project, host.name
+    project = host.project
     # An id may be the empty default of a template, and then counts as none.
     values = {option: value for option, value in project.items() if option != "database" and (value or option != "id")}
-    found = _checks.unknown_options({"id", *(f.name for f in PROJECT.options)}, values, f"{name}: pgbeam_project.")
-    found += _checks.problems(PROJECT, values, f"{name}: pgbeam_project.")
+    found = _checks.unknown_options({"id", *(f.name for f in PROJECT.options)}, values, "pgbeam_project.")
+    found += _checks.problems(PROJECT, values, "pgbeam_project.")
     project_id = host.variables["project_id"]
     if project_id and project.get("id") not in (None, project_id):
-        found.append(f"{name}: pgbeam_project_id and pgbeam_project.id are two ids; give one of them")
+        found.append("pgbeam_project_id and pgbeam_project.id are two ids; give one of them")
     elif not project_id and not project.get("id") and not (project.get("org_id") and project.get("name")):
-        found.append(f"{name}: pgbeam_project does not say which one; give its org_id and name, or its id")
+        found.append("pgbeam_project does not say which one; give its org_id and name, or its id")
     host.problems += found
     declared = project.get("database")
     if declared is not None and declared != {}:
@@ -158,16 +159,16 @@ def _read_project(host: Host) -> None:
 
 
 def _add_first(host: Host, declared: t.Any) -> Entry | None:
-    label, name = "pgbeam_project.database", host.name
+    label = "pgbeam_project.database"
     if not isinstance(declared, dict):
-        host.problems.append(f"{name}: {label} is not a dictionary of options")
+        host.problems.append(f"{label} is not a dictionary of options")
         return None
     entry = complete(host, declared)
     host.problems += _entry_problems(host, entry, label)
     if not entry.merged.get("host"):
-        host.problems.append(f"{name}: {label} names no host; name the PostgreSQL server in it")
+        host.problems.append(f"{label} names no host; name the PostgreSQL server in it")
     host.problems += [
-        f"{name}: {label}: the project is made with it; leave {option} out, or name another"
+        f"{label}: the project is made with it; leave {option} out, or name another"
         for option in ("id", "state")
         if entry.merged.get(option) not in (None, "present")
     ]
@@ -176,14 +177,14 @@ def _add_first(host: Host, declared: t.Any) -> Entry | None:
 
 def _add_entry(host: Host, declared: t.Any, label: str) -> None:
     if not isinstance(declared, dict):
-        host.problems.append(f"{host.name}: {label} is not a dictionary of options")
+        host.problems.append(f"{label} is not a dictionary of options")
         return
     entry = complete(host, declared)
     host.entries.append(entry)
     found = _entry_problems(host, entry, label)
     if not found and entry.filled and entry.values and is_local(host.address):
         found = [
-            f"{host.name}: {_checks.place(label, declared)}: it has no host, and {host.address} in ansible_host is "
+            f"{_checks.place(label, declared)}: it has no host, and {host.address} in ansible_host is "
             "another machine to PgBeam; set host in the entry to a name that PgBeam can reach"
         ]
     host.problems += found
@@ -193,7 +194,7 @@ def _entry_problems(host: Host, entry: Entry, label: str) -> list[str]:
     """What keeps an entry, or one of its replicas, from being registered."""
     replicas = entry.merged.get("replicas")
     if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
-        return [f"{host.name}: replicas of {label} is not a list of dictionaries"]
+        return [f"replicas of {label} is not a list of dictionaries"]
     # Where only the controller could be its host, another sentence says so, if no other host has the entry.
     values = entry.values or {**_checks.named(entry.merged), "host": host.name}
     replicas = values.get("replicas") or []
@@ -202,7 +203,7 @@ def _entry_problems(host: Host, entry: Entry, label: str) -> list[str]:
     for replica, its in zip(replicas, labels):
         found += _list_problems(REPLICA, replica, f"{its}: ")
     found = found or _register.clashes(REPLICA, replicas, lambda index: labels[index])
-    return [f"{_checks.place(f'{host.name}: {label}', values)}: {problem}" for problem in found]
+    return [f"{_checks.place(label, values)}: {problem}" for problem in found]
 
 
 def _list_problems(resource: Resource, values: Values, where: str, *more: str) -> list[str]:

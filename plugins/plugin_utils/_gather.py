@@ -14,7 +14,6 @@ import json
 import typing as t
 
 import yaml
-from ansible.errors import AnsibleError
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
 
 try:
@@ -77,7 +76,7 @@ def gather(task_vars: dict[str, t.Any], templar: Template) -> dict[str, t.Any]:
             found = list(_values.problems(value, f"pgbeam_{name}", name in _values.SECRETS))
         except yaml.YAMLError:
             found = [f"pgbeam_{name}: the text is neither YAML nor JSON; correct it, or give {_kind_of(default)}"]
-        except AnsibleError:  # whose text quotes the template, and with it what is vaulted in a file
+        except Exception:  # whatever a template raises: its text quotes the template, and so what is vaulted in a file
             found = [f"pgbeam_{name}: a template in it cannot be evaluated; check the variables that it uses"]
         problems += found
         values[name] = default if found or value is None or value == "" else value
@@ -102,7 +101,8 @@ def _read(text: str) -> t.Any:
     try:
         return json.loads(text)
     except ValueError:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        # Bytes, because it does not take the texts of cores from 2.19 on, which are of a type of their own.
+        return yaml.load(text.encode(errors="surrogatepass"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
 
 
 def _trusted(value: t.Any, trusted: bool) -> t.Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _register
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _register
 from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Masking
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
@@ -55,9 +55,8 @@ class Plan:
 
 def plan(hosts: list[Host], view: _prune.View) -> Plan:
     """Put together what the hosts declare. ``view`` tells which hosts the run sees, which prune depends on."""
-    problems = _typo_problems(hosts, view.hostvars)
-    groups, found = _grouped(hosts)
-    problems += found
+    problems = _host_problems(hosts, view.hostvars)
+    groups = _grouped(hosts)
     projects = []
     for key, members in groups.items():
         project, found = _project(key, members)
@@ -77,43 +76,45 @@ def secrets(hosts: list[Host]) -> set[str]:
 
 
 def _secret_texts(value: t.Any, secret: bool = False) -> t.Iterator[str]:
+    """The texts and numbers under the names of secrets, at any depth; the texts in what is no text at all."""
     if isinstance(value, dict):
         for name, item in value.items():
+            if name in SECRETS and isinstance(item, (int, float)) and not isinstance(item, bool):
+                yield str(item)
             yield from _secret_texts(item, secret or name in SECRETS)
     elif isinstance(value, list):
         for item in value:
             yield from _secret_texts(item, secret)
-    elif secret and value is not None and not isinstance(value, bool) and str(value):
-        yield str(value)
+    elif secret and isinstance(value, str) and value:
+        yield value
 
 
-def _typo_problems(hosts: list[Host], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
-    """Sentences on variables that are nearly one of the role's, if their hosts do not have the one that was meant."""
+def _host_problems(hosts: list[Host], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """Sentences on what is wrong with the variables of single hosts, each with the hosts that it is about."""
     found: dict[str, set[str]] = {}
     for host in hosts:
+        problems = list(host.problems)
         for typo, meant in host.typos.items():
             if f"pgbeam_{meant}" not in hostvars[host.name] and host.variables[meant] == VARIABLES[meant]:
-                problem = f"{typo} is no variable of this role; did you mean pgbeam_{meant}?"
-                found.setdefault(problem, set()).add(host.name)
+                problems.append(f"{typo} is no variable of this role; did you mean pgbeam_{meant}?")
+        if not problems and host.entries and not host.key:
+            problems.append(
+                "it has pgbeam_databases but no pgbeam_project_id; set the id of its project, or the project itself as "
+                "pgbeam_project"
+            )
+        for problem in problems:
+            found.setdefault(problem, set()).add(host.name)
     return [f"{_prune.some(names)}: {problem}" for problem, names in found.items()]
 
 
-def _grouped(hosts: list[Host]) -> tuple[dict[str, list[Host]], list[str]]:
-    """The hosts of each project that has something to do, and sentences on those that cannot be used."""
+def _grouped(hosts: list[Host]) -> dict[str, list[Host]]:
+    """The hosts of each project that has something to do."""
     groups: dict[str, list[Host]] = {}
-    problems: list[str] = []
     for host in hosts:
         declares = host.variables["databases"] or host.variables["prune"] or host.variables["project"]
-        if host.problems:
-            problems += host.problems
-        elif host.entries and not host.key:
-            problems.append(
-                f"{host.name}: it has pgbeam_databases but no pgbeam_project_id; set the id of its project, "
-                "or the project itself as pgbeam_project"
-            )
-        elif host.key and declares:
+        if not host.problems and host.key and declares:
             groups.setdefault(host.key, []).append(host)
-    return groups, problems
+    return groups
 
 
 def _project(key: str, members: list[Host]) -> tuple[Project, list[str]]:

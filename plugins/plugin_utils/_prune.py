@@ -54,7 +54,8 @@ def _unseen_lists(key: str, view: View) -> list[str]:
     elif set(view.active) != set(view.targeted):
         why = f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"
     elif set(view.batch) != set(view.targeted):
-        why = f"{some(set(view.targeted) ^ set(view.batch))} is not in this batch (serial), or was added while the play ran"
+        missing = some(set(view.targeted) ^ set(view.batch))
+        why = f"{missing} is not in this batch (serial), or was added while the play ran"
     elif set(view.gathered) != set(view.targeted):
         why = f"{some(set(view.targeted) ^ set(view.gathered))} did not run the role"
     if not why:

@@ -9,14 +9,12 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass, field
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
-
-if t.TYPE_CHECKING:
-    from ansible_collections.pgbeam.cloud.plugins.plugin_utils._apply import Results
 
 NOTHING = "No host of this play has pgbeam_databases."
 WORDS = {
@@ -25,6 +23,21 @@ WORDS = {
     "replaced": "differs in",
     "deleted": "is registered but not declared",
 }
+
+
+@dataclass
+class Results:
+    """The results of the modules: by project, and of replicas as a list, each with its project and database."""
+
+    projects: dict[str, Values] = field(default_factory=dict)
+    databases: dict[str, Values] = field(default_factory=dict)
+    replicas: list[Values] = field(default_factory=list)
+    #: What failed before there was a result of one of these kinds.
+    lookups: dict[str, Values] = field(default_factory=dict)
+
+    @property
+    def all(self) -> list[Values]:
+        return [*self.lookups.values(), *self.projects.values(), *self.databases.values(), *self.replicas]
 
 
 def lines(results: Results, check_mode: bool) -> list[str]:

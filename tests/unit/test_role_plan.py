@@ -49,7 +49,7 @@ def runs(*hosts: Values, others: dict[str, Any] | None = None, beside: Values | 
     far as the names count. The facts are those of ``_prune.View``.
     """
     names, beside = [item["name"] for item in hosts], beside or {}
-    hostvars = {**{name: beside for name in names}, **(others or {})}
+    hostvars = {**dict.fromkeys(names, beside), **(others or {})}
     given = {"batch": names, "active": names, "targeted": names, "others": list(others or {}), "hostvars": hostvars}
     declared = [_declared.read(item["name"], gathered(item, beside)) for item in hosts]
     plan = _plan.plan(declared, _prune.View(gathered=names, **{**given, **facts}))
