@@ -167,5 +167,67 @@ def test_through_the_role(watched: Watched, projects: dict[str, Project]) -> Non
     use = {"name": "use", "ansible.builtin.assert": {"that": checks, "quiet": True}}
     key = watched.write("vault-key", VAULT_KEY)
     run = watched.play([role, use], "-i", inventory, "--vault-password-file", key, "-vvv", "--diff", hosts="all")
-    by_project = {result["item"]: result for result in run.results("Register the databases of each project")}
+    by_project = run.result("Ensure PgBeam matches what the hosts declare")["databases"]
     hold(run, projects, {name: by_project[project.id] for name, project in projects.items()})
+
+
+#: Passwords that a template engine would evaluate, or fail on.
+TEMPLATES = {
+    "expression": f"{invent(8, 60)}{{{{ 7 * 7 }}}}{invent(8, 61)}",
+    "closing": f"{invent(8, 62)}}}}}{invent(8, 63)}{{{{{invent(8, 64)}",
+    "statement": f"{invent(8, 65)}{{%{invent(8, 66)}",
+    "comment": f"{invent(8, 67)}{{#w#}}{invent(8, 68)}",
+    "whole": f"{{{{ {invent(12, 69)} }}}}",
+    "undefined": f"{{{{ {invent(12, 70)}.{invent(8, 71)} }}}}{{{{ omit }}}}",
+    "literal": f"['{invent(12, 72)}', {{'a': 1}}]",
+}
+SOURCES = ["lookup", "vaulted", "vaulted in the entry", "unsafe", "vaulted file"]
+
+
+def vaulted(text: str) -> str:
+    return VaultLib().encrypt(text, VaultSecret(VAULT_KEY.encode())).decode()
+
+
+def host_variables(source: str, name: str) -> str:
+    """The YAML of a host whose password comes from a source, which may be vaulted as a whole."""
+    password = TEMPLATES[name]
+    unsafe = f"!unsafe {json.dumps(password)}"
+    inline = "!vault |\n" + "".join(f"  {line}\n" for line in vaulted(password).splitlines())
+    values = {
+        "lookup": f"secret: \"{look_up(f'TEMPLATE_{name}')}\"\n",
+        "vaulted": f"secret: {inline}",
+        "vaulted in the entry": f"secret: &secret {inline}pgbeam_database_defaults:\n  password: *secret\n",
+        "unsafe": f"secret: {unsafe}\n",
+        "vaulted file": vaulted(f"secret: {unsafe}\n"),
+    }
+    return values[source]
+
+
+@pytest.mark.parametrize("native", ["false", "true"])
+def test_no_source_makes_a_template_of_a_password(watched: Watched, sandbox: Sandbox, native: str) -> None:
+    """Each password arrives as it is meant, and neither the role nor the audit shows one."""
+    watched.secrets += TEMPLATES.values()
+    watched.extra |= {f"TEMPLATE_{name}": password for name, password in TEMPLATES.items()}
+    # Cores before 2.19 turn the text that a template returns into what it looks like, and then it is refused.
+    cases = [(source, name) for source in SOURCES for name in TEMPLATES if name != "literal" or "entry" in source]
+    projects = {case: sandbox.project() for case in cases}
+    for number, (source, name) in enumerate(cases):
+        watched.write(f"inventory/host_vars/h{number}.yml", host_variables(source, name))
+    hosts = {
+        f"h{number}": {
+            "pgbeam_project_id": project.id,
+            "pgbeam_databases": [
+                {"name": "orders", "username": "app", **({} if "entry" in case[0] else {"password": "{{ secret }}"})}
+            ],
+        }
+        for number, (case, project) in enumerate(projects.items())
+    }
+    inventory = watched.write("inventory/hosts.yml", {"all": {"hosts": hosts}})
+    words = ["-i", inventory, "--vault-password-file", watched.write("vault-key", VAULT_KEY), "-vvvvv", "--diff"]
+    env = {"ANSIBLE_JINJA2_NATIVE": native}
+    run = watched.playbook("pgbeam.cloud.register_databases", *words, env=env)
+    assert run.status == 0, run.results("Ensure PgBeam matches what the hosts declare")
+    arrived = {case: project.passwords(salt=project.id) for case, project in projects.items()}
+    assert arrived == {case: [hashed(project, TEMPLATES[case[1]])] for case, project in projects.items()}
+    audited = watched.playbook("pgbeam.cloud.audit_databases", *words, env=env)
+    assert audited.status == 0, audited.output[-3000:]

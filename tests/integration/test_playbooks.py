@@ -47,12 +47,12 @@ def test_a_password_is_no_drift_even_where_it_is_always_sent(ansible: Ansible, p
 def test_the_audit_says_that_nothing_was_written(ansible: Ansible, project: Project, options: list[str]) -> None:
     """Its check mode is the play's, which ansible_check_mode does not show."""
     path = inventory(ansible, project)
-    assert ansible.playbook(REGISTER, "-i", path).result("Tell what was done")["msg"] == [f"{project.id}: 2 created"]
+    assert ansible.playbook(REGISTER, "-i", path).result("Report what changed")["msg"] == [f"{project.id}: 2 created"]
     (known, dummy) = project.databases()
     project.api("PATCH", f"/{known['id']}", json={"ssl_mode": "disable"})
     project.register(host="db3", name="unlisted")
     audited = ansible.playbook(AUDIT, "-i", path, "-e", "pgbeam_prune=true", *options)
-    assert audited.result("Tell what was done")["msg"] == [
+    assert audited.result("Report what changed")["msg"] == [
         f"{project.id}: 1 updated, 1 deleted, 1 unchanged in check mode, nothing was written"
     ]
     assert not audited.writes

@@ -18,6 +18,7 @@ from tests.postgres import Postgres
 LOGIN = {"username": "app", "password": PASSWORD_LOOKUP}
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
+ENSURE = "Ensure PgBeam matches what the hosts declare"
 #: Cores before 2.19 turn text that looks like a Python literal into one; then the modules refuse it.
 LITERALS_ARE_CONVERTED = tuple(map(int, release.split(".")[:2])) < (2, 19)
 ROLE = [{"name": "role", "ansible.builtin.include_role": {"name": "pgbeam.cloud.pgbeam"}}]
@@ -34,7 +35,7 @@ def registered(project: Project) -> list[tuple[str, str]]:
 
 def told(run: Run) -> str:
     """The problems that the role found, in words."""
-    return str(run.result("Check that the hosts agree")["msg"])
+    return str(run.result(ENSURE)["msg"])
 
 
 def test_forty_hosts_and_two_projects(ansible: Ansible, sandbox: Sandbox) -> None:
@@ -56,9 +57,9 @@ def test_forty_hosts_and_two_projects(ansible: Ansible, sandbox: Sandbox) -> Non
     first = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
     second = ansible.playbook(REGISTER, "-i", path)
     # Five of each project's twenty hosts have the two of the group, one of which all five share.
-    told_of = ["36 created", "36 created"]
-    assert [item["msg"] for item in foreseen.results("Register the databases of each project")] == told_of
-    assert [item["msg"] for item in first.results("Register the databases of each project")] == told_of
+    created = [f"{project.id}: 36 created" for project in projects]
+    assert foreseen.result(ENSURE)["msg"] == [f"{line} in check mode, nothing was written" for line in created]
+    assert first.result(ENSURE)["msg"] == created
     assert first.status == second.status == 0
     assert second.changed == 0
     assert [method for method, dummy in second.requests] == ["GET", "GET"]
@@ -123,7 +124,7 @@ def test_a_failed_project_is_in_the_result_with_the_others(ansible: Ansible, san
         f"db{n}": {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
         for n, project in enumerate(projects)
     }
-    show = {"name": "show", "ansible.builtin.debug": {"msg": ["{{ pgbeam_result }}", "{{ __pgbeam_host }}"]}}
+    show = {"name": "show", "ansible.builtin.debug": {"msg": ["{{ pgbeam_result }}", "{{ __pgbeam_declared }}"]}}
     run = ansible.play([{"name": "try", "block": ROLE, "rescue": [show]}], "-i", inventory(ansible, hosts), hosts="pg")
     assert len(run.results("show")) == 2
     for shown in run.results("show"):
@@ -179,7 +180,7 @@ def pruning(ansible: Ansible, project: Project, **variables: Any) -> str:
 def test_prune_with_every_list_in_view(ansible: Ansible, project: Project) -> None:
     project.register(name="unlisted")
     path = pruning(ansible, project)
-    assert ansible.playbook(REGISTER, "-i", path).results("each project")[0]["msg"] == "4 created, 1 deleted"
+    assert ansible.playbook(REGISTER, "-i", path).result(ENSURE)["msg"] == [f"{project.id}: 4 created, 1 deleted"]
     assert ansible.playbook(REGISTER, "-i", path).changed == 0
     assert len(project.databases()) == 4
 
@@ -276,7 +277,7 @@ def test_run_once_is_refused(ansible: Ansible, project: Project, place: str) -> 
 def test_values_of_a_wrong_type_are_told(ansible: Ansible, project: Project) -> None:
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", "host": ["x", "y"]}]}
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}, variables))
-    where = "db1: an entry of pgbeam_databases (a)"
+    where = "db1: pgbeam_databases[0] (a)"
     assert told(run) == f"{where}: host: a value of type list was given; it must be text"
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}), "-e", "pgbeam_database_defaults=port=1")
     assert told(run) == "db1: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"

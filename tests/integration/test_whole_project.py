@@ -38,7 +38,7 @@ def inventory(ansible: Ansible, organization: Organization, **changed: Any) -> s
 
 
 def told(run: Run) -> Any:
-    return run.result("Tell what was done")["msg"]
+    return run.result("Report what changed")["msg"]
 
 
 def test_from_nothing(ansible: Ansible, organization: Organization) -> None:
@@ -143,7 +143,7 @@ def test_a_project_that_is_named_in_two_ways(ansible: Ansible, organization: Org
         run = ansible.playbook(REGISTER, "-i", path, check=check)
         assert run.status == 2
         told = f"{organization.id}/shop and {made['id']} are one project; name it on all hosts in one way"
-        assert told in run.result("Check that each project is named in one way")["msg"]
+        assert told in run.result("Ensure PgBeam matches what the hosts declare")["msg"]
         assert run.writes == []
     assert organization.truth() == before
 
@@ -179,8 +179,8 @@ def test_no_project_is_made_whose_second_database_cannot_be(
     ansible.write("inventory/host_vars/db2.yml", {"pgbeam_databases": [{"name": "stock", **odd}]})
     run = ansible.playbook(REGISTER, "-i", path)
     assert run.status != 0
-    told = run.result("Check that the hosts agree")["msg"]
-    assert told.startswith(f"db2: an entry of pgbeam_databases (stock on db2): {problem}")
+    told = run.result("Ensure PgBeam matches what the hosts declare")["msg"]
+    assert told.startswith(f"db2: pgbeam_databases[0] (stock on db2): {problem}")
     assert run.requests == []
 
 

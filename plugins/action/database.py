@@ -1,0 +1,39 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action of the collection's modules, and of the tasks of its role.
+
+``meta/runtime.yml`` routes every module here, and three actions that have no module: the steps of the role.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action.normal import ActionModule as NormalAction
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._role import STEPS, Step
+
+
+class ActionModule(NormalAction):
+    """Runs a step of the role, or a module as Ansible's own action does once its arguments are seen to be usable."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        step = STEPS.get(self._task.action)
+        if step:
+            return self._run_step(step, task_vars or {})
+        problems = list(_values.problems(self._task.args))
+        if problems:
+            return {"failed": True, "changed": False, "msg": _values.sentences(problems)}
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        return result
+
+    def _run_step(self, step: Step, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        result = super(NormalAction, self).run(None, task_vars)
+        problem = ""
+        try:
+            return {**result, **step(self, task_vars)}
+        except Exception as error:
+            problem = _values.unexpected(error)
+        # Not in the except block, where core would show the exception, whose text may quote a secret.
+        return {**result, "failed": True, "msg": problem}

@@ -1,0 +1,215 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the modules for what the hosts declare, project by project, and report all of it in one result.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _context, _declared, _plan, _prune, _report, _values
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Results
+
+#: Runs a module by its short name with these options, and returns its result.
+Call = t.Callable[[str, Values], Values]
+
+
+def apply(action: t.Any, task_vars: Values) -> Values:
+    """Ensure that PgBeam has what the hosts of this batch declare. Returns the result of the role's task."""
+    problems, hosts = _hosts(action, task_vars)
+    plan = _plan.plan(hosts, _view(hosts, task_vars)) if not problems else _plan.Plan([], problems)
+    if plan.problems:
+        return {"failed": True, "changed": False, "msg": _values.sentences(plan.problems)}
+
+    def call(module: str, options: Values) -> Values:
+        return _call(action, task_vars, module, options)
+
+    results, problem = run(plan.projects, call)
+    return _result(results, problem, action._task)
+
+
+def run(projects: list[Project], call: Call) -> tuple[Results, str | None]:
+    """Look up the projects, ensure that they exist, then register their databases, then the databases' replicas.
+
+    Nothing follows a step in which a project or a database failed. Returns a sentence where projects contradict.
+    """
+    results = Results()
+    found: dict[str, list[Values]] = {}
+    for project in projects:
+        if project.options:
+            result = call("project_info", _identity(project))
+            found[project.key] = result.get("projects") or []
+            if result.get("failed"):
+                results.lookups[project.key] = result
+    if results.lookups:
+        return results, None
+    problem = _named_twice(projects, found)
+    if problem:
+        return results, problem
+    for project in projects:
+        if project.options:
+            results.projects[project.key] = call("project", _project_options(project, exists=bool(found[project.key])))
+    if any(result.get("failed") for result in results.projects.values()):
+        return results, None
+    for project in projects:
+        results.databases[project.key] = call("databases", _databases_options(project, results))
+    if any(result.get("failed") for result in results.databases.values()):
+        return results, None
+    for project in projects:
+        _run_replicas(project, results, call)
+    return results, None
+
+
+def _identity(project: Project) -> Values:
+    """The options that find a project, for any of the modules."""
+    named = {} if project.id else {"name": project.options.get("name")}
+    return {"id": project.id or None, "org_id": project.options.get("org_id"), **named, **_connection(project)}
+
+
+def _connection(project: Project) -> Values:
+    return {name: project.settings[name] or None for name in ("api_key", "api_url")}
+
+
+def _named_twice(projects: list[Project], found: dict[str, list[Values]]) -> str | None:
+    """A sentence on the projects that hosts refer to in two ways, so that each list would prune the other's."""
+    keys: dict[str, list[str]] = {}
+    for project in projects:
+        existing = found.get(project.key)
+        project_id = existing[0]["id"] if existing else project.id
+        if project_id:
+            keys.setdefault(project_id, []).append(project.key)
+    twice = ", ".join(" and ".join(same) for same in keys.values() if len(same) > 1)
+    if not twice:
+        return None
+    return f"{twice} are one project; name it on all hosts in one way, by its id or by org_id and name"
+
+
+def _project_options(project: Project, exists: bool) -> Values:
+    options = {**project.options, **_connection(project), "id": project.id or None}
+    if exists:  # what it was created with is one of its databases, which the next step ensures
+        options.pop("database", None)
+    return options
+
+
+def _databases_options(project: Project, results: Results) -> Values:
+    created = results.projects.get(project.key, {})
+    project_id = (created.get("project") or {}).get("id") if created else project.id
+    # In check mode, before the project exists, its first database is shown with it.
+    return {
+        "project_id": project_id or "",
+        "databases": project.databases if project_id else project.databases[1:],
+        "prune": project.settings["prune"] if project_id else False,
+        # A project that was just created has its first database's password.
+        "update_password": "on_create" if created.get("action") == "created" else project.settings["update_password"],
+        "test_connection": project.settings["test_connection"],
+        "parallel": project.settings["parallel"],
+        **_connection(project),
+    }
+
+
+def _run_replicas(project: Project, results: Results, call: Call) -> None:
+    created = results.projects.get(project.key)
+    exists = bool((created.get("project") or {}).get("id")) if created else True
+    for replicas in project.replicas:
+        registered = results.databases[project.key]["databases"]
+        options = {
+            "database_id": registered[replicas.index]["id"] or "" if exists else "",
+            "replicas": replicas.declared,
+            "prune": project.settings["prune"],
+            "replace": project.settings["replace_replicas"],
+            "parallel": project.settings["parallel"],
+            **_connection(project),
+        }
+        result = call("replicas", options)
+        results.replicas.append({"project": project.key, "database": replicas.database, **result})
+
+
+def _hosts(action: t.Any, task_vars: Values) -> tuple[list[str], list[_declared.Host]]:
+    """The hosts that ran the role, or the sentences on why the role cannot be run in this way."""
+    task, batch, hostvars = action._task, task_vars["ansible_play_batch"], task_vars["hostvars"]
+    problem = _context.strategy_problem(task, action._templar)
+    if problem:
+        return [problem], []
+    run_id = _context.run_id(task)
+    hosts = []
+    for name in batch:
+        registered = hostvars[name].get("__pgbeam_declared") or {}
+        gathered = json.loads(registered.get("gathered") or "{}")
+        if gathered.get("run") != run_id:
+            continue
+        if gathered["run_once"] and len(batch) > 1:
+            said = f"run_once: only {name} would take part, and what the other hosts declare would be left out"
+            return [f"{said}; remove run_once from the role, its play or the task that includes it"], []
+        hosts.append(_declared.read(name, gathered))
+    if not hosts:
+        return ["nothing was gathered from the hosts before this task; run the role from its first task"], []
+    return [], hosts
+
+
+def _view(hosts: list[_declared.Host], task_vars: Values) -> _prune.View:
+    targeted = task_vars["ansible_play_hosts_all"]
+    return _prune.View(
+        gathered=[host.name for host in hosts],
+        batch=task_vars["ansible_play_batch"],
+        active=task_vars["ansible_play_hosts"],
+        targeted=targeted,
+        limit=task_vars.get("ansible_limit") or "",
+        others=[name for name in task_vars["groups"]["all"] if name not in targeted],
+        hostvars=task_vars["hostvars"],
+    )
+
+
+def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Values:
+    """Run a module on the controller with these options and the module_defaults that a task of it would have."""
+    name = f"pgbeam.cloud.{module}"
+    given = {option: value for option, value in options.items() if value is not None}
+    args = {**_defaults(action, name, given, task_vars), **given}
+    result: Values = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
+    return {option: value for option, value in result.items() if option not in ("invocation", "ansible_facts")}
+
+
+def _defaults(action: t.Any, name: str, given: Values, task_vars: Values) -> Values:
+    """The options that module_defaults sets for a module and the task does not. Core's own function is not public."""
+    merged: Values = {}
+    for defaults in action._task.module_defaults:
+        merged.update(defaults)
+    groups = action._task._parent._play._action_groups.get(name, [])
+    found: Values = {}
+    for key in (*(f"group/{group}" for group in groups), name):
+        found.update(action._templar.template(merged.get(key) or {}))
+    omitted = task_vars.get("omit")
+    return {option: value for option, value in found.items() if option not in given and value != omitted}
+
+
+def _result(results: Results, problem: str | None, task: t.Any) -> Values:
+    """The result of the role's task: what each module returned, and in words what it came to."""
+    failed = [result for result in results.all if result.get("failed")]
+    lines = _report.lines(results, task.check_mode)
+    result: Values = {
+        "changed": any(r.get("changed") for r in results.all),
+        "failed": bool(problem or failed),
+        "msg": problem or ("; ".join(_report.failures(results)) if failed else lines),
+        "drift": _report.drift(results),
+        **_published(results),
+    }
+    for name in ("warnings", "deprecations"):
+        told = [item for own in results.all for item in own.pop(name, None) or []]
+        if told:
+            result[name] = told
+    if task.diff:
+        result["diff"] = [part for own in results.all for part in _parts(own.get("diff"))]
+    return result
+
+
+def _parts(diff: t.Any) -> list[t.Any]:
+    return diff if isinstance(diff, list) else [diff] if diff else []
+
+
+def _published(results: Results) -> Values:
+    return {"projects": results.projects, "databases": results.databases, "replicas": results.replicas}

@@ -1,0 +1,130 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one host declares: the role's variables as that host sees them, each template in them evaluated once.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import typing as t
+
+import yaml
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
+
+try:
+    from ansible.template import is_trusted_as_template, trust_as_template
+except ImportError:  # ansible-core before 2.19 marks what is no template instead
+    from ansible.utils.unsafe_proxy import wrap_var
+
+    def is_trusted_as_template(value: object) -> bool:
+        """Return whether templates in a text are evaluated."""
+        return not hasattr(value, "__UNSAFE__")
+
+    def trust_as_template(value: str) -> str:
+        """Return the text, whose templates will be evaluated."""
+        return value
+
+    def _distrust(value: str) -> t.Any:
+        return wrap_var(value)
+
+else:
+
+    def _distrust(value: str) -> t.Any:
+        return str(value)
+
+
+#: The role's variables, each without pgbeam_, and its default.
+VARIABLES: dict[str, t.Any] = {
+    "project_id": "",
+    "project": {},
+    "databases": [],
+    "database_defaults": {},
+    "api_key": "",
+    "api_url": "",
+    "prune": False,
+    "replace_replicas": False,
+    "update_password": "on_create",
+    "test_connection": False,
+    "parallel": 8,
+}
+#: Variables whose names are no typing errors: the playbooks' own, and the role's results.
+OTHERS = ("pgbeam_hosts", "pgbeam_result", "pgbeam_project_result", "pgbeam_replica_results")
+
+
+class Template(t.Protocol):
+    """What evaluates templates: Ansible's Templar."""
+
+    def template(self, variable: t.Any) -> t.Any: ...
+
+
+def gather(task_vars: dict[str, t.Any], templar: Template) -> dict[str, t.Any]:
+    """Evaluate the role's variables for one host.
+
+    Returns ``{"values": {variable: value}, "typos": {name: variable}, "problems": [sentence]}``, which JSON can hold.
+    A problem names the variable, and quotes no secret and nothing of a template.
+    """
+    values, problems = {}, []
+    for name, default in VARIABLES.items():
+        try:
+            value = _evaluated(task_vars.get(f"pgbeam_{name}"), templar, isinstance(default, (dict, list)))
+            value = _values.plain(value, task_vars.get("omit"))
+            found = list(_values.problems(value, f"pgbeam_{name}", name in _values.SECRETS))
+        except yaml.YAMLError:
+            found = [f"pgbeam_{name}: the text is neither YAML nor JSON; correct it, or give {_kind_of(default)}"]
+        except Exception:  # whatever a template raises: its text quotes the template, and so what is vaulted in a file
+            found = [f"pgbeam_{name}: a template in it cannot be evaluated; check the variables that it uses"]
+        problems += found
+        values[name] = default if found or value is None or value == "" else value
+    typos = {variable: meant for variable in task_vars if (meant := similar(variable))}
+    return {"values": values, "typos": typos, "problems": problems}
+
+
+def _evaluated(value: t.Any, templar: Template, structured: bool) -> t.Any:
+    """A variable without templates. One that holds a list or a dictionary may be given as YAML or JSON in a text.
+
+    Such a text is read before its templates are evaluated, so that no value can change what is around it.
+    """
+    if not structured or not isinstance(value, str) or value.lstrip().startswith(("{{", "{%", "{#")):
+        value = templar.template(value)
+        return _read(value) if structured and isinstance(value, str) else value
+    trusted = is_trusted_as_template(value)
+    return templar.template(_trusted(_read(value), trusted))
+
+
+def _read(text: str) -> t.Any:
+    """The value of a YAML or JSON text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        # Bytes, because it does not take the texts of cores from 2.19 on, which are of a type of their own.
+        return yaml.load(text.encode(errors="surrogatepass"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+
+
+def _trusted(value: t.Any, trusted: bool) -> t.Any:
+    """The value with every text in it a template, or none, as the text was that it has been read from."""
+    if isinstance(value, dict):
+        return {name: _trusted(item, trusted) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_trusted(item, trusted) for item in value]
+    if isinstance(value, str):
+        return trust_as_template(value) if trusted else _distrust(value)
+    return value
+
+
+def _kind_of(default: t.Any) -> str:
+    return "a list" if isinstance(default, list) else "a dictionary"
+
+
+@functools.cache
+def similar(variable: str) -> str | None:
+    """The variable of the role that another variable's name looks like, without pgbeam_."""
+    own = variable.removeprefix("pgbeam_")
+    if own == variable or own in VARIABLES or variable in OTHERS:
+        return None
+    close = difflib.get_close_matches(variable, [f"pgbeam_{name}" for name in VARIABLES], n=1, cutoff=0.9)
+    return close[0].removeprefix("pgbeam_") if close else None

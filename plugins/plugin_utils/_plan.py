@@ -1,0 +1,193 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The work of a whole run: what all hosts declare, by project, and what keeps it from being applied.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _register
+from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Masking
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _prune
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import CONTROLLER, SETTINGS, Entry, Host
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """The replicas of one database; ``index`` is its place among the project's databases."""
+
+    index: int
+    database: str
+    declared: list[Values]
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is to be done for one project. Its first database is the one that it is created with."""
+
+    key: str
+    #: Empty for a project that is found by its organization and name.
+    id: str
+    #: The options of the project itself, empty if no host declares it.
+    options: Values
+    databases: list[Values]
+    replicas: list[Replicas]
+    #: Those that its hosts agree in: api_key, prune and so on.
+    settings: dict[str, t.Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The projects of a run, or the sentences on why it is refused."""
+
+    projects: list[Project]
+    problems: list[str]
+
+
+def plan(hosts: list[Host], view: _prune.View) -> Plan:
+    """Put together what the hosts declare. ``view`` tells which hosts the run sees, which prune depends on."""
+    problems = _host_problems(hosts, view.hostvars)
+    groups = _grouped(hosts)
+    projects = []
+    for key, members in groups.items():
+        project, found = _project(key, members)
+        projects.append(project)
+        problems += found
+        if project.settings["prune"]:
+            problems += _prune.problems(key, project.databases, view)
+    projects = [_with_replicas_apart(project) for project in projects]
+    if problems:  # which may quote a secret that stands in the place of another value
+        problems = Masking(secrets(hosts)).mask(problems)
+    return Plan([] if problems else projects, problems)
+
+
+def secrets(hosts: list[Host]) -> set[str]:
+    """The keys and passwords of these hosts."""
+    return {text for host in hosts for text in _secret_texts(host.variables)}
+
+
+def _secret_texts(value: t.Any, secret: bool = False) -> t.Iterator[str]:
+    """The texts and numbers under the names of secrets, at any depth; the texts in what is no text at all."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name in SECRETS and isinstance(item, (int, float)) and not isinstance(item, bool):
+                yield str(item)
+            yield from _secret_texts(item, secret or name in SECRETS)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secret_texts(item, secret)
+    elif secret and isinstance(value, str) and value:
+        yield value
+
+
+def _host_problems(hosts: list[Host], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """Sentences on what is wrong with the variables of single hosts, each with the hosts that it is about."""
+    found: dict[str, set[str]] = {}
+    for host in hosts:
+        problems = list(host.problems)
+        for typo, meant in host.typos.items():
+            if f"pgbeam_{meant}" not in hostvars[host.name] and host.variables[meant] == VARIABLES[meant]:
+                problems.append(f"{typo} is no variable of this role; did you mean pgbeam_{meant}?")
+        if not problems and host.entries and not host.key:
+            problems.append(
+                "it has pgbeam_databases but no pgbeam_project_id; set the id of its project, or the project itself as "
+                "pgbeam_project"
+            )
+        for problem in problems:
+            found.setdefault(problem, set()).add(host.name)
+    return [f"{_prune.some(names)}: {problem}" for problem, names in found.items()]
+
+
+def _grouped(hosts: list[Host]) -> dict[str, list[Host]]:
+    """The hosts of each project that has something to do."""
+    groups: dict[str, list[Host]] = {}
+    for host in hosts:
+        declares = host.variables["databases"] or host.variables["prune"] or host.variables["project"]
+        if not host.problems and host.key and declares:
+            groups.setdefault(host.key, []).append(host)
+    return groups
+
+
+def _project(key: str, members: list[Host]) -> tuple[Project, list[str]]:
+    """One project with the entries of all its hosts, and sentences on what contradicts in them."""
+    host = members[0]
+    entries, found = _merged(members)
+    databases = list(entries.values())
+    options: Values = {}
+    candidates = (values for values in databases if values.get("state") != "absent" and "id" not in values)
+    first = host.first.values if host.first else next(candidates, None)
+    if host.project and first is not None:
+        own = host.first.fingerprint if host.first else ""
+        databases = [first, *(v for print_, v in entries.items() if v is not first and print_ != own)]
+        options = {**host.project, "database": _without(first, "state", "replicas")}
+        if host.first and not found:
+            labels = ["pgbeam_project.database", "an entry of pgbeam_databases"]
+            found = _register.clashes(DATABASE, databases, lambda index: labels[min(index, 1)])
+    elif host.project:
+        options = dict(host.project)
+    settings = {name: host.variables[name] for name in SETTINGS if name != "project"}
+    project_id = str(host.variables["project_id"] or host.project.get("id") or "")
+    return Project(key, project_id, options, databases, [], settings), _conflicts(key, members) + found
+
+
+def _with_replicas_apart(project: Project) -> Project:
+    replicas = [
+        Replicas(index, DATABASE.describe(values), values["replicas"])
+        for index, values in enumerate(project.databases)
+        if values.get("replicas") and values.get("state") != "absent"
+    ]
+    databases = [_without(values, "replicas") for values in project.databases]
+    return Project(project.key, project.id, project.options, databases, replicas, project.settings)
+
+
+def _without(values: Values, *names: str) -> Values:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _conflicts(key: str, members: list[Host]) -> list[str]:
+    """Settings in which two hosts of one project differ; never their values, one of which is the API key."""
+    first, *others = members
+    found = []
+    for setting in SETTINGS:
+        other = next((host for host in others if host.variables[setting] != first.variables[setting]), None)
+        if other:
+            found.append(
+                f"{first.name} and {other.name} share project {key} but differ in pgbeam_{setting}; set one value"
+            )
+    return found
+
+
+def _merged(members: list[Host]) -> tuple[dict[str, Values], list[str]]:
+    """The entries of all hosts by fingerprint, and sentences on those that contradict or cannot be completed."""
+    entries: dict[str, Values] = {}
+    origins: list[str] = []
+    problems: list[str] = []
+    for host in members:
+        for entry in host.entries:
+            if entry.values is None:
+                problems += _homeless(host, entry, members)
+            elif entry.fingerprint not in entries:
+                entries[entry.fingerprint] = entry.values
+                origins.append(f"an entry of {host.name}")
+    problems += _register.clashes(DATABASE, list(entries.values()), lambda index: origins[index])
+    return entries, problems
+
+
+def _homeless(host: Host, entry: Entry, members: list[Host]) -> list[str]:
+    """A sentence on an entry whose host could only be the controller, unless another host declares it too."""
+    servers = (other for other in members if other.name not in CONTROLLER)
+    if any(entry.declared == same.declared for other in servers for same in other.entries):
+        return []
+    return [
+        f"{host.name}: the entry {entry.declared.get('name')!r} of pgbeam_databases names no host, and {host.name} is "
+        "where Ansible runs; name the PostgreSQL server in it, or set it for that server's inventory host"
+    ]

@@ -1,0 +1,132 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a run may prune: only if it sees everything that the inventory declares for a project.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _register
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import Host, complete
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
+
+ADVICE = "run it over all hosts of the project, or without pgbeam_prune"
+Variables = t.Mapping[str, t.Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """The hosts of a run, by name, from the play's magic variables."""
+
+    #: Those that ran the role.
+    gathered: list[str]
+    #: Those of the batch (ansible_play_batch), those still in the play (ansible_play_hosts), and all that the play
+    #: targets (ansible_play_hosts_all).
+    batch: list[str]
+    active: list[str]
+    targeted: list[str]
+    #: The value of --limit.
+    limit: str = ""
+    #: The inventory's hosts that the play does not target.
+    others: list[str] = field(default_factory=list)
+    #: The variables of any host, as far as other hosts see them: neither those of a play nor a role's parameters.
+    hostvars: t.Mapping[str, Variables] = field(default_factory=dict)
+
+
+def problems(key: str, databases: list[Values], view: View) -> list[str]:
+    """Why pruning a project by this list could delete what another host declares, in sentences."""
+    return _unseen_lists(key, view) + _unseen_hosts(key, databases, view)
+
+
+def _unseen_lists(key: str, view: View) -> list[str]:
+    """Why a run does not see the list of every host that the play targets."""
+    why = None
+    if view.limit:
+        why = "--limit leaves hosts out"
+    elif set(view.active) != set(view.targeted):
+        why = f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"
+    elif set(view.batch) != set(view.targeted):
+        missing = some(set(view.targeted) ^ set(view.batch))
+        why = f"{missing} is not in this batch (serial), or was added while the play ran"
+    elif set(view.gathered) != set(view.targeted):
+        why = f"{some(set(view.targeted) ^ set(view.gathered))} did not run the role"
+    if not why:
+        return []
+    return [
+        f"pgbeam_prune: this run does not see every list of project {key}, because {why}; run it over all hosts "
+        "at once, or without pgbeam_prune"
+    ]
+
+
+def _unseen_hosts(key: str, databases: list[Values], view: View) -> list[str]:
+    """A sentence on the first inventory host outside the play whose part of this project prune would delete."""
+    claims = _register.Claims(DATABASE, databases)
+    for name in view.others:
+        try:
+            why = _danger(key, name, view.hostvars[name], claims, databases)
+        except Exception:  # whatever core raises for what it cannot evaluate, and what follows from values of odd types
+            why = f"what it names cannot be read here, so that it may be of project {key}; {ADVICE}"
+        if why:
+            return [f"pgbeam_prune: {name} is not among the play's hosts, and {why}"]
+    return []
+
+
+def _danger(key: str, name: str, variables: Variables, claims: _register.Claims, databases: list[Values]) -> str | None:
+    """Why prune may delete what a host outside the play declares, or None. Raises if its variables cannot be read."""
+    host = _declared(name, variables)
+    if not host.variables["databases"] and not host.project.get("database"):
+        return None
+    own = host.key
+    if "{{" in own or "{%" in own:  # cores before 2.19 leave a template that they cannot evaluate as it is
+        raise ValueError(own)
+    if own and own != key and ("/" in own) == ("/" in key):  # an id has no slash
+        return None
+    wanted = _wanted(host)
+    if wanted and own and own != key:
+        return (
+            f"names its project in another way ({own}), so this run cannot tell whether that is {key}; "
+            "name both by id, or both by org_id and name"
+        )
+    if not any(_would_be_deleted(values, claims, databases) for values in wanted):
+        return None
+    if own:
+        return f"names databases or replicas of {key}; {ADVICE}"
+    return f"names databases but no project that this run can see, so that they may be of {key}; {ADVICE}"
+
+
+def _declared(name: str, variables: Variables) -> Host:
+    values = {own: variables.get(f"pgbeam_{own}") or default for own, default in VARIABLES.items()}
+    return Host(name, variables.get("ansible_host") or name, values)
+
+
+def _wanted(host: Host) -> list[Values]:
+    """The databases that a host wants to exist. Raises if its variables cannot be read."""
+    first, listed = host.project.get("database"), host.variables["databases"]
+    if not isinstance(listed, list):
+        raise TypeError
+    entries = [complete(host, declared).values for declared in [*listed, *([first] if first else [])]]
+    return [values for values in entries if values is not None and values.get("state") != "absent"]
+
+
+def _would_be_deleted(values: Values, claims: _register.Claims, databases: list[Values]) -> bool:
+    """Whether prune would delete the database, or a replica of it, as no entry of the run claims it."""
+    index = claims.find(values)
+    if index is None:
+        return True
+    kept = databases[index].get("replicas") or []
+    claimed = _register.Claims(REPLICA, kept)
+    return bool(kept) and any(claimed.find(replica) is None for replica in values.get("replicas") or [])
+
+
+def some(names: set[str]) -> str:
+    """The first of these names, and how many more there are."""
+    first, *others = sorted(names)
+    return f"{first} (and {len(others)} more)" if others else first

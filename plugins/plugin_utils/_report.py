@@ -1,0 +1,104 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run came to, in words: a line for each project and list of replicas, its failures, and what has drifted.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
+
+NOTHING = "No host of this play has pgbeam_databases."
+WORDS = {
+    "created": "is declared but not registered",
+    "updated": "differs in",
+    "replaced": "differs in",
+    "deleted": "is registered but not declared",
+}
+
+
+@dataclass
+class Results:
+    """The results of the modules: by project, and of replicas as a list, each with its project and database."""
+
+    projects: dict[str, Values] = field(default_factory=dict)
+    databases: dict[str, Values] = field(default_factory=dict)
+    replicas: list[Values] = field(default_factory=list)
+    #: What failed before there was a result of one of these kinds.
+    lookups: dict[str, Values] = field(default_factory=dict)
+
+    @property
+    def all(self) -> list[Values]:
+        return [*self.lookups.values(), *self.projects.values(), *self.databases.values(), *self.replicas]
+
+
+def lines(results: Results, check_mode: bool) -> list[str]:
+    """What each module did, and which connections were tested."""
+    note = " in check mode, nothing was written" if check_mode else ""
+    return [f"{label}: {text}{note}" for label, text, dummy in _outcomes(results)] + _tested(results) or [NOTHING]
+
+
+def failures(results: Results) -> list[str]:
+    """The failures first, then what else was done."""
+    failed = [f"{key}: {result.get('msg')}" for key, result in results.lookups.items()]
+    failed += [f"{label}: {text}" for label, text, result in _outcomes(results) if result.get("failed")]
+    return failed + [f"{label}: {text}" for label, text, result in _outcomes(results) if not result.get("failed")]
+
+
+def _outcomes(results: Results) -> t.Iterator[tuple[str, str, Values]]:
+    for key, result in results.projects.items():
+        yield key, result["msg"] if result.get("failed") else f"project {result['action']}", result
+    for key, result in results.databases.items():
+        yield key, result.get("msg", ""), result
+    for result in results.replicas:
+        yield f"replicas of {result['database']}", result.get("msg", ""), result
+
+
+def _tested(results: Results) -> list[str]:
+    told = []
+    for result in results.databases.values():
+        for entry in result.get("databases") or []:
+            test = entry.get("connection_test")
+            if test:
+                version = test.get("server_version") or "of unknown version"
+                latency = "?" if test.get("latency_ms") is None else test["latency_ms"]
+                told.append(f"{_described(DATABASE, entry)}: PostgreSQL {version}, connected in {latency} ms")
+    return told
+
+
+def drift(results: Results) -> list[str]:
+    """What PgBeam had otherwise than the hosts declare, a sentence for each object; passwords cannot be compared."""
+    several = len(results.databases) > 1
+    found = []
+    for key, result in results.projects.items():
+        found += _differs(f"project {key}", result)
+    for key, result in results.databases.items():
+        belongs = f" of {key}" if several else ""
+        for entry in result.get("databases") or []:
+            found += _differs(f"{_described(DATABASE, entry)}{belongs}", entry)
+    for result in results.replicas:
+        belongs = f" of {result['database']}" + (f" of {result['project']}" if several else "")
+        for entry in result.get("replicas") or []:
+            found += _differs(f"{REPLICA.describe(entry)}{belongs}", entry)
+    return found
+
+
+def _differs(label: str, result: Values) -> list[str]:
+    action = result.get("action")
+    changes = [name for name in result.get("changes") or [] if name not in SECRETS]
+    if action not in WORDS or (action == "updated" and not changes):
+        return []
+    named = f" {', '.join(changes)}" if action in ("updated", "replaced") else ""
+    return [f"{label} {WORDS[action]}{named}"]
+
+
+def _described(resource: Resource, entry: Values) -> str:
+    return resource.describe(entry).removeprefix(f"{resource.noun} ")
