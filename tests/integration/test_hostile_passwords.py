@@ -194,7 +194,7 @@ def host_variables(source: str, name: str) -> str:
     unsafe = f"!unsafe {json.dumps(password)}"
     inline = "!vault |\n" + "".join(f"  {line}\n" for line in vaulted(password).splitlines())
     values = {
-        "lookup": f"secret: \"{look_up(f'TEMPLATE_{name}')}\"\n",
+        "lookup": f'secret: "{look_up(f"TEMPLATE_{name}")}"\n',
         "vaulted": f"secret: {inline}",
         "vaulted in the entry": f"secret: &secret {inline}pgbeam_database_defaults:\n  password: *secret\n",
         "unsafe": f"secret: {unsafe}\n",

@@ -202,7 +202,8 @@ def test_the_announced_end_of_an_operation(ansible: Ansible, project: Project) -
     (warning,) = [text for text in result["warnings"] if "announced" in text]
     assert warning == (
         "PgBeam has announced the end of GET /v1/projects/{id}/databases (deprecated); "
-        "POST /v1/projects/{id}/databases (deprecated since 2026-12-01, ends on 2027-06-30, see https://pgbeam.com/docs/next); "
+        "POST /v1/projects/{id}/databases (deprecated since 2026-12-01, ends on 2027-06-30, "
+        "see https://pgbeam.com/docs/next); "
         "update the pgbeam.cloud collection"
     )
     failed = ansible.database(project, host="db2.example.com", name="a").result("database")

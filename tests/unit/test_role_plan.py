@@ -406,7 +406,7 @@ def test_a_project_whose_database_has_a_list_for_a_value() -> None:
     }
     for there in (host("db1", prune=True, **shop_by_default), host("db1", ORDERS, prune=True, **shop)):
         assert runs(there)["problems"] == [
-            "db1: pgbeam_project.database (orders): host: a value of type list was given; it must be text"
+            "db1: pgbeam_project.database (orders): host: ['db1'] is a list, not text; put it in quotes"
         ]
 
 
@@ -486,12 +486,12 @@ def test_a_null_host_hides_that_of_the_defaults() -> None:
         ({"port": 99999}, " (b on db1): port: 99999 is not allowed; it must be a whole number from 1 to 65535"),
         ({"prot": 5432}, " (b on db1): prot: there is no such option; did you mean port?"),
         ({"name": None}, f" (db1): name: {MISSING}"),
-        ({"host": {"x": "y"}}, " (b): host: a value of type dict was given; it must be text"),
+        ({"host": {"x": "y"}}, " (b): host: {'x': 'y'} is a dictionary, not text; put it in quotes"),
         ({"host": "a b"},
-         " (b on a b): host: 'a b' is not allowed; it must be a host name or address without white space"),
+         " (b on a b): host: 'a b' is not allowed; it must be a host name or an IP address, and nothing else"),
         (
             {"password": 5},
-            " (b on db1): password: a value of type int was given; write it as a quoted string, in a vault file too",
+            " (b on db1): password: the value is a number, not text; put it in quotes, in a vault file too",
         ),
         ({"cache_config": {"ttl_secs": 5}},
          " (b on db1): cache_config.ttl_secs: there is no such option; did you mean ttl_seconds?"),
@@ -542,7 +542,7 @@ def test_a_project_is_made_with_no_database_that_is_there_or_is_to_go(
     [
         ({"databse": {}}, "databse: there is no such option; did you mean database?"),
         ({"cloud": "ibm"}, "cloud: 'ibm' is not allowed; it must be one of aws, azure, gcp"),
-        ({"tags": [["x"]]}, "tags[0]: a value of type list was given; it must be text"),
+        ({"tags": [["x"]]}, "tags[0]: ['x'] is a list, not text; put it in quotes"),
         ({"id": "a/b"}, "id: 'a/b' is not an id; allowed are letters, digits, '_', '.' and '-'"),
     ],
 )
