@@ -188,6 +188,8 @@ class Trial:
         found += [f"{part!r} is not in the message" for part in self.case.reads if self.always and part not in message]
         error = result.get("error") or next(entry["error"] for entry in result[f"{scene.module}"] if "error" in entry)
         hit = [entry for entry in record if entry["fault"] or entry["other_writer"]]  # all in one scope
+        if not hit:
+            return [f"it fails before the fault: {message}"]
         if (error["method"], error["path"]) != (hit[-1]["method"], hit[-1]["path"]):
             found.append(f"error tells of {error['method']} {error['path']}")
         if error["attempts"] != (2 if "2 attempts" in message else 1):
