@@ -55,7 +55,7 @@ class Run:
     #: How many databases, by what was done or would be.
     actions: dict[str, int]
     seconds: float
-    listings: int
+    reads: int
     writes: int
     tests: int
 
@@ -83,19 +83,20 @@ def _runs(inventory: Path, environment: dict[str, str], sandbox: Sandbox) -> int
     for database in sandbox.project_of(PROJECT).databases():
         print(f"  {database['connection_string']}")
     seen = [(run.changed, run.writes) for run in runs.values()]
-    if seen != [(1, 0), (1, 2), (0, 0), (1, 1)]:
+    # Three to register two: one is created with a part of its cache_config, which only an update can take.
+    if seen != [(1, 0), (1, 3), (0, 0), (1, 1)]:
         print("The demo did not go as announced.", file=sys.stderr)
         return 1
     return 0
 
 
 def _show(runs: dict[str, Run]) -> None:
-    actions, requests = ("created", "updated", "unchanged"), ("listings", "writes", "tests")
+    actions, requests = ("created", "updated", "unchanged"), ("reads", "writes", "tests")
     row = "  {:<20}" + " {:>9}" * 7
     print(row.format("", *actions, "seconds", *requests))
     for number, (name, run) in enumerate(runs.items(), 1):
         done = [run.actions.get(action, 0) for action in actions]
-        print(row.format(f"{number} {name}", *done, f"{run.seconds:.1f}", run.listings, run.writes, run.tests))
+        print(row.format(f"{number} {name}", *done, f"{run.seconds:.1f}", run.reads, run.writes, run.tests))
 
 
 def _say(text: str) -> None:
@@ -123,7 +124,7 @@ def _play(inventory: Path, environment: dict[str, str], sandbox: Sandbox, *optio
         changed=sum(int(count) for count in re.findall(r"\bchanged=(\d+)", output)),
         actions={action: int(count) for count, action in re.findall(r"(\d+) (\w+)", told[1] if told else "")},
         seconds=seconds,
-        listings=kinds.count("GET"),
+        reads=kinds.count("GET"),
         writes=sum(kinds.count(method) for method in WRITES),
         tests=kinds.count("test"),
     )

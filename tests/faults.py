@@ -18,6 +18,7 @@ from typing import Any
 from tests import contract
 from tests.forked import run_module
 from tests.harness import API_KEY, Organization, Project, Sandbox
+from tests.sandbox.state import merged
 
 Values = dict[str, Any]
 ENDLESS = 1_000_000
@@ -59,6 +60,10 @@ SCENES: dict[str, Scene] = {
     "POST": Scene("database", NEW, {"method": "POST"}, "database invoices on db1.example.com:5432"),
     "PATCH": Scene(
         "database", {**ORDERS, "ssl_mode": "require"}, {"method": "PATCH"},
+        "database orders on db1.example.com:5432", "updated",
+    ),
+    "PATCH of a part of an object": Scene(
+        "database", {**ORDERS, "cache_config": {"ttl_seconds": 5}}, {"method": "PATCH"},
         "database orders on db1.example.com:5432", "updated",
     ),
     "PATCH with a password": Scene(
@@ -162,7 +167,12 @@ class Trial:
         scene, message = SCENES[self.case.on], str(result.get("msg"))
         if result.get("failed", False) is not self.fails:
             return [f"failed is {result.get('failed')}: {message}"]
-        moved = self.organization.objects() != self.before
+        record, after = self.organization.whole_record(), self.organization.objects()
+        theirs = changes_of_others(record)
+        moved = after != as_others_left_it(self.before, after, theirs)
+        lost = [each for i, changes in theirs.items() for each in changes if merged(after[i], each) != after[i]]
+        if lost:
+            return [f"another client's change is undone: {lost}"]
         if not self.fails:
             told = result.get("action", scene.action)
             return [] if (told, result["changed"], moved) == (scene.action, True, True) else [f"{told}, {moved}"]
@@ -177,7 +187,9 @@ class Trial:
             found.append("the message does not begin with the request")
         found += [f"{part!r} is not in the message" for part in self.case.reads if self.always and part not in message]
         error = result.get("error") or next(entry["error"] for entry in result[f"{scene.module}"] if "error" in entry)
-        hit = [entry for entry in self.organization.whole_record() if entry["fault"]]  # all in one scope
+        hit = [entry for entry in record if entry["fault"] or entry["other_writer"]]  # all in one scope
+        if not hit:
+            return [f"it fails before the fault: {message}"]
         if (error["method"], error["path"]) != (hit[-1]["method"], hit[-1]["path"]):
             found.append(f"error tells of {error['method']} {error['path']}")
         if error["attempts"] != (2 if "2 attempts" in message else 1):
@@ -187,6 +199,27 @@ class Trial:
         if error["maybe_done"] is not (MAYBE in message) or (self.case.told is None and not error["maybe_done"]):
             found.append(f"maybe_done is {error['maybe_done']}")
         return [f"{problem}: {message}" for problem in found]
+
+
+def changes_of_others(record: list[Values]) -> dict[str, list[Values]]:
+    """What another client changed, by the id of the object, each once."""
+    found: dict[str, list[Values]] = {}
+    for entry in record:
+        changes = found.setdefault(entry["path"].rpartition("/")[2], []) if entry["other_writer"] else []
+        if entry["other_writer"] not in changes:
+            changes.append(entry["other_writer"])
+    return found
+
+
+def as_others_left_it(before: Values, after: Values, theirs: dict[str, list[Values]]) -> Values:
+    """The objects by id as they would be, had the task done nothing."""
+    rows = dict(before)
+    for identifier, changes in theirs.items():
+        if identifier in rows:
+            for change in changes:
+                rows[identifier] = merged(rows[identifier], change)
+            rows[identifier]["updated_at"] = after.get(identifier, rows[identifier])["updated_at"]
+    return rows
 
 
 def run(url: str, case: Case, always: bool, envelope: str) -> list[str]:
@@ -217,6 +250,12 @@ SEEN = "lists once more and sees it: updated"
 UNSEEN = "lists once more, does not see it: fails"
 STILL = "lists once more, finds it still: fails"
 MISSED = "lists once more and misses it: deleted"
+PART = "PATCH of a part of an object"
+#: What another client changes of the object.
+THEIRS: Values = {"cache_config": {"swr_seconds": 777}}
+REPLANNED = "reads it again, keeps what has changed, and tries again: updated"
+CONFLICTS = "reads it again and tries again, five times, then fails"
+CONFLICT = "412 PRECONDITION_FAILED"
 STOPS = "stops: one created, one failed, one skipped"
 LATE: Values = {"kind": "late_status", "status": 500, "code": "INTERNAL_ERROR"}
 STALL: Values = {"kind": "stall", "seconds": 1.5}
@@ -226,6 +265,8 @@ CASES: tuple[Case, ...] = (
          ("429 RATE_LIMITED", "2 attempts", "too many requests: run again later, lower parallel")),
     Case("429, `Retry-After` with an HTTP date", _status(429, "RATE_LIMITED", retry_after="date+1"), CREATED, RETRIES,
          ("429 RATE_LIMITED", "2 attempts", "lower parallel")),
+    Case("429, `Retry-After` with a date that is past", _status(429, "RATE_LIMITED", retry_after="date-60"), CREATED,
+         RETRIES, ("429 RATE_LIMITED", "2 attempts", "lower parallel")),
     Case("429, `Retry-After: 0`", _status(429, "RATE_LIMITED", retry_after="0"), CREATED, RETRIES,
          ("429 RATE_LIMITED", "2 attempts", "lower parallel")),
     Case("429, `Retry-After: soon`", _status(429, "RATE_LIMITED", retry_after="soon"), CREATED, RETRIES,
@@ -302,6 +343,18 @@ CASES: tuple[Case, ...] = (
     Case("connection reset after the write", {"kind": "reset_after"}, UPDATED,
          "retries, and no listing shows a password: fails", ("connection lost to http", "2 attempts", MAYBE),
          on="PATCH with a password", told=None),
+    # What a change meets that is made from what was read.
+    Case("a change of another client before it", {"kind": "other_writer", "change": THEIRS}, REPLANNED, CONFLICTS,
+         (CONFLICT, "something else keeps changing it: find out what else writes to it"), on=PART),
+    Case("412", _status(412, "PRECONDITION_FAILED"), REPLANNED, CONFLICTS,
+         (CONFLICT, "something else keeps changing it: find out what else writes to it"), on=PART),
+    Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNSEEN, UNSEEN, ("500 INTERNAL_ERROR", MAYBE),
+         on=PART, once_fails=True),
+    Case("500 after the write", LATE, SEEN, SEEN, on=PART, always_fails=False),
+    Case("connection reset after the write", {"kind": "reset_after"},
+         "tries again, meets 412, reads it and sees its own change: updated", SEEN, on=PART, always_fails=False),
+    Case("connection reset before the write", {"kind": "reset_before"}, UPDATED, f"retries, {UNSEEN}",
+         ("connection lost to http", "2 attempts", MAYBE), on=PART),
     # What a deletion meets.
     Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, deleted", f"retries, {STILL}",
          ("503 SERVICE_UNAVAILABLE", "2 attempts", MAYBE), on="DELETE"),

@@ -29,11 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from tests import contract
-from tests.faults import ENDLESS
+from tests.faults import ENDLESS, as_others_left_it, changes_of_others
 from tests.forked import run_module
 from tests.harness import API_KEY, WRITES, Organization, Project, Sandbox, ansible_env
 from tests.sandbox.models import Initial
-from tests.sandbox.state import merged
 
 Values = dict[str, Any]
 PASSWORD = "pw-Zq7\"x'%/@"
@@ -202,7 +201,9 @@ def make(seed: int) -> Scenario:
 
 def _scenario(rng: random.Random, seed: int, kind: str, existing: list[Values], wanted: list[Values]) -> Scenario:
     others = (
-        [] if kind.startswith("replicas") else _others(rng, (*OTHERS, *PROJECT_OTHERS) if kind == "project" else OTHERS)
+        []
+        if kind.startswith("replicas")
+        else _others(rng, (*PROJECT_OTHERS, *OTHERS[:2]) if kind == "project" else OTHERS)
     )
     settings = _settings(rng, existing)
     if not others:
@@ -303,13 +304,13 @@ def judge(scenario: Scenario, scope: Organization | Project, folder: Path) -> Ve
     hit = Counter(entry["fault"] for entry in record if entry["fault"])
     verdict.counts += Counter({"requests": len(record), "requests hit by a fault": hit.total()})
     verdict.counts["runs with faults that failed" if result.get("failed") else "runs with faults that ended well"] += 1
-    theirs = _theirs(record)
+    theirs = changes_of_others(record)
     verdict.counts["scenarios with another writer"] += bool(theirs)
     verdict.counts["412s met"] += sum(entry["status"] == 412 for entry in record)
     verdict.wrong += _lost(scenario, theirs, after, verdict.counts)
     verdict.wrong += _guessed(scenario, theirs, before, after)
     untrue = _untrue_project if scenario.kind == "project" else _untrue
-    verdict.wrong += untrue(scenario, result, _as_they_left_it(before, after, theirs), after, theirs, verdict.counts)
+    verdict.wrong += untrue(scenario, result, as_others_left_it(before, after, theirs), after, theirs, verdict.counts)
     verdict.wrong += _ill_mannered(scenario, record)
     if _twins(after) > _twins(before):
         verdict.wrong.append("something is made twice")
@@ -324,28 +325,6 @@ def judge(scenario: Scenario, scope: Organization | Project, folder: Path) -> Ve
     verdict.wrong += _lost(scenario, theirs, state(), Counter())
     contract.judge(whole_record())
     return verdict
-
-
-def _theirs(record: list[Values]) -> dict[str, list[Values]]:
-    """What another client changed, by the id of the object."""
-    found: dict[str, list[Values]] = {}
-    for entry in record:
-        changes = found.setdefault(entry["path"].rpartition("/")[2], [])
-        if entry["other_writer"] and entry["other_writer"] not in changes:
-            changes.append(entry["other_writer"])
-    return {identifier: changes for identifier, changes in found.items() if changes}
-
-
-def _as_they_left_it(before: Values, after: Values, theirs: dict[str, list[Values]]) -> Values:
-    """The state as it would be, had the task done nothing."""
-    rows = dict(before)
-    for identifier, changes in theirs.items():
-        if identifier in rows:
-            fields = dict(rows[identifier])
-            for change in changes:
-                fields |= {name: merged(fields[name], value) for name, value in change.items()}
-            rows[identifier] = {**fields, "updated_at": after.get(identifier, fields)["updated_at"]}
-    return rows
 
 
 def _wanted_of(scenario: Scenario, row: Values) -> Values:

@@ -19,12 +19,12 @@ from tests.tree import ROOT
 
 pytestmark = pytest.mark.once
 
-#: The rows of its last table: databases created, updated and unchanged, seconds, listings, writes, connection tests.
+#: The rows of its last table: databases created, updated and unchanged, seconds, reads, writes, connection tests.
 SUMMARY = [
     r"^  1 dry run: would do +2 +0 +0 +[\d.]+ +1 +0 +0$",
-    r"^  2 registration +2 +0 +0 +[\d.]+ +1 +2 +2$",
+    r"^  2 registration +2 +0 +0 +[\d.]+ +2 +3 +2$",
     r"^  3 the same again +0 +0 +2 +[\d.]+ +1 +0 +2$",
-    r"^  4 one field edited +0 +1 +1 +[\d.]+ +1 +1 +2$",
+    r"^  4 one field edited +0 +1 +1 +[\d.]+ +2 +1 +2$",
 ]
 
 

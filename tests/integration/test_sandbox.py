@@ -521,13 +521,16 @@ def test_another_writer_between_read_and_write(project: Project, sandbox: Sandbo
 
 def test_another_writer_of_a_project(organization: Organization) -> None:
     project = made(organization, tags=["ours"])
-    organization.fault("other_writer", change={"tags": ["theirs"], "allowed_cidrs": [{"cidr": "192.0.2.0/24"}]})
+    networks = [{"cidr": "10.0.0.0/8", "label": "ours"}, {"cidr": "10.1.0.0/16", "label": "ours"}]
+    assert of_project(project, "PATCH", json={"allowed_cidrs": networks}).ok
+    theirs = [{"cidr": "192.0.2.0/24"}, {"cidr": "10.0.0.0/8", "label": "theirs"}]
+    organization.fault("other_writer", change={"tags": ["theirs"], "allowed_cidrs": theirs})
     database = project.databases()[0]["id"]
     assert project.api("PATCH", f"/{database}", json={"role": "replica"}).ok, "it has no tags, so it is not meant"
     tag = of_project(project, "GET").headers["ETag"]
     assert of_project(project, "PATCH", json={"tags": ["more"]}, headers={"If-Match": tag}).status_code == 412
     kept = of_project(project, "GET").json()
-    assert (kept["tags"], kept["allowed_cidrs"]) == (["ours", "theirs"], [{"cidr": "192.0.2.0/24"}])
+    assert (kept["tags"], kept["allowed_cidrs"]) == (["ours", "theirs"], networks[1:] + theirs)
 
 
 def test_another_writer_needs_what_the_contract_allows(project: Project) -> None:

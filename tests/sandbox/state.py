@@ -132,15 +132,18 @@ class Target:
 
     def change(self, change: Item) -> None:
         """Make another client's change."""
-        fields = {name: merged(self.item[name], value) for name, value in change.items()}
-        self.model.model_validate(fields)
-        self.item.update(fields, updated_at=now())
+        changed = merged(self.item, change)
+        self.model.model_validate({name: changed[name] for name in change})
+        self.item.update(changed, updated_at=now())
 
 
 def merged(old: Any, new: Any) -> Any:
-    """Of lists, the entries that are new; a network that is there already is replaced."""
+    """What another client's change makes of a value: of objects and lists, what it does not name stays.
+
+    A network that is in a list already is replaced.
+    """
     if isinstance(old, dict):
-        return {**old, **new}
+        return {**old, **{name: merged(old.get(name), value) for name, value in new.items()}}
     if isinstance(old, list):
         networks = {entry["cidr"] for entry in new if isinstance(entry, dict)}
         kept = [entry for entry in old if not (isinstance(entry, dict) and entry["cidr"] in networks)]
