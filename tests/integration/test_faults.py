@@ -101,8 +101,7 @@ def test_the_sandbox_adds_and_leaves_out_what_a_contract_lets_it(sandbox: Sandbo
     refused = project.api("GET", "/db_unknown").json()
     for answer in (made, made["cache_config"], made["pool_config"], tested, refused, refused["error"]):
         assert "shard" in answer
-    assert {"connection_string", "role"}.isdisjoint(made)
-    assert "max_active" not in made["pool_config"]
+    assert {"connection_string", "pool_region"}.isdisjoint(made)
 
 
 @pytest.mark.once
