@@ -185,7 +185,8 @@ SOURCES = ["lookup", "vaulted", "vaulted in the entry", "unsafe", "vaulted file"
 
 
 def vaulted(text: str) -> str:
-    return VaultLib().encrypt(text, VaultSecret(VAULT_KEY.encode())).decode()
+    cipher: bytes = VaultLib().encrypt(text, VaultSecret(VAULT_KEY.encode()))
+    return cipher.decode()
 
 
 def inline(text: str) -> str:

@@ -208,7 +208,8 @@ class Course:
 def test_a_way(ansible: Ansible, sandbox: Sandbox, text: str) -> None:
     """One command for each play, because a play that fails ends the playbook."""
     way = WAYS[text]
-    for keywords in way.plays or [None]:
+    plays: list[Values | None] = [*way.plays] or [None]
+    for keywords in plays:
         course = Course(ansible, sandbox)
         group = course.add(way, keywords)
         run = course.run(way)
