@@ -22,7 +22,8 @@ class ActionModule(NormalAction):
         step = STEPS.get(self._task.action)
         if step:
             return self._run_step(step, task_vars or {})
-        problems = list(_values.problems(self._task.args))
+        # Sorted, because cores differ in the order of a task's options.
+        problems = list(_values.problems(dict(sorted(self._task.args.items()))))
         if problems:
             return {"failed": True, "changed": False, "msg": _values.sentences(problems)}
         result: dict[str, t.Any] = super().run(tmp, task_vars)

@@ -108,6 +108,8 @@ def connection_string(string: t.Any, password: t.Any, *, parameters: t.Any = Non
     """
     if isinstance(password, NO_TEXT) or not str(password):
         raise AnsibleFilterError("connection_string: the password must be a string that is not empty")
+    if _is_omitted(password):
+        raise AnsibleFilterError("connection_string: the password is omitted; give it, or leave the filter out")
     if not isinstance(string, str) or PLACEHOLDER not in string:
         raise AnsibleFilterError(
             "connection_string: the input has no YOUR_PASSWORD to replace; give the one that PgBeam returned"
@@ -136,11 +138,18 @@ def _parameter(name: t.Any, value: t.Any) -> str:
         raise AnsibleFilterError("connection_string: the name of a parameter has letters, digits and underscores only")
     if name == "password":
         raise AnsibleFilterError("connection_string: the password is no parameter; it has its place in the string")
+    if _is_omitted(value):
+        raise AnsibleFilterError(f"connection_string: the parameter {name} is omitted; give it, or leave it out")
     if isinstance(value, NO_TEXT) and not isinstance(value, int):
         raise AnsibleFilterError(
             f"connection_string: the parameter {name} must be a string, a whole number or a boolean"
         )
     return f"{name}={_encoded(f'the parameter {name}', int(value) if isinstance(value, bool) else value)}"
+
+
+def _is_omitted(value: t.Any) -> bool:
+    """Whether a value is what core's variable omit holds: an object, before 2.19 a text."""
+    return type(value).__name__ == "_OmitType" or str(value).startswith("__omit_place_holder__")
 
 
 def _encoded(what: str, value: t.Any) -> str:

@@ -8,12 +8,14 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import json
 import typing as t
 
 import yaml
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
 
 try:
@@ -79,7 +81,7 @@ def gather(task_vars: dict[str, t.Any], templar: Template) -> dict[str, t.Any]:
         except Exception:  # whatever a template raises: its text quotes the template, and so what is vaulted in a file
             found = [f"pgbeam_{name}: a template in it cannot be evaluated; check the variables that it uses"]
         problems += found
-        values[name] = default if found or value is None or value == "" else value
+        values[name] = default if found or value is None or value == "" else _converted(value, default)
     typos = {variable: meant for variable in task_vars if (meant := similar(variable))}
     return {"values": values, "typos": typos, "problems": problems}
 
@@ -94,6 +96,17 @@ def _evaluated(value: t.Any, templar: Template, structured: bool) -> t.Any:
         return _read(value) if structured and isinstance(value, str) else value
     trusted = is_trusted_as_template(value)
     return templar.template(_trusted(_read(value), trusted))
+
+
+def _converted(value: t.Any, default: t.Any) -> t.Any:
+    """A boolean or a number of which a template has made a text. Anything else is left as it is, to be refused."""
+    if isinstance(default, bool):
+        with contextlib.suppress(TypeError):
+            return boolean(value)
+    elif isinstance(default, int) and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return int(value)
+    return value
 
 
 def _read(text: str) -> t.Any:

@@ -27,7 +27,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica im
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contract import DOCUMENT, judge
+from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
 from tests.tree import ROOT

@@ -16,7 +16,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 
 from tests.harness import Project, Sandbox
 from tests.integration.conftest import Run
-from tests.integration.watched import Watched, look_up
+from tests.integration.watched import KEY, Watched, look_up
 from tests.secrecy import invent
 
 HOST = "db1.example.com"
@@ -185,18 +185,23 @@ SOURCES = ["lookup", "vaulted", "vaulted in the entry", "unsafe", "vaulted file"
 
 
 def vaulted(text: str) -> str:
-    return VaultLib().encrypt(text, VaultSecret(VAULT_KEY.encode())).decode()
+    cipher: bytes = VaultLib().encrypt(text, VaultSecret(VAULT_KEY.encode()))
+    return cipher.decode()
+
+
+def inline(text: str) -> str:
+    return "!vault |\n" + "".join(f"  {line}\n" for line in vaulted(text).splitlines())
 
 
 def host_variables(source: str, name: str) -> str:
     """The YAML of a host whose password comes from a source, which may be vaulted as a whole."""
     password = TEMPLATES[name]
     unsafe = f"!unsafe {json.dumps(password)}"
-    inline = "!vault |\n" + "".join(f"  {line}\n" for line in vaulted(password).splitlines())
+    secret = inline(password)
     values = {
         "lookup": f'secret: "{look_up(f"TEMPLATE_{name}")}"\n',
-        "vaulted": f"secret: {inline}",
-        "vaulted in the entry": f"secret: &secret {inline}pgbeam_database_defaults:\n  password: *secret\n",
+        "vaulted": f"secret: {secret}",
+        "vaulted in the entry": f"secret: &secret {secret}pgbeam_database_defaults:\n  password: *secret\n",
         "unsafe": f"secret: {unsafe}\n",
         "vaulted file": vaulted(f"secret: {unsafe}\n"),
     }
@@ -223,8 +228,9 @@ def test_no_source_makes_a_template_of_a_password(watched: Watched, sandbox: San
         for number, (case, project) in enumerate(projects.items())
     }
     inventory = watched.write("inventory/hosts.yml", {"all": {"hosts": hosts}})
+    watched.write("inventory/group_vars/all.yml", f"pgbeam_api_key: {inline(KEY)}")
     words = ["-i", inventory, "--vault-password-file", watched.write("vault-key", VAULT_KEY), "-vvvvv", "--diff"]
-    env = {"ANSIBLE_JINJA2_NATIVE": native}
+    env = {"ANSIBLE_JINJA2_NATIVE": native, "PGBEAM_API_KEY": "another-key"}
     run = watched.playbook("pgbeam.cloud.register_databases", *words, env=env)
     assert run.status == 0, run.results("Ensure PgBeam matches what the hosts declare")
     arrived = {case: project.passwords(salt=project.id) for case, project in projects.items()}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from typing import Any
 
@@ -281,6 +282,67 @@ def test_values_of_a_wrong_type_are_told(ansible: Ansible, project: Project) -> 
     assert told(run) == f"{where}: host: a value of type list was given; it must be text"
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}), "-e", "pgbeam_database_defaults=port=1")
     assert told(run) == "db1: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"
+
+
+def test_values_that_json_cannot_hold(ansible: Ansible, project: Project) -> None:
+    """The same on all cores, and never a secret's value."""
+    path = ansible.write(
+        "hosts.yml",
+        f"all: {{hosts: {{db1: , db2: }}, vars: {{pgbeam_project_id: {project.id}, pgbeam_database_defaults: "
+        "{password: !!binary aGVsbG8=}, pgbeam_databases: [{name: 2026-01-01}, {5: x}]}}",
+    )
+    run = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
+    assert told(run) == (
+        "db1 (and 1 more): pgbeam_databases[0].name: 2026-01-01 is a date; put it in quotes; "
+        "db1 (and 1 more): pgbeam_databases[1]: 5 is the name of an option; put it in quotes; "
+        "db1 (and 1 more): pgbeam_database_defaults.password: a binary value was given; put it in quotes"
+    )
+    assert run.requests == []
+
+
+def test_lists_and_dictionaries_as_text(ansible: Ansible, project: Project) -> None:
+    """As a survey's text area sends them. A template in such a text cannot change what is around it."""
+    texts = {
+        "pgbeam_project": f'{{"id": "{project.id}"}}',
+        "pgbeam_databases": '- name: a\n  password: "{{ secret }}"\n- {name: "yes", port: 6432}\n',
+        "pgbeam_database_defaults": "username: app\npassword: '{{ secret }}'",
+        "secret": '{{ lookup("ansible.builtin.env", "DB_PASSWORD") }}',
+    }
+    path = inventory(ansible, {"db1": {}})
+    run = ansible.playbook(REGISTER, "-i", path, "-e", f"@{ansible.write('extra.yml', texts)}")
+    assert run.status == 0, run.output
+    assert registered(project) == [("db1", "a"), ("db1", "yes")]
+    arrived = hashlib.sha256(f"s{PASSWORD}".encode()).hexdigest()
+    assert set(project.passwords(salt="s")) == {arrived}
+    for name, text, problem in (
+        (
+            "databases",
+            f"- name: [a, password: {PASSWORD}",
+            "the text is neither YAML nor JSON; correct it, or give a list",
+        ),
+        ("databases", f"password={PASSWORD}", "is not a list"),
+        ("database_defaults", "[1]", "is not a dictionary"),
+    ):
+        run = ansible.playbook(REGISTER, "-i", path, "-e", f"@{ansible.write('extra.yml', {f'pgbeam_{name}': text})}")
+        assert f"db1: pgbeam_{name}" in told(run) and problem in told(run)
+        assert run.requests == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_an_address_that_means_another_machine_to_pgbeam(ansible: Ansible, project: Project, address: str) -> None:
+    """Two hosts behind tunnels would be registered as one."""
+    variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
+    hosts: dict[str, dict[str, Any]] = {"db1": {"ansible_host": address}, "db2": {"ansible_host": address}}
+    run = ansible.playbook(REGISTER, "-i", inventory(ansible, hosts, variables))
+    assert told(run) == (
+        f"db1 (and 1 more): pgbeam_databases[0] (a): it has no host, and {address} in ansible_host is another machine "
+        "to PgBeam; set host in the entry to a name that PgBeam can reach"
+    )
+    assert run.requests == []
+    if address == "127.0.0.1":
+        variables["pgbeam_databases"] = [{"name": "a", "host": address, **LOGIN}]
+        assert ansible.playbook(REGISTER, "-i", inventory(ansible, hosts, variables)).status == 0
+        assert registered(project) == [(address, "a")]
 
 
 def test_a_misspelled_variable_does_not_leave_a_host_without_databases(ansible: Ansible, project: Project) -> None:

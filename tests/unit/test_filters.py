@@ -60,6 +60,18 @@ def test_a_password_that_is_no_text_is_refused(password: Any) -> None:
     assert PASSWORD not in str(caught.value) and "4815" not in str(caught.value)
 
 
+class _OmitType:
+    """Stands for core's, of which newer cores have a single object."""
+
+
+@pytest.mark.parametrize("omitted", ["__omit_place_holder__0aB9", _OmitType()], ids=["2.16", "2.19"])
+def test_what_is_omitted_is_no_password(omitted: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match="the password is omitted; give it, or leave the filter out"):
+        connection_string(STRING, omitted)
+    with pytest.raises(AnsibleFilterError, match="the parameter sslmode is omitted; give it, or leave it out"):
+        connection_string(STRING, PASSWORD, parameters={"sslmode": omitted})
+
+
 UNUSABLE = ["\0", "\ud800", "\udcff", "\udfff"]
 
 

@@ -34,7 +34,7 @@ SAID = re.findall(r"^  \* - (``.+``)$", GUIDE, re.MULTILINE)
 TEXT = (ast.Constant, ast.JoinedStr)
 NODES = [
     node
-    for folder in ("module_utils", "filter")
+    for folder in ("module_utils", "plugin_utils", "filter")
     for path in (ROOT / "plugins" / folder).rglob("*.py")
     for node in ast.walk(ast.parse(path.read_text()))
 ]

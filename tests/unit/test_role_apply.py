@@ -1,0 +1,222 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules that the role runs, with which options and in which order, and what it reports of their results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _apply, _report
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project, Replicas
+
+Values = dict[str, Any]
+DATABASE: Values = {"host": "db1", "name": "a", "username": "app"}
+SETTINGS: Values = {
+    "api_key": "pbu_0aB9-tests-only-Kk7",
+    "api_url": "",
+    "prune": True,
+    "replace_replicas": False,
+    "update_password": "always",
+    "test_connection": False,
+    "parallel": 4,
+}
+#: A value of each option of a project.
+OPTIONS: Values = {
+    "org_id": "org_1",
+    "name": "shop",
+    "description": "",
+    "tags": ["eu"],
+    "cloud": "aws",
+    "self_hosted": False,
+    "allowed_cidrs": [{"cidr": "10.0.0.0/8"}],
+    "agents_disabled": False,
+    "default_policy_profile_id": "pol_1",
+    "residency": "eu",
+    "status": "active",
+    "database": DATABASE,
+}
+
+
+class Modules:
+    """Stands for the modules: keeps what each is called with, and answers what it was told to."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.calls: list[tuple[str, Values]] = []
+        self.answers = {
+            "project_info": {"projects": []},
+            "project": {"project": {"id": "prj_1"}, "action": "unchanged"},
+            "databases": {"databases": [{"id": "db_1", "action": "unchanged"}], "msg": "1 unchanged"},
+            "replicas": {"replicas": [], "msg": "1 unchanged"},
+            **answers,
+        }
+
+    def __call__(self, module: str, options: Values) -> Values:
+        self.calls.append((module, options))
+        answer = self.answers[module]
+        return dict(answer(options) if callable(answer) else answer)
+
+    @property
+    def names(self) -> list[str]:
+        return [name for name, dummy in self.calls]
+
+    def options(self, module: str) -> Values:
+        (only,) = [options for name, options in self.calls if name == module]
+        return only
+
+
+def project(key: str = "prj_1", **changed: Any) -> Project:
+    known = {"id": key, "options": {}, "databases": [DATABASE], "replicas": [], "settings": SETTINGS}
+    return Project(key, **{**known, **changed})
+
+
+def shop(**changed: Any) -> Project:
+    """One that is found by its organization and name."""
+    return project("org_1/shop", **{"id": "", "options": OPTIONS, **changed})
+
+
+def test_every_option_of_a_project_reaches_its_module() -> None:
+    """One that the API gets in a later release, too: none is listed by hand."""
+    assert set(OPTIONS) == {f.name for f in PROJECT.options}, "give the new option a value here"
+    modules = Modules()
+    _apply.run([shop()], modules)
+    given = modules.options("project")
+    assert {name: given[name] for name in OPTIONS} == OPTIONS
+    assert (given["api_key"], given["api_url"]) == (SETTINGS["api_key"], None)
+
+
+def test_a_project_that_exists_is_not_given_its_first_database() -> None:
+    """The next module ensures it, with the others."""
+    modules = Modules(project_info={"projects": [{"id": "prj_1"}]})
+    _apply.run([shop()], modules)
+    assert "database" not in modules.options("project")
+    assert modules.options("project_info")["name"] == "shop"
+
+
+def test_the_options_of_the_list_form() -> None:
+    modules = Modules()
+    _apply.run([project()], modules)
+    assert modules.names == ["databases"]
+    assert modules.options("databases") == {
+        "project_id": "prj_1", "databases": [DATABASE], "prune": True, "update_password": "always",
+        "test_connection": False, "parallel": 4, "api_key": SETTINGS["api_key"], "api_url": None,
+    }  # fmt: skip
+
+
+def test_check_mode_before_there_is_a_project() -> None:
+    """Its first database is shown with it, and there is nothing to prune."""
+    modules = Modules(project={"project": {"id": None}, "action": "created"})
+    second = {**DATABASE, "name": "b"}
+    replicas = Replicas(0, "database a on db1:5432", [{"host": "r1"}])
+    _apply.run([shop(databases=[DATABASE, second], replicas=[replicas])], modules)
+    given = modules.options("databases")
+    assert (given["project_id"], given["databases"], given["prune"]) == ("", [second], False)
+    assert modules.options("replicas")["database_id"] == ""
+
+
+def test_a_password_of_a_project_that_was_created_is_not_sent_again() -> None:
+    modules = Modules(project={"project": {"id": "prj_9"}, "action": "created"})
+    _apply.run([shop()], modules)
+    given = modules.options("databases")
+    assert (given["project_id"], given["update_password"]) == ("prj_9", "on_create")
+
+
+def test_replicas_belong_to_the_database_that_was_registered() -> None:
+    registered = {"databases": [{"id": "db_1"}, {"id": "db_2"}], "msg": "2 created"}
+    modules = Modules(databases=registered)
+    replicas = Replicas(1, "database b on db1:5432", [{"host": "r1"}])
+    results, dummy = _apply.run([project(replicas=[replicas])], modules)
+    assert modules.options("replicas")["database_id"] == "db_2"
+    assert results.replicas == [
+        {"project": "prj_1", "database": "database b on db1:5432", "replicas": [], "msg": "1 unchanged"}
+    ]
+
+
+FAILED: Values = {"failed": True, "msg": "POST x: 400 NO"}
+
+
+@pytest.mark.parametrize(
+    "module, called",
+    [
+        ("project_info", ["project_info", "project_info"]),
+        ("project", ["project_info", "project_info", "project", "project"]),
+        ("databases", ["project_info", "project_info", "project", "project", "databases", "databases"]),
+    ],
+)
+def test_a_step_is_finished_for_all_projects_and_a_failure_ends_the_run_with_it(module: str, called: list[str]) -> None:
+    projects = [
+        shop(replicas=[Replicas(0, "database a", [{"host": "r1"}])]),
+        project("org_1/blog", id="", options={**OPTIONS, "name": "blog"}),
+    ]
+    modules = Modules(**{module: FAILED})
+    results, problem = _apply.run(projects, modules)
+    assert modules.names == called
+    assert problem is None and len([r for r in results.all if r.get("failed")]) == 2
+    assert _report.failures(results)[0] == "org_1/shop: POST x: 400 NO"
+
+
+def test_a_project_that_is_named_in_two_ways() -> None:
+    modules = Modules(project_info={"projects": [{"id": "prj_1"}]})
+    results, problem = _apply.run([shop(), project()], modules)
+    assert problem == (
+        "org_1/shop and prj_1 are one project; name it on all hosts in one way, by its id or by org_id and name"
+    )
+    assert modules.names == ["project_info"] and results.all == []
+
+
+def some_results() -> _report.Results:
+    return _report.Results(
+        projects={"org_1/shop": {"action": "updated", "changes": ["tags", "allowed_cidrs"]}},
+        databases={
+            "org_1/shop": {
+                "msg": "1 created, 1 updated, 1 deleted",
+                "databases": [
+                    {**DATABASE, "port": 5432, "action": "created", "changes": ["host"]},
+                    {**DATABASE, "port": 1, "action": "updated", "changes": ["password", "ssl_mode"]},
+                    {**DATABASE, "port": 2, "action": "updated", "changes": ["password"]},
+                    {**DATABASE, "port": 3, "action": "deleted", "changes": []},
+                    {**DATABASE, "port": 4, "action": "unchanged", "changes": []},
+                ],
+            },
+        },
+        replicas=[
+            {
+                "project": "org_1/shop",
+                "database": "database a on db1:5432",
+                "msg": "1 replaced",
+                "replicas": [{"host": "r1", "port": 5432, "action": "replaced", "changes": ["ssl_mode"]}],
+            }
+        ],
+    )
+
+
+def test_the_drift() -> None:
+    """Passwords cannot be compared, so that they are no part of it."""
+    results = some_results()
+    assert _report.drift(results) == [
+        "project org_1/shop differs in tags, allowed_cidrs",
+        "a on db1:5432 is declared but not registered",
+        "a on db1:1 differs in ssl_mode",
+        "a on db1:3 is registered but not declared",
+        "replica r1:5432 of database a on db1:5432 differs in ssl_mode",
+    ]
+    results.databases["prj_2"] = {"databases": []}
+    assert _report.drift(results)[1] == "a on db1:5432 of org_1/shop is declared but not registered"
+    assert _report.drift(results)[-1].endswith(" of database a on db1:5432 of org_1/shop differs in ssl_mode")
+
+
+def test_the_lines_of_the_report() -> None:
+    results = some_results()
+    results.databases["org_1/shop"]["databases"][0]["connection_test"] = {"server_version": "17.2", "latency_ms": 0}
+    results.databases["org_1/shop"]["databases"][1]["connection_test"] = {"server_version": None, "latency_ms": None}
+    note = " in check mode, nothing was written"
+    assert _report.lines(results, check_mode=True) == [
+        f"org_1/shop: project updated{note}",
+        f"org_1/shop: 1 created, 1 updated, 1 deleted{note}",
+        f"replicas of database a on db1:5432: 1 replaced{note}",
+        "a on db1:5432: PostgreSQL 17.2, connected in 0 ms",
+        "a on db1:1: PostgreSQL of unknown version, connected in ? ms",
+    ]
+    assert _report.lines(_report.Results(), check_mode=False) == [_report.NOTHING]
