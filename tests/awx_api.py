@@ -214,7 +214,10 @@ class Awx:
         if method == "PATCH":
             if kind == "job_templates":
                 body.pop("organization", None)
-            if kind == "execution_environments" and body.get("organization", item["organization"]) != item["organization"]:
+            if (
+                kind == "execution_environments"
+                and body.get("organization", item["organization"]) != item["organization"]
+            ):
                 raise RefusedError(
                     400, {"organization": ["Cannot change the organization of an execution environment"]}
                 )

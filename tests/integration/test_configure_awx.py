@@ -19,6 +19,8 @@ from tests.harness import API_KEY, ansible_env
 from tests.integration.conftest import Ansible, Run
 from tests.tree import ROOT
 
+pytestmark = pytest.mark.once
+
 #: Where the session has the collection awx.awx.
 COLLECTIONS = os.environ.get("AWX_COLLECTIONS", "")
 needs_awx = pytest.mark.skipif(not COLLECTIONS, reason="AWX_COLLECTIONS does not say where the collection awx.awx is")
@@ -214,9 +216,7 @@ def test_two_organizations(admin: Administrator) -> None:
     assert f"credential type PgBeam: missing, and this token may not create it; {needed}" in run.output
     assert admin.writes == ["POST credential_types/"]
 
-    for words in (IMAGE, []):
-        admin.configure(*NAMED, *VAULT, *words, key=API_KEY)
-        admin.configure(*theirs, *words, "-vvvvv", key=OTHER_KEY, url="https://two.example.com", token=ORG_ADMIN)
+    def check(image: bool) -> None:
         for number in (awx.default, other):
             assert awx.names("credentials", number) == ["PgBeam", "databases-vault"]
             for name in (REGISTER, AUDIT):
@@ -225,10 +225,19 @@ def test_two_organizations(admin: Administrator) -> None:
                 assert awx.objects["projects"][template["project"]]["organization"] == number
                 assert awx.credentials(template) == [f"PgBeam of {number}", f"databases-vault of {number}"]
                 environment = awx.objects["execution_environments"].get(template["execution_environment"])
-                assert (environment and environment["organization"]) == (number if words else None)
-    for organization, token in (([], ADMIN), (OTHER, ORG_ADMIN)):
-        run = admin.configure(*NAMED, *VAULT, *organization, token=token)
-        assert (admin.writes, changed(run)) == ([], [])
+                assert (environment and environment["organization"]) == (number if image else None)
+
+    admin.configure(*NAMED, *VAULT, *IMAGE, key=API_KEY)
+    admin.configure(*theirs, *IMAGE, "-vvvvv", key=OTHER_KEY, url="https://two.example.com", token=ORG_ADMIN)
+    check(image=True)
+    awx.one("credential_types", "PgBeam")["description"] = "by hand"
+    run = admin.configure(*theirs, token=ORG_ADMIN)
+    assert "credential type PgBeam: kept as it is" in run.output
+    cleared = ["Return these templates to AWX's default execution environment"]
+    assert changed(run) == cleared
+    awx.one("credential_types", "PgBeam")["description"] = "An API key of PgBeam"
+    assert changed(admin.configure(*NAMED, *VAULT)) == cleared
+    check(image=False)
     assert held(awx, awx.default) == (API_KEY, DEFAULT_URL)
     assert held(awx, other) == (OTHER_KEY, "https://two.example.com")
     assert awx.names("execution_environments", awx.default) == ["PgBeam"]
@@ -236,13 +245,11 @@ def test_two_organizations(admin: Administrator) -> None:
     assert awx.names("credential_types") == ["PgBeam", "Vault"]
     assert awx.names("schedules") == [NIGHTLY, NIGHTLY]
 
-    kind = awx.one("credential_types", "PgBeam")
-    kind["description"] = ""
-    run = admin.configure(*theirs, token=ORG_ADMIN)
-    assert "credential type PgBeam: kept as it is" in run.output
-    kind["injectors"] = {"env": {"PGBEAM_API_KEY": "{{ api_key }}"}}
+    awx.one("credential_types", "PgBeam")["injectors"] = {"env": {"PGBEAM_API_KEY": "{{ api_key }}"}}
     run = admin.configure(*theirs, token=ORG_ADMIN, status=2)
-    assert "PgBeam: it does not set PGBEAM_API_KEY and PGBEAM_API_URL, and this token may not change it; run" in run.output
+    assert (
+        f"it does not set PGBEAM_API_KEY and PGBEAM_API_URL, and this token may not change it; {needed}" in run.output
+    )
 
 
 @needs_awx
@@ -265,8 +272,17 @@ def test_the_names_are_variables(admin: Administrator) -> None:
     # Without an image, the templates use the execution environment of that name.
     run = admin.configure(*NAMED, *words)
     assert (admin.writes, changed(run)) == ([], [])
+    # Without either, they use the default one. A failure to clear the field is not hidden with the token.
+    place = words.index("awx_execution_environment='Shop'")
+    words[place - 1 : place + 1] = []
+    audit = awx.one("job_templates", "Audit shop")
+    awx.refused = {f"PATCH job_templates/{audit['id']}": {"detail": "No."}}
+    run = admin.configure(*NAMED, *words, "-vvvvv", status=2)
+    failed = "Audit shop: still uses an execution environment, and clearing it failed (Status code was 400"
+    assert f"job template {failed}" in run.output
+    assert "job template Register shop: uses AWX's default execution environment" in run.output
     awx.organization("Other")
-    run = admin.configure(*NAMED, *IMAGE, *words, *OTHER, key=API_KEY, status=2)
+    run = admin.configure(*NAMED, *IMAGE, *words, *OTHER, "-e", "awx_execution_environment=Shop", key=API_KEY, status=2)
     assert "execution environment Shop: does not belong to organization Other" in run.output
     assert admin.writes == []
 
@@ -302,6 +318,10 @@ def test_what_is_missing_is_reported_in_a_sentence(admin: Administrator) -> None
         assert f"{kind} x of organization Default: not found; create it in AWX, or set awx_" in run.output
     assert awx.writes == [], "nothing is created before the input is checked"
 
+    awx.refused = {"POST credentials": {"inputs": [f"{API_KEY} is refused"]}}
+    run = admin.configure(*NAMED, "-vvvvv", key=API_KEY, status=2)
+    assert "credential PgBeam of organization Default: not set: Unable to create credential PgBeam" in run.output
+    awx.refused = {}
     (project,) = awx.playbooks
     awx.playbooks[project] = ["register.yml"]
     run = admin.configure(*NAMED, key=API_KEY, status=2)
@@ -311,18 +331,3 @@ def test_what_is_missing_is_reported_in_a_sentence(admin: Administrator) -> None
     awx.one("job_templates", REGISTER)["diff_mode"] = False
     run = admin.configure(*NAMED, status=2)
     assert "AWX finds no playbook register.yml in it; sync the project in AWX" in run.output
-
-
-@needs_awx
-def test_a_failure_of_a_task_with_a_secret_is_not_hidden(admin: Administrator) -> None:
-    """The tasks have no_log, and so has their failure."""
-    awx = admin.awx
-    awx.refused = {"POST credentials": {"inputs": [f"{API_KEY} is refused"]}}
-    run = admin.configure(*NAMED, *IMAGE, "-vvvvv", key=API_KEY, status=2)
-    assert "credential PgBeam of organization Default: not set: Unable to create credential PgBeam" in run.output
-    awx.refused = {}
-    admin.configure(*NAMED, *IMAGE, key=API_KEY)
-    awx.refused = {f"PATCH job_templates/{awx.one('job_templates', AUDIT)['id']}": {"detail": "No."}}
-    run = admin.configure(*NAMED, "-vvvvv", status=2)
-    assert f"job template {AUDIT}: still uses an execution environment, and clearing it failed (Status code was 400" in run.output
-    assert f"job template {REGISTER}: uses AWX's default execution environment" in run.output
