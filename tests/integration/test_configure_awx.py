@@ -136,10 +136,18 @@ def held(awx: Awx, organization: int) -> tuple[str, str]:
     return awx.secrets[credential["id"]]["api_key"], credential["inputs"]["api_url"]
 
 
+def guided() -> list[str]:
+    """The options of the command in the guide."""
+    shell = [block for block in examples.blocks(GUIDE, examples.read(GUIDE)) if block.language == "shell"]
+    commands = [command.words for block in shell for command in examples.commands(block)]
+    (options,) = [words[2:] for words in commands if words[1] == "pgbeam.cloud.awx.configure"]
+    return options
+
+
 @needs_awx
 def test_from_nothing_to_what_was_changed_by_hand(admin: Administrator) -> None:
     """A dry run and a run on an AWX without the objects, a second run, drift, and the image left out later."""
-    awx, words = admin.awx, [*NAMED, *IMAGE, *VAULT]
+    awx, words = admin.awx, guided()
     dry = admin.configure(*words, key=API_KEY, check=True)
     assert admin.writes == []
     assert "key would be set" in dry.output
@@ -188,7 +196,7 @@ def test_from_nothing_to_what_was_changed_by_hand(admin: Administrator) -> None:
     assert len(changed(dry)) == len(changed(live))
     for run in (dry, live):
         assert f"job template {REGISTER}: uses AWX's default execution environment" in run.output
-    assert "key set; the URL is not changed" in live.output
+    assert "key set; to change the URL, set PGBEAM_API_URL too" in live.output
     assert held(awx, awx.default) == (OTHER_KEY, "https://by-hand.example.com")
     after = {number: dict(item) for items in awx.objects.values() for number, item in items.items()}
     for number, item in after.items():
@@ -294,6 +302,7 @@ def test_without_a_key(admin: Administrator) -> None:
     run = admin.configure(*NAMED, status=2)
     needed = "missing; set PGBEAM_API_KEY, or create the credential"
     assert f"credential PgBeam of organization Default: {needed}" in run.output
+    assert "``credential PgBeam of organization Default: missing``" in examples.read(GUIDE)
     assert admin.writes == ["POST credential_types/"]
     kind = awx.one("credential_types", "PgBeam")["id"]
     awx.add("credentials", name="PgBeam", organization=awx.organization("Other"), credential_type=kind)

@@ -36,7 +36,7 @@ NOT_RUN = {
     ("docs/docsite/rst/awx.rst", "Input configuration"): "AWX reads it, not Ansible",
     ("docs/docsite/rst/awx.rst", "Injector configuration"): "AWX reads it, not Ansible",
     ("docs/docsite/rst/awx.rst", "execution-environment.yml"): "it is the repository's, which the session awx reads",
-    ("docs/docsite/rst/awx.rst", "ansible-playbook pgbeam.cloud.awx.configure"): "test_awx.py runs it",
+    ("docs/docsite/rst/awx.rst", "ansible-playbook pgbeam.cloud.awx.configure"): "test_configure_awx.py runs it",
 }
 
 
