@@ -187,7 +187,7 @@ def awx(session: nox.Session) -> None:
     collections = str(ROOT / ".work" / "awx")  # absolute, as each test has a working directory of its own
     session.install("--no-deps", "--target", collections, "ansible>=12,<13")  # it carries awx.awx
     env = {"AWX_COLLECTIONS": collections}
-    session.run("pytest", "-q", "tests/integration/test_awx.py", "-k", "configures_awx", env=env)
+    session.run("pytest", "-q", "tests/integration/test_configure_awx.py", env=env)
     session.run("ansible-builder", "create", "-f", "execution-environment.yml", "-c", str(ROOT / ".work" / "image"))
 
 

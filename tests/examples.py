@@ -84,9 +84,10 @@ def commands(block: Block) -> Iterator[Command]:
     """The Ansible commands of a shell block, each with the exit status that its comment tells."""
     for line in block.text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
-        if words and words[0] in ANSIBLE:
+        piped = words.index("|") + 1 if "|" in words else 0
+        if words and words[piped] in ANSIBLE:
             told = re.search(r"# .*\bexits with (\d+)", line)
-            yield Command(words, int(told.group(1)) if told else 0)
+            yield Command(["sh", "-c", line] if piped else words, int(told.group(1)) if told else 0)
 
 
 def _examples(source: str) -> str:

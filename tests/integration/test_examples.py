@@ -36,7 +36,7 @@ NOT_RUN = {
     ("docs/docsite/rst/awx.rst", "Input configuration"): "AWX reads it, not Ansible",
     ("docs/docsite/rst/awx.rst", "Injector configuration"): "AWX reads it, not Ansible",
     ("docs/docsite/rst/awx.rst", "execution-environment.yml"): "it is the repository's, which the session awx reads",
-    ("docs/docsite/rst/awx.rst", "ansible-playbook pgbeam.cloud.awx.configure"): "test_awx.py runs it",
+    ("docs/docsite/rst/awx.rst", "ansible-playbook pgbeam.cloud.awx.configure"): "test_configure_awx.py runs it",
 }
 
 
@@ -116,6 +116,27 @@ class Reader:
     untried: bool = False
 
     def read(self) -> None:
+        self.prepare()
+        for block in examples.blocks(self.page, self.text):
+            self._follow(block)
+        for name in self.plays:
+            self._play(name)
+        if self.untried:
+            self._run(Command(["ansible-playbook", REGISTER, "-i", "inventory"], 0))
+
+    def lay_out(self, folder: str) -> None:
+        """Write the page's files that belong to this folder, and encrypt what the page encrypts. Run nothing else."""
+        self.prepare()
+        for block in examples.blocks(self.page, self.text):
+            if block.name and block.name.startswith(f"{folder}/"):
+                self.ansible.write(block.name, block.text)
+            elif block.language in ("console", "shell"):
+                for command in examples.commands(block):
+                    if "ansible-vault" in " ".join(command.words):
+                        self._run(command)
+
+    def prepare(self) -> None:
+        """Give the reader what the page assumes."""
         given = GIVEN.get(self.page, Given())
         for scope in (*self.projects.values(), *self.organizations.values()):
             scope.settings(connection_test=CONNECTED, **given.settings)
@@ -130,12 +151,6 @@ class Reader:
         self.secrets.update({name: value for name, value in given.variables.items() if name in names})
         self.ansible.write(VAULT_KEY, "the-vault-key\n")
         self.ansible.write("given.json", json.dumps({**self.secrets, **given.variables}))
-        for block in examples.blocks(self.page, self.text):
-            self._follow(block)
-        for name in self.plays:
-            self._play(name)
-        if self.untried:
-            self._run(Command(["ansible-playbook", REGISTER, "-i", "inventory"], 0))
 
     def _follow(self, block: Block) -> None:
         if block.language == "yaml" and (self.page, block.title) not in NOT_RUN:
@@ -199,17 +214,63 @@ def _plays(content: Any) -> bool:
 
 def read(page: str, text: str, home: Path, sandbox: Sandbox) -> None:
     """Do what the page says; an assertion fails where something goes otherwise than it says."""
+    reader(page, text, home, sandbox).read()
+
+
+def reader(page: str, text: str, home: Path, sandbox: Sandbox) -> Reader:
+    """A reader of the page, which gets projects and organizations of its own."""
     projects = {name: sandbox.project() for name in sorted(set(re.findall(r"\bprj_\w+", text)))}
     named = sorted(set(re.findall(r"\borg_(?!id\b)\w+", text)))
     organizations = {name: sandbox.organization() for name in named}
     for name, scope in {**projects, **organizations}.items():
         text = re.sub(rf"\b{name}\b", scope.id, text)
-    Reader(Ansible(sandbox.url, home), page, text, projects, organizations).read()
+    return Reader(Ansible(sandbox.url, home), page, text, projects, organizations)
 
 
 @pytest.mark.parametrize("page", examples.pages())
 def test_a_page(page: str, sandbox: Sandbox, tmp_path: Path) -> None:
     read(page, examples.read(page), tmp_path, sandbox)
+
+
+def leads_to_awx(page: str) -> bool:
+    text = examples.read(page)
+    return "AWX" in text and "ansible-vault" in text
+
+
+def import_as_awx(reader: Reader) -> tuple[Run, Run | None]:
+    """Import a page's inventory as AWX does, without a vault password, then run a job with one.
+
+    AWX keeps the list that the import gets, and a job's inventory is a script that prints it.
+    """
+    listed = ["ansible-inventory", "-i", "inventory/hosts.yml", "--list", "--export", "--output", "listed.json"]
+    imported = reader.ansible.command(listed)
+    if imported.status:
+        return imported, None
+    (reader.ansible.home / "listed.sh").write_text('#!/bin/sh\ncat "$(dirname "$0")/listed.json"\n')
+    (reader.ansible.home / "listed.sh").chmod(0o755)
+    return imported, reader.ansible.playbook(
+        REGISTER, "-i", "listed.sh", env={"ANSIBLE_VAULT_PASSWORD_FILE": VAULT_KEY}
+    )
+
+
+@pytest.mark.parametrize("page", [page for page in examples.pages() if leads_to_awx(page)])
+def test_awx_can_import_the_inventory(page: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    following = reader(page, examples.read(page), tmp_path, sandbox)
+    following.lay_out("inventory")
+    imported, job = import_as_awx(following)
+    assert imported.status == 0 and job, imported.output
+    assert "__ansible_vault" in (tmp_path / "listed.json").read_text()
+    assert job.status == 0, job.output
+    (project,) = following.projects.values()
+    assert len(project.truth()) >= 2
+
+
+def test_awx_cannot_import_a_file_that_is_encrypted_as_a_whole(sandbox: Sandbox, tmp_path: Path) -> None:
+    following = reader("wrong.md", INVENTORY.replace("SSL_MODE", "require"), tmp_path, sandbox)
+    following.lay_out("inventory")
+    imported, job = import_as_awx(following)
+    assert imported.status and not job
+    assert "Attempting to decrypt but no vault secrets found" in imported.output
 
 
 INVENTORY = """
