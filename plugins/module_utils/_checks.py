@@ -99,6 +99,22 @@ def entry_problems(resource: Resource, entry: Values, where: str, *more: str) ->
     return found
 
 
+def limit_problems(limit: t.Any, place: str) -> list[str]:
+    """Sentences on what is no limit of how many objects may be deleted: a number, or a percentage of all."""
+    percentage = re.fullmatch(r"([0-9]{1,3})%", str(limit))
+    if percentage and int(percentage.group(1)) <= 100:
+        return []
+    if re.fullmatch(r"[1-9][0-9]{0,8}", str(limit)):
+        return []
+    return [f"{place}: {limit!r} is not allowed; it must be a whole number of 1 or more, or a percentage such as 50%"]
+
+
+def most_of(limit: str, number: int) -> int:
+    """How many of so many objects a limit lets go. One may always go: it is a slip of one entry at most."""
+    allowed = number * int(limit[:-1]) // 100 if limit.endswith("%") else int(limit)
+    return max(allowed, 1)
+
+
 def place(where: str, entry: Values) -> str:
     """The place of an entry with what identifies it: many hosts may have made the list, so an index says little."""
     known = " on ".join(entry[key] for key in ("name", "host") if isinstance(entry.get(key), str) and entry[key])

@@ -26,6 +26,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import (
 
 MAX_PARALLEL = 32
 MESSAGES_SHOWN = 5
+PRUNE_LIMIT = "50%"
 LARGEST_SHOWN = 2**63
 METHODS = ("GET", "POST", "PATCH", "DELETE", "write")
 
@@ -91,6 +92,7 @@ def list_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
         **_parent_spec(resource),
         resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry},
         "prune": {"type": "bool", "default": False},
+        "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
         "parallel": {"type": "int", "default": 8},
         **_writing_spec(resource),
     }
@@ -209,6 +211,7 @@ class Module(AnsibleModule):
                 found.append(f"test_connection: there is no {noun} to test; name it in {noun}, or leave it out")
         if resource.plural not in self.argument_spec:
             return found + _checks.problems(resource, given)
+        found += _checks.limit_problems(self.params.get("prune_limit"), "prune_limit")
         found += _misread(resource.plural, given.get(resource.plural))
         for place, entry in entries(resource, given):
             found += _checks.entry_problems(resource, entry, f"{place}: ")

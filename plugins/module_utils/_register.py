@@ -33,6 +33,10 @@ class Register:
         for item in self._by_id.values():
             self._by_identity.setdefault(identity(resource, item), []).append(item)
 
+    @property
+    def size(self) -> int:
+        return len(self._by_id)
+
     def without(self, items: t.Sequence[Values]) -> Register:
         ids = {item["id"] for item in items}
         return Register(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self

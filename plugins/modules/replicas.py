@@ -71,6 +71,15 @@ options:
       - Nothing is removed by it where any entry failed. An empty list is refused.
     type: bool
     default: false
+  prune_limit:
+    description:
+      - The most that O(prune) may delete in one run, a number such as V(10), or a percentage of the replicas that
+        the database has, such as V(20%). One may always be deleted.
+      - If more would be deleted, the task fails before any write, in check mode too, and the message lists what would
+        be deleted.
+      - Entries with C(state=absent) do not count.
+    type: str
+    default: 50%
   parallel:
     description:
       - How many calls are made at once, 1 to 32.
