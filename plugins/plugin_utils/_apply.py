@@ -171,7 +171,8 @@ def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Val
     given = {option: value for option, value in options.items() if value is not None}
     args = {**_defaults(action, name, given, task_vars), **given}
     result: Values = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
-    return {option: value for option, value in result.items() if option not in ("invocation", "ansible_facts")}
+    kept = {option: value for option, value in result.items() if option not in ("invocation", "ansible_facts")}
+    return {"changed": False, "failed": False, **kept}
 
 
 def _defaults(action: t.Any, name: str, given: Values, task_vars: Values) -> Values:

@@ -21,6 +21,9 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIAB
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
 
+SHORTEST = 4  # characters of a secret that is looked for in any part of a sentence
+
+
 @dataclass(frozen=True)
 class Replicas:
     """The replicas of one database; ``index`` is its place among the project's databases."""
@@ -66,8 +69,15 @@ def plan(hosts: list[Host], view: _prune.View) -> Plan:
             problems += _prune.problems(key, project.databases, view)
     projects = [_with_replicas_apart(project) for project in projects]
     if problems:  # which may quote a secret that stands in the place of another value
-        problems = Masking(secrets(hosts)).mask(problems)
+        problems = _masked(problems, hosts)
     return Plan([] if problems else projects, problems)
+
+
+def _masked(problems: list[str], hosts: list[Host]) -> list[str]:
+    """The sentences without secrets. A short one is only looked for as a whole value: its letters are in any word."""
+    found = secrets(hosts)
+    masked: list[str] = Masking(text if len(text) >= SHORTEST else repr(text) for text in found).mask(problems)
+    return masked
 
 
 def secrets(hosts: list[Host]) -> set[str]:
