@@ -20,7 +20,6 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import CONT
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
-
 SHORTEST = 4  # characters of a secret that is looked for in any part of a sentence
 
 
@@ -137,7 +136,8 @@ def _project(key: str, members: list[Host]) -> tuple[Project, list[str]]:
     first = host.first.values if host.first else next(candidates, None)
     if host.project and first is not None:
         own = host.first.fingerprint if host.first else ""
-        databases = [first, *(v for print_, v in entries.items() if v is not first and print_ != own)]
+        others = (values for same, values in entries.items() if values is not first and same != own)
+        databases = [first, *others]
         options = {**host.project, "database": _without(first, "state", "replicas")}
         if host.first and not found:
             labels = ["pgbeam_project.database", "an entry of pgbeam_databases"]
