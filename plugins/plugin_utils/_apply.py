@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible.errors import AnsibleError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _context, _declared, _plan, _prune, _report, _values
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
@@ -166,12 +167,23 @@ def _view(hosts: list[_declared.Host], task_vars: Values) -> _prune.View:
 
 
 def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Values:
-    """Run a module on the controller with these options and the module_defaults that a task of it would have."""
+    """Run a module on the controller with these options and the module_defaults that a task of it would have.
+
+    Whatever prevents that is a result too: what the modules before it have written is reported with it.
+    """
     name = f"pgbeam.cloud.{module}"
     given = {option: value for option, value in options.items() if value is not None}
-    args = {**_defaults(action, name, given, task_vars), **given}
-    result: Values = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
-    return {option: value for option, value in result.items() if option not in ("invocation", "ansible_facts")}
+    problem = ""
+    try:
+        args = {**_defaults(action, name, given, task_vars), **given}
+        result = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
+        kept = {option: value for option, value in result.items() if option not in ("invocation", "ansible_facts")}
+        return {"changed": False, "failed": False, **kept}
+    except AnsibleError:  # whose text may quote a default that is a secret
+        problem = f"{module} was not run: check module_defaults, and the Python that runs Ansible"
+    except Exception as error:
+        problem = _values.unexpected(error)
+    return {"changed": False, "failed": True, "msg": problem}
 
 
 def _defaults(action: t.Any, name: str, given: Values, task_vars: Values) -> Values:

@@ -20,6 +20,8 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import CONT
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
+SHORTEST = 4  # characters of a secret that is looked for in any part of a sentence
+
 
 @dataclass(frozen=True)
 class Replicas:
@@ -66,8 +68,15 @@ def plan(hosts: list[Host], view: _prune.View) -> Plan:
             problems += _prune.problems(key, project.databases, view)
     projects = [_with_replicas_apart(project) for project in projects]
     if problems:  # which may quote a secret that stands in the place of another value
-        problems = Masking(secrets(hosts)).mask(problems)
+        problems = _masked(problems, hosts)
     return Plan([] if problems else projects, problems)
+
+
+def _masked(problems: list[str], hosts: list[Host]) -> list[str]:
+    """The sentences without secrets. A short one is only looked for as a whole value: its letters are in any word."""
+    found = secrets(hosts)
+    masked: list[str] = Masking(text if len(text) >= SHORTEST else repr(text) for text in found).mask(problems)
+    return masked
 
 
 def secrets(hosts: list[Host]) -> set[str]:
@@ -127,7 +136,8 @@ def _project(key: str, members: list[Host]) -> tuple[Project, list[str]]:
     first = host.first.values if host.first else next(candidates, None)
     if host.project and first is not None:
         own = host.first.fingerprint if host.first else ""
-        databases = [first, *(v for print_, v in entries.items() if v is not first and print_ != own)]
+        others = (values for same, values in entries.items() if values is not first and same != own)
+        databases = [first, *others]
         options = {**host.project, "database": _without(first, "state", "replicas")}
         if host.first and not found:
             labels = ["pgbeam_project.database", "an entry of pgbeam_databases"]

@@ -574,6 +574,14 @@ def test_a_secret_in_the_place_of_another_value(where: str) -> None:
     assert "ssl_mode: '********' is not allowed" in problem and "odd" not in problem
 
 
+def test_a_short_secret_leaves_the_words_of_a_sentence() -> None:
+    (problem,) = runs(host("db1", {**ORDERS, "password": "e", "ssl_mode": "e"}))["problems"]
+    allowed = "disable, allow, prefer, require, verify-ca, verify-full"
+    assert problem == (
+        f"db1: pgbeam_databases[0] (orders on db1): ssl_mode: ******** is not allowed; it must be one of {allowed}"
+    )
+
+
 def test_a_list_that_is_wrong_throughout_makes_no_endless_message() -> None:
     wrong = {"database_defaults": {"port": 0}}
     found = runs(host("db1", *({"name": f"n{n}"} for n in range(100)), **wrong))["problems"]
