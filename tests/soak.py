@@ -444,11 +444,12 @@ def _run(scenario: Scenario, url: str, parent: Values, folder: Path) -> Values:
             "project", {**options, **wanted, "database": {**wanted["database"], "password": PASSWORD}}, folder
         )
     elif scenario.noun == "replica":
-        listed = {"replicas": scenario.wanted, "prune": scenario.prune, "replace": True}
+        listed = {"replicas": scenario.wanted, "prune": scenario.prune, "prune_limit": "100%", "replace": True}
         result = run_module("replicas", {**options, **listed}, folder)
     elif scenario.listed:
         entries = [{**item, "password": PASSWORD} for item in scenario.wanted]
-        result = run_module("databases", {**options, "databases": entries, "prune": scenario.prune}, folder)
+        pruning = {"prune": scenario.prune, "prune_limit": "100%"}
+        result = run_module("databases", {**options, "databases": entries, **pruning}, folder)
     else:
         result = run_module("database", {**options, **scenario.wanted[0], "password": PASSWORD}, folder)
     text = repr(result)

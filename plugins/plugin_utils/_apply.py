@@ -106,6 +106,7 @@ def _databases_options(project: Project, results: Results) -> Values:
         "project_id": project_id or "",
         "databases": project.databases if project_id else project.databases[1:],
         "prune": project.settings["prune"] if project_id else False,
+        "prune_limit": project.settings["prune_limit"],
         # A project that was just created has its first database's password.
         "update_password": "on_create" if created.get("action") == "created" else project.settings["update_password"],
         "test_connection": project.settings["test_connection"],
@@ -123,6 +124,7 @@ def _run_replicas(project: Project, results: Results, call: Call) -> None:
             "database_id": registered[replicas.index]["id"] or "" if exists else "",
             "replicas": replicas.declared,
             "prune": project.settings["prune"],
+            "prune_limit": project.settings["prune_limit"],
             "replace": project.settings["replace_replicas"],
             "parallel": project.settings["parallel"],
             **_connection(project),
@@ -161,9 +163,22 @@ def _view(hosts: list[_declared.Host], task_vars: Values) -> _prune.View:
         active=task_vars["ansible_play_hosts"],
         targeted=targeted,
         limit=task_vars.get("ansible_limit") or "",
+        sliced=_sliced(task_vars),
         others=[name for name in task_vars["groups"]["all"] if name not in targeted],
         hostvars=task_vars["hostvars"],
     )
+
+
+def _sliced(task_vars: Values) -> str:
+    """The AWX job template of which the run is a slice; empty if it is none.
+
+    AWX runs the slices of a job as the nodes of a workflow, which has the name of the job template itself.
+    """
+    for prefix in ("awx", "tower"):
+        template = task_vars.get(f"{prefix}_job_template_name")
+        if template and template == task_vars.get(f"{prefix}_workflow_job_name"):
+            return str(template)
+    return ""
 
 
 def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Values:

@@ -133,6 +133,8 @@ def _setting_problems(host: Host) -> list[str]:
                 found.append(
                     f"{variable}: {value!r} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}"
                 )
+        elif name == "prune_limit":
+            found += _checks.limit_problems(value, variable)
         elif name == "update_password" and value not in UPDATES:
             found.append(f"{variable}: {value!r} is not allowed; it must be one of {', '.join(UPDATES)}")
         elif not isinstance(value, str) and (name != "project_id" or type(value) is not int):

@@ -16,6 +16,7 @@ import typing as t
 
 import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible_collections.pgbeam.cloud.plugins.module_utils._module import PRUNE_LIMIT
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
 
 try:
@@ -49,6 +50,7 @@ VARIABLES: dict[str, t.Any] = {
     "api_key": "",
     "api_url": "",
     "prune": False,
+    "prune_limit": PRUNE_LIMIT,
     "replace_replicas": False,
     "update_password": "on_create",
     "test_connection": False,

@@ -35,6 +35,8 @@ class View:
     targeted: list[str]
     #: The value of --limit.
     limit: str = ""
+    #: The AWX job template of which the run is a slice.
+    sliced: str = ""
     #: The inventory's hosts that the play does not target.
     others: list[str] = field(default_factory=list)
     #: The variables of any host, as far as other hosts see them: neither those of a play nor a role's parameters.
@@ -49,7 +51,9 @@ def problems(key: str, databases: list[Values], view: View) -> list[str]:
 def _unseen_lists(key: str, view: View) -> list[str]:
     """Why a run does not see the list of every host that the play targets."""
     why = None
-    if view.limit:
+    if view.sliced:
+        why = f"it is one slice of the AWX job template {view.sliced}"
+    elif view.limit:
         why = "--limit leaves hosts out"
     elif set(view.active) != set(view.targeted):
         why = f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"

@@ -354,3 +354,47 @@ def test_an_entry_by_id_beside_another_user_of_its_database(ansible: Ansible, pr
     wanted = [{"id": known}, entry("orders", username="reader")]
     assert ansible.databases(project, wanted).result("databases")["msg"] == "1 created, 1 unchanged"
     assert ansible.databases(project, wanted).result("databases")["msg"] == "2 unchanged"
+
+
+def test_prune_deletes_no_more_than_its_limit(ansible: Ansible, project: Project) -> None:
+    """Nothing is written then, in check mode as live, and what would have gone is listed with its ids."""
+    ids = [project.register(host=HOST, name=name)["id"] for name in "abcd"]
+    options = {"project_id": project.id, "databases": [{"host": HOST, "name": "a", "ssl_mode": "allow"}], "prune": True}
+    limits = {"default": None, "2": 2, "40%": "40%", "74%": "74%", "75%": "75%", "3": 3, "100%": "100%"}
+    tasks: list[dict[str, Any]] = []
+    for name, limit in limits.items():
+        arguments = {**options, **({} if limit is None else {"prune_limit": limit})}
+        tasks.append({"name": f"up to {name}", "pgbeam.cloud.databases": arguments, "check_mode": True})
+    tasks += [
+        {"name": "live, too many", "pgbeam.cloud.databases": options},
+        {"name": "live", "pgbeam.cloud.databases": {**options, "prune_limit": "75%"}},
+    ]
+    run = ansible.play([{**task, "ignore_errors": True} for task in tasks])
+    listed = ", ".join(f"database {name} on {HOST}:5432 ({known})" for name, known in zip("bcd", ids[1:]))
+    for name in ("up to default", "up to 2", "up to 40%", "up to 74%", "live, too many"):
+        shown = {"up to default": "50%", "live, too many": "50%"}.get(name, name.removeprefix("up to "))
+        assert run.result(name)["msg"] == (
+            f"prune: 3 of the 4 databases of project {project.id} would be deleted, more than prune_limit ({shown}) "
+            f"allows: {listed}; check that the list is complete, or set prune_limit to 3"
+        )
+    for name in ("up to 75%", "up to 3", "up to 100%", "live"):
+        assert run.result(name)["msg"] == "1 updated, 3 deleted"
+    assert [method for method, dummy in run.writes] == ["PATCH", "DELETE", "DELETE", "DELETE"]
+
+
+def test_what_prune_may_always_delete(ansible: Ansible, project: Project) -> None:
+    """One, whatever the percentage; and what the list says is absent does not count."""
+    for name in "abc":
+        project.register(host=HOST, name=name)
+    entries = [{"host": HOST, "name": "a"}, {"host": HOST, "name": "b", "state": "absent"}]
+    options = {"project_id": project.id, "databases": entries, "prune": True}
+    wrong = (0, "0", "101%", "half", "5 %", "-1")
+    tasks: list[dict[str, Any]] = [
+        {"name": f"limit {number}", "ignore_errors": True, "pgbeam.cloud.databases": {**options, "prune_limit": limit}}
+        for number, limit in enumerate([*wrong, "0%"])
+    ]
+    run = ansible.play(tasks)
+    for number, dummy in enumerate(wrong):
+        words = "is not allowed; it must be a whole number of 1 or more, or a percentage such as 50%"
+        assert run.result(f"limit {number}")["msg"].endswith(words)
+    assert run.result(f"limit {len(wrong)}")["msg"] == "2 deleted, 1 unchanged"

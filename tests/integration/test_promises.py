@@ -80,6 +80,13 @@ def forms(**keywords: Any) -> list[Values]:
 
 
 PRUNE: Values = {"pgbeam_prune": True}
+
+
+def job(workflow: str) -> Values:
+    """What AWX tells a job of the template nightly that is part of a workflow; a slice is one of its own workflow."""
+    return {"awx_job_template_name": "nightly", "awx_workflow_job_name": workflow}
+
+
 CHECK, INCLUDE = "Check that the tags select the whole role", "Include the tasks on the hosts that run the role"
 ENSURE = "Ensure PgBeam matches what the hosts declare"
 WAYS: dict[str, Way] = {
@@ -131,6 +138,8 @@ WAYS: dict[str, Way] = {
     "a host that failed before and was rescued": Way(
         [tasks({"block": [FAIL], "rescue": [{"ansible.builtin.debug": {"msg": "x"}}]}, included())]
     ),
+    "in a slice of an AWX job, with `pgbeam_prune`": Way([roles()], (), 2, variables={**PRUNE, **job("nightly")}),
+    "as a node of another AWX workflow, with `pgbeam_prune`": Way([roles()], variables={**PRUNE, **job("release")}),
     "a host that failed before, with `pgbeam_prune`": Way([tasks(FAIL, included())], (), 2, variables=PRUNE),
     "a host that skips the role, with `pgbeam_prune`": Way([roles(when=WHEN)], (), 2, variables=PRUNE),
     "a host that failed before, with `any_errors_fatal`": Way([tasks(FAIL, included(), any_errors_fatal=True)], (), 2),

@@ -186,6 +186,23 @@ def test_prune_with_every_list_in_view(ansible: Ansible, project: Project) -> No
     assert len(project.databases()) == 4
 
 
+def test_prune_deletes_no_more_than_its_limit(ansible: Ansible, project: Project) -> None:
+    """A group variable that went missing costs one run, and the audit still reports all of the drift."""
+    for n in range(4):
+        project.register(host=f"db{n}", name="a", username="app")
+    path = pruning(ansible, project, pgbeam_databases=[{"name": "a", **LOGIN, "host": "db0"}])
+    refused = ansible.playbook(REGISTER, "-i", path)
+    message = (
+        f"prune: 3 of the 4 databases of project {project.id} would be deleted, more than prune_limit (50%) allows"
+    )
+    assert message in told(refused)
+    assert not refused.writes
+    audited = ansible.playbook(AUDIT, "-i", path)
+    assert "3 drifted: a on db1:5432 is registered but not declared" in audited.result("Say what drifted")["msg"]
+    assert ansible.playbook(REGISTER, "-i", path, "-e", "pgbeam_prune_limit=3").status == 0
+    assert registered(project) == [("db0", "a")]
+
+
 @pytest.mark.parametrize("case", ["limit", "serial", "gone", "role skipped", "outside the play"])
 def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project: Project, case: str) -> None:
     project.register(name="unlisted")

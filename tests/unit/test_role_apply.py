@@ -18,6 +18,7 @@ SETTINGS: Values = {
     "api_key": "pbu_0aB9-tests-only-Kk7",
     "api_url": "",
     "prune": True,
+    "prune_limit": "50%",
     "replace_replicas": False,
     "update_password": "always",
     "test_connection": False,
@@ -100,7 +101,7 @@ def test_the_options_of_the_list_form() -> None:
     _apply.run([project()], modules)
     assert modules.names == ["databases"]
     assert modules.options("databases") == {
-        "project_id": "prj_1", "databases": [DATABASE], "prune": True, "update_password": "always",
+        "project_id": "prj_1", "databases": [DATABASE], "prune": True, "prune_limit": "50%", "update_password": "always",
         "test_connection": False, "parallel": 4, "api_key": SETTINGS["api_key"], "api_url": None,
     }  # fmt: skip
 
