@@ -101,7 +101,8 @@ def test_the_options_of_the_list_form() -> None:
     _apply.run([project()], modules)
     assert modules.names == ["databases"]
     assert modules.options("databases") == {
-        "project_id": "prj_1", "databases": [DATABASE], "prune": True, "prune_limit": "50%", "update_password": "always",
+        "project_id": "prj_1", "databases": [DATABASE], "prune": True, "prune_limit": "50%",
+        "update_password": "always",
         "test_connection": False, "parallel": 4, "api_key": SETTINGS["api_key"], "api_url": None,
     }  # fmt: skip
 
