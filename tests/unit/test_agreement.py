@@ -339,3 +339,30 @@ def test_role_options_are_those_of_the_list_form() -> None:
 def test_retried_statuses_are_documented() -> None:
     text = " ".join(documented_options("database")["retries"]["description"])
     assert all(str(status) in text for status in _errors.RETRY_STATUSES)
+
+
+@pytest.mark.parametrize("module", [name for name, (dummy, spec) in ABOUT.items() if spec is _module.info_spec])
+def test_a_module_that_reads_documents_no_failure_of_a_write(module: str) -> None:
+    error = module_docs(module, "RETURN")["error"]["contains"]
+    assert error["method"]["sample"] == "GET"
+    assert "V(false)" in error["maybe_done"]["description"]
+    assert not re.search("CONNECTION_TEST_FAILED|PLAN_LIMIT_REACHED|(?i:registration)", str(error))
+
+
+@pytest.mark.parametrize("module", [name for name, (dummy, spec) in ABOUT.items() if spec is _module.list_spec])
+def test_the_message_of_a_list_form_is_documented_in_its_order(module: str) -> None:
+    words = module_docs(module, "RETURN")["msg"]["description"]
+    assert "the reasons come first and the summary follows in brackets" in words
+
+
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/**/*.rst"), *ROOT.glob("roles/*/*.md")]
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_says_nothing_twice(page: Path) -> None:
+    """Of what a page lists."""
+    bullets = re.findall(r"^- (.+(?:\n  .+)*)", page.read_text(), re.MULTILINE)
+    folded = [" ".join(bullet.split()) for bullet in bullets]
+    assert sorted(set(folded)) == sorted(folded)
