@@ -137,7 +137,7 @@ def _setting_problems(host: Host) -> list[str]:
             found += _checks.limit_problems(value, variable)
         elif name == "update_password" and value not in UPDATES:
             found.append(f"{variable}: {value!r} is not allowed; it must be one of {', '.join(UPDATES)}")
-        elif not isinstance(value, str) and (name != "project_id" or type(value) is not int):
+        elif not isinstance(value, str) and (name != "project_id" or isinstance(value, (bool, float, dict, list))):
             found.append(f"{variable}: the value is not text; put it in quotes")
     return found
 
