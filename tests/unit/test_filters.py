@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.pgbeam.cloud.plugins.filter import connection_string as connection_string_file
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 connection_string = connection_string_file.FilterModule().filters()["connection_string"]
@@ -180,6 +180,7 @@ def test_libpq_reads_hostile_texts_as_they_are(password: str) -> None:
 
 @needs_libpq
 @given(password=TEXTS.filter(bool), value=TEXTS, query=st.sampled_from(["", "?", "?sslmode=allow", "?options=-c%20a"]))
+@settings(deadline=None)
 def test_libpq_reads_any_text_as_it_is(password: str, value: str, query: str) -> None:
     read = as_libpq_reads(connection_string(STRING + query, password, parameters={"options": value}))
     assert (read["password"], read["options"], read["host"]) == (password, value, PLACE["host"])
