@@ -12,6 +12,8 @@ import pytest
 from tests.harness import Organization, Project, Sandbox
 from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
 
+pytestmark = pytest.mark.once
+
 LOGIN: dict[str, Any] = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
 TTL: dict[str, Any] = {"cache_config": {"ttl_seconds": 300}}
 OTHERS = {"cache_config": {"swr_seconds": 777}}
