@@ -23,7 +23,7 @@ class ActionModule(NormalAction):
         if step:
             return self._run_step(step, task_vars or {})
         # Sorted, because cores differ in the order of a task's options.
-        problems = list(_values.problems(dict(sorted(self._task.args.items()))))
+        problems = list(_values.problems(dict(sorted(self._task.args.items(), key=lambda item: str(item[0])))))
         if problems:
             return {"failed": True, "changed": False, "msg": _values.sentences(problems)}
         result: dict[str, t.Any] = super().run(tmp, task_vars)

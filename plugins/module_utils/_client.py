@@ -43,8 +43,7 @@ BACKOFF_FIRST = 0.5
 BACKOFF_LIMIT = 30.0
 SHORTEST_TIMEOUT = 1.0
 GRACE = 0.5  # in which requests can say by itself which step took too long
-#: A strong entity tag, or a weak one, whose opaque part is kept: a gateway that compresses weakens the API's own.
-ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 class ConfigError(ValueError):
@@ -69,7 +68,8 @@ class Settings:
     @property
     def base_url(self) -> str:
         """The URL that paths are put behind; they begin with the API's version, which ``api_url`` may end with."""
-        return self.api_url.rstrip("/").removesuffix("/v1").rstrip("/")
+        parts = urlsplit(self.api_url)
+        return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
 
     def __post_init__(self) -> None:
         if not self.api_key:
@@ -179,7 +179,7 @@ class Client:
 
     def get(self, path: str, target: str, check: Check | None = None) -> Answer:
         """Read one object; the error's status is 404 where there is none."""
-        return self._call(Call("GET", path, target), check)
+        return self._call(Call("GET", path, target, headers={"Cache-Control": "no-cache"}), check)
 
     def list(
         self,
@@ -374,8 +374,8 @@ class Client:
         wrong = (check(content) if check else None) if isinstance(content, dict) else "a body that is not a JSON object"
         if wrong:
             raise _errors.malformed(response, call, wrong, self.settings.api_url, self._conceal)
-        tag = ETAG.fullmatch(response.headers.get("ETag", "").strip())
-        return Answer(t.cast("dict[str, t.Any]", content), tag and tag.group(1))
+        tag = response.headers.get("ETag", "").strip()
+        return Answer(t.cast("dict[str, t.Any]", content), tag if ETAG.fullmatch(tag) else None)
 
     def _note_ending(self, response: requests.Response, call: Call) -> None:
         """Note that the API has announced the end of an operation: RFC 9745 and RFC 8594."""

@@ -92,14 +92,21 @@ class Plan:
         fields = (f for f in self.resource.writable if f.name in self.body)
         return self.action == "updated" and any(f.reads_server(self.wanted[f.name]) for f in fields)
 
-    def again(self, current: Values) -> Plan:
-        """The same task's plan for the object as it is now. Raises PlanError if that is not the one that was meant."""
+    def again(self, current: Values, lost: Plan | None = None) -> Plan:
+        """The same task's plan for the object as it is now. Raises PlanError if that is not the one that was meant.
+
+        ``lost`` is the plan of a write whose answer was lost and that may have been applied: what it changes and the
+        object shows was changed by this run, and stays part of the report.
+        """
         resource, before = self.resource, self.current or {}
         if "id" not in self.wanted and identity(resource, current) != identity(resource, before):
-            raise PlanError(f"it is {resource.describe(current)} by now; run again to see what is needed")
+            raise PlanError(f"somebody has changed it to {resource.describe(current)}; run again to see what is needed")
         _refuse_drift(resource, self.wanted, current)
         resend = any(f.secret and f.name in self.body for f in resource.fields)
-        return _plan_update(resource, self.wanted, current, resend)
+        result = _plan_update(resource, self.wanted, current, resend)
+        if lost:
+            _report_lost(result, lost)
+        return result
 
     @property
     def request(self) -> Values:
@@ -288,6 +295,16 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
     if result.body:
         result.action = "updated"
     return result
+
+
+def _report_lost(result: Plan, lost: Plan) -> None:
+    """Add to a plan what a write whose answer was lost has changed."""
+    result.action = "updated"
+    result.changes = list(dict.fromkeys([*lost.changes, *result.changes]))
+    for told, earlier in ((result.before, lost.before), (result.after, lost.after)):
+        for name, value in earlier.items():
+            both = isinstance(value, dict) and isinstance(told.get(name), dict)
+            told[name] = {**told[name], **value} if both else value
 
 
 def _plan_replace(

@@ -18,9 +18,10 @@ with contextlib.suppress(ImportError):  # requests depends on it, and no module 
     import idna
 
 HOST_RULE = "a host name or an IP address, and nothing else"
-#: A part of a name between two dots. Underscores are no part of host names, and DNS has them all the same.
-LABEL = r"(?!-)[\w-]{1,63}(?<!-)"
-NAME = re.compile(rf"(?:{LABEL}\.)*(?![0-9]+\.?$){LABEL}\.?")
+#: A part of a name between two dots. Underscores are no part of host names, but DNS allows them.
+LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
+#: The last part is not a number, which resolvers read as an IPv4 address.
+NAME = re.compile(rf"(?:{LABEL}\.)*(?!(?:[0-9]+|0x[0-9a-f]*)$){LABEL}")
 
 
 @functools.lru_cache(maxsize=65536)  # a list compares each host several times
@@ -30,14 +31,23 @@ def canonical(host: str) -> str:
     An address is the same by its value, a name without case, without a trailing dot and in its IDNA form.
     """
     with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(host).compressed
-    if len(host) > 254 or not NAME.fullmatch(host):
+        address = ipaddress.ip_address(host)
+        if "%" not in host:  # a zone means nothing on another machine
+            return address.compressed
+    # UnicodeError, for what is no internationalized name, is a ValueError.
+    name = ".".join(map(_encoded, host.removesuffix(".").split(".")))
+    if len(name) > 253 or not NAME.fullmatch(name):
         raise ValueError(host)
-    name = host.rstrip(".").lower()
-    if not name.isascii():
-        with contextlib.suppress(NameError, UnicodeError):
-            return idna.encode(name, uts46=True).decode()
     return name
+
+
+def _encoded(label: str) -> str:
+    if label.isascii():
+        return label.lower()
+    try:
+        return idna.encode(label, uts46=True).decode()
+    except NameError:
+        return label.encode("idna").decode()
 
 
 def bracketed(host: t.Any) -> str:

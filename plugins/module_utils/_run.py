@@ -251,6 +251,9 @@ def _info(module: Module, session: Session) -> None:
     filters = [resource.field(name) for name in resource.filters if name in wanted]
     items = session.read_one(wanted["id"]) if "id" in wanted else session.read_all()
     kept = [item for item in items if all(f.same(wanted[f.name], item.get(f.name)) for f in filters)]
+    hidden = {f.name for f in filters for item in items if item.get(f.name) is None and f.zero is None}
+    if hidden:
+        module.warn(f"PgBeam does not show {', '.join(sorted(hidden))} of all {resource.plural}; those are left out")
     for twins in Register(resource, kept).twins():
         module.warn(twins)
     result: Values = {resource.plural: kept}

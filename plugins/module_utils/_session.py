@@ -9,7 +9,6 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Reso
 
 WRITES = ("created", "updated", "replaced", "deleted")
 PROGRESS_SECONDS = 10
-MOST_CONFLICTS = 5  # times that one object's write is planned anew, because another writer was quicker
+MOST_CONFLICTS = 5  # times that one object's write is planned again after another writer has changed it
 
 
 @dataclass
@@ -39,6 +38,10 @@ class Outcome:
     connection_test: Values | None = None
     #: The first object, as the create's answer has it.
     first_answer: Values = field(default_factory=dict)
+    #: The plan of the last attempt, after another writer has changed the object.
+    replanned: Plan | None = None
+    #: Whether what a create does not carry was sent after it, as far as that was needed.
+    completed: bool = False
     #: Those of the objects that it replaces that are there still.
     left: list[Values] = field(default_factory=list)
 
@@ -59,7 +62,7 @@ class Outcome:
 
     def _made(self, name: str) -> bool:
         """Whether a field that moves did so: where the write after a create failed, its fields did not."""
-        return not self.error or name.partition(".")[0] not in self.plan.late
+        return not self.error or self.completed or name.partition(".")[0] not in self.plan.late
 
 
 class Session:
@@ -170,12 +173,10 @@ class Session:
         self._each(self._write, going)  # what goes makes room, where a plan allows no more
         self._settle(going)
         others = self._with_room(outcomes, going)
-        partial = [o for o in others if any(self.resource.field(name).fields for name in o.plan.late)]
-        if len(partial) > 1:  # the first shows what new objects begin with, so that the others take one call each
-            self._each(self._write, partial[:1])
-            others = [o for o in others if o is not partial[0]]
-        self._each(self._write, others)
-        others = [*partial[:1], *others] if len(partial) > 1 else others
+        # The first one shows what new objects begin with, so that the others take one call each.
+        first = [o for o in others if any(self.resource.field(name).fields for name in o.plan.late)][:1]
+        self._each(self._write, first)
+        self._each(self._write, [o for o in others if o not in first])
         self._settle(others)
         for outcome in outcomes:
             if outcome.error and not outcome.changed:
@@ -192,7 +193,8 @@ class Session:
     def test(self, outcomes: list[Outcome]) -> None:
         """Test the connection of each object that is there, where the task asks for it."""
         if self.module.params.get("test_connection") and self.resource.test:
-            self._each(self._test, [o for o in outcomes if o.values and o.action not in ("failed", "skipped")])
+            there = [o for o in outcomes if o.values and o.action not in ("failed", "skipped")]
+            self._each(self._test, [o for o in there if not o.error])
 
     def errors(self, outcomes: list[Outcome], unpruned: bool = False) -> list[ApiError]:
         """What to tell of these outcomes: their errors, else what ended the run where it left something undone."""
@@ -261,7 +263,9 @@ class Session:
         """Make a plan's first write, and keep what is answered."""
         plan, resource = outcome.plan, self.resource
         if plan.action == "updated":
-            self._update(outcome)
+            outcome.plan = self._change(outcome, plan)
+            if outcome.plan.action == "updated":
+                self._made(outcome)
             return
         plan.complete(self._begins_with)
         key = resource.answer
@@ -279,51 +283,52 @@ class Session:
             outcome.first_answer = {} if _checks.misfit(resource.first, first) else resource.first.whole(first)
         self._made(outcome)
 
-    def _update(self, outcome: Outcome) -> None:
-        """Change an object in place and keep what is answered, and the plan that was carried out in the end.
+    def _change(self, outcome: Outcome, plan: Plan) -> Plan:
+        """Change an object in place and keep what is answered. Returns the plan that was carried out in the end.
 
-        A body made from what was read goes out with the tag of that object, so that no change of another writer is
-        undone: where there was one, it is planned anew. A server without tags is written to as it is.
+        A body made from what was read is sent with the tag of that object, so that no change of another writer is
+        undone: after one, the change is planned again. A server without tags is written to without them.
         """
-        outcome.plan, outcome.values, written = self._change(outcome.plan)
-        if written:
-            self._made(outcome)
-
-    def _change(self, plan: Plan) -> tuple[Plan, Values, bool]:
-        """Returns the plan that was carried out, the object after it, and whether this run has written it."""
         resource, identifier = self.resource, t.cast(str, plan.id)
-        tag = self._etags.get(identifier)
+        received = self._etags.get(identifier)
+        tag = _strong(received)
         fresh = not plan.conditional or identifier in self._etags
-        lost = False  # whether an answer was lost, so that the change that is found may be this run's own
-        for conflicts in itertools.count():
+        conflicts, lost = 0, None  # the plan of a write whose answer was lost, so that what is found may be its work
+        while True:
             try:
                 if not fresh:
-                    current, refused = self._get(identifier, plan.label), tag
-                    again = self._planned_again(plan, current)
-                    if not again.body:
-                        return (plan if lost else again), resource.whole(current), lost
-                    plan, tag = again, self._etags[identifier]
-                    if conflicts and tag == refused:  # nothing has changed: this server's tags cannot be used
-                        tag = None
+                    current, refused = self._get(identifier, plan.label), received
+                    plan, received = self._planned_again(plan, current, lost), self._etags[identifier]
+                    outcome.replanned = plan
+                    if not plan.body:
+                        outcome.values = resource.whole(current)
+                        break
+                    # Nothing has changed, so the strong form is not what the server compares.
+                    tag = received if conflicts and received == refused else _strong(received)
                 answer = self.client.write(
                     resource.update_verb, self._item_path(identifier), plan.label, plan.body, self._only(identifier),
                     tag if plan.conditional else None,
                 )  # fmt: skip
             except ApiError as error:
-                lost = error.maybe_done = lost or error.maybe_done
+                lost = plan if error.maybe_done and plan.body else lost
+                error.maybe_done = lost is not None
                 if error.status != 412 or not plan.conditional or conflicts == MOST_CONFLICTS:
                     raise
-                fresh = False
+                conflicts, fresh = conflicts + 1, False
             else:
                 self._etags[identifier] = answer.etag
-                return plan, resource.whole(answer.content), True
-        raise AssertionError("endless")  # itertools.count() is, which a type checker does not know
+                outcome.values = resource.whole(answer.content)
+                break
+        return plan
 
-    def _planned_again(self, plan: Plan, current: Values) -> Plan:
-        """The plan for the object as it is now; raise ApiError if there is none."""
+    def _planned_again(self, plan: Plan, current: Values, lost: Plan | None) -> Plan:
+        """The plan for the object as it is now, with the changes of a write whose answer was lost.
+
+        Raises ApiError if there is none.
+        """
         reason = "it was deleted meanwhile" if self.resource.is_gone(current) else ""
         try:
-            again = plan.again(self.resource.whole(current))
+            again = plan.again(self.resource.whole(current), lost)
         except PlanError as error:
             reason = reason or str(error)
         if reason:
@@ -361,7 +366,8 @@ class Session:
             call = Call(self.resource.update_verb, self._item_path(made["id"]), outcome.plan.label)
             raise ApiError(call, str(error), "nothing of it was sent", attempts=0) from None
         if plan.body:
-            outcome.values = self._change(plan)[1]
+            self._change(outcome, plan)
+        outcome.completed = True
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         """Where a write's outcome is unknown, list once more: what is there now tells how it ended."""
@@ -401,11 +407,17 @@ class Session:
 
 def _found(outcome: Outcome, there: Register) -> Values | None:
     """The object after the write that was lost, where what is there shows that it was made; else None."""
-    plan, found = outcome.plan, outcome.plan.done(there)
+    plan = outcome.plan
+    found = (outcome.replanned or plan).done(there)
     if outcome.left:  # the loss was of its removal
         return None if there.find({"id": outcome.left[0]["id"]}) else found
     lost_late = found is not None and outcome.changed and plan.resource.moves(plan.late, found)
     return None if lost_late else found
+
+
+def _strong(tag: str | None) -> str | None:
+    """The strong form of an entity tag, the only one that HTTP lets match: gateways that compress weaken tags."""
+    return tag and tag.removeprefix("W/")
 
 
 def _within(answer: Values, key: str) -> Values:

@@ -12,11 +12,16 @@ import json
 import typing as t
 
 from ansible.errors import AnsibleError
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _context, _declared, _plan, _prune, _report, _values
-from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project, Replicas
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Results
 
+#: The parts of a module's result that are core's own.
+NOT_PUBLISHED = ("invocation", "ansible_facts", "exception")
+PRUNED_SHOWN = 10
 #: Runs a module by its short name with these options, and returns its result.
 Call = t.Callable[[str, Values], Values]
 
@@ -31,14 +36,23 @@ def apply(action: t.Any, task_vars: Values) -> Values:
     def call(module: str, options: Values) -> Values:
         return _call(action, task_vars, module, options)
 
-    results, problem = run(plan.projects, call)
+    def foresee(module: str, options: Values) -> Values:
+        task = action._task
+        live, task.check_mode = task.check_mode, True
+        try:
+            return call(module, options)
+        finally:
+            task.check_mode = live
+
+    results, problem = run(plan.projects, call, foresee)
     return _result(results, problem, action._task)
 
 
-def run(projects: list[Project], call: Call) -> tuple[Results, str | None]:
+def run(projects: list[Project], call: Call, foresee: Call) -> tuple[Results, str | None]:
     """Look up the projects, ensure that they exist, then register their databases, then the databases' replicas.
 
-    Nothing follows a step in which a project or a database failed. Returns a sentence where projects contradict.
+    Nothing follows a step in which a project or a database failed. ``foresee`` runs a module in check mode, so that a
+    refusal to prune comes before the first write of all. Returns a sentence if the projects cannot be applied together.
     """
     results = Results()
     found: dict[str, list[Values]] = {}
@@ -52,6 +66,9 @@ def run(projects: list[Project], call: Call) -> tuple[Results, str | None]:
         return results, None
     problem = _named_twice(projects, found)
     if problem:
+        return results, problem
+    problem = next(filter(None, [_prune_problem(p, found.get(p.key), results, foresee) for p in projects]), None)
+    if problem or any(result.get("failed") for result in results.all):
         return results, problem
     for project in projects:
         if project.options:
@@ -91,6 +108,41 @@ def _named_twice(projects: list[Project], found: dict[str, list[Values]]) -> str
     return f"{twice} are one project; name it on all hosts in one way, by its id or by org_id and name"
 
 
+def _prune_problem(project: Project, found: list[Values] | None, results: Results, foresee: Call) -> str | None:
+    """A sentence if prune would delete too many replicas of a project; what a module refuses goes into the results."""
+    project_id = found[0]["id"] if found else project.id
+    if not project.settings["prune"] or not project_id:
+        return None
+    options = {**_databases_options(project, results), "project_id": project_id, "prune": True}
+    databases = foresee("databases", {**options, "databases": project.databases})
+    if databases.get("failed"):
+        results.databases[project.key] = databases
+        return None
+    pruned: list[str] = []
+    existing = 0
+    for replicas in project.replicas:
+        database_id = databases["databases"][replicas.index]["id"] or ""
+        result = foresee("replicas", _replicas_options(project, replicas, database_id))
+        if result.get("failed"):
+            results.replicas.append({"project": project.key, "database": replicas.database, **result})
+            return None
+        surplus = result["replicas"][len(replicas.declared) :]
+        pruned += [f"{REPLICA.describe(replica)} ({replica['id']}) of {replicas.database}" for replica in surplus]
+        existing += sum(bool(replica["id"]) for replica in result["replicas"])
+    limit = str(project.settings["prune_limit"])
+    if len(pruned) <= _checks.most_of(limit, existing):
+        return None
+    shown = [
+        *pruned[:PRUNED_SHOWN],
+        *([f"and {len(pruned) - PRUNED_SHOWN} more"] if len(pruned) > PRUNED_SHOWN else []),
+    ]
+    return (
+        f"pgbeam_prune: {len(pruned)} of the {existing} replicas of project {project.key} would be deleted, more than "
+        f"pgbeam_prune_limit ({limit}) allows: {', '.join(shown)}; check that the lists are complete, or set "
+        f"pgbeam_prune_limit to {len(pruned)}"
+    )
+
+
 def _project_options(project: Project, exists: bool) -> Values:
     options = {**project.options, **_connection(project), "id": project.id or None}
     if exists:  # what it was created with is one of its databases, which the next step ensures
@@ -120,17 +172,21 @@ def _run_replicas(project: Project, results: Results, call: Call) -> None:
     exists = bool((created.get("project") or {}).get("id")) if created else True
     for replicas in project.replicas:
         registered = results.databases[project.key]["databases"]
-        options = {
-            "database_id": registered[replicas.index]["id"] or "" if exists else "",
-            "replicas": replicas.declared,
-            "prune": project.settings["prune"],
-            "prune_limit": project.settings["prune_limit"],
-            "replace": project.settings["replace_replicas"],
-            "parallel": project.settings["parallel"],
-            **_connection(project),
-        }
-        result = call("replicas", options)
+        database_id = registered[replicas.index]["id"] or "" if exists else ""
+        result = call("replicas", _replicas_options(project, replicas, database_id))
         results.replicas.append({"project": project.key, "database": replicas.database, **result})
+
+
+def _replicas_options(project: Project, replicas: Replicas, database_id: str) -> Values:
+    return {
+        "database_id": database_id,
+        "replicas": replicas.declared,
+        "prune": project.settings["prune"],
+        "prune_limit": project.settings["prune_limit"],
+        "replace": project.settings["replace_replicas"],
+        "parallel": project.settings["parallel"],
+        **_connection(project),
+    }
 
 
 def _hosts(action: t.Any, task_vars: Values) -> tuple[list[str], list[_declared.Host]]:
@@ -143,6 +199,8 @@ def _hosts(action: t.Any, task_vars: Values) -> tuple[list[str], list[_declared.
     hosts = []
     for name in batch:
         registered = hostvars[name].get("__pgbeam_declared") or {}
+        if registered.get("failed"):
+            return [f"{name}: what it declares could not be read; correct what its task reports, then run again"], []
         gathered = json.loads(registered.get("gathered") or "{}")
         if gathered.get("run") != run_id:
             continue
@@ -190,12 +248,17 @@ def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Val
     given = {option: value for option, value in options.items() if value is not None}
     problem = ""
     try:
-        args = {**_defaults(action, name, given, task_vars), **given}
+        try:
+            args = {**_defaults(action, name, given, task_vars), **given}
+        except AnsibleError:  # whose text may quote a default that is a secret
+            problem = f"{module} was not run: a template in module_defaults cannot be evaluated; correct it"
+            return {"changed": False, "failed": True, "msg": problem}
         result = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
-        kept = {option: value for option, value in result.items() if option not in ("invocation", "ansible_facts")}
+        kept = {option: value for option, value in result.items() if option not in NOT_PUBLISHED}
         return {"changed": False, "failed": False, **kept}
-    except AnsibleError:  # whose text may quote a default that is a secret
-        problem = f"{module} was not run: check module_defaults, and the Python that runs Ansible"
+    except AnsibleError as error:
+        place = "the Python, the disk and the temporary directory where Ansible runs"
+        problem = f"{module} was not run ({type(error).__name__}): check {place}"
     except Exception as error:
         problem = _values.unexpected(error)
     return {"changed": False, "failed": True, "msg": problem}

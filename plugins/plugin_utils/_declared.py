@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import json
+import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIAB
 
 CONTROLLER = ("localhost", "127.0.0.1", "::1")
 #: Names of the machine that they are used on.
-LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
+LOCAL_NAMES = re.compile(r"localhost[0-9]?(\.localdomain[0-9]?)?|ip6-(localhost|loopback)")
 UPDATES = ("on_create", "always")
 #: Those in which the hosts of one project must agree.
 SETTINGS = [name for name in VARIABLES if name not in ("project_id", "databases", "database_defaults")]
@@ -217,7 +218,7 @@ def _list_problems(resource: Resource, values: Values, where: str, *more: str) -
 def is_local(address: str) -> bool:
     """Whether an address means the machine, or the link, that it is used on: PgBeam reaches another one by it."""
     name = address.strip("[]").rstrip(".").lower()
-    if name in LOCAL_NAMES or name.endswith(".localhost"):
+    if LOCAL_NAMES.fullmatch(name) or name.endswith(".localhost"):
         return True
     try:
         ip = ipaddress.ip_address(name)

@@ -35,7 +35,13 @@ except ImportError:  # ansible-core before 2.19 marks what is no template instea
     def _distrust(value: str) -> t.Any:
         return wrap_var(value)
 
+    #: Raised for a variable that is nothing but omitted; these cores have a text for it.
+    OMITTED: tuple[type[Exception], ...] = ()
+
 else:
+    from ansible.errors import AnsibleValueOmittedError
+
+    OMITTED = (AnsibleValueOmittedError,)
 
     def _distrust(value: str) -> t.Any:
         return str(value)
@@ -76,8 +82,10 @@ def gather(task_vars: dict[str, t.Any], templar: Template) -> dict[str, t.Any]:
     for name, default in VARIABLES.items():
         try:
             value = _evaluated(task_vars.get(f"pgbeam_{name}"), templar, isinstance(default, (dict, list)))
-            value = _values.plain(value, task_vars.get("omit"))
+            value = None if value == task_vars.get("omit") else _values.plain(value, task_vars.get("omit"))
             found = list(_values.problems(value, f"pgbeam_{name}", name in _values.SECRETS))
+        except OMITTED:
+            value, found = None, []
         except yaml.YAMLError:
             found = [f"pgbeam_{name}: the text is neither YAML nor JSON; correct it, or give {_kind_of(default)}"]
         except Exception:  # whatever a template raises: its text quotes the template, and so what is vaulted in a file

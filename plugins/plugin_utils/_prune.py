@@ -52,7 +52,7 @@ def _unseen_lists(key: str, view: View) -> list[str]:
     """Why a run does not see the list of every host that the play targets."""
     why = None
     if view.sliced:
-        why = f"it is one slice of the AWX job template {view.sliced}"
+        why = f"it is one slice of the AWX job template {view.sliced}, or part of a workflow of the same name"
     elif view.limit:
         why = "--limit leaves hosts out"
     elif set(view.active) != set(view.targeted):

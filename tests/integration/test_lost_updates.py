@@ -101,6 +101,46 @@ def test_an_answer_lost_after_a_conditional_write(ansible: Ansible, project: Pro
     assert cache(project)["ttl_seconds"] == 300
 
 
+def test_all_that_was_written_is_reported_after_a_lost_answer(ansible: Ansible, project: Project) -> None:
+    """The answer to the first write is lost, and somebody undoes a part of it: one more write, and all the changes."""
+    project.register(**{**LOGIN, "password": "Behind-1"})
+    project.fault("drop_after", method="PATCH")
+    project.fault("other_writer", method="PATCH", skip=1, change={"pool_config": {"pool_size": 5}})
+    wanted = {**LOGIN, **TTL, "ssl_mode": "allow", "pool_config": {"pool_size": 20}}
+    result = ansible.database(project, **wanted, retries=2).result("database")
+    assert result["action"] == "updated"
+    assert result["changes"] == ["ssl_mode", "cache_config.ttl_seconds", "pool_config.pool_size"]
+    assert result["diff"]["after"] == {"ssl_mode": "allow", **TTL, "pool_config": {"pool_size": 20}}
+    (database,) = project.truth().values()
+    assert (database["ssl_mode"], database["pool_config"]["pool_size"]) == ("allow", 20)
+
+
+def test_the_last_write_is_the_one_that_is_looked_for(ansible: Ansible, project: Project) -> None:
+    """The first was refused, and what it would have changed is so by now; the second was lost and not applied."""
+    project.register(**{**LOGIN, "password": "Behind-1", "role": "replica"})
+    project.fault("other_writer", method="PATCH", change={**TTL, "role": "primary"})
+    project.fault("status", method="PATCH", skip=1, times=ENDLESS, status=502, code="BAD_GATEWAY")
+    result = ansible.database(project, **LOGIN, **TTL, role="replica", retries=0).result("database")
+    assert (result["failed"], result["changed"]) == (True, False), result
+    assert result["error"]["maybe_done"]
+
+
+def test_a_follow_up_and_a_connection_test_that_fail(ansible: Ansible, sandbox: Sandbox) -> None:
+    """Each is reported: a test does not hide that a part was not set, nor deny that it was."""
+    project = sandbox.project(connection_test={"ok": False, "error": "no route"})
+    tested = {**LOGIN, **TTL, "test_connection": True}
+    result = ansible.database(project, **tested).result("database")
+    assert "PgBeam cannot connect to it: no route" in result["msg"]
+    assert (
+        "cache_config.ttl_seconds" in result["changes"]
+        and result["diff"]["after"]["cache_config"] == TTL["cache_config"]
+    )
+    project.fault("status", method="PATCH", status=400, code="INVALID_INPUT")
+    result = ansible.database(project, **{**tested, "name": "other"}).result("database")
+    assert "is there now, without cache_config" in result["msg"]
+    assert "cache_config.ttl_seconds" not in result["changes"] and result["action"] == "created"
+
+
 def test_a_write_that_somebody_else_has_made(ansible: Ansible, project: Project) -> None:
     """The other writer wanted the same: nothing is left to write, and nothing was changed by the task."""
     project.register(**{**LOGIN, "password": "Behind-1"})
@@ -114,7 +154,7 @@ def test_an_object_that_is_another_one_meanwhile(ansible: Ansible, project: Proj
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault("other_writer", method="PATCH", change={"name": "archive"})
     run = ansible.database(project, **LOGIN, **TTL)
-    message = "it is database archive on db1.example.com:5432 by now; run again to see what is needed"
+    message = "somebody has changed it to database archive on db1.example.com:5432; run again to see what is needed"
     assert message in run.result("database")["msg"]
     (database,) = project.truth().values()
     assert (database["name"], database["cache_config"]["ttl_seconds"]) == ("archive", 60)

@@ -131,6 +131,10 @@ WAYS: dict[str, Way] = {
         [roles(ignore_errors=True), {**roles(), "ignore_errors": True}], (), 2,
         variables={"pgbeam_update_password": "always", "pgbeam_databases": [{"name": "a", "port": 0}]},
     ),
+    "`ignore_errors` on the play, and an address that cannot be evaluated": Way(
+        [{**roles(), "ignore_errors": True}], USED, 2,
+        variables={"ansible_host": "{{ nope if inventory_hostname.endswith('first') else inventory_hostname }}"},
+    ),
     "`--limit`": Way([roles()], USED, words=["--limit", "*second,*third"]),
     "`--limit` with `pgbeam_prune`": Way([roles()], (), 2, ["--limit", "*second,*third"], variables=PRUNE),
     "a host that failed before": Way([tasks(FAIL, included())], USED, 2),
@@ -154,6 +158,9 @@ WAYS: dict[str, Way] = {
         [tasks({**applied(tags=["db"]), "tags": "db"})], words=["--tags", "db"]
     ),
     "`--tags` of `include_role` without `apply`": Way([tasks(included(tags="db"))], (), 2, ["--tags", "db"]),
+    "`--tags` of `include_role` without `apply`, under `ignore_errors`": Way(
+        [tasks(included(tags="db"), ignore_errors=True)], (), 2, ["--tags", "db"]
+    ),
     "`--tags` of something else": Way(
         [roles(tags="db"), tasks(imported(tags="db")), tasks(included(tags="db"))], (), words=["--tags", "other"]
     ),

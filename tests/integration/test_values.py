@@ -177,9 +177,19 @@ def test_an_integer_is_its_digits(ansible: Ansible, project: Project) -> None:
 NO_HOSTS = (
     "db1.example.com:5433", "[2001:db8::1]", "https://db1.example.com", "postgresql://db1/orders", "app@db1",
     "/var/run/postgresql", "db1,db2", "10.0.0.0/8", "10.0.0.300", "10.0.0", "5432", "-db1", "db1..example.com",
-    "*.example.com", "db1 ", "x" * 64 + ".example.com",
+    "*.example.com", "db1 ", "x" * 64 + ".example.com", "fe80::1%eth0", "::1%a@b:1", "0x7f000001", "1.0x7f",
+    "bü cher.de",
 )  # fmt: skip
-HOSTS = ("db1", "db_1.internal", "DB1.EXAMPLE.COM.", "10.0.0.1", "fe80::1%eth0", "xn--bcher-kva.example.com", "a.1-2.b")
+HOSTS = (
+    "db1",
+    "db_1.internal",
+    "DB1.EXAMPLE.COM.",
+    "10.0.0.1",
+    "db.उदाहरण.example",
+    "bu\u0308cher.db_1",
+    "xn--bcher-kva.example.com",
+    "a.1-2.b",
+)
 
 
 def test_what_is_no_host_is_not_registered(ansible: Ansible, project: Project) -> None:

@@ -308,7 +308,7 @@ def test_a_plan_is_made_again_over_what_another_writer_has_left() -> None:
     again = plan.again(live(cache_config={**CACHE, "swr_seconds": 777}))
     assert again.body == {"cache_config": {**CACHE, "ttl_seconds": 5, "swr_seconds": 777}}
     assert not plan.again(live(cache_config={**CACHE, "ttl_seconds": 5})).body
-    with pytest.raises(PlanError, match=r"^it is database orders on db9:5432 by now; run again"):
+    with pytest.raises(PlanError, match=r"^somebody has changed it to database orders on db9:5432; run again"):
         plan.again(live(host="db9"))
 
 

@@ -46,6 +46,7 @@ class Modules:
 
     def __init__(self, **answers: Any) -> None:
         self.calls: list[tuple[str, Values]] = []
+        self.foreseen: list[tuple[str, Values]] = []
         self.answers = {
             "project_info": {"projects": []},
             "project": {"project": {"id": "prj_1"}, "action": "unchanged"},
@@ -56,6 +57,12 @@ class Modules:
 
     def __call__(self, module: str, options: Values) -> Values:
         self.calls.append((module, options))
+        answer = self.answers[module]
+        return dict(answer(options) if callable(answer) else answer)
+
+    def foresee(self, module: str, options: Values) -> Values:
+        """Check mode, which prune asks for before anything is written."""
+        self.foreseen.append((module, options))
         answer = self.answers[module]
         return dict(answer(options) if callable(answer) else answer)
 
@@ -82,7 +89,7 @@ def test_every_option_of_a_project_reaches_its_module() -> None:
     """One that the API gets in a later release, too: none is listed by hand."""
     assert set(OPTIONS) == {f.name for f in PROJECT.options}, "give the new option a value here"
     modules = Modules()
-    _apply.run([shop()], modules)
+    _apply.run([shop()], modules, modules.foresee)
     given = modules.options("project")
     assert {name: given[name] for name in OPTIONS} == OPTIONS
     assert (given["api_key"], given["api_url"]) == (SETTINGS["api_key"], None)
@@ -91,14 +98,14 @@ def test_every_option_of_a_project_reaches_its_module() -> None:
 def test_a_project_that_exists_is_not_given_its_first_database() -> None:
     """The next module ensures it, with the others."""
     modules = Modules(project_info={"projects": [{"id": "prj_1"}]})
-    _apply.run([shop()], modules)
+    _apply.run([shop()], modules, modules.foresee)
     assert "database" not in modules.options("project")
     assert modules.options("project_info")["name"] == "shop"
 
 
 def test_the_options_of_the_list_form() -> None:
     modules = Modules()
-    _apply.run([project()], modules)
+    _apply.run([project()], modules, modules.foresee)
     assert modules.names == ["databases"]
     assert modules.options("databases") == {
         "project_id": "prj_1", "databases": [DATABASE], "prune": True, "prune_limit": "50%",
@@ -112,7 +119,7 @@ def test_check_mode_before_there_is_a_project() -> None:
     modules = Modules(project={"project": {"id": None}, "action": "created"})
     second = {**DATABASE, "name": "b"}
     replicas = Replicas(0, "database a on db1:5432", [{"host": "r1"}])
-    _apply.run([shop(databases=[DATABASE, second], replicas=[replicas])], modules)
+    _apply.run([shop(databases=[DATABASE, second], replicas=[replicas])], modules, modules.foresee)
     given = modules.options("databases")
     assert (given["project_id"], given["databases"], given["prune"]) == ("", [second], False)
     assert modules.options("replicas")["database_id"] == ""
@@ -120,7 +127,7 @@ def test_check_mode_before_there_is_a_project() -> None:
 
 def test_a_password_of_a_project_that_was_created_is_not_sent_again() -> None:
     modules = Modules(project={"project": {"id": "prj_9"}, "action": "created"})
-    _apply.run([shop()], modules)
+    _apply.run([shop()], modules, modules.foresee)
     given = modules.options("databases")
     assert (given["project_id"], given["update_password"]) == ("prj_9", "on_create")
 
@@ -129,7 +136,7 @@ def test_replicas_belong_to_the_database_that_was_registered() -> None:
     registered = {"databases": [{"id": "db_1"}, {"id": "db_2"}], "msg": "2 created"}
     modules = Modules(databases=registered)
     replicas = Replicas(1, "database b on db1:5432", [{"host": "r1"}])
-    results, dummy = _apply.run([project(replicas=[replicas])], modules)
+    results, dummy = _apply.run([project(replicas=[replicas])], modules, modules.foresee)
     assert modules.options("replicas")["database_id"] == "db_2"
     assert results.replicas == [
         {"project": "prj_1", "database": "database b on db1:5432", "replicas": [], "msg": "1 unchanged"}
@@ -153,7 +160,7 @@ def test_a_step_is_finished_for_all_projects_and_a_failure_ends_the_run_with_it(
         project("org_1/blog", id="", options={**OPTIONS, "name": "blog"}),
     ]
     modules = Modules(**{module: FAILED})
-    results, problem = _apply.run(projects, modules)
+    results, problem = _apply.run(projects, modules, modules.foresee)
     assert modules.names == called
     assert problem is None and len([r for r in results.all if r.get("failed")]) == 2
     assert _report.failures(results)[0] == "org_1/shop: POST x: 400 NO"
@@ -161,7 +168,7 @@ def test_a_step_is_finished_for_all_projects_and_a_failure_ends_the_run_with_it(
 
 def test_a_project_that_is_named_in_two_ways() -> None:
     modules = Modules(project_info={"projects": [{"id": "prj_1"}]})
-    results, problem = _apply.run([shop(), project()], modules)
+    results, problem = _apply.run([shop(), project()], modules, modules.foresee)
     assert problem == (
         "org_1/shop and prj_1 are one project; name it on all hosts in one way, by its id or by org_id and name"
     )
@@ -222,3 +229,30 @@ def test_the_lines_of_the_report() -> None:
         "a on db1:1: PostgreSQL of unknown version, connected in ? ms",
     ]
     assert _report.lines(_report.Results(), check_mode=False) == [_report.NOTHING]
+
+
+def test_a_refusal_to_prune_comes_before_the_first_write() -> None:
+    """Of all projects: neither another project nor the options of this one are written."""
+    modules = Modules(databases={"failed": True, "msg": "prune: 3 of the 4 databases would be deleted"})
+    projects = [project("prj_0"), project("prj_1", options={"description": "x"})]
+    results, problem = _apply.run(projects, modules, modules.foresee)
+    assert (problem, set(modules.names)) == (None, {"project_info"})
+    assert results.databases["prj_0"]["failed"]
+
+
+@pytest.mark.parametrize("limit, refused", [("50%", True), ("3", True), ("75%", True), ("4", False), ("100%", False)])
+def test_the_limit_holds_for_all_replicas_of_a_project(limit: str, refused: bool) -> None:
+    """A variable that gives every database another replica would delete one of each."""
+    new, old = {"host": "r2"}, {"host": "r1", "port": 5432, "id": "rep_1"}
+    databases = {"databases": [{"id": f"db_{n}"} for n in range(4)], "msg": "4 unchanged"}
+    modules = Modules(
+        databases=databases, replicas={"replicas": [{**new, "id": None}, old], "msg": "1 created, 1 deleted"}
+    )
+    replicas = [Replicas(n, f"database d{n}", [new]) for n in range(4)]
+    settings = {**SETTINGS, "prune_limit": limit}
+    problem = _apply.run([project(replicas=replicas, settings=settings)], modules, modules.foresee)[1]
+    assert bool(problem) == refused
+    assert modules.names == ([] if refused else ["databases", *["replicas"] * 4])
+    if problem:
+        assert problem.startswith("pgbeam_prune: 4 of the 4 replicas of project prj_1 would be deleted, more than")
+        assert "replica r1:5432 (rep_1) of database d0, " in problem
