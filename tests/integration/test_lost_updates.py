@@ -77,7 +77,7 @@ def test_only_what_is_merged_is_conditional(ansible: Ansible, project: Project) 
     assert sent[:2] == [None, None] and sent[2]
 
 
-@pytest.mark.parametrize("etag", ["", 'W/"{tag}"', "{tag}", '"{tag}', '""'])
+@pytest.mark.parametrize("etag", ["", 'W/"{tag}"', "{tag}", '"{tag}'])
 def test_tags_that_cannot_be_used(ansible: Ansible, sandbox: Sandbox, etag: str) -> None:
     """A server without tags is written to as before; a weak one's opaque part is tried, as gateways weaken tags."""
     project = sandbox.project(etag=etag)
@@ -85,6 +85,15 @@ def test_tags_that_cannot_be_used(ansible: Ansible, sandbox: Sandbox, etag: str)
     run = ansible.database(project, **LOGIN, **TTL)
     assert run.result("database")["action"] == "updated", run.output
     assert cache(project)["ttl_seconds"] == 300
+
+
+def test_a_server_that_never_takes_its_own_tag(ansible: Ansible, sandbox: Sandbox) -> None:
+    """The condition is never left out: rather nothing is written."""
+    project = sandbox.project(etag='""')
+    project.register(**{**LOGIN, "password": "Behind-1"})
+    run = ansible.database(project, **LOGIN, **TTL)
+    assert "412 PRECONDITION_FAILED" in run.result("database")["msg"]
+    assert cache(project)["ttl_seconds"] == 60
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "late_status", "truncate"])

@@ -196,7 +196,7 @@ def test_what_is_no_host_is_not_registered(ansible: Ansible, project: Project) -
     entries = [{"host": host, "name": "a"} for host in NO_HOSTS]
     tasks = [
         {
-            "name": f"task {number}",
+            "name": f"task {number}.",
             "ignore_errors": True,
             "pgbeam.cloud.databases": {"project_id": project.id, "databases": [entry]},
         }
