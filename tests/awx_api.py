@@ -111,16 +111,16 @@ class Awx:
         )
         return number
 
-    def add(self, kind: str, /, **fields: Any) -> Item:
+    def add(self, collection: str, /, **fields: Any) -> Item:
         """Add an object behind the playbook's back. Returns it as the API shows it."""
         number = next(self._ids)
-        item = {**KINDS[kind].defaults, **fields, "id": number, "type": KINDS[kind].type}
-        item["url"] = f"{PREFIX}{kind}/{number}/"
+        item = {**KINDS[collection].defaults, **fields, "id": number, "type": KINDS[collection].type}
+        item["url"] = f"{PREFIX}{collection}/{number}/"
         item["related"] = {name: f"{item['url']}{name}/" for name in ("credentials", "survey_spec")}
-        self._check(kind, item)
-        if kind == "credentials":
+        self._check(collection, item)
+        if collection == "credentials":
             self._hide(item, {})
-        self.objects[kind][number] = item
+        self.objects[collection][number] = item
         return item
 
     def one(self, kind: str, name: str, organization: int | None = None) -> Item:
