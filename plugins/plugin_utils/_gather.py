@@ -69,7 +69,8 @@ OTHERS = ("pgbeam_hosts", "pgbeam_result", "pgbeam_project_result", "pgbeam_repl
 class Template(t.Protocol):
     """What evaluates templates: Ansible's Templar."""
 
-    def template(self, variable: t.Any) -> t.Any: ...
+    def template(self, variable: t.Any) -> t.Any:
+        """Return the value without templates."""
 
 
 def gather(task_vars: dict[str, t.Any], templar: Template) -> dict[str, t.Any]:
