@@ -18,6 +18,7 @@ import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, TypedDict, Union, get_args, get_origin, get_type_hints
 
 import typing_extensions
@@ -128,7 +129,7 @@ def _operation(name: str, method: str, path: str, function: Any) -> Operation:
         method,
         path,
         TypeAdapter(_strict(body, "forbid")) if body else None,
-        None if answer is type(None) else TypeAdapter(_strict(answer, "ignore")),
+        None if answer is NoneType else TypeAdapter(_strict(answer, "ignore")),
         TypeAdapter(_typed_dict(f"{name} query", query, ConfigDict(extra="forbid"))),
     )
 

@@ -14,6 +14,7 @@ nitpicky = True
 nitpick_ignore = [
     ("std:ref", "common_return_values"),
     ("std:ref", "ansible_configuration_settings"),
+    ("std:ref", "action_plugins"),
 ]
 default_role = "any"
 highlight_language = "YAML+Jinja"
