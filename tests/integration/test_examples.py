@@ -62,9 +62,9 @@ GIVEN = {
     "docs/reliability.md": Given(registered={"db_2": ORDERS}),
     "docs/docsite/rst/adopting.rst": Given(
         registered={
-            "db_orders": ORDERS,
-            "db_invoices": {"host": "db1.example.com", "name": "invoices"},
-            "db_orders2": {"host": "db2.example.com", "name": "orders"},
+            "db_orders": {**ORDERS, "ssl_mode": "prefer"},
+            "db_invoices": {"host": "db1.example.com", "name": "invoices", "ssl_mode": "prefer"},
+            "db_orders2": {"host": "db2.example.com", "name": "orders", "ssl_mode": "prefer"},
             "db_legacy": {"host": "db0.example.com", "name": "legacy"},
             "db_first": {**ORDERS, "project": "prj_twice"},
             "db_second": {**ORDERS, "project": "prj_twice"},
