@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,9 @@ def hold(run: Run, projects: dict[str, Project], results: dict[str, dict[str, An
         meant = {hashed(project, HOSTILE[name]) for name in projects if projects[name] is project}
         assert set(project.passwords(salt=project.id)) == meant
     for name in COMMON:
-        assert list(shown(results[name], COMMON[name])) == [], name
+        # What was counted is told in the collection's own words, which no secret gets into.
+        counted = re.fullmatch(r"\d+ [a-z]+(, \d+ [a-z]+)*", str(results[name].get("msg")))
+        assert set(shown(results[name], COMMON[name])) <= ({".msg"} if counted else set()), name
 
 
 def entry(name: str) -> dict[str, Any]:

@@ -131,9 +131,9 @@ WAYS: dict[str, Way] = {
         [roles(ignore_errors=True), {**roles(), "ignore_errors": True}], (), 2,
         variables={"pgbeam_update_password": "always", "pgbeam_databases": [{"name": "a", "port": 0}]},
     ),
-    "`ignore_errors` on the play, and an address that cannot be evaluated": Way(
-        [{**roles(), "ignore_errors": True}], USED, 2,
-        variables={"ansible_host": "{{ nope if inventory_hostname.endswith('first') else inventory_hostname }}"},
+    "`ignore_errors` on the play, and a later host whose address cannot be evaluated": Way(
+        [{**roles(), "ignore_errors": True}], ("first", "second"), 2,
+        variables={"ansible_host": "{{ nope if inventory_hostname.endswith('third') else inventory_hostname }}"},
     ),
     "`--limit`": Way([roles()], USED, words=["--limit", "*second,*third"]),
     "`--limit` with `pgbeam_prune`": Way([roles()], (), 2, ["--limit", "*second,*third"], variables=PRUNE),
