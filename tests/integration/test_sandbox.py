@@ -344,8 +344,8 @@ def test_what_is_set_for_databases_holds_for_the_rest(sandbox: Sandbox) -> None:
     pages = [entry for entry in organization.record() if entry["method"] == "GET"]
     assert [len(json.loads(page["response"])["projects"]) for page in pages] == [0, 1, 0, 1]
     shown = of_project(projects[0], "GET").json()
-    assert {"description", "tags", "allowed_cidrs", "cloud", "default_policy_profile_id"}.isdisjoint(shown)
-    assert {"database_count", "proxy_host", "max_connections", "shard"} <= set(shown)
+    assert {"description", "tags", "allowed_cidrs", "default_policy_profile_id"}.isdisjoint(shown)
+    assert {"cloud", "database_count", "proxy_host", "max_connections", "shard"} <= set(shown)
     database = projects[0].databases()[0]["id"]
     replicas = [projects[0].register_replica(database)["id"] for dummy in range(2)]
     assert [item["id"] for item in projects[0].replicas(database)] == replicas
