@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action.normal import ActionModule as NormalAction
-from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _in_process, _values
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._role import STEPS, Step
 
 
@@ -27,6 +27,20 @@ class ActionModule(NormalAction):
         if problems:
             return {"failed": True, "changed": False, "msg": _values.sentences(problems)}
         result: dict[str, t.Any] = super().run(tmp, task_vars)
+        return result
+
+    def _execute_module(
+        self,
+        module_name: str | None = None,
+        module_args: dict[str, t.Any] | None = None,
+        tmp: str | None = None,
+        task_vars: dict[str, t.Any] | None = None,
+        **kwargs: t.Any,
+    ) -> dict[str, t.Any]:
+        if _in_process.suits(self, task_vars or {}):
+            arguments = dict(self._task.args if module_args is None else module_args)
+            return _in_process.run(self, module_name or self._task.action, arguments, task_vars or {})
+        result: dict[str, t.Any] = super()._execute_module(module_name, module_args, tmp, task_vars, **kwargs)
         return result
 
     def _run_step(self, step: Step, task_vars: dict[str, t.Any]) -> dict[str, t.Any]:

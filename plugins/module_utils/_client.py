@@ -9,6 +9,7 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import random
@@ -20,6 +21,7 @@ import uuid
 import warnings
 from concurrent import futures
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _errors
@@ -43,6 +45,7 @@ BACKOFF_FIRST = 0.5
 BACKOFF_LIMIT = 30.0
 SHORTEST_TIMEOUT = 1.0
 GRACE = 0.5  # in which requests can say by itself which step took too long
+EXCHANGE = "pgbeam exchange"  # the name of the threads that send and receive
 ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
@@ -154,6 +157,19 @@ class Ending:
         return f"{self.operation} ({', '.join(f'{words} {fact}' for words, fact in facts if fact) or 'deprecated'})"
 
 
+#: The sessions that no call uses now, for the next ones of this process with the same settings and environment.
+_idle: dict[t.Hashable, list[requests.Session]] = {}
+
+
+def _idle_sessions(settings: Settings) -> list[requests.Session]:
+    """The idle sessions of these settings. Those of other settings are closed."""
+    which = (settings.base_url, settings.api_key, settings.validate_certs, settings.ca_path, *sorted(os.environ.items()))
+    for other in [key for key in _idle if key != which]:
+        for session in _idle.pop(other):
+            session.close()
+    return _idle.setdefault(which, [])
+
+
 #: Says what is wrong with an object that the server answered, None where it can be used.
 Check = t.Callable[[dict[str, t.Any]], "str | None"]
 
@@ -169,10 +185,11 @@ class Client:
         self.settings = settings
         #: What every further call would meet as well, so that no other write is begun.
         self.ended_by: ApiError | None = None
+        self._cancelled = False
         #: The operations in use whose end the API has announced.
         self.endings: dict[str, Ending] = {}
         self._conceal = conceal
-        self._local = threading.local()
+        self._idle = _idle_sessions(settings)
         self._brake = Brake(settings.retry_budget)
         if not settings.validate_certs:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
@@ -251,6 +268,8 @@ class Client:
         while True:
             attempt += 1
             with self._brake.turn(attempt, began) as in_time:
+                if self._cancelled:
+                    raise error or ApiError(call, "not begun, since the task was ended", "run again", attempts=0)
                 if error and not in_time:
                     self._give_up(error, "waiting for the other calls")
                 if attempt == 1:
@@ -273,6 +292,19 @@ class Client:
             maybe_done = error.maybe_done = maybe_done or (error.maybe_done and call.method != "GET")
             error.attempts = attempt
             self._pause(error, began)
+
+    def cancel(self, then: t.Callable[[], None]) -> None:
+        """Let no further attempt begin, and do something once those that are under way have ended."""
+        self._cancelled = True
+        under_way = [thread for thread in threading.enumerate() if thread.name == EXCHANGE]
+
+        def wait() -> None:
+            deadline = time.monotonic() + self.settings.timeout + GRACE
+            for thread in under_way:
+                thread.join(max(0, deadline - time.monotonic()))
+            then()
+
+        threading.Thread(target=wait).start()
 
     def _refuse_after_the_end(self, call: Call) -> None:
         if self.ended_by and call.method != "GET":
@@ -312,7 +344,7 @@ class Client:
         What requests bounds is one step of it, such as one read: an answer that drips would never end.
         """
         timeout = max(min(self.settings.timeout, time_left), SHORTEST_TIMEOUT)
-        session = self._session()
+        session = self._take_session()
         response: futures.Future[requests.Response] = futures.Future()
 
         def exchange() -> None:
@@ -321,12 +353,13 @@ class Client:
             except BaseException as exc:
                 response.set_exception(exc)
 
-        threading.Thread(target=exchange, daemon=True).start()
+        threading.Thread(target=exchange, daemon=True, name=EXCHANGE).start()
         try:
             failure = response.exception(timeout + GRACE)
         except futures.TimeoutError:
-            del self._local.session  # the other thread still has it
             failure = requests.ReadTimeout()
+        else:  # not where the other thread still has it
+            self._idle.append(session)
         if failure is None:
             return self._content(response.result(), call, check)
         if not isinstance(failure, (requests.RequestException, HTTPError, OSError, UnicodeError)):
@@ -388,20 +421,24 @@ class Client:
         shown = _errors.line(link, self._conceal) if link else None
         self.endings.setdefault(operation, Ending(operation, _errors.date_of(since), _errors.date_of(until), shown))
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = requests.Session()
-            # An explicit auth object, because without one requests lets ~/.netrc replace the header.
-            session.auth = self._authorize
-            session.headers.update({"Accept": "application/json", "User-Agent": f"pgbeam-ansible/{VERSION}"})
-            # requests prepares even the redirect that it does not follow, and stumbles over one that is no URL.
-            session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # for this session alone
-            # Plain http is for this machine alone: through a proxy of the environment, the key would leave it.
-            session.trust_env = urlsplit(self.settings.api_url).scheme == "https"
-            self._local.session = session
-        return session
+    def _take_session(self) -> requests.Session:
+        """A session that nobody else uses; an idle one where there is one, whose connection is open already."""
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        session = requests.Session()
+        key = self.settings.api_key
 
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self.settings.api_key}"
-        return request
+        def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
+            request.headers["Authorization"] = f"Bearer {key}"
+            return request
+
+        # An explicit auth object, because without one requests lets ~/.netrc replace the header.
+        session.auth = authorize
+        session.headers.update({"Accept": "application/json", "User-Agent": f"pgbeam-ansible/{VERSION}"})
+        # The API needs no cookies, and what one task was given must not reach the next.
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        # requests prepares even the redirect that it does not follow, and stumbles over one that is no URL.
+        session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # for this session alone
+        # Plain http is for this machine alone: through a proxy of the environment, the key would leave it.
+        session.trust_env = urlsplit(self.settings.api_url).scheme == "https"
+        return session

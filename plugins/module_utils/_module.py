@@ -29,6 +29,8 @@ MESSAGES_SHOWN = 5
 PRUNE_LIMIT = "50%"
 LARGEST_SHOWN = 2**63
 METHODS = ("GET", "POST", "PATCH", "DELETE", "write")
+#: Shows a line in the terminal; None where the module runs in a process of its own, whose output is its result.
+SHOW: t.Callable[[str], t.Any] | None = None
 
 
 def first_env(*names: str) -> str:
@@ -113,6 +115,8 @@ class Module(AnsibleModule):
         self.changed = False
         #: The operations in use whose end the API has announced.
         self.endings: t.Mapping[str, Ending] = {}
+        #: What is held until the module ends, which its process need not do with it.
+        self.until_end = contextlib.ExitStack()
         stumbled = True
         # Core's own checks stumble over some values: cache_config: [null].
         with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
@@ -171,6 +175,12 @@ class Module(AnsibleModule):
             self.exit_json(**result)
         else:
             super().fail_json(**result)
+
+    def show(self, progress: str) -> None:
+        """Tell how far the work is: in the system's log, and in the terminal where the module can write to it."""
+        self.log(progress)
+        if SHOW:
+            SHOW(progress)
 
     def conceal(self, text: str) -> str:
         """The text without secrets."""

@@ -36,6 +36,12 @@ PRUNED_SHOWN = 10
 def _module_main(body: t.Callable[[Module, Session], None], module: Module) -> None:
     """Run a module's body; whatever is raised ends as one sentence."""
     gc.freeze()  # what was imported stays to the end, and walking through it takes longer than many a module's work
+    with module.until_end:
+        _run(body, module)
+
+
+def _run(body: t.Callable[[Module, Session], None], module: Module) -> None:
+    client: Client | None = None
     if _client.REQUESTS_IMPORT_ERROR:
         module.finish(missing_required_lib("requests"))
     failure: str | None = None
@@ -55,6 +61,13 @@ def _module_main(body: t.Callable[[Module, Session], None], module: Module) -> N
         result["error"] = error.as_dict()
     except Exception as error:
         failure = "; ".join(_errors.unexpected(error))
+    except SystemExit:
+        raise
+    except BaseException:
+        # The task has run out of time, or the user has interrupted it. What is under way has its turn to the end.
+        if client:
+            client.cancel(then=module.until_end.pop_all().close)
+        raise
     # Not in an except block: there core could be told to show the exception, whose text may quote a secret.
     module.finish(failure, changed=module.changed, **result)
 

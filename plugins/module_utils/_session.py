@@ -23,7 +23,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Iden
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
 
 WRITES = ("created", "updated", "replaced", "deleted")
-PROGRESS_SECONDS = 10
+PROGRESS_SECONDS = 5
 MOST_CONFLICTS = 5  # times that one object's write is planned again after another writer has changed it
 
 
@@ -95,7 +95,8 @@ class Session:
         """
         settings = self.client.settings
         place = f"{settings.base_url} {self.path}"
-        if self.module.check_mode or _lock.take(self.module.user_tmp, place, settings.retry_budget):
+        turn = _lock.turn(self.module.user_tmp, place, settings.retry_budget)
+        if self.module.check_mode or self.module.until_end.enter_context(turn):
             return
         resource = self.resource
         what = resource.of_parent(self.parent) if resource.below_parent else resource.plural
@@ -205,7 +206,7 @@ class Session:
         return found or ([ended] if ended and undone else [])
 
     def _each(self, do: t.Callable[[Outcome], None], outcomes: list[Outcome]) -> None:
-        """Do it for each, in parallel. The system's log, all that a running module can write to, tells how far."""
+        """Do it for each, in parallel, and tell from time to time how far that is."""
 
         def guarded(outcome: Outcome) -> None:
             try:
@@ -220,11 +221,15 @@ class Session:
             list(map(guarded, outcomes))
             return
         told = time.monotonic()
-        with ThreadPoolExecutor(min(self.parallel, len(outcomes))) as pool:
+        pool = ThreadPoolExecutor(min(self.parallel, len(outcomes)))
+        try:
             for number, _done in enumerate(pool.map(guarded, outcomes), 1):
                 if time.monotonic() - told >= PROGRESS_SECONDS:
                     told = time.monotonic()
-                    self.module.log(f"{number} of {len(outcomes)} {self.resource.plural} of {self.parent} are done")
+                    self.module.show(f"{number} of {len(outcomes)} {self.resource.of_parent(self.parent)}")
+        finally:
+            # Not waited for, since all are done, unless the task has run out of time.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _with_room(self, outcomes: list[Outcome], going: list[Outcome]) -> list[Outcome]:
         """Those of the others that can be carried out: none that would move to where one could not be removed."""
