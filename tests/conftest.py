@@ -8,10 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness import Sandbox
+from tests.harness import Sandbox, hand_over
 from tests.tree import link_tree
 
 link_tree()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--handed-over", action="store_true", help="run no module inside Ansible's own process")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,6 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     own = {"ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_CONTROLLER_MIN_PYTHON_VERSION"}
     for name in [name for name in os.environ if name.startswith(("PGBEAM_", "ANSIBLE_")) and name not in own]:
         del os.environ[name]
+    if config.getoption("--handed-over"):
+        hand_over()
 
 
 @pytest.fixture(scope="session")

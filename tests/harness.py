@@ -11,6 +11,7 @@ import itertools
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ import requests
 from tests.tree import ROOT, link_tree
 
 API_KEY = "pbu_0aB9-tests-only-Kk7"
+#: Commands that let every module be handed over.
+HANDED_OVER = ROOT / ".work" / "handed_over" / Path(sys.prefix).name
 WRITES = ("POST", "PATCH", "DELETE", "PUT")
 #: What a database is that a test makes behind the collection's back, where it says nothing else.
 DATABASE: dict[str, Any] = {
@@ -259,11 +262,30 @@ class Sandbox:
         assert requests.delete(f"{self.url}/_sandbox/requests", timeout=10).status_code == 204
 
 
+def hand_over() -> None:
+    """From now on, let every module be handed over to a process of its own, as on a host that is not the controller.
+
+    A Python at another path is another Python to the collection; the commands of HANDED_OVER ask for it.
+    """
+    HANDED_OVER.mkdir(parents=True, exist_ok=True)
+    asking = f'-e ansible_python_interpreter="{HANDED_OVER}/python"'
+    for name, more in (("python", ""), ("ansible", asking), ("ansible-playbook", asking)):
+        with tempfile.NamedTemporaryFile("w", dir=HANDED_OVER, delete=False) as file:
+            file.write(f'#!/bin/sh\nexec "{Path(sys.executable).parent}/{name}" "$@" {more}\n')
+        os.chmod(file.name, 0o755)
+        os.replace(file.name, HANDED_OVER / name)  # other test processes may be starting it
+    os.environ["TESTS_HANDED_OVER"] = "1"
+
+
+def handing_over() -> bool:
+    return "TESTS_HANDED_OVER" in os.environ
+
+
 def ansible_env(url: str, home: Path, **extra: str) -> dict[str, str]:
     """The environment of an Ansible command that talks to the sandbox, and to nothing of the developer's own."""
-    bin_dir = str(Path(sys.executable).parent)
+    commands = [str(HANDED_OVER)] if handing_over() else []
     return {
-        "PATH": f"{bin_dir}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([*commands, str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",

@@ -163,7 +163,8 @@ _idle: dict[t.Hashable, list[requests.Session]] = {}
 
 def _idle_sessions(settings: Settings) -> list[requests.Session]:
     """The idle sessions of these settings. Those of other settings are closed."""
-    which = (settings.base_url, settings.api_key, settings.validate_certs, settings.ca_path, *sorted(os.environ.items()))
+    trusted = (settings.validate_certs, settings.ca_path)
+    which = (settings.base_url, settings.api_key, trusted, frozenset(os.environ.items()))
     for other in [key for key in _idle if key != which]:
         for session in _idle.pop(other):
             session.close()

@@ -21,7 +21,7 @@ import sys
 import typing as t
 import warnings
 
-from ansible import constants as C
+from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.module_utils import basic
 from ansible.module_utils.common import warnings as core_warnings
@@ -51,6 +51,8 @@ else:
 
 
 Values = dict[str, t.Any]
+#: Where core collects what a module warns of.
+WARNINGS = ("_global_warnings", "_global_deprecations")
 #: So that it is loaded once, before Ansible forks its workers, and not by the first item of each task.
 BODY = _run
 
@@ -72,9 +74,8 @@ def _is_own_interpreter(action: t.Any, task_vars: Values) -> bool:
     host = action._task.delegate_to
     variables = task_vars["ansible_delegated_vars"][host] if host else task_vars
     try:
-        wanted = str(
-            action._templar.template(C.config.get_config_value("INTERPRETER_PYTHON", variables=variables))
-        ).strip()
+        value = constants.config.get_config_value("INTERPRETER_PYTHON", variables=variables)
+        wanted = str(action._templar.template(value)).strip()
     except AnsibleError:  # which handing the module over will report
         return False
     if wanted.startswith("auto"):
@@ -116,7 +117,7 @@ def _as_a_process(environment: dict[str, str], arguments: Values, printed: t.Tex
     given = _serialized({"ANSIBLE_MODULE_ARGS": arguments}).encode()
     process = [
         (basic, {"_ANSIBLE_ARGS": given, "_ANSIBLE_PROFILE": "".join(PROFILE), "_PARSED_MODULE_ARGS": {}}),
-        (core_warnings, {name: type(getattr(core_warnings, name))() for name in ("_global_warnings", "_global_deprecations")}),
+        (core_warnings, {name: type(getattr(core_warnings, name))() for name in WARNINGS}),
         # With it, core shows warnings at once instead of returning them with the result.
         (core_internal, {"is_controller": False}),
         (_module, {"SHOW": Display().display}),
