@@ -51,18 +51,31 @@ else:
 
 
 Values = dict[str, t.Any]
+#: How the names of variables begin that only the start of a process reads.
+AT_START = ("PYTHON", "LD_", "OPENSSL_")
 #: Where core collects what a module warns of.
 WARNINGS = ("_global_warnings", "_global_deprecations")
 #: So that it is loaded once, before Ansible forks its workers, and not by the first item of each task.
 BODY = _run
 
 
-def suits(action: t.Any, task_vars: Values) -> bool:
-    """Whether a module would run on the controller, by this Python, and as this user, were it handed over."""
+def environment(action: t.Any) -> dict[str, str]:
+    """What the task's ``environment`` adds for its module."""
+    added: Values = {}
+    action._compute_environment_string(added)
+    return {name: str(value) for name, value in added.items()}
+
+
+def suits(action: t.Any, task_vars: Values, added: dict[str, str]) -> bool:
+    """Whether a module would run on the controller, by this Python, and as this user, were it handed over.
+
+    ``added`` is what the task adds to the environment.
+    """
     return (
         action._connection.transport == "local"
         and not action._connection.become
         and not action._task.async_val
+        and not any(name.startswith(AT_START) for name in added)
         and _is_own_interpreter(action, task_vars)
         and _client.REQUESTS_IMPORT_ERROR is None
         and sys.platform != "darwin"  # where a forked process must not look up proxies
@@ -85,16 +98,14 @@ def _is_own_interpreter(action: t.Any, task_vars: Values) -> bool:
     return same_folder and os.path.realpath(wanted) == os.path.realpath(sys.executable)
 
 
-def run(action: t.Any, name: str, arguments: Values, task_vars: Values) -> Values:
-    """Run a module. Returns what core would return for it; raises what core would raise before it starts one."""
+def run(action: t.Any, name: str, arguments: Values, task_vars: Values, added: dict[str, str]) -> Values:
+    """Run a module with these added to the environment. Returns what core would return for it, and raises the same."""
     action._update_module_args(name, arguments, task_vars)
-    environment: Values = {}
-    action._compute_environment_string(environment)
     module = importlib.import_module(f"ansible_collections.pgbeam.cloud.plugins.modules.{name.rpartition('.')[2]}")
     printed = io.StringIO()
     status: t.Any = None
     bug = ""
-    with _as_a_process({name: str(value) for name, value in environment.items()}, arguments, printed):
+    with _as_a_process(added, arguments, printed):
         try:
             module.main()
         except SystemExit as end:
@@ -112,7 +123,7 @@ def run(action: t.Any, name: str, arguments: Values, task_vars: Values) -> Value
 
 
 @contextlib.contextmanager
-def _as_a_process(environment: dict[str, str], arguments: Values, printed: t.TextIO) -> t.Iterator[None]:
+def _as_a_process(added: dict[str, str], arguments: Values, printed: t.TextIO) -> t.Iterator[None]:
     """Give a module the globals of a process of its own inside the block, and none of them to what comes after it."""
     given = _serialized({"ANSIBLE_MODULE_ARGS": arguments}).encode()
     process = [
@@ -126,7 +137,7 @@ def _as_a_process(environment: dict[str, str], arguments: Values, printed: t.Tex
     with contextlib.ExitStack() as stack:
         for owner, values in process:
             stack.enter_context(_replaced(owner, values))
-        stack.enter_context(_environment(environment))
+        stack.enter_context(_environment(added))
         stack.enter_context(warnings.catch_warnings())
         stack.callback(locale.setlocale, locale.LC_ALL, locale.setlocale(locale.LC_ALL))
         if not frozen:

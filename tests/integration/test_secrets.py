@@ -83,10 +83,11 @@ def test_the_search_sees_every_place(watched: Watched) -> None:
 def test_a_traceback_that_was_asked_for(watched: Watched, project: Project) -> None:
     """Core can be told to show tracebacks; the exception's text, which may quote a secret, is not in them."""
     options = {"project_id": project.id, **ENTRY, "password": look_up("ODD")}
-    task = {"name": "database", "pgbeam.cloud.database": options, "environment": {"PYTHONPATH": broken(watched)}}
+    task = {"name": "database", "pgbeam.cloud.database": options}
     playbook = watched.write("play.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": [task]}])
-    run = watched.playbook(playbook, LOUD, env={"ANSIBLE_DISPLAY_TRACEBACK": "always"})
-    assert "unexpected LookupError at __init__.py:5" in run.result("database")["msg"]
+    env = {"ANSIBLE_DISPLAY_TRACEBACK": "always", "PYTHONPATH": broken(watched)}
+    run = watched.playbook(playbook, LOUD, env=env)
+    assert "unexpected LookupError at __init__.py:6" in run.result("database")["msg"]
 
 
 def test_a_module_that_crashes_is_noticed(ansible: Ansible) -> None:
