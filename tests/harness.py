@@ -263,10 +263,13 @@ class Sandbox:
 
 
 def hand_over() -> None:
-    """From now on, let every module be handed over to a process of its own, as on a host that is not the controller.
+    """From now on, let every module be handed over to a process of its own, as on a host that is not the controller."""
+    other_python()
+    os.environ["TESTS_HANDED_OVER"] = "1"
 
-    A Python at another path is another Python to the collection; the commands of HANDED_OVER ask for it.
-    """
+
+def other_python() -> str:
+    """The path of a Python that is another one to the collection, in a folder of commands that ask for it."""
     HANDED_OVER.mkdir(parents=True, exist_ok=True)
     asking = f'-e ansible_python_interpreter="{HANDED_OVER}/python"'
     for name, more in (("python", ""), ("ansible", asking), ("ansible-playbook", asking)):
@@ -274,7 +277,7 @@ def hand_over() -> None:
             file.write(f'#!/bin/sh\nexec "{Path(sys.executable).parent}/{name}" "$@" {more}\n')
         os.chmod(file.name, 0o755)
         os.replace(file.name, HANDED_OVER / name)  # other test processes may be starting it
-    os.environ["TESTS_HANDED_OVER"] = "1"
+    return str(HANDED_OVER / "python")
 
 
 def handing_over() -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.bench.lab import Lab
 from tests.bench.plot import draw
 from tests.bench.report import page
 from tests.bench.series import QUICK, Plan, measure
+from tests.certificate import self_signed
 from tests.harness import Sandbox
 from tests.tree import ROOT
 
@@ -28,9 +30,12 @@ def main() -> None:
     plan = QUICK if options.quick else Plan()
     runs = options.runs or plan.runs
     plan = dataclasses.replace(plan, runs=runs, slow_runs=min(options.slow_runs or plan.slow_runs, runs))
-    with tempfile.TemporaryDirectory(prefix="pgbeam-bench-") as folder, Sandbox.start() as sandbox:
-        lab = Lab(sandbox, Path(folder), plan.hosts, plan.changes)
-        results = measure(lab, plan, lambda line: print(line, flush=True))
+    with tempfile.TemporaryDirectory(prefix="pgbeam-bench-") as folder:
+        certificate = self_signed(Path(folder))
+        os.environ["REQUESTS_CA_BUNDLE"] = str(certificate)
+        with Sandbox.start() as sandbox, Sandbox.start(certificate=certificate) as tls:
+            lab = Lab(sandbox, tls, certificate, Path(folder), plan.hosts, plan.changes)
+            results = measure(lab, plan, lambda line: print(line, flush=True))
     options.output.mkdir(parents=True, exist_ok=True)
     draw(results, options.output / "performance.png")
     (options.output / "performance.md").write_text(page(results, plan, "performance.png"))

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tests.bench.lab import LATENCY_MS
-from tests.bench.series import Plan, Results
+from tests.bench.series import Plan, Results, one_more
 
 PAGE = 100
 PARALLEL = 8
+#: An item of such a loop in the collection's first measurements: 365 ms, where one of ping took 214.
+HANDED_OVER = 1.7
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,14 @@ class Goal:
 
 def judge(results: Results, plan: Plan) -> list[Goal]:
     """All goals, in the order of the report."""
-    found = [_nothing_to_change(results, plan), _all_new(results, plan)]
+    found = [
+        _item(results, plan, "loop_check", "nothing to change", 1),
+        _item(results, plan, "loop_create", "all new", 2),
+        _item(results, plan, "loop_tls", "all new, over TLS", 2),
+        _handshake(results, plan),
+        _handed_over(results, plan),
+    ]
+    found += [_nothing_to_change(results, plan), _all_new(results, plan)]
     found += _against_uri(results, plan)
     found += _against_sdk(results, plan)
     return [*found, _many_hosts(results, plan), *_growth(results, plan), _changes(results, plan)]
@@ -41,6 +50,34 @@ def told(requests: Mapping[str, float]) -> str:
 
 def _pages(size: int) -> int:
     return max(math.ceil(size / PAGE), 1)
+
+
+def _item(results: Results, plan: Plan, subject: str, what: str, calls: int) -> Goal:
+    call, spent = results["listing", 0].seconds, one_more(results, subject, plan.loop)
+    bound = calls * call + 0.015
+    return Goal(
+        f"one more item of a loop over database, {what}",
+        f"at most its calls + 15 ms = {1000 * bound:.0f} ms",
+        f"{1000 * spent:.0f} ms",
+        spent <= bound,
+    )
+
+
+def _handshake(results: Results, plan: Plan) -> Goal:
+    connections = results["loop_tls", plan.loop].connections
+    return Goal(
+        f"a loop of {plan.loop} items over TLS", "one handshake", f"{connections} connections", connections == 1
+    )
+
+
+def _handed_over(results: Results, plan: Plan) -> Goal:
+    other, spent = (one_more(results, subject, plan.processes) for subject in ("loop_ping", "loop_handed_over"))
+    return Goal(
+        "one more item where modules are handed over, nothing to change",
+        f"at most {HANDED_OVER:g} × an item of a loop over ping = {1000 * HANDED_OVER * other:.0f} ms",
+        f"{1000 * spent:.0f} ms",
+        spent <= HANDED_OVER * other,
+    )
 
 
 def _nothing_to_change(results: Results, plan: Plan) -> Goal:
@@ -78,9 +115,8 @@ def _against_uri(results: Results, plan: Plan) -> list[Goal]:
         return Goal(f"role against uri, {size} {what}", f"{times:g} × as fast", measured, other >= times * role)
 
     return [
-        faster("new", "uri_create", create, 8),
-        faster("registered; uri looks for missing ones only", "uri_check", check, 10),
-        faster("registered; uri sends the settings of each again", "uri_keep", check, 10),
+        faster("new", "uri_create", create, 12),
+        faster("registered; uri sends the settings of each again", "uri_keep", check, 15),
     ]
 
 
@@ -97,9 +133,9 @@ def _against_sdk(results: Results, plan: Plan) -> list[Goal]:
         ),
         Goal(
             f"role against the SDK, {plan.main} registered",
-            f"at most P more than the SDK = {sdk_check + ping:.1f} s",
+            f"at most P + 0.7 s more than the SDK = {sdk_check + ping + 0.7:.1f} s",
             f"{check:.1f} s (SDK {sdk_check:.1f} s)",
-            check <= sdk_check + ping,
+            check <= sdk_check + ping + 0.7,
         ),
     ]
 
@@ -122,9 +158,9 @@ def _growth(results: Results, plan: Plan) -> list[Goal]:
     return [
         Goal(
             f"role, nothing to change, from {plan.main} to {plan.large}, P taken off",
-            "at most 4.4 × the time",
+            "at most 4.2 × the time",
             f"{times:.1f} × ({small.seconds - ping.seconds:.1f} s, {large.seconds - ping.seconds:.1f} s)",
-            times <= 4.4,
+            times <= 4.2,
         ),
         Goal(
             f"peak memory of the largest process, {plan.large} registered",

@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands that are measured, each run once when its method is called with the number of registrations.
 
-The lab starts the commands, the sandbox is a process of its own. What a command needs, files and projects, is there
-before its time begins: a create gets a new project, all other commands share the ones that were filled without latency.
+The lab starts the commands, the sandboxes are processes of their own. What a command needs, files and projects, is
+there before its time begins: a create gets a new project, all others share the ones that were filled without latency.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import subprocess
@@ -24,7 +25,8 @@ import requests
 import yaml
 
 from tests.bench.stages import environment, stages
-from tests.harness import API_KEY, Project, Sandbox, ansible_env
+from tests.harness import API_KEY, Project, Sandbox, ansible_env, other_python
+from tests.relay import Relay, port_of
 
 FOLDER = Path(__file__).parent
 LATENCY_MS = 40
@@ -40,27 +42,30 @@ class Sample:
     seconds: float
     peak_mib: float
     requests: dict[str, int]
+    #: The connections to the API, where these were counted.
+    connections: int = 0
     #: The seconds of its stages, where these were asked for.
     stages: dict[str, float] = field(default_factory=dict)
 
 
 class Lab:
-    """Runs commands in ``home`` against the sandbox."""
+    """Runs commands in ``home`` against the sandbox, and against one that serves TLS with this certificate."""
 
-    def __init__(self, sandbox: Sandbox, home: Path, hosts: int, changes: int) -> None:
-        self._sandbox, self._home = sandbox, home
+    def __init__(self, sandbox: Sandbox, tls: Sandbox, certificate: Path, home: Path, hosts: int, changes: int) -> None:
+        self._sandbox, self._tls, self._certificate, self._home = sandbox, tls, certificate, home
         self._hosts, self._changes = hosts, changes
         self._filled: dict[int, Project] = {}
         self._ssl_modes = itertools.cycle(("require", "prefer"))
         self._more_env: dict[str, str] = {}
+        self._elsewhere = ["-e", f"ansible_python_interpreter={other_python()}"]
 
-    def staged(self, run: Callable[[int], Sample], **more_env: str) -> Callable[[int], Sample]:
+    def staged(self, run: Callable[[int], Sample]) -> Callable[[int], Sample]:
         """The same command, with a sample that holds its stages. These are not free: a run that is timed has none."""
 
         def staged(size: int) -> Sample:
             told = self._home / "stages.jsonl"
             told.unlink(missing_ok=True)
-            self._more_env = {**environment(told), **more_env}
+            self._more_env = environment(told)
             try:
                 return run(size)
             finally:
@@ -120,14 +125,22 @@ class Lab:
         """A loop over the module for one database, all of them registered, found by host and name."""
         return self._loop(self._registered(size), self._entries(size))
 
-    def loop_check_by_id(self, size: int) -> Sample:
-        """A loop over the module for one database, all of them registered, found by their ids."""
-        project = self._registered(size)
-        return self._loop(project, [{"id": item["id"], "ssl_mode": item["ssl_mode"]} for item in project.databases()])
+    def loop_tls(self, size: int) -> Sample:
+        """A loop over the module for one database, none of them registered, over TLS."""
+        project = self._tls.project(latency_ms=LATENCY_MS)
+        with Relay.start(to=port_of(self._tls)) as relay:
+            options = {"api_url": f"https://127.0.0.1:{relay.port}", "ca_path": str(self._certificate)}
+            sample = self._loop(project, self._entries(size), options)
+        return dataclasses.replace(sample, connections=relay.connections)
+
+    def loop_handed_over(self, size: int) -> Sample:
+        """A loop over the module for one database, all registered, with another Python, as on another host."""
+        return self._loop(self._registered(size), self._entries(size), {}, *self._elsewhere)
 
     def loop_ping(self, size: int) -> Sample:
-        """A loop over ``ping``: what Ansible takes for an item of any loop."""
-        return self._playbook(None, self._play("ansible.builtin.ping", {}, loop=list(range(size))))
+        """A loop over ``ping``: what Ansible takes for an item of any loop that is handed over."""
+        play = self._play("ansible.builtin.ping", {}, loop=list(range(size)))
+        return self._playbook(None, play, *self._elsewhere)
 
     def uri_create(self, size: int) -> Sample:
         """The playbook with ansible.builtin.uri, none of the databases registered."""
@@ -152,12 +165,13 @@ class Lab:
     def _role(self, project: Project, inventory: Path, *words: str) -> Sample:
         return self._playbook(project, ROLE, "-i", str(inventory), "-e", f"pgbeam_project_id={project.id}", *words)
 
-    def _loop(self, project: Project, items: list[dict[str, Any]]) -> Sample:
-        login = LOGIN if "name" in items[0] else {}
+    def _loop(
+        self, project: Project, items: list[dict[str, Any]], more: dict[str, Any] | None = None, *words: str
+    ) -> Sample:
         options = {name: f"{{{{ item.{name} }}}}" for name in items[0]}
-        task = {"project_id": "{{ project_id }}", **options, **login}
+        task = {"project_id": "{{ project_id }}", **options, **LOGIN, **(more or {})}
         play = self._play("pgbeam.cloud.database", task, loop=items)
-        return self._playbook(project, play, "-e", f"project_id={project.id}")
+        return self._playbook(project, play, "-e", f"project_id={project.id}", *words)
 
     def _uri(self, playbook: str, project: Project, size: int) -> Sample:
         words = ["-e", f"project_id={project.id}", "-e", f"@{self._wanted(size)}"]
@@ -183,9 +197,9 @@ class Lab:
         told = json.loads(done.stdout)
         if told["status"]:
             raise RuntimeError(f"{command} ended with {told['status']}:\n{output.read_text()[-3000:]}")
-        spent = stages(Path(self._more_env["BENCH_PROBE"]), told["began"], told["ended"]) if self._more_env else {}
+        spent = stages(Path(self._more_env["BENCH_TIMELINE"]), told["began"], told["ended"]) if self._more_env else {}
         counted = _counted(project) if project else {}
-        return Sample(told["ended"] - told["began"], told["peak"] / 2**20, counted, spent)
+        return Sample(told["ended"] - told["began"], told["peak"] / 2**20, counted, stages=spent)
 
     def _entries(self, size: int) -> list[dict[str, Any]]:
         return [{"host": f"db{n % self._hosts}.example.com", "name": f"name{n}"} for n in range(size)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.goals import judge, told
 from tests.bench.lab import LATENCY_MS
-from tests.bench.series import Plan, Results, Series
+from tests.bench.series import Plan, Results, Series, one_more
 from tests.bench.stages import OF_A_TASK, TITLES
 
 NOTES = Path(__file__).parent / "notes.md"
@@ -32,8 +32,10 @@ GROWTH = {
 }
 LOOP = {
     "loop_create": "all new",
-    "loop_check": "nothing to change, found by host and name",
-    "loop_check_by_id": "nothing to change, found by `id`",
+    "loop_check": "nothing to change",
+    "loop_tls": "all new, over TLS",
+    "loop_handed_over": "nothing to change, handed over to a process for each item",
+    "loop_ping": "`ping`, handed over, for comparison",
 }
 ROLE_STAGES = {
     "role_check_stages": "nothing to change",
@@ -41,15 +43,13 @@ ROLE_STAGES = {
     "role_hosts_stages": "many hosts, nothing to change",
 }
 ITEM_STAGES = {
-    "loop_ping_stages": "`ping`",
-    "loop_check_stages": "`database`",
-    "loop_pipelined_stages": "with pipelining",
+    "loop_check_stages": "nothing to change",
+    "loop_create_stages": "all new",
 }
 
 
 def page(results: Results, plan: Plan, picture: str) -> str:
     """The report; ``picture`` is the plot's file, beside the page."""
-    ping = results["ping", 0].seconds
     goals = [[g.what, g.goal, g.measured, "met" if g.met else "**missed**"] for g in judge(results, plan)]
     return f"""# Performance
 
@@ -90,9 +90,10 @@ make bench
 
 ## A loop over the module for one database
 
-{plan.loop} items, P taken off. The list form and the role need no loop.
+One more item, by loops of one and of {plan.loop} items, or of {plan.processes} where each is a process. The list form
+and the role need no loop.
 
-{_table(["loop", "seconds an item", "requests an item"], "lrl", _loop(results, plan, ping))}
+{_table(["loop", "milliseconds", "requests"], "lrl", _loop(results, plan))}
 
 ## Where the time goes
 
@@ -103,9 +104,8 @@ The role with {plan.main} databases, in seconds:
 
 {_stages(_of(results, plan.main, ROLE_STAGES), list(TITLES), 1, 2)}
 
-An item of a loop with nothing to change, found by host and name, in milliseconds: the mean of {plan.loop} items, beside
-the same loop over `ping`. The end of an item's process, and what core does with its result, stand with the preparation
-of the next one. Pipelining is Ansible's setting `ANSIBLE_PIPELINING=true`.
+An item of a loop, in milliseconds: the mean of {plan.loop} items. What core does with the result of one stands with the
+preparation of the next.
 
 {_stages(_of(results, plan.loop, ITEM_STAGES), OF_A_TASK, 1000 / plan.loop, 0)}
 
@@ -144,12 +144,12 @@ def _growth(results: Results) -> list[list[str]]:
     return rows
 
 
-def _loop(results: Results, plan: Plan, ping: float) -> list[list[str]]:
+def _loop(results: Results, plan: Plan) -> list[list[str]]:
     rows = []
     for subject, title in LOOP.items():
-        series = results[subject, plan.loop]
-        each = {method: count / plan.loop for method, count in series.requests.items()}
-        rows.append([title, f"{(series.seconds - ping) / plan.loop:.2f}", told(each)])
+        size = max(size for name, size in results if name == subject)
+        each = {method: count / size for method, count in results[subject, size].requests.items()}
+        rows.append([title, f"{1000 * one_more(results, subject, size):.0f}", told(each)])
     return rows
 
 

@@ -31,7 +31,9 @@ class Plan:
     hosts: int = 40
     uri: tuple[int, ...] = (10, 50)
     sdk_create: tuple[int, ...] = (10, 100, 1000)
-    loop: int = 10
+    loop: int = 30
+    #: Of the loops whose items are processes of their own.
+    processes: int = 10
     runs: int = 3
     #: The runs of commands that take long. One more of each would take four minutes.
     slow_runs: int = 2
@@ -43,8 +45,9 @@ class Plan:
 
 #: Small enough to see in a minute that all of it works.
 QUICK = Plan(
-    growth=(4, 8, 12, 16), main=8, changes=3, hosts=4, uri=(2, 4), sdk_create=(4, 8), loop=2, runs=1, slow_runs=1
-)
+    growth=(4, 8, 12, 16), main=8, changes=3, hosts=4, uri=(2, 4), sdk_create=(4, 8), loop=3, processes=2, runs=1,
+    slow_runs=1,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,10 @@ class Series:
         return sorted(self.samples, key=lambda sample: sample.seconds)[(len(self.samples) - 1) // 2].stages
 
     @property
+    def connections(self) -> int:
+        return max(sample.connections for sample in self.samples)
+
+    @property
     def requests(self) -> dict[str, int]:
         """The most requests that any run made, by method."""
         methods = sorted({method for sample in self.samples for method in sample.requests})
@@ -93,6 +100,11 @@ class Series:
 
 #: By subject and size.
 Results = dict[tuple[str, int], Series]
+
+
+def one_more(results: Results, subject: str, size: int) -> float:
+    """The seconds of one more item of a loop, by loops of one item and of this many."""
+    return (results[subject, size].seconds - results[subject, 1].seconds) / (size - 1)
 
 
 def cases(lab: Lab, plan: Plan) -> list[Case]:
@@ -111,15 +123,16 @@ def cases(lab: Lab, plan: Plan) -> list[Case]:
         Case("uri_keep", max(plan.uri), lab.uri_keep, slow=True),
         *(Case("sdk_check", size, lab.sdk_check) for size in plan.growth),
         *(Case("sdk_create", size, lab.sdk_create, size >= 1000) for size in plan.sdk_create),
-        Case("loop_create", plan.loop, lab.loop_create, slow=True),
-        Case("loop_check", plan.loop, lab.loop_check, slow=True),
-        Case("loop_check_by_id", plan.loop, lab.loop_check_by_id, slow=True),
+        *(Case("loop_create", size, lab.loop_create) for size in (1, plan.loop)),
+        *(Case("loop_check", size, lab.loop_check) for size in (1, plan.loop)),
+        *(Case("loop_tls", size, lab.loop_tls) for size in (1, plan.loop)),
+        *(Case("loop_handed_over", size, lab.loop_handed_over) for size in (1, plan.processes)),
+        *(Case("loop_ping", size, lab.loop_ping) for size in (1, plan.processes)),
         Case("role_check_stages", plan.main, lab.staged(lab.role_check), slow=True),
         Case("role_create_stages", plan.main, lab.staged(lab.role_create), slow=True),
         Case("role_hosts_stages", plan.main, lab.staged(lab.role_hosts), slow=True),
-        Case("loop_ping_stages", plan.loop, lab.staged(lab.loop_ping), slow=True),
         Case("loop_check_stages", plan.loop, lab.staged(lab.loop_check), slow=True),
-        Case("loop_pipelined_stages", plan.loop, lab.staged(lab.loop_check, ANSIBLE_PIPELINING="true"), slow=True),
+        Case("loop_create_stages", plan.loop, lab.staged(lab.loop_create), slow=True),
     ]
 
 

@@ -1,11 +1,9 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the time of a command goes: its stages, from what the probe and the callback plugin told while it ran.
+"""Where the time of a command goes: its stages, from what the callback plugin told while it ran.
 
-Every moment of the command belongs to one stage, so they add up to it. The probe is a file that Python imports at its
-start in each process (``probe/sitecustomize.py``); the callback plugin runs in ``ansible-playbook``. Both append lines
-of JSON to one file, with the time of one clock.
+Every moment of the command belongs to one stage, so they add up to it.
 """
 
 from __future__ import annotations
@@ -19,32 +17,28 @@ FOLDER = Path(__file__).parent
 #: In the order in which they come.
 TITLES = {
     "begin": "`ansible-playbook` starts, and reads the inventory and the playbook",
+    "imports": "the collection and `requests` are imported",
     "validate": "core validates the role's arguments",
-    "gather": "the role gathers the hosts' variables and groups them by project",
-    "prepare": "core templates the options, hands the module over and starts Python",
-    "start": "the module is unpacked",
-    "core": "it imports `ansible.module_utils`",
-    "requests": "it imports `requests`",
-    "collection": "it imports the collection's files",
-    "options": "core checks the options",
+    "gather": "the role gathers the hosts' variables",
+    "prepare": "core prepares the task; the role plans",
+    "options": "core checks the module's options",
     "listing": "the list calls",
     "work": "the collection checks the options, plans, and composes the result",
     "writing": "the writes",
-    "masking": "the secrets are looked for in the result",
-    "end": "core prints the result, and the module ends",
-    "take": "core takes the result in",
+    "masking": "secrets are looked for in the result",
+    "end": "core writes the result and reads it",
+    "take": "core passes the result on",
     "last": "the role tells what was done and keeps the result",
     "finish": "`ansible-playbook` ends",
 }
 #: Those of a task, without what a playbook costs whatever its tasks are.
-OF_A_TASK = [stage for stage in TITLES if stage not in ("begin", "last", "finish")]
+OF_A_TASK = [stage for stage in TITLES if stage not in ("begin", "imports", "validate", "gather", "last", "finish")]
 
 
 def environment(told: Path) -> dict[str, str]:
-    """What makes Ansible and its modules tell their stages into this file."""
+    """What makes Ansible tell its stages into this file."""
     return {
-        "BENCH_PROBE": str(told),
-        "PYTHONPATH": str(FOLDER / "probe"),
+        "BENCH_TIMELINE": str(told),
         "ANSIBLE_CALLBACK_PLUGINS": str(FOLDER / "callbacks"),
         "ANSIBLE_CALLBACKS_ENABLED": "timeline",
     }
@@ -59,8 +53,10 @@ def stages(told: Path, began: float, ended: float) -> dict[str, float]:
     tasks = [event for event in events if event["event"] == "task"]
     modules = [event for event in events if event["event"] == "module"]
     (stats,) = (event["at"] for event in events if event["event"] == "stats")
+    (imported,) = (event["until"] - event["at"] for event in events if event["event"] == "imported")
     spent = dict.fromkeys(TITLES, 0.0)
-    spent["begin"] = tasks[0]["at"] - began
+    spent["imports"] = imported
+    spent["begin"] = tasks[0]["at"] - began - imported
     spent["finish"] = ended - stats
     for task, following in zip(tasks, [*(task["at"] for task in tasks[1:]), stats]):
         done = task["at"]

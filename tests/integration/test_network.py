@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,59 +15,9 @@ import pytest
 from tests.certificate import self_signed
 from tests.harness import API_KEY, Project, Sandbox
 from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
+from tests.relay import Relay
 
 ENTRY: dict[str, Any] = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
-
-
-@dataclass
-class Relay:
-    """Hands bytes on and keeps them: to one port, or as a proxy to where a CONNECT asks for."""
-
-    port: int = 0
-    to: int | None = None
-    connections: int = 0
-    seen: bytearray = field(default_factory=bytearray)
-
-    @classmethod
-    @contextmanager
-    def start(cls, to: int | None = None) -> Iterator[Relay]:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            relay = cls(listener.getsockname()[1], to)
-            threading.Thread(target=relay._accept, args=(listener,), daemon=True).start()
-            yield relay
-
-    def _accept(self, listener: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                connection = listener.accept()[0]
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, near: socket.socket) -> None:
-        with near, suppress(OSError):
-            port = self.to
-            if port is None:
-                head = near.recv(65536)
-                self.seen += head
-                if not head.startswith(b"CONNECT 127.0.0.1:"):
-                    return
-                port = int(head.split(b":")[1].split()[0])
-                near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            with socket.create_connection(("127.0.0.1", port)) as far:
-                threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
-                self._pump(near, far, True)
-
-    def _pump(self, source: socket.socket, sink: socket.socket, keep: bool) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                if keep:
-                    self.seen += data
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-
-def port_of(sandbox: Sandbox) -> int:
-    return int(sandbox.url.rpartition(":")[2])
 
 
 def run_module(ansible: Ansible, module: str, options: dict[str, Any], env: dict[str, str]) -> Run:

@@ -16,8 +16,8 @@ import pytest
 from tests.certificate import self_signed
 from tests.harness import API_KEY, Organization, Project, Sandbox, handing_over
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Run
-from tests.integration.test_network import Relay, port_of
 from tests.integration.watched import Watched
+from tests.relay import Relay, port_of
 
 Task = dict[str, Any]
 FIRST: Task = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
