@@ -30,6 +30,7 @@ KINDS: tuple[tuple[tuple[type, ...], str], ...] = (
 )
 #: What core and this collection write in the place of a secret.
 MASKS = (MASK, "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
+PRUNED_SHOWN = 10
 LONGEST_SHOWN = 60  # characters of a value in a message
 
 
@@ -109,10 +110,20 @@ def limit_problems(limit: t.Any, place: str) -> list[str]:
     return [f"{place}: {limit!r} is not allowed; it must be a whole number of 1 or more, or a percentage such as 50%"]
 
 
-def most_of(limit: str, number: int) -> int:
-    """How many of so many objects a limit lets go. One may always go: it is a slip of one entry at most."""
-    allowed = number * int(limit[:-1]) // 100 if limit.endswith("%") else int(limit)
-    return max(allowed, 1)
+def prune_problem(pruned: list[str], existing: int, what: str, limit: str, prefix: str = "") -> str | None:
+    """A sentence if pruning these, of so many that are there, would pass the limit; else None.
+
+    ``prefix`` begins the names of the options. One may always go: it is a slip of one entry at most.
+    """
+    allowed = existing * int(limit[:-1]) // 100 if limit.endswith("%") else int(limit)
+    if len(pruned) <= max(allowed, 1):
+        return None
+    more = len(pruned) - PRUNED_SHOWN
+    listed = ", ".join([*pruned[:PRUNED_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+    return (
+        f"{prefix}prune: {len(pruned)} of the {existing} {what} would be deleted, more than {prefix}prune_limit "
+        f"({limit}) allows: {listed}; check that the list is complete, or set {prefix}prune_limit to {len(pruned)}"
+    )
 
 
 def place(where: str, entry: Values) -> str:

@@ -27,7 +27,6 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import (
 MAX_PARALLEL = 32
 MESSAGES_SHOWN = 5
 PRUNE_LIMIT = "50%"
-LARGEST_SHOWN = 2**63
 METHODS = ("GET", "POST", "PATCH", "DELETE", "write")
 #: Shows a line in the terminal; None where the module runs in a process of its own, whose output is its result.
 SHOW: t.Callable[[str], t.Any] | None = None
@@ -279,7 +278,7 @@ def _echoed(spec: Values, params: Values, secrets: set[str]) -> Values:
 
 def _is_large(value: t.Any) -> bool:
     """Whether a value is a number that Python may make no text of, because it has too many digits."""
-    return isinstance(value, int) and abs(value) > LARGEST_SHOWN
+    return isinstance(value, int) and not _checks.shown(value)
 
 
 def _secret_names(spec: Values) -> set[str]:

@@ -30,8 +30,6 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Regi
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._session import Outcome, Session
 
-PRUNED_SHOWN = 10
-
 
 def _module_main(body: t.Callable[[Module, Session], None], module: Module) -> None:
     """Run a module's body; whatever is raised ends as one sentence."""
@@ -165,15 +163,10 @@ def _list(module: Module, session: Session) -> None:
 def _refuse_to_prune_more(session: Session, surplus: list[Values], register: Register) -> None:
     """Raise PlanError if prune would delete more than its limit allows: rather a list lost entries on its way here."""
     resource, limit = session.resource, str(session.module.params["prune_limit"])
-    if len(surplus) <= _checks.most_of(limit, register.size):
-        return
-    names = [f"{resource.describe(item)} ({item['id']})" for item in surplus[:PRUNED_SHOWN]]
-    names += [f"and {len(surplus) - len(names)} more"] if len(surplus) > len(names) else []
-    raise PlanError(
-        f"prune: {len(surplus)} of the {register.size} {resource.of_parent(session.parent)} would be deleted, more "
-        f"than prune_limit ({limit}) allows: {', '.join(names)}; check that the list is complete, or set prune_limit "
-        f"to {len(surplus)}"
-    )
+    pruned = [f"{resource.describe(item)} ({item['id']})" for item in surplus]
+    problem = _checks.prune_problem(pruned, register.size, resource.of_parent(session.parent), limit)
+    if problem:
+        raise PlanError(problem)
 
 
 def _plans(session: Session, places: list[str], entries: list[Values], register: Register) -> list[Plan]:

@@ -21,7 +21,6 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Result
 
 #: The parts of a module's result that are core's own.
 NOT_PUBLISHED = ("invocation", "ansible_facts", "exception")
-PRUNED_SHOWN = 10
 #: Runs a module by its short name with these options, and returns its result.
 Call = t.Callable[[str, Values], Values]
 
@@ -129,18 +128,8 @@ def _prune_problem(project: Project, found: list[Values] | None, results: Result
         surplus = result["replicas"][len(replicas.declared) :]
         pruned += [f"{REPLICA.describe(replica)} ({replica['id']}) of {replicas.database}" for replica in surplus]
         existing += sum(bool(replica["id"]) for replica in result["replicas"])
-    limit = str(project.settings["prune_limit"])
-    if len(pruned) <= _checks.most_of(limit, existing):
-        return None
-    shown = [
-        *pruned[:PRUNED_SHOWN],
-        *([f"and {len(pruned) - PRUNED_SHOWN} more"] if len(pruned) > PRUNED_SHOWN else []),
-    ]
-    return (
-        f"pgbeam_prune: {len(pruned)} of the {existing} replicas of project {project.key} would be deleted, more than "
-        f"pgbeam_prune_limit ({limit}) allows: {', '.join(shown)}; check that the lists are complete, or set "
-        f"pgbeam_prune_limit to {len(pruned)}"
-    )
+    what, limit = f"replicas of project {project.key}", str(project.settings["prune_limit"])
+    return _checks.prune_problem(pruned, existing, what, limit, prefix="pgbeam_")
 
 
 def _project_options(project: Project, exists: bool) -> Values:

@@ -95,7 +95,7 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "test_connection": st.booleans(),
     "replace": st.booleans(),
     "prune": st.booleans(),
-    "prune_limit": st.sampled_from(["50%", "100%", "0%", 0, 3, "200"]),
+    "prune_limit": st.sampled_from(["50%", "100%", "0%", 1, "200"]),
     "force": st.booleans(),
     "parallel": st.integers(1, 32),
     "expected_databases": st.lists(st.sampled_from(["orders", "(database)"]), max_size=2),
