@@ -45,13 +45,13 @@ Values = dict[str, Any]
 PASSWORD = "pw-Zq7\"x'%/@"
 KEY = "pbu_soak-only-Kk7-"
 LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
-OWN_PASSWORD = "(lookup('ansible.builtin.env', 'DB_PASSWORD') ~ item.seed)"
-OWN_KEY = "(lookup('ansible.builtin.env', 'SOAK_KEY') ~ item.id)"
-#: The options of each module that hold passwords. A loop item holds none: Ansible prints items.
+OWN_PASSWORD = "(lookup('ansible.builtin.env', 'DB_PASSWORD') ~ own.seed)"
+OWN_KEY = "(lookup('ansible.builtin.env', 'SOAK_KEY') ~ item)"
+#: The options of each module that hold passwords.
 PASSWORD_OPTIONS = {
     "database": f"'password': {OWN_PASSWORD}",
-    "databases": f"'databases': item.options.databases | map('combine', {{'password': {OWN_PASSWORD}}}) | list",
-    "project": f"'database': item.options.database | combine({{'password': {OWN_PASSWORD}}})",
+    "databases": f"'databases': own.options.databases | map('combine', {{'password': {OWN_PASSWORD}}}) | list",
+    "project": f"'database': own.options.database | combine({{'password': {OWN_PASSWORD}}})",
     "replicas": "",
 }
 #: Where an item gets its API key and URL: its options, the task's environment, or the environment of ansible-playbook.
@@ -367,8 +367,8 @@ class Trial:
     def url(self) -> str:
         return self.scope.url.replace("127.0.0.1", self.scenario.name)
 
-    def items(self, options: Values) -> list[Values]:
-        """The items of a loop: the one in check mode, if there is one, and the one that writes."""
+    def items(self, options: Values) -> dict[str, Values]:
+        """The items of a loop by id: the one in check mode, if there is one, and the one that writes."""
         scenario = self.scenario
         shared = {
             "seed": scenario.seed,
@@ -376,8 +376,8 @@ class Trial:
             "url": self.url,
             "options": {**_declared(scenario), **self.parent, **scenario.options, **options},
         }
-        foreseen = {**shared, "id": self.check_id, "source": "options", "check": True}
-        return [*[foreseen] * scenario.foreseen, {**shared, "id": self.id, "source": scenario.source, "check": False}]
+        foreseen = {self.check_id: {**shared, "source": "options", "check": True}} if scenario.foreseen else {}
+        return {**foreseen, self.id: {**shared, "source": scenario.source, "check": False}}
 
     def judge_faults(self, results: Values) -> None:
         """Judge the round with faults, and end them."""
@@ -713,25 +713,25 @@ def _ill_mannered(scenario: Scenario, record: list[Values]) -> list[str]:
 
 
 def _playbook(trials: list[Trial], options: Values) -> list[Values]:
-    """One play with one looped task for each module."""
-    tasks = []
-    for module, passwords in PASSWORD_OPTIONS.items():
-        connection = f"{{'api_key': {OWN_KEY}, 'api_url': item.url}} if item.source == 'options' else {{}}"
-        environment = f"{{'PGBEAM_API_KEY': {OWN_KEY}, 'PGBEAM_API_URL': item.url}}"
-        tasks.append(
-            {
-                "name": module,
-                f"pgbeam.cloud.{module}": {},
-                # One template for all options: core takes a millisecond for each.
-                "args": f"{{{{ item.options | combine({{ {passwords} }}, {connection}) }}}}",
-                "loop": [item for trial in trials for item in trial.items(options) if item["module"] == module],
-                "loop_control": {"label": "{{ item.id }}"},
-                "environment": f"{{{{ {environment} if item.source == 'environment' else {{}} }}}}",
-                "check_mode": "{{ item.check }}",
-                "ignore_errors": True,
-            }
-        )
-    return [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]
+    """One play with one looped task for each module, over ids: core copies the whole loop with each item."""
+    items = {name: item for trial in trials for name, item in trial.items(options).items()}
+    connection = f"{{'api_key': {OWN_KEY}, 'api_url': own.url}} if own.source == 'options' else {{}}"
+    environment = f"{{'PGBEAM_API_KEY': {OWN_KEY}, 'PGBEAM_API_URL': own.url}}"
+    tasks = [
+        {
+            "name": module,
+            f"pgbeam.cloud.{module}": {},
+            # One template for all options: core takes a millisecond for each.
+            "args": f"{{{{ own.options | combine({{ {passwords} }}, {connection}) }}}}",
+            "loop": [name for name, item in items.items() if item["module"] == module],
+            "environment": f"{{{{ {environment} if own.source == 'environment' else {{}} }}}}",
+            "check_mode": "{{ own.check }}",
+            "ignore_errors": True,
+        }
+        for module, passwords in PASSWORD_OPTIONS.items()
+    ]
+    variables = {"items_by_id": items, "own": "{{ items_by_id[item] }}"}
+    return [{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}]
 
 
 def _results(playbook: list[Values], url: str, folder: Path) -> Values:
@@ -758,7 +758,7 @@ def _results(playbook: list[Values], url: str, folder: Path) -> Values:
         assert sign not in text, next(line for line in text.splitlines() if sign in line)
     assert done.returncode == 0, done.stdout + done.stderr
     events = map(json.loads, results.splitlines())
-    return {item["item"]["id"]: item for event in events for item in event["result"].get("results", [])}
+    return {item["item"]: item for event in events for item in event["result"].get("results", [])}
 
 
 _sandbox = ""
