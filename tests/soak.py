@@ -418,7 +418,7 @@ class Trial:
         if result.get("failed") or result["changed"] or (state, _writes(record)) != self.reached:
             self.verdict.wrong.append(f"the run after it changes something: {result.get('msg')}")
         self.verdict.wrong += _lost(self.scenario, self.theirs, state, Counter())
-        self.verdict.wrong += self._mixed_up(_of_the_collection(record))
+        self.verdict.wrong += sorted(set(self._mixed_up(_of_the_collection(record))))
         contract.judge(record)
 
     def _mixed_up(self, record: list[Values]) -> Iterator[str]:
