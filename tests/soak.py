@@ -4,42 +4,70 @@
 """Seeded random scenarios of faults: ``python -m tests.soak --scenarios 2000 --seed 1``.
 
 Each scenario is a project with some registrations, a database with some replicas, or an organization with or without a
-project; a task that wants them otherwise; and faults, among them another client that writes between the task's reads
-and its writes. After the task the server's true state is compared with what was reported; then the faults end, and the
-task runs twice more. What the other client wrote must still be there, save where the task names the same field.
+project; options that declare them differently; and faults, among them another client that writes between the module's
+reads and its writes. Scenarios run in batches: ansible-playbook runs one looped task for each module, whose items are
+the scenarios, each with its own API key, URL and password. After that run the server's state is compared with what each
+item reported; then the faults end, and the loops run twice more. What the other client wrote must still exist unless
+the item declares the same field, and each scenario's requests must carry its own key.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
+import hashlib
+import itertools
 import json
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests import contract
 from tests.faults import ENDLESS, as_others_left_it, changes_of_others
-from tests.forked import run_module
-from tests.harness import API_KEY, WRITES, Organization, Project, Sandbox, ansible_env
+from tests.harness import API_KEY, DATABASE, WRITES, Organization, Project, Sandbox, ansible_env
+from tests.sandbox.gate import key_digest
 from tests.sandbox.models import Initial
+from tests.tree import ROOT
 
 Values = dict[str, Any]
+#: The first part of each scenario's own password and own API key; the rest is its seed.
 PASSWORD = "pw-Zq7\"x'%/@"
+KEY = "pbu_soak-only-Kk7-"
 LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
-WORKERS = 16
+OWN_PASSWORD = "(lookup('ansible.builtin.env', 'DB_PASSWORD') ~ own.seed)"
+OWN_KEY = "(lookup('ansible.builtin.env', 'SOAK_KEY') ~ item)"
+#: The options of each module that hold passwords.
+PASSWORD_OPTIONS = {
+    "database": f"'password': {OWN_PASSWORD}",
+    "databases": f"'databases': own.options.databases | map('combine', {{'password': {OWN_PASSWORD}}}) | list",
+    "project": f"'database': own.options.database | combine({{'password': {OWN_PASSWORD}}})",
+    "replicas": "",
+}
+#: Where an item gets its API key and URL: its options, the task's environment, or the environment of ansible-playbook.
+SOURCES = ("options", "environment", "inherited")
+#: Two names of the sandbox, so that consecutive items differ in their URL.
+NAMES = ("127.0.0.1", "localhost")
+#: Without faults there is nothing to be impatient about, and the machine may be busy.
+PATIENT = {"timeout": 30, "retry_budget": 120}
+#: How many scenarios the loops of one ansible-playbook run have, and how many of these run at once: they mostly wait.
+BATCH = 80
+WORKERS = 13
 BEGIN, END = "<!-- begin of what make soak writes -->", "<!-- end of what make soak writes -->"
-WRONG = "untrue reports, twins, lost writes, lost updates, guessed values, or runs that do not converge"
+WRONG = (
+    "false reports, duplicates, lost writes, lost updates, guessed values, requests with the key or URL of another "
+    "item, dry runs that write, or runs that do not converge"
+)
 HOSTS = ("db1.example.com", "db2.example.com")
 SINGLE_KINDS = ("create", "update", "delete")
 KINDS = (*SINGLE_KINDS, "list", "prune", "replicas", "replicas, prune", "project")
@@ -136,6 +164,17 @@ class Scenario:
     faults: list[Values]
     #: The faults that are another client's writes.
     others: list[Values]
+    #: One of SOURCES, and one of NAMES.
+    source: str
+    name: str
+    #: Whether the same options run in check mode first, as an item with a key of its own.
+    foreseen: bool
+
+    @property
+    def module(self) -> str:
+        if self.kind in SINGLE_KINDS:
+            return "database"
+        return self.kind if self.kind == "project" else f"{self.noun}s"
 
     @property
     def noun(self) -> str:
@@ -208,7 +247,9 @@ def _scenario(rng: random.Random, seed: int, kind: str, existing: list[Values], 
     settings = _settings(rng, existing)
     if not others:
         settings["etag"] = rng.choice(('"{tag}"', "", 'W/"{tag}"', "{tag}"))
-    return Scenario(seed, kind, settings, existing, wanted, _options(rng, kind), _faults(rng), others)
+    options, faults = _options(rng, kind), _faults(rng)
+    source, name, foreseen = rng.choice(SOURCES), rng.choice(NAMES), rng.random() < 0.15
+    return Scenario(seed, kind, settings, existing, wanted, options, faults, others, source, name, foreseen)
 
 
 def _settings(rng: random.Random, existing: list[Values]) -> Values:
@@ -287,44 +328,132 @@ def _make_existing(
     return {"project_id": scope.id}, scope.truth, scope.record
 
 
-def judge(scenario: Scenario, scope: Organization | Project, folder: Path) -> Verdict:
-    """Run one scenario and say what is wrong with how it went."""
-    verdict = Verdict(scenario.seed, Counter({"scenarios": 1, f"scenarios of the kind {scenario.kind}": 1}))
-    unlimited = {**scenario.settings, "plan_limit": None}
-    scope.settings(**unlimited)
-    parent, state, whole_record = _make_existing(scenario, scope)
-    before = state()
-    scope.settings(**scenario.settings)
-    for fault in scenario.faults + scenario.others:
-        scope.fault(**fault)
-    result = _run(scenario, scope.url, parent, folder)
-    scope.clear_faults()
-    after = state()
-    record = [entry for entry in whole_record() if "pgbeam-ansible" in entry["headers"]["user-agent"]]
-    hit = Counter(entry["fault"] for entry in record if entry["fault"])
-    verdict.counts += Counter({"requests": len(record), "requests hit by a fault": hit.total()})
-    verdict.counts["runs with faults that failed" if result.get("failed") else "runs with faults that ended well"] += 1
-    theirs = changes_of_others(record)
-    verdict.counts["scenarios with another writer"] += bool(theirs)
-    verdict.counts["412s met"] += sum(entry["status"] == 412 for entry in record)
-    verdict.wrong += _lost(scenario, theirs, after, verdict.counts)
-    verdict.wrong += _guessed(scenario, theirs, before, after)
-    untrue = _untrue_project if scenario.kind == "project" else _untrue
-    verdict.wrong += untrue(scenario, result, as_others_left_it(before, after, theirs), after, theirs, verdict.counts)
-    verdict.wrong += _ill_mannered(scenario, record)
-    if _twins(after) > _twins(before):
-        verdict.wrong.append("something is made twice")
-    scope.settings(**unlimited)
-    converging = _run(scenario, scope.url, parent, folder)
-    reached, writes = state(), _writes(whole_record())
-    if converging.get("failed") or not _as_wanted(scenario, converging, reached):
-        verdict.wrong.append(f"the run without faults does not converge: {converging.get('msg')}")
-    last = _run(scenario, scope.url, parent, folder)
-    if last.get("failed") or last["changed"] or (state(), _writes(whole_record())) != (reached, writes):
-        verdict.wrong.append(f"the run after it changes something: {last.get('msg')}")
-    verdict.wrong += _lost(scenario, theirs, state(), Counter())
-    contract.judge(whole_record())
-    return verdict
+@dataclass
+class Trial:
+    """One scenario in a scope of its own: its items in the loops, and what is wrong with how each round went."""
+
+    scenario: Scenario
+    scope: Organization | Project
+    verdict: Verdict = field(init=False)
+    parent: Values = field(init=False)
+    before: Values = field(init=False)
+    theirs: dict[str, list[Values]] = field(init=False)
+    reached: tuple[Values, int] = field(init=False)
+    _state: Callable[[], Values] = field(init=False)
+    _whole_record: Callable[[], list[Values]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        kind = f"scenarios of the kind {self.scenario.kind}"
+        self.verdict = Verdict(self.scenario.seed, Counter({"scenarios, each an item of a loop": 1, kind: 1}))
+
+    def set_up(self) -> None:
+        scenario, scope = self.scenario, self.scope
+        scope.settings(**{**scenario.settings, "plan_limit": None})
+        self.parent, self._state, self._whole_record = _make_existing(scenario, scope)
+        self.before = self._state()
+        scope.settings(**scenario.settings)
+        for fault in scenario.faults + scenario.others:
+            scope.fault(**fault)
+
+    @property
+    def id(self) -> str:
+        return str(self.scenario.seed)
+
+    @property
+    def check_id(self) -> str:
+        return f"{self.scenario.seed}-check"
+
+    @property
+    def url(self) -> str:
+        return self.scope.url.replace("127.0.0.1", self.scenario.name)
+
+    def items(self, options: Values) -> dict[str, Values]:
+        """The items of a loop by id: the one in check mode, if there is one, and the one that writes."""
+        scenario = self.scenario
+        shared = {
+            "seed": scenario.seed,
+            "module": scenario.module,
+            "url": self.url,
+            "options": {**_declared(scenario), **self.parent, **scenario.options, **options},
+        }
+        foreseen = {self.check_id: {**shared, "source": "options", "check": True}} if scenario.foreseen else {}
+        return {**foreseen, self.id: {**shared, "source": scenario.source, "check": False}}
+
+    def judge_faults(self, results: Values) -> None:
+        """Judge the round with faults, and end them."""
+        scenario, verdict, result = self.scenario, self.verdict, results[self.id]
+        self.scope.clear_faults()
+        after, record = self._state(), _of_the_collection(self._whole_record())
+        hit = Counter(entry["fault"] for entry in record if entry["fault"])
+        verdict.counts += Counter({"requests": len(record), "requests hit by a fault": hit.total()})
+        outcome = "runs with faults that failed" if result.get("failed") else "runs with faults that ended well"
+        verdict.counts[outcome] += 1
+        theirs = self.theirs = changes_of_others(record)
+        verdict.counts["scenarios with another writer"] += bool(theirs)
+        verdict.counts["412s met"] += sum(entry["status"] == 412 for entry in record)
+        verdict.wrong += _lost(scenario, theirs, after, verdict.counts)
+        verdict.wrong += _guessed(scenario, theirs, self.before, after)
+        left = as_others_left_it(self.before, after, theirs)
+        reports = _untrue_project if scenario.kind == "project" else _untrue
+        verdict.wrong += reports(scenario, result, left, after, theirs, verdict.counts)
+        verdict.wrong += _ill_mannered(scenario, record)
+        if _duplicates(after) > _duplicates(self.before):
+            verdict.wrong.append("something is registered twice")
+        self.scope.settings(**{**scenario.settings, "plan_limit": None})
+
+    def judge_convergence(self, results: Values) -> None:
+        """Judge the first round without faults."""
+        result = results[self.id]
+        self.reached = self._state(), _writes(self._whole_record())
+        if result.get("failed") or not _as_wanted(self.scenario, result, self.reached[0]):
+            self.verdict.wrong.append(f"the run without faults does not converge: {result.get('msg')}")
+        if self.scenario.foreseen:
+            foreseen, made = (_reported(results[name]) for name in (self.check_id, self.id))
+            if foreseen != made:
+                self.verdict.wrong.append(f"check mode foresees {foreseen}, and what happens is {made}")
+
+    def judge_repetition(self, results: Values) -> None:
+        """Judge the last round, which has nothing to change, and the record of all rounds."""
+        result, state, record = results[self.id], self._state(), self._whole_record()
+        if result.get("failed") or result["changed"] or (state, _writes(record)) != self.reached:
+            self.verdict.wrong.append(f"the run after it changes something: {result.get('msg')}")
+        self.verdict.wrong += _lost(self.scenario, self.theirs, state, Counter())
+        self.verdict.wrong += sorted(set(self._mixed_up(_of_the_collection(record))))
+        contract.judge(record)
+
+    def _mixed_up(self, record: list[Values]) -> Iterator[str]:
+        """What arrived that belongs to another item of the loop."""
+        inherited = self.scenario.source == "inherited"
+        own = key_digest(API_KEY if inherited else KEY + self.id), self.scope.url if inherited else self.url
+        foreseen = key_digest(KEY + self.check_id), self.url
+        for entry in record:
+            sender = entry["key_digest"], f"http://{entry['headers']['host']}"
+            if sender == foreseen and self.scenario.foreseen:
+                if entry["method"] in WRITES:
+                    yield f"check mode sends {entry['method']} {entry['path']}"
+            elif sender != own:
+                yield f"{entry['method']} {entry['path']} has the key or the URL of another item"
+        projects = [self.scope] if isinstance(self.scope, Project) else map(self._project, self.scope.truth())
+        arrived = {digest for project in projects for digest in project.passwords(salt=self.id)}
+        passwords = (DATABASE["password"], f"{PASSWORD}{self.scenario.seed}")
+        if not arrived <= {hashlib.sha256((self.id + password).encode()).hexdigest() for password in passwords}:
+            yield "a password of another item arrived"
+
+    def _project(self, project_id: str) -> Project:
+        return Project(self.scope.url, project_id)
+
+
+#: What follows each round.
+ROUNDS = (Trial.judge_faults, Trial.judge_convergence, Trial.judge_repetition)
+
+
+def _of_the_collection(record: list[Values]) -> list[Values]:
+    return [entry for entry in record if "pgbeam-ansible" in entry["headers"]["user-agent"]]
+
+
+def _reported(result: Values) -> Values:
+    """What check mode reports as a run that writes does."""
+    return {name: result.get(name) for name in ("failed", "changed", "action", "changes", "summary")}
 
 
 def _wanted_of(scenario: Scenario, row: Values) -> Values:
@@ -436,26 +565,12 @@ def _body(item: Values) -> Values:
     return {**item, **{name: value for name, value in whole.items() if name in item}}
 
 
-def _run(scenario: Scenario, url: str, parent: Values, folder: Path) -> Values:
-    options = {"api_url": url, "api_key": API_KEY, **parent, **scenario.options}
-    if scenario.kind == "project":
-        wanted = scenario.wanted[0]
-        result = run_module(
-            "project", {**options, **wanted, "database": {**wanted["database"], "password": PASSWORD}}, folder
-        )
-    elif scenario.noun == "replica":
-        listed = {"replicas": scenario.wanted, "prune": scenario.prune, "prune_limit": "100%", "replace": True}
-        result = run_module("replicas", {**options, **listed}, folder)
-    elif scenario.listed:
-        entries = [{**item, "password": PASSWORD} for item in scenario.wanted]
-        pruning = {"prune": scenario.prune, "prune_limit": "100%"}
-        result = run_module("databases", {**options, "databases": entries, **pruning}, folder)
-    else:
-        result = run_module("database", {**options, **scenario.wanted[0], "password": PASSWORD}, folder)
-    text = repr(result)
-    for secret in (API_KEY, PASSWORD, repr(PASSWORD)[1:-1]):
-        assert secret not in text, "a secret stands in the result"
-    return result
+def _declared(scenario: Scenario) -> Values:
+    """The options that declare what a scenario wants, without passwords."""
+    if not scenario.listed:
+        return scenario.wanted[0]
+    replace = {"replace": True} if scenario.noun == "replica" else {}
+    return {scenario.module: scenario.wanted, "prune": scenario.prune, "prune_limit": "100%", **replace}
 
 
 def _untrue(
@@ -540,8 +655,9 @@ def _fits(item: Values, row: Values, theirs: list[Values] | None = None) -> bool
         have: Any = row.get(name)
         if isinstance(value, dict):
             have = {member: have[member] for member in value}
-        if name == "allowed_cidrs" and len(have) == len(value):
-            have = [{member: entry.get(member) for member in wanted} for wanted, entry in zip(value, have)]
+        if name == "allowed_cidrs" and len(have) == len(value):  # a set: another client may have changed the order
+            networks = {entry["cidr"]: entry for entry in have}
+            have = [{member: networks.get(w["cidr"], {}).get(member) for member in w} for w in value]
         if name != "state" and have != value:
             return False
     return True
@@ -562,8 +678,8 @@ def _as_wanted(scenario: Scenario, result: Values, rows: Values) -> bool:
     return not scenario.prune or len(listed) == len(rows)
 
 
-def _twins(rows: Values) -> int:
-    """How many are there besides an equal one. A replica has another ssl_mode than the one in whose place it is."""
+def _duplicates(rows: Values) -> int:
+    """How many exist besides an equal one. A replica has another ssl_mode than the one that it replaces."""
     named, replica = ("host", "port", "name", "username"), ("host", "port", "ssl_mode")
     seen = Counter(tuple(map(row.get, named if "name" in row else replica)) for row in rows.values())
     return sum(count - 1 for count in seen.values())
@@ -581,7 +697,7 @@ def _ill_mannered(scenario: Scenario, record: list[Values]) -> list[str]:
         if entry["method"] in ("POST", "PATCH", "DELETE"):
             if_match = entry["headers"].get("if-match")
             tries.setdefault((entry["method"], entry["path"], repr(entry["body"]), if_match), []).append(entry)
-    refused = Counter(entry["path"] for entry in record if entry["status"] == 412)
+    refused = Counter(e["path"] for e in record if e["status"] == 412 and e["fault"] not in UNANSWERED)
     if any(count > REPLANS + 1 for count in refused.values()):
         wrong.append("a write that meets 412 is planned anew more often than it may be")
     for (method, *dummy), attempts in tries.items():
@@ -596,34 +712,99 @@ def _ill_mannered(scenario: Scenario, record: list[Values]) -> list[str]:
     return wrong
 
 
+def _playbook(trials: list[Trial], options: Values) -> list[Values]:
+    """One play with one looped task for each module, over ids: core copies the whole loop with each item."""
+    items = {name: item for trial in trials for name, item in trial.items(options).items()}
+    connection = f"{{'api_key': {OWN_KEY}, 'api_url': own.url}} if own.source == 'options' else {{}}"
+    environment = f"{{'PGBEAM_API_KEY': {OWN_KEY}, 'PGBEAM_API_URL': own.url}}"
+    tasks = [
+        {
+            "name": module,
+            f"pgbeam.cloud.{module}": {},
+            # One template for all options: core takes a millisecond for each.
+            "args": f"{{{{ own.options | combine({{ {passwords} }}, {connection}) }}}}",
+            "loop": [name for name, item in items.items() if item["module"] == module],
+            "environment": f"{{{{ {environment} if own.source == 'environment' else {{}} }}}}",
+            "check_mode": "{{ own.check }}",
+            "ignore_errors": True,
+        }
+        for module, passwords in PASSWORD_OPTIONS.items()
+    ]
+    variables = {"items_by_id": items, "own": "{{ items_by_id[item] }}"}
+    return [{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}]
+
+
+def _results(playbook: list[Values], url: str, folder: Path) -> Values:
+    """Run a playbook. Returns the result of each loop item by the item's id."""
+    play, log = folder / "play.json", folder / "results.jsonl"
+    play.write_text(json.dumps(playbook))
+    log.unlink(missing_ok=True)
+    env = ansible_env(
+        url,
+        folder,
+        ANSIBLE_CALLBACK_PLUGINS=str(ROOT / "tests" / "integration" / "callbacks"),
+        ANSIBLE_CALLBACKS_ENABLED="results",
+        RESULTS_FILE=str(log),
+        DB_PASSWORD=PASSWORD,
+        SOAK_KEY=KEY,
+    )
+    done = subprocess.run(["ansible-playbook", str(play)], env=env, capture_output=True, text=True, check=False)
+    results = log.read_text() if log.exists() else ""
+    text = done.stdout + done.stderr + results
+    for secret in (API_KEY, KEY, PASSWORD):
+        for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
+            assert form not in text, "a secret is in the output or in a result"
+    for sign in ("Traceback", "MODULE FAILURE", "this is a bug in pgbeam.cloud"):
+        assert sign not in text, next(line for line in text.splitlines() if sign in line)
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = map(json.loads, results.splitlines())
+    return {item["item"]: item for event in events for item in event["result"].get("results", [])}
+
+
 _sandbox = ""
 
 
 def _begin(url: str) -> None:
     global _sandbox  # the initializer of a pool has no other way
     _sandbox = url
+    os.nice(5)  # a sandbox that answers late would add timeouts of its own to the faults
 
 
-def _one(seed: int) -> Verdict:
-    folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    scenario = make(seed)
-    try:
-        name = f"soak_{os.getpid()}_{seed}"
+def _batch(seeds: range) -> list[Verdict]:
+    """Run the scenarios with these seeds as items of the same loops."""
+    trials = []
+    for seed in seeds:
+        scenario, name = make(seed), f"soak_{os.getpid()}_{seed}"
         of_organization = scenario.kind == "project"
-        scope = Organization(_sandbox, f"org_{name}") if of_organization else Project(_sandbox, f"prj_{name}")
-        return judge(scenario, scope, folder)
-    except Exception as error:
-        return Verdict(seed, Counter(), [f"{type(error).__name__}: {error}"])
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        trials.append(
+            Trial(
+                scenario, Organization(_sandbox, f"org_{name}") if of_organization else Project(_sandbox, f"prj_{name}")
+            )
+        )
+    for trial in trials:
+        trial.set_up()
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        for judge in ROUNDS:
+            playbook = _playbook(trials, {} if judge is Trial.judge_faults else PATIENT)
+            results = _results(playbook, _sandbox, Path(folder))
+            for trial in trials:
+                trial.verdict.counts["items of loops, each scenario several times"] += len(trial.items({}))
+                try:
+                    judge(trial, results)
+                except Exception as error:
+                    trial.verdict.wrong.append(f"{type(error).__name__}: {error}")
+    verdicts = [trial.verdict for trial in trials]
+    verdicts[0].counts["loops"] += len({trial.scenario.module for trial in trials}) * len(ROUNDS)
+    return verdicts
 
 
-def soak(url: str, seeds: range, workers: int = WORKERS) -> tuple[Counter[str], list[Verdict]]:
-    """Run these scenarios in parallel. Returns the counts of all, and the verdicts that found something wrong."""
+def soak(url: str, seeds: range, batch: int = BATCH, workers: int = WORKERS) -> tuple[Counter[str], list[Verdict]]:
+    """Run these scenarios in batches. Returns the counts of all, and the verdicts that found something wrong."""
     counts: Counter[str] = Counter()
     bad: list[Verdict] = []
+    batches = [seeds[first : first + batch] for first in range(0, len(seeds), batch)]
     with multiprocessing.get_context("fork").Pool(workers, _begin, (url,)) as pool:
-        for verdict in pool.imap_unordered(_one, seeds):
+        for verdict in itertools.chain.from_iterable(pool.imap_unordered(_batch, batches)):
             counts += verdict.counts
             if verdict.wrong:
                 bad.append(verdict)
@@ -631,49 +812,90 @@ def soak(url: str, seeds: range, workers: int = WORKERS) -> tuple[Counter[str], 
     return counts, bad
 
 
-def kill_runs(sandbox: Sandbox, count: int, seed: int) -> list[str]:
-    """Kill ansible-playbook in the middle of runs of 30 entries; say what is wrong after the two runs that follow each.
+@dataclass(frozen=True)
+class Killed:
+    """A task for 30 databases that is killed in mid-run; so slow that it outlives the start of the next run."""
 
-    SIGKILL leaves its module alive for a while, so the next run has to wait for that.
+    form: str
+    latency_ms: int
+    module: str
+    options: Values
+    keywords: Values = field(default_factory=dict)
+
+
+KILLED_NAMES = sorted(f"db{n}" for n in range(30))
+_ONE: Values = {"host": HOSTS[0], "username": "app", "password": LOOKUP}
+_LIST = [{**_ONE, "name": name} for name in KILLED_NAMES]
+_LOOP = Killed("loop", 60, "database", {**_ONE, "name": "{{ item }}"}, {"loop": KILLED_NAMES})
+KILLED = (
+    Killed("list, 1 at once", 100, "databases", {"databases": _LIST, "parallel": 1}),
+    _LOOP,
+    Killed("list, 8 at once", 500, "databases", {"databases": _LIST, "parallel": 8}),
+    _LOOP,
+)
+
+
+def kill_runs(url: str, count: int, seed: int, workers: int = WORKERS // 2) -> tuple[Counter[str], list[str]]:
+    """Kill ansible-playbook in mid-run, in lists and loops; judge the two runs that follow each.
+
+    SIGKILL leaves the worker process alive for a while, so the next run must wait for it.
+    Returns how many were put right, by form, and what was wrong with the others.
     """
-    luck = random.Random(seed)
+    counts: Counter[str] = Counter()
     wrong: list[str] = []
-    names = sorted(f"db{n}" for n in range(30))
-    number = 0
-    while number < count:
-        parallel = (1, 8)[number % 2]
-        # So slow that the module outlives the start of the next run.
-        project = sandbox.project(latency_ms=100 if parallel == 1 else 500)
-        entries = [{"host": HOSTS[0], "name": name, "username": "app", "password": LOOKUP} for name in names]
-        options = {"project_id": project.id, "databases": entries, "parallel": parallel}
+    kill = functools.partial(_kill, seed)
+    with multiprocessing.get_context("fork").Pool(workers, _begin, (url,)) as pool:
+        for task, problem in pool.imap_unordered(kill, range(count)):
+            counts[
+                f"killed runs of a {task.partition(',')[0]} that the next run put right, without a duplicate"
+            ] += not problem
+            wrong += [f"kill {task}: {problem}"] if problem else []
+    return counts, wrong
+
+
+def _kill(seed: int, number: int) -> tuple[str, str]:
+    """Kill a run and start it twice more. Returns the form of its task, and what is wrong, empty if nothing is."""
+    luck = random.Random(f"{seed} {number}")
+    task = KILLED[number % len(KILLED)]
+    while True:
+        project = Project(_sandbox, f"prj_kill_{os.getpid()}_{luck.randrange(ENDLESS)}")
+        project.settings(latency_ms=task.latency_ms)
+        tasks = [{f"pgbeam.cloud.{task.module}": {"project_id": project.id, **task.options}, **task.keywords}]
         with tempfile.TemporaryDirectory(prefix="kill-") as folder:
-            tasks = [{"pgbeam.cloud.databases": options}]
             play = Path(folder, "play.json")
             play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-            process = _playbook(sandbox, play)
-            moment = luck.randint(0, len(names))
+            process = _start(play)
+            moment = luck.randint(0, len(KILLED_NAMES))
             while len(project.writes()) < moment and process.poll() is None:
-                time.sleep(0.005)
+                time.sleep(0.05)
             time.sleep(luck.uniform(0, 0.1))
             process.kill()
             if process.wait() != -signal.SIGKILL:  # it had ended before: another moment
                 continue
-            number += 1
-            status = _playbook(sandbox, play).wait()
+            status = _start(play).wait()
             there = sorted(row["name"] for row in project.truth().values())
             writes = len(project.writes())
-            again = _playbook(sandbox, play).wait()
-        if status or again or there != names or len(project.writes()) != writes:
-            wrong.append(
-                f"kill {number} after {moment} writes, {parallel} at once: the next ended with {status} and {again}, "
-                f"the second wrote {len(project.writes()) - writes}, there are {there}"
-            )
+            again = _start(play).wait()
+            _end_workers(play)
         contract.judge(project.record())
-    return wrong
+        if status or again or there != KILLED_NAMES or len(project.writes()) != writes:
+            return task.form, (
+                f"after {moment} writes, the next run ended with {status} and the one after it with {again}, "
+                f"which wrote {len(project.writes()) - writes} times; registered are {there}"
+            )
+        return task.form, ""
 
 
-def _playbook(sandbox: Sandbox, play: Path) -> subprocess.Popen[bytes]:
-    env = ansible_env(sandbox.url, play.parent, DB_PASSWORD=PASSWORD)
+def _end_workers(play: Path) -> None:
+    """End the worker of a killed run, which waits for ever for ansible-playbook to read its results."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # one that has ended
+            if str(play) in (process / "cmdline").read_text():
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def _start(play: Path) -> subprocess.Popen[bytes]:
+    env = ansible_env(_sandbox, play.parent, DB_PASSWORD=PASSWORD)
     quiet = subprocess.DEVNULL
     return subprocess.Popen(["ansible-playbook", str(play)], env=env, stdout=quiet, stderr=quiet)
 
@@ -687,8 +909,8 @@ def main() -> int:
     options = parser.parse_args()
     with Sandbox.start() as sandbox:
         counts, bad = soak(sandbox.url, range(options.seed, options.seed + options.scenarios))
-        wrong = kill_runs(sandbox, options.kills, options.seed)
-    counts += Counter({"killed runs that the next run put right, without a twin": options.kills - len(wrong)})
+        killed, wrong = kill_runs(sandbox.url, options.kills, options.seed)
+    counts += killed
     outcome = [f"| {count} | {name} |" for name, count in sorted(counts.items())]
     outcome.append(f"| {len(bad) + len(wrong)} | {WRONG} |")
     text = "\n".join(["| count | of what |", "| ---: | --- |", *outcome])

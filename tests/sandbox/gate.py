@@ -40,7 +40,7 @@ from tests.sandbox.state import (
     tag,
 )
 
-RECORDED_HEADERS = ("idempotency-key", "if-match", "user-agent", "content-type")
+RECORDED_HEADERS = ("idempotency-key", "if-match", "user-agent", "content-type", "host")
 #: The operations whose contract declares an Idempotency-Key.
 DECLARED_KEYS = re.compile(r"/v1/projects(/[^/]+/databases)?|/v1/databases/[^/]+/replicas")
 
@@ -253,12 +253,18 @@ def _entry(call: Call, scope: Scope) -> Item:
         "path": call.path,
         "query": call.query,
         "headers": {name: call.headers[name] for name in RECORDED_HEADERS if name in call.headers},
+        "key_digest": key_digest(call.key),
         "body": _without_passwords(call.content),
         "fault": None,
         "status": None,
         "request_id": f"req_{secrets.token_hex(13)}",
         "under_way": True,
     }
+
+
+def key_digest(key: str) -> str:
+    """What the record has of an API key: enough to tell two keys apart."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def _without_passwords(value: Any) -> Any:
