@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.forked import run_module
 from tests.harness import API_KEY, WRITES, Project, Sandbox, ansible_env, handing_over
 from tests.postgres import Postgres, postgres
 from tests.preloaded import Preloaded
@@ -147,6 +148,48 @@ class Ansible:
         return run
 
 
+@dataclass
+class Modules(Ansible):
+    """Runs the tasks of a play by the modules' own ``main``, without Ansible: for what the modules alone decide.
+
+    Anything but a play starts a real command.
+    """
+
+    def play(self, tasks: list[dict[str, Any]], *words: str, check: bool = False, **keywords: Any) -> Run:
+        """Run tasks that have no keywords but ``ignore_errors`` and ``check_mode``."""
+        assert not keywords and not set(words) - {"--diff"}
+        events: list[dict[str, Any]] = []
+        status = 0
+        with Sandbox(self.url).watched() as exchanges:
+            for task in tasks:
+                (module,) = task.keys() - {"name", "ignore_errors", "check_mode"}
+                options = {"api_url": self.url, "api_key": API_KEY, "_ansible_diff": "--diff" in words}
+                options |= _looked_up(task[module])
+                result = run_module(
+                    module.rpartition(".")[2], options, self.home, check or task.get("check_mode", False)
+                )
+                failed = result.setdefault("failed", False)
+                events.append({"task": task["name"], "status": "failed" if failed else "ok", "result": result})
+                if failed and not task.get("ignore_errors"):
+                    status = 2
+                    break
+        results = [event["result"] for event in events]
+        output = "\n".join(text for result in results for text in (result.get("msg", ""), *result.get("warnings", [])))
+        run = Run(status, output, events, exchanges)
+        self.hold_to_secrecy(run, f"{output}\n{json.dumps(results)}", [task["name"] for task in tasks])
+        assert not (check and run.writes), "check mode wrote"
+        return run
+
+
+def _looked_up(value: Any) -> Any:
+    """A task's options with the password in the place of its lookup."""
+    if isinstance(value, dict):
+        return {name: _looked_up(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_looked_up(item) for item in value]
+    return PASSWORD if value == PASSWORD_LOOKUP else value
+
+
 @pytest.fixture(scope="session")
 def preloaded() -> Preloaded | None:
     # Handed-over modules need the commands of tests/harness.py.
@@ -156,6 +199,11 @@ def preloaded() -> Preloaded | None:
 @pytest.fixture
 def ansible(sandbox: Sandbox, tmp_path: Path, preloaded: Preloaded | None) -> Ansible:
     return Ansible(sandbox.url, tmp_path, preloaded=preloaded)
+
+
+@pytest.fixture
+def modules(sandbox: Sandbox, tmp_path: Path) -> Modules:
+    return Modules(sandbox.url, tmp_path)
 
 
 @pytest.fixture

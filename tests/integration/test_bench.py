@@ -17,7 +17,7 @@ from tests.bench.series import QUICK, Plan, Results, Series, cases
 from tests.bench.stages import TITLES, stages
 from tests.harness import Sandbox
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 
 #: The whole of it, each command once.

@@ -36,6 +36,7 @@ KILLS = 6
 
 
 @pytest.mark.once
+@pytest.mark.long
 @pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
 @pytest.mark.parametrize("envelope", ["error", "problem"])
 def test_the_table_of_faults(sandbox: Sandbox, envelope: str, always: bool) -> None:
@@ -173,6 +174,7 @@ def test_a_rate_limit_slows_all_down_together_and_all_finish(ansible: Ansible, s
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_random_faults(sandbox: Sandbox) -> None:
     """A slice of what ``make soak`` runs."""
     counts, bad = soak(sandbox.url, range(SCENARIOS), workers=4)
@@ -181,6 +183,7 @@ def test_random_faults(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_runs_that_are_killed(sandbox: Sandbox) -> None:
     """A slice of what ``make soak`` runs."""
     assert kill_runs(sandbox, KILLS, seed=1) == []
