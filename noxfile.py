@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The environments that the project is tested in.
 
-``make test`` runs ``tests``. ``make check`` runs those of ``nox.options.sessions``: two at a time of those that keep one
-core busy (``allow_parallel``), then each of the others alone.
+``make test`` runs ``tests``. ``make check`` runs ``nox.options.sessions``: first those that keep one core busy
+(``allow_parallel``), two at a time, and then each of the others alone.
 """
 
 from __future__ import annotations

@@ -32,14 +32,23 @@ def test_a_whole_life(ansible: Ansible, project: Project) -> None:
         ({"host": HOST, "name": "orders", "state": "absent"}, "deleted", []),
         ({"host": HOST, "name": "orders", "state": "absent"}, "unchanged", []),
     ]
-    for options, action, changes in steps:
-        foreseen = ansible.database(project, check=True, **options).result("database")
-        run = ansible.database(project, **options)
-        result = run.result("database")
-        assert run.status == 0
+    tasks = [
+        {
+            "name": f"{how} {n}",
+            "pgbeam.cloud.database": {"project_id": project.id, **options},
+            "check_mode": how == "foresee",
+        }
+        for n, (options, *dummy) in enumerate(steps)
+        for how in ("foresee", "do")
+    ]
+    run = ansible.play(tasks, "--diff")
+    assert run.status == 0
+    # Were one of them of a task in check mode, the task after it would have nothing left to write.
+    assert [method for method, dummy in run.writes] == ["POST", "PATCH", "DELETE"]
+    for n, (dummy, action, changes) in enumerate(steps):
+        foreseen, result = run.result(f"foresee {n}"), run.result(f"do {n}")
         assert (result["action"], result["changes"]) == (action, changes)
         assert result["changed"] == (action != "unchanged")
-        assert len(run.writes) == result["changed"]
         for key in ("action", "changes", "diff", "changed"):
             assert foreseen[key] == result[key]
         assert foreseen["database"].keys() == result["database"].keys()
