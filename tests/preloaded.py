@@ -37,7 +37,11 @@ LIBRARIES = (
     "yaml",
 )
 #: The module whose ``main`` is the command.
-COMMANDS = {"ansible": "ansible.cli.adhoc", "ansible-playbook": "ansible.cli.playbook"}
+COMMANDS = {
+    "ansible": "ansible.cli.adhoc",
+    "ansible-playbook": "ansible.cli.playbook",
+    "ansible-vault": "ansible.cli.vault",
+}
 #: What Python reads of the environment when it starts.
 READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_")
 SIZE = 1 << 20

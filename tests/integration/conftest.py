@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.release import __version__ as release
 
 from tests.forked import run_module
 from tests.harness import API_KEY, WRITES, Project, Sandbox, ansible_env, handing_over
@@ -23,6 +24,8 @@ CALLBACKS = Path(__file__).parent / "callbacks"
 PASSWORD = "pw-Zq7\"x'%/@"
 #: How plays take it: a literal in a play stands in the source lines that core quotes near an error.
 PASSWORD_LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
+#: The values of ANSIBLE_JINJA2_NATIVE that make a difference: cores since 2.19 ignore it.
+NATIVE = ["false", "true"] if tuple(map(int, release.split(".")[:2])) < (2, 19) else ["false"]
 
 
 @dataclass

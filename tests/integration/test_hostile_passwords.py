@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
-from ansible.release import __version__ as release
 
 from tests.harness import Project, Sandbox
-from tests.integration.conftest import Run
+from tests.integration.conftest import NATIVE, Run
 from tests.integration.watched import KEY, Watched, look_up
 from tests.secrecy import invent
 
@@ -210,10 +209,6 @@ def host_variables(source: str, name: str) -> str:
         "vaulted file": vaulted(f"secret: {unsafe}\n"),
     }
     return values[source]
-
-
-#: Cores since 2.19 have native types alone, and ignore the setting.
-NATIVE = ["false", "true"] if tuple(map(int, release.split(".")[:2])) < (2, 19) else ["false"]
 
 
 @pytest.mark.parametrize("native", NATIVE)
