@@ -177,7 +177,8 @@ class Modules(Ansible):
                     status = 2
                     break
         results = [event["result"] for event in events]
-        output = "\n".join(text for result in results for text in (result.get("msg", ""), *result.get("warnings", [])))
+        # Since core 2.19, a warning that Ansible has not shown is no text yet.
+        output = "\n".join(str(text) for item in results for text in (item.get("msg", ""), *item.get("warnings", [])))
         run = Run(status, output, events, exchanges)
         self.hold_to_secrecy(run, f"{output}\n{json.dumps(results)}", [task["name"] for task in tasks])
         assert not (check and run.writes), "check mode wrote"
