@@ -2,9 +2,12 @@
 PYTHON ?= python3
 NOX := .venv/bin/nox
 
-.PHONY: test demo bench soak docs lint clean
+.PHONY: test check demo bench soak docs lint clean
 
 test: $(NOX)
+	$(NOX) -s tests
+
+check: $(NOX)
 	$(NOX) --parallel 2
 
 demo lint bench soak docs: $(NOX)

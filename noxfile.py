@@ -1,9 +1,10 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The environments that the project is tested in. ``make test`` runs those of ``nox.options.sessions``.
+"""The environments that the project is tested in.
 
-It runs two sessions at a time of those that keep one core busy (``allow_parallel``), then each of the others alone.
+``make test`` runs ``tests``. ``make check`` runs ``nox.options.sessions``: first those that keep one core busy
+(``allow_parallel``), two at a time, and then each of the others alone.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ import nox
 
 # The longest first, so that both of two lanes end at about the same time.
 nox.options.sessions = [
+    "newest",
     "targets",
     "sanity",
     "sanity_oldest",
-    "newest",
+    "awx",
     "lint",
     "package",
     "docs",
-    "awx",
-    "tests",
+    "tests_long",
     "tests_oldest",
 ]
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -44,9 +45,9 @@ os.environ.setdefault("UV_SYSTEM_CERTS", "1")
 NEWEST_CORE = "ansible-core>=2.19,<2.22"
 BETWEEN_CORES = ["2.17", "2.18", "2.20"]
 OLDEST_CORE = "ansible-core>=2.16,<2.17"
-NEWER_CORE = "ansible-core>=2.21,<2.22"
 OLDEST_REQUESTS = ("requests==2.28.*", "urllib3<2")
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+#: The tests whose subject depends on where a module runs: in Ansible's own process, or in one of its own.
+EITHER_WAY = [f"tests/integration/test_{name}.py" for name in ("action", "network", "secrets", "values")]
 ROOT = Path(__file__).parent
 COPY = ROOT / ".work" / "copy"
 PACKAGE = ROOT / ".work" / "package"
@@ -54,7 +55,7 @@ SITE = ROOT / ".work" / "docs"
 
 
 def _newer_python() -> str | None:
-    """A Python for NEWER_CORE, where this one is too old for it. Each is tried, since a shim may lead nowhere."""
+    """A Python for ansible-core 2.21, if this one is too old for it. Each is tried, since a shim may lead nowhere."""
     pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
     folders = [*map(str, pyenv.glob("versions/*/bin")), *os.environ["PATH"].split(os.pathsep)]
     for name in ("python3.13", "python3.12") if sys.version_info < (3, 12) else ():
@@ -111,14 +112,14 @@ def docs(session: nox.Session) -> None:
 @nox.session(allow_parallel=True)
 def sanity(session: nox.Session) -> None:
     """Ansible's own sanity tests, of the newest ansible-core that this Python has."""
-    _sanity(session, NEWEST_CORE)
+    _sanity(session, _version(session, NEWEST_CORE))
 
 
 @nox.session(allow_parallel=True)
 def sanity_oldest(session: nox.Session) -> None:
     """Those of the oldest ansible-core that the collection supports."""
     _skip_where_too_new(session)
-    _sanity(session, OLDEST_CORE)
+    _sanity(session, _version(session, OLDEST_CORE))
 
 
 @nox.session(allow_parallel=True)
@@ -142,46 +143,54 @@ def package(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The unit and integration tests with the newest ansible-core that this Python has."""
-    _pytest(session, chosen=[NEWEST_CORE])
+    """The unit and integration tests, except for the long ones, with the newest ansible-core that this Python has."""
+    _pytest(session, "-m", "not long", chosen=[NEWEST_CORE])
+
+
+@nox.session
+def tests_long(session: nox.Session) -> None:
+    """The long tests: the examples of the documentation, the demo, the benchmark, and thousands of faults."""
+    _pytest(session, "-m", "long", chosen=[NEWEST_CORE])
 
 
 @nox.session
 def tests_oldest(session: nox.Session) -> None:
     """The tests that depend on them, with the oldest ansible-core and requests that the collection supports."""
     _skip_where_too_new(session)
-    _pytest(session, "-m", "not once", chosen=[OLDEST_CORE, *OLDEST_REQUESTS])
+    chosen = [OLDEST_CORE, *OLDEST_REQUESTS]
+    _pytest(session, "-m", "not once", chosen=chosen)
+    if not session.posargs:
+        _pytest(session, "-m", "not once", "--handed-over", *EITHER_WAY, chosen=chosen)
 
 
-@nox.session(python=NEWER_PYTHON or False, allow_parallel=True)
+@nox.session(python=NEWER_PYTHON, allow_parallel=True)
 def newest(session: nox.Session) -> None:
-    """Sanity, tests and two targets with the newest ansible-core, where a newer Python than nox's has it."""
-    if sys.version_info >= (3, 12):
-        session.skip("the other sessions have the newest ansible-core already")
-    if not NEWER_PYTHON:
-        session.skip("ansible-core 2.21 needs Python 3.12 or 3.13, and neither is on PATH or in pyenv")
-    version = _sanity(session, NEWER_CORE, "-r", "tests/requirements.txt")
-    files = [f"tests/integration/test_{name}.py" for name in ("secrets", "network", "role")]
-    session.run("pytest", "-q", "-m", "not once", "tests/unit", *files)
-    session.run("python", "-m", "tests.targets", _copy(session), version, "database", "pgbeam_role")
+    """Sanity and some tests with the newest ansible-core, for which a newer Python than nox's is taken if it exists."""
+    version = _version(session, NEWEST_CORE, "-r", "tests/requirements.txt")
+    # On nox's own Python, the sessions sanity and tests have run these already.
+    if session.python:
+        _sanity(session, version)
+        files = [f"tests/integration/test_{name}.py" for name in ("role", "two_ways")]
+        session.run("pytest", "-q", "-m", "not once and not long", "tests/unit", *files, *EITHER_WAY)
+    session.run("pytest", "-q", "-m", "not once", "--handed-over", *EITHER_WAY)
 
 
 @nox.session
 @nox.parametrize("core", BETWEEN_CORES, ids=BETWEEN_CORES)
 def tests_between(session: nox.Session, core: str) -> None:
-    """The same tests with the releases of ansible-core in between. CI runs them, make test does not."""
+    """The tests that depend on them, with the releases of ansible-core in between. Only CI runs them."""
     _pytest(session, "-m", "not once", chosen=[f"ansible-core=={core}.*"])
 
 
-@nox.session(allow_parallel=True)
+@nox.session(python=NEWER_PYTHON, allow_parallel=True)
 def targets(session: nox.Session) -> None:
     """The unit tests and the integration targets of ansible-test, the latter against the sandbox."""
-    session.install(NEWEST_CORE, "-r", "tests/requirements.txt")
+    version = _version(session, NEWEST_CORE, "-r", "tests/requirements.txt")
     copy = _copy(session)
     session.run("python", "-m", "tests.seed_get_pip")
     with session.chdir(copy):
-        session.run("ansible-test", "units", "--venv", "--python", PYTHON, "--color", "no", "--requirements")
-    session.run("python", "-m", "tests.targets", copy, PYTHON, *session.posargs)
+        session.run("ansible-test", "units", "--venv", "--python", version, "--color", "no", "--requirements")
+    session.run("python", "-m", "tests.targets", copy, version, *session.posargs)
 
 
 @nox.session(allow_parallel=True)
@@ -221,17 +230,20 @@ def _skip_where_too_new(session: nox.Session) -> None:
         session.skip("ansible-core 2.16 runs on Python 3.10 to 3.12")
 
 
-def _sanity(session: nox.Session, *needed: str) -> str:
-    """Install what is needed and run ansible-test sanity. Returns the version of the session's Python."""
+def _version(session: nox.Session, *needed: str) -> str:
+    """Install what is needed. Returns the version of the session's Python."""
     session.install(*needed)
-    version = str(session.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])", silent=True)).strip()
+    return str(session.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])", silent=True)).strip()
+
+
+def _sanity(session: nox.Session, version: str) -> None:
+    """Run ansible-test sanity with the session's Python, whose version this is."""
     # Not shellcheck and pslint, which need tools that are not everywhere: there is no shell and no PowerShell here.
     skipped = ["--skip-test", "shellcheck", "--skip-test", "pslint"]
     with _alone_in_home():
         session.run("python", "-m", "tests.seed_get_pip")
         with session.chdir(_copy(session)):
             session.run("ansible-test", "sanity", "--python", version, "--color", "no", *skipped, *session.posargs)
-    return version
 
 
 @contextlib.contextmanager
@@ -246,7 +258,8 @@ def _alone_in_home() -> Iterator[None]:
 
 def _pytest(session: nox.Session, *words: str, chosen: list[str]) -> None:
     session.install(*chosen, "-r", "tests/requirements.txt")
-    session.run("pytest", "-n", "auto", "--maxprocesses", "4", "-q", "--durations", "10", *words, *session.posargs)
+    spread = ["-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
+    session.run("pytest", *spread, "-q", "--durations", "10", *words, *session.posargs)
 
 
 def _copy(session: nox.Session) -> str:

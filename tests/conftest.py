@@ -20,8 +20,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     # Here and not in pyproject.toml, which ansible-test does not read.
-    text = "once: does not depend on the release of ansible-core, so of the sessions only tests runs it"
-    config.addinivalue_line("markers", text)
+    config.addinivalue_line("markers", "once: does not depend on the release of ansible-core, so one release is enough")
+    config.addinivalue_line("markers", "long: takes too long for make test, so make check runs it")
     # A developer's own account and settings must never be what a test runs with; two belong to ansible-test itself.
     own = {"ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_CONTROLLER_MIN_PYTHON_VERSION"}
     for name in [name for name in os.environ if name.startswith(("PGBEAM_", "ANSIBLE_")) and name not in own]:

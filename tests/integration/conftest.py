@@ -12,15 +12,20 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.release import __version__ as release
 
-from tests.harness import API_KEY, WRITES, Project, Sandbox, ansible_env
+from tests.forked import run_module
+from tests.harness import API_KEY, WRITES, Project, Sandbox, ansible_env, handing_over
 from tests.postgres import Postgres, postgres
+from tests.preloaded import Preloaded
 
 CALLBACKS = Path(__file__).parent / "callbacks"
 #: Every password of the tests begins so; no run may show it.
 PASSWORD = "pw-Zq7\"x'%/@"
 #: How plays take it: a literal in a play stands in the source lines that core quotes near an error.
 PASSWORD_LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
+#: The values of ANSIBLE_JINJA2_NATIVE that make a difference: cores since 2.19 ignore it.
+NATIVE = ["false", "true"] if tuple(map(int, release.split(".")[:2])) < (2, 19) else ["false"]
 
 
 @dataclass
@@ -65,6 +70,8 @@ class Ansible:
     url: str
     home: Path
     secrets: list[str] = field(default_factory=lambda: [API_KEY, PASSWORD])
+    #: Where commands start from; without it, each starts from its file.
+    preloaded: Preloaded | None = None
     _runs: int = 0
 
     @property
@@ -123,12 +130,15 @@ class Ansible:
         )
         environment |= env
         with Sandbox(self.url).watched() as exchanges:
-            done = subprocess.run(
-                command, cwd=self.home, env=environment, capture_output=True, text=True, check=False, timeout=300
-            )
-        output = done.stdout + done.stderr
+            if self.preloaded and self.preloaded.suits(command, environment):
+                status, output = self.preloaded.run(command, self.home, environment, timeout=300)
+            else:
+                done = subprocess.run(
+                    command, cwd=self.home, env=environment, capture_output=True, text=True, check=False, timeout=300
+                )
+                status, output = done.returncode, done.stdout + done.stderr
         text = log.read_text() if log.exists() else ""
-        run = Run(done.returncode, output, [json.loads(line) for line in text.splitlines()], exchanges)
+        run = Run(status, output, [json.loads(line) for line in text.splitlines()], exchanges)
         self.hold_to_secrecy(run, f"{output}\n{text}", command)
         if "ANSIBLE_DISPLAY_TRACEBACK" not in env:
             # A module that crashed is told without that word since core 2.19.
@@ -141,9 +151,63 @@ class Ansible:
         return run
 
 
+@dataclass
+class Modules(Ansible):
+    """Runs the tasks of a play by the modules' own ``main``, without Ansible: for what the modules alone decide.
+
+    Anything but a play starts a real command.
+    """
+
+    def play(self, tasks: list[dict[str, Any]], *words: str, check: bool = False, **keywords: Any) -> Run:
+        """Run tasks that have no keywords but ``ignore_errors`` and ``check_mode``."""
+        assert not keywords and not set(words) - {"--diff"}
+        events: list[dict[str, Any]] = []
+        status = 0
+        with Sandbox(self.url).watched() as exchanges:
+            for task in tasks:
+                (module,) = task.keys() - {"name", "ignore_errors", "check_mode"}
+                options = {"api_url": self.url, "api_key": API_KEY, "_ansible_diff": "--diff" in words}
+                options |= _looked_up(task[module])
+                result = run_module(
+                    module.rpartition(".")[2], options, self.home, check or task.get("check_mode", False)
+                )
+                failed = result.setdefault("failed", False)
+                events.append({"task": task["name"], "status": "failed" if failed else "ok", "result": result})
+                if failed and not task.get("ignore_errors"):
+                    status = 2
+                    break
+        results = [event["result"] for event in events]
+        # Since core 2.19, a warning that Ansible has not shown is no text yet.
+        output = "\n".join(str(text) for item in results for text in (item.get("msg", ""), *item.get("warnings", [])))
+        run = Run(status, output, events, exchanges)
+        self.hold_to_secrecy(run, f"{output}\n{json.dumps(results)}", [task["name"] for task in tasks])
+        assert not (check and run.writes), "check mode wrote"
+        return run
+
+
+def _looked_up(value: Any) -> Any:
+    """A task's options with the password in the place of its lookup."""
+    if isinstance(value, dict):
+        return {name: _looked_up(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_looked_up(item) for item in value]
+    return PASSWORD if value == PASSWORD_LOOKUP else value
+
+
+@pytest.fixture(scope="session")
+def preloaded() -> Preloaded | None:
+    # Handed-over modules need the commands of tests/harness.py.
+    return None if handing_over() else Preloaded(ansible_env("", Path("/")))
+
+
 @pytest.fixture
-def ansible(sandbox: Sandbox, tmp_path: Path) -> Ansible:
-    return Ansible(sandbox.url, tmp_path)
+def ansible(sandbox: Sandbox, tmp_path: Path, preloaded: Preloaded | None) -> Ansible:
+    return Ansible(sandbox.url, tmp_path, preloaded=preloaded)
+
+
+@pytest.fixture
+def modules(sandbox: Sandbox, tmp_path: Path) -> Modules:
+    return Modules(sandbox.url, tmp_path)
 
 
 @pytest.fixture

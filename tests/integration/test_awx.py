@@ -12,8 +12,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP
+
+pytestmark = pytest.mark.long
 
 
 def job(folder: Path, sandbox: Sandbox, playbook: str, inventory: Any, *words: str) -> tuple[int, list[dict[str, Any]]]:

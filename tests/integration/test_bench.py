@@ -18,7 +18,7 @@ from tests.bench.stages import TITLES, stages
 from tests.certificate import self_signed
 from tests.harness import Sandbox
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 
 #: The whole of it, each command once.

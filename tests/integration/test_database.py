@@ -12,7 +12,7 @@ import pytest
 
 from tests.forked import run_module
 from tests.harness import API_KEY, Project, Sandbox
-from tests.integration.conftest import PASSWORD_LOOKUP, Ansible
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Modules
 from tests.postgres import Postgres
 from tests.unit.scripted import ScriptedServer
 
@@ -32,14 +32,23 @@ def test_a_whole_life(ansible: Ansible, project: Project) -> None:
         ({"host": HOST, "name": "orders", "state": "absent"}, "deleted", []),
         ({"host": HOST, "name": "orders", "state": "absent"}, "unchanged", []),
     ]
-    for options, action, changes in steps:
-        foreseen = ansible.database(project, check=True, **options).result("database")
-        run = ansible.database(project, **options)
-        result = run.result("database")
-        assert run.status == 0
+    tasks = [
+        {
+            "name": f"{how} {n}",
+            "pgbeam.cloud.database": {"project_id": project.id, **options},
+            "check_mode": how == "foresee",
+        }
+        for n, (options, *dummy) in enumerate(steps)
+        for how in ("foresee", "do")
+    ]
+    run = ansible.play(tasks, "--diff")
+    assert run.status == 0
+    # Were one of them of a task in check mode, the task after it would have nothing left to write.
+    assert [method for method, dummy in run.writes] == ["POST", "PATCH", "DELETE"]
+    for n, (dummy, action, changes) in enumerate(steps):
+        foreseen, result = run.result(f"foresee {n}"), run.result(f"do {n}")
         assert (result["action"], result["changes"]) == (action, changes)
         assert result["changed"] == (action != "unchanged")
-        assert len(run.writes) == result["changed"]
         for key in ("action", "changes", "diff", "changed"):
             assert foreseen[key] == result[key]
         assert foreseen["database"].keys() == result["database"].keys()
@@ -48,9 +57,9 @@ def test_a_whole_life(ansible: Ansible, project: Project) -> None:
     assert project.databases() == []
 
 
-def test_an_update_keeps_what_the_task_does_not_name(ansible: Ansible, project: Project) -> None:
+def test_an_update_keeps_what_the_task_does_not_name(modules: Modules, project: Project) -> None:
     before = project.register(pool_config={"pool_size": 7, "min_pool_size": 2, "pool_mode": "session", "max_active": 9})
-    run = ansible.database(project, **LOGIN, pool_config={"pool_mode": "statement"})
+    run = modules.database(project, **LOGIN, pool_config={"pool_mode": "statement"})
     (entry,) = (e for e in run.exchanges if e["method"] == "PATCH")
     assert entry["body"] == {"pool_config": {**before["pool_config"], "pool_mode": "statement"}}
     after = project.databases()[0]
@@ -59,11 +68,11 @@ def test_an_update_keeps_what_the_task_does_not_name(ansible: Ansible, project: 
     }
 
 
-def test_optional_fields_that_the_server_leaves_out(ansible: Ansible, sandbox: Sandbox) -> None:
+def test_optional_fields_that_the_server_leaves_out(modules: Modules, sandbox: Sandbox) -> None:
     project = sandbox.project(omit_zero=True)
     project.register()
     zero: dict[str, Any] = {"role": "primary", "pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
-    result = ansible.database(project, **LOGIN, **zero).result("database")
+    result = modules.database(project, **LOGIN, **zero).result("database")
     assert result["action"] == "unchanged"
     assert result["database"]["pool_region"] is None
 
@@ -107,25 +116,25 @@ def test_a_loop_over_names_registers_each(ansible: Ansible, project: Project) ->
     assert [item["username"] for item in project.databases()] == ["orders_app", "invoices_app"]
 
 
-def test_by_id_everything_can_be_changed_in_place(ansible: Ansible, project: Project) -> None:
+def test_by_id_everything_can_be_changed_in_place(modules: Modules, project: Project) -> None:
     known = project.register()["id"]
     moved: dict[str, Any] = {"host": "db2.example.com", "port": 6432, "name": "orders2", "username": "app2"}
-    assert ansible.database(project, id=known, **moved).result("database")["changes"] == list(moved)
+    assert modules.database(project, id=known, **moved).result("database")["changes"] == list(moved)
     assert {key: project.databases()[0][key] for key in moved} == moved
-    run = ansible.database(project, id="db_unknown", ssl_mode="require")
+    run = modules.database(project, id="db_unknown", ssl_mode="require")
     assert run.status != 0
     assert f"database db_unknown is not in project {project.id}" in run.result("database")["msg"]
-    assert ansible.database(project, id=known, state="absent").result("database")["action"] == "deleted"
-    assert ansible.database(project, id=known, state="absent").result("database")["action"] == "unchanged"
+    assert modules.database(project, id=known, state="absent").result("database")["action"] == "deleted"
+    assert modules.database(project, id=known, state="absent").result("database")["action"] == "unchanged"
 
 
-def test_several_registrations_of_one_identity(ansible: Ansible, project: Project) -> None:
+def test_several_registrations_of_one_identity(modules: Modules, project: Project) -> None:
     ids = sorted(project.register(username=name)["id"] for name in ("app", "app", "reader"))
-    failed = ansible.database(project, host=HOST, name="orders", state="absent")
+    failed = modules.database(project, host=HOST, name="orders", state="absent")
     assert failed.status != 0
     assert f"is in PgBeam 3 times ({', '.join(ids)})" in failed.result("database")["msg"]
     assert not failed.writes
-    result = ansible.database(project, host=HOST, name="orders", username="reader", ssl_mode="allow").result("database")
+    result = modules.database(project, host=HOST, name="orders", username="reader", ssl_mode="allow").result("database")
     assert (result["action"], result["database"]["username"]) == ("updated", "reader")
 
 
@@ -155,8 +164,8 @@ def test_the_password_is_sent_when_asked_for(ansible: Ansible, project: Project,
     assert (again["changed"], again["connection_test"]["ok"]) == (False, True)
 
 
-def test_a_create_without_a_password_is_refused_before_any_write(ansible: Ansible, project: Project) -> None:
-    run = ansible.database(project, host=HOST, name="orders", username="app")
+def test_a_create_without_a_password_is_refused_before_any_write(modules: Modules, project: Project) -> None:
+    run = modules.database(project, host=HOST, name="orders", username="app")
     assert "is not in PgBeam yet; give password to add it" in run.result("database")["msg"]
     assert not run.writes
 
@@ -252,9 +261,9 @@ def test_failures_are_told_in_one_sentence(ansible: Ansible, sandbox: Sandbox, e
 
 
 @pytest.mark.parametrize("envelope", ["error", "problem"])
-def test_a_refusal_of_the_server_is_quoted(ansible: Ansible, sandbox: Sandbox, envelope: str) -> None:
+def test_a_refusal_of_the_server_is_quoted(modules: Modules, sandbox: Sandbox, envelope: str) -> None:
     project = sandbox.project(envelope=envelope, plan_limit=0)
-    result = ansible.database(project, **LOGIN).result("database")
+    result = modules.database(project, **LOGIN).result("database")
     assert result["msg"].startswith(
         f"POST database orders on {HOST}:5432: 403 PLAN_LIMIT_REACHED: The plan allows 0 databases. (request req_"
     )
@@ -265,9 +274,9 @@ def test_a_refusal_of_the_server_is_quoted(ansible: Ansible, sandbox: Sandbox, e
 
 @pytest.mark.parametrize("retries", [0, 2], ids=["outcome unknown", "retried"])
 @pytest.mark.parametrize("kind", ["drop_after", "drop_before"])
-def test_a_lost_answer_never_registers_twice(ansible: Ansible, project: Project, kind: str, retries: int) -> None:
+def test_a_lost_answer_never_registers_twice(modules: Modules, project: Project, kind: str, retries: int) -> None:
     project.fault(kind, method="POST")
-    run = ansible.database(project, **LOGIN, retries=retries)
+    run = modules.database(project, **LOGIN, retries=retries)
     created = kind == "drop_after" or retries > 0
     assert (run.status == 0) == created
     assert len(project.databases()) == created

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from tests.harness import Project, Sandbox
-from tests.integration.conftest import PASSWORD_LOOKUP, Ansible
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Modules
 
 HOST = "db1.example.com"
 SUMMARY = ("created", "updated", "deleted", "unchanged", "failed", "skipped")
@@ -39,11 +40,22 @@ def test_a_whole_life(ansible: Ansible, project: Project) -> None:
         ([entry(name, state="absent") for name in [*names, "old"]], {}, "13 deleted"),
         ([entry(name, state="absent") for name in [*names, "old"]], {}, "13 unchanged"),
     ]
-    for entries, options, message in steps:
-        foreseen = ansible.databases(project, entries, check=True, **options).result("databases")
-        run = ansible.databases(project, entries, **options)
-        result = run.result("databases")
-        assert run.status == 0, result["msg"]
+    tasks = [
+        {
+            "name": f"{how} {n}",
+            "pgbeam.cloud.databases": {"project_id": project.id, "databases": entries, **options},
+            "check_mode": how == "foresee",
+        }
+        for n, (entries, options, dummy) in enumerate(steps)
+        for how in ("foresee", "do")
+    ]
+    run = ansible.play(tasks, "--diff")
+    assert run.status == 0, run.output[-2000:]
+    writes = Counter(method for method, dummy in run.writes)
+    # Were one of them of a task in check mode, the task after it would have nothing left to write.
+    assert writes == {"POST": 12, "PATCH": 1, "DELETE": 14}
+    for n, (entries, dummy, message) in enumerate(steps):
+        foreseen, result = run.result(f"foresee {n}"), run.result(f"do {n}")
         assert result["msg"] == foreseen["msg"] == message
         assert result["diff"] == foreseen["diff"]
         assert actions(result) == actions(foreseen)
@@ -51,27 +63,26 @@ def test_a_whole_life(ansible: Ansible, project: Project) -> None:
         assert result["summary"] == foreseen["summary"]
         assert tuple(sorted(result["summary"])) == tuple(sorted(SUMMARY))
         written = sum(result["summary"][action] for action in ("created", "updated", "deleted"))
-        assert len(run.writes) == written
         assert result["changed"] == (written > 0)
         # Core 2.21 leaves the invocation out unless it is told to inject it.
         assert "databases" not in result.get("invocation", {"module_args": {}})["module_args"]
     assert project.databases() == []
 
 
-def test_one_listing_serves_the_whole_list(ansible: Ansible, project: Project) -> None:
+def test_one_listing_serves_the_whole_list(modules: Modules, project: Project) -> None:
     entries = [entry(f"db{n}") for n in range(30)]
-    first = ansible.databases(project, entries)
-    again = ansible.databases(project, entries)
+    first = modules.databases(project, entries)
+    again = modules.databases(project, entries)
     assert [method for method, dummy in first.requests] == ["GET"] + ["POST"] * 30
     assert [method for method, dummy in again.requests] == ["GET"]
 
 
-def test_two_users_of_one_database(ansible: Ansible, project: Project) -> None:
+def test_two_users_of_one_database(modules: Modules, project: Project) -> None:
     """Where a list names one database twice, the username tells the registrations apart, in any state of the server."""
     project.register(name="orders", username="app")
     entries = [entry("orders", username="reader"), entry("orders", username="app")]
-    assert ansible.databases(project, entries).result("databases")["msg"] == "1 created, 1 unchanged"
-    assert ansible.databases(project, entries).result("databases")["msg"] == "2 unchanged"
+    assert modules.databases(project, entries).result("databases")["msg"] == "1 created, 1 unchanged"
+    assert modules.databases(project, entries).result("databases")["msg"] == "2 unchanged"
 
 
 REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
@@ -144,16 +155,16 @@ def test_bad_lists_are_refused_before_any_request(ansible: Ansible, project: Pro
     assert run.requests == []
 
 
-def test_an_id_and_an_identity_that_are_one_registration(ansible: Ansible, project: Project) -> None:
+def test_an_id_and_an_identity_that_are_one_registration(modules: Modules, project: Project) -> None:
     known = project.register(name="a", username="app")["id"]
-    run = ansible.databases(project, [entry("a"), {"id": known, "ssl_mode": "require"}])
+    run = modules.databases(project, [entry("a"), {"id": known, "ssl_mode": "require"}])
     assert f"databases[0] (a on {HOST}) and databases[1] are both database {known}" in run.result("databases")["msg"]
     assert not run.writes
 
 
-def test_a_missing_password_stops_all_before_any_write(ansible: Ansible, project: Project) -> None:
+def test_a_missing_password_stops_all_before_any_write(modules: Modules, project: Project) -> None:
     entries = [entry("a"), {"host": HOST, "name": "b", "username": "app"}]
-    run = ansible.databases(project, entries)
+    run = modules.databases(project, entries)
     message = run.result("databases")["msg"]
     assert (
         message
@@ -181,10 +192,10 @@ def test_one_failure_does_not_stop_the_others(ansible: Ansible, project: Project
 
 
 @pytest.mark.parametrize("parallel", [1, 4])
-def test_a_plan_limit_ends_the_run(ansible: Ansible, sandbox: Sandbox, parallel: int) -> None:
+def test_a_plan_limit_ends_the_run(modules: Modules, sandbox: Sandbox, parallel: int) -> None:
     project = sandbox.project(plan_limit=2)
     entries = [entry(f"db{n:02d}") for n in range(20)]
-    run = ansible.databases(project, entries, parallel=parallel)
+    run = modules.databases(project, entries, parallel=parallel)
     result = run.result("databases")
     summary = result["summary"]
     assert result["changed"] is True
@@ -194,19 +205,19 @@ def test_a_plan_limit_ends_the_run(ansible: Ansible, sandbox: Sandbox, parallel:
     assert len(run.writes) == 20 - summary["skipped"]
     assert "403 PLAN_LIMIT_REACHED" in result["msg"]
     project.settings(plan_limit=50)
-    again = ansible.databases(project, entries).result("databases")
+    again = modules.databases(project, entries).result("databases")
     assert again["msg"] == "18 created, 2 unchanged"
     assert len(project.databases()) == 20
 
 
 @pytest.mark.parametrize("parallel", [1, 8])
-def test_what_goes_makes_room_for_what_comes(ansible: Ansible, sandbox: Sandbox, parallel: int) -> None:
+def test_what_goes_makes_room_for_what_comes(modules: Modules, sandbox: Sandbox, parallel: int) -> None:
     """A plan that has no room for more is no obstacle to a list with deletions in it, wherever they stand."""
     project = sandbox.project(plan_limit=2)
     for name in ("old1", "old2"):
         project.register(name=name)
     entries = [entry("new1"), entry("old1", state="absent"), entry("new2"), entry("old2", state="absent")]
-    run = ansible.databases(project, entries, parallel=parallel)
+    run = modules.databases(project, entries, parallel=parallel)
     result = run.result("databases")
     assert result["msg"] == "2 created, 2 deleted"
     assert [action for dummy, action in actions(result)] == ["created", "deleted"] * 2
@@ -214,21 +225,21 @@ def test_what_goes_makes_room_for_what_comes(ansible: Ansible, sandbox: Sandbox,
     assert sorted(item["name"] for item in project.databases()) == ["new1", "new2"]
 
 
-def test_a_spent_budget_ends_the_run(ansible: Ansible, project: Project) -> None:
+def test_a_spent_budget_ends_the_run(modules: Modules, project: Project) -> None:
     project.fault("status", method="POST", status=429, code="RATE_LIMITED", retry_after="60", times=99)
-    result = ansible.databases(project, [entry(f"db{n}") for n in range(4)], parallel=1, retry_budget=5)
+    result = modules.databases(project, [entry(f"db{n}") for n in range(4)], parallel=1, retry_budget=5)
     told = result.result("databases")
     assert [action for dummy, action in actions(told)] == ["failed", "skipped", "skipped", "skipped"]
     assert "raise retry_budget" in told["msg"]
 
 
-def test_what_a_spent_budget_leaves_undone_fails_the_task(ansible: Ansible, project: Project) -> None:
+def test_what_a_spent_budget_leaves_undone_fails_the_task(modules: Modules, project: Project) -> None:
     """The create is found to be made, but the prune and the connection tests asked for were not begun."""
     project.register(name="unlisted")
     project.fault("drop_after", method="POST", times=99)
     for options in ({"prune": True}, {"test_connection": True}):
         name = next(iter(options))
-        run = ansible.databases(project, [entry(name)], parallel=1, retry_budget=1, **options)
+        run = modules.databases(project, [entry(name)], parallel=1, retry_budget=1, **options)
         result = run.result("databases")
         assert (result["failed"], actions(result)) == (True, [(name, "created")])
         assert "would pass retry_budget (1 s)" in result["msg"]
@@ -240,37 +251,37 @@ def test_what_a_spent_budget_leaves_undone_fails_the_task(ansible: Ansible, proj
     assert "unlisted" in {item["name"] for item in project.databases()}
 
 
-def test_a_test_that_was_not_begun_does_not_hide_what_failed(ansible: Ansible, project: Project) -> None:
+def test_a_test_that_was_not_begun_does_not_hide_what_failed(modules: Modules, project: Project) -> None:
     """The sentences of one task are few, and those on the entries that came before the failure are many."""
     project.fault("status", method="POST", status=403, code="FORBIDDEN", body_has='"last"')
     entries = [entry(f"db{n}") for n in range(8)] + [entry("last")]
-    result = ansible.databases(project, entries, parallel=1, test_connection=True).result("databases")
+    result = modules.databases(project, entries, parallel=1, test_connection=True).result("databases")
     assert result["msg"].startswith(f"POST database last on {HOST}:5432: 403 FORBIDDEN")
     assert "POST connection test of database db0 " in result["msg"]
     assert [bool(item["error"]) for item in result["databases"]] == [True] * 9
     assert len(project.databases()) == 8
 
 
-def test_lost_answers_are_looked_up_once(ansible: Ansible, project: Project) -> None:
+def test_lost_answers_are_looked_up_once(modules: Modules, project: Project) -> None:
     """Creates whose outcome is unknown are found by one listing; the one that never arrived fails."""
     project.fault("drop_after", method="POST", times=3)
     project.fault("drop_before", method="POST")
-    run = ansible.databases(project, [entry(f"db{n}") for n in range(6)], parallel=1, retries=0)
+    run = modules.databases(project, [entry(f"db{n}") for n in range(6)], parallel=1, retries=0)
     result = run.result("databases")
     assert [action for dummy, action in actions(result)] == ["created"] * 3 + ["failed"] + ["created"] * 2
     assert [method for method, dummy in run.requests] == ["GET"] + ["POST"] * 6 + ["GET"]
     assert all(item["id"] for item in result["databases"] if item["action"] == "created")
-    assert ansible.databases(project, [entry(f"db{n}") for n in range(6)]).result("databases")["msg"] == (
+    assert modules.databases(project, [entry(f"db{n}") for n in range(6)]).result("databases")["msg"] == (
         "1 created, 5 unchanged"
     )
 
 
-def test_transient_failures_are_retried_under_one_key(ansible: Ansible, project: Project) -> None:
+def test_transient_failures_are_retried_under_one_key(modules: Modules, project: Project) -> None:
     project.fault("status", method="POST", status=503, retry_after="0", times=3)
     project.fault("status", method="POST", status=429, code="RATE_LIMITED", retry_after="0", times=2)
     project.fault("drop_after", method="POST")
     entries = [entry(f"db{n}") for n in range(6)]
-    run = ansible.databases(project, entries, retries=6)  # one entry may meet all six
+    run = modules.databases(project, entries, retries=6)  # one entry may meet all six
     assert run.result("databases")["msg"] == "6 created"
     keys = {(e["headers"]["idempotency-key"], e["body"]["name"]) for e in run.exchanges if e["method"] == "POST"}
     assert len(keys) == 6
@@ -278,20 +289,20 @@ def test_transient_failures_are_retried_under_one_key(ansible: Ansible, project:
     assert len(project.databases()) == 6
 
 
-def test_an_answer_that_is_no_object_of_the_api(ansible: Ansible, project: Project) -> None:
+def test_an_answer_that_is_no_object_of_the_api(modules: Modules, project: Project) -> None:
     """A success without an id says nothing of what was made, so the list has to."""
     project.fault("status", method="POST", status=201)
-    run = ansible.databases(project, [entry("a"), entry("b")], parallel=1)
+    run = modules.databases(project, [entry("a"), entry("b")], parallel=1)
     result = run.result("databases")
     assert actions(result) == [("a", "failed"), ("b", "created")]
     assert "201 with an object without a usable id" in result["msg"]
     assert [method for method, dummy in run.requests] == ["GET", "POST", "POST", "GET"]
 
 
-def test_a_delete_whose_answer_was_lost(ansible: Ansible, project: Project) -> None:
+def test_a_delete_whose_answer_was_lost(modules: Modules, project: Project) -> None:
     project.register(name="a")
     project.fault("drop_after", method="DELETE")
-    result = ansible.databases(project, [entry("a", state="absent")]).result("databases")
+    result = modules.databases(project, [entry("a", state="absent")]).result("databases")
     assert result["msg"] == "1 deleted"
 
 
@@ -308,55 +319,55 @@ def test_the_connections_are_tested(ansible: Ansible, project: Project) -> None:
     assert (second["action"], second["connection_test"]) == ("unchanged", None)
 
 
-def test_a_move_to_where_another_one_is(ansible: Ansible, project: Project) -> None:
+def test_a_move_to_where_another_one_is(modules: Modules, project: Project) -> None:
     """An entry's id may move it, but not to where the next run could not tell it from another one that stays."""
     moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
     for more in ([], [entry("new")]):
-        refused = ansible.databases(project, [{"id": moved, "host": "db2"}, *more])
+        refused = modules.databases(project, [{"id": moved, "host": "db2"}, *more])
         reads = (
             f"database orders on db2:5432 is in PgBeam already ({other}), and only their ids would tell it from {moved}"
         )
         assert reads in refused.result("databases")["msg"]
         assert refused.writes == []
-        pruning = ansible.databases(project, [{"id": moved, "host": "db2"}, *more], prune=True)
+        pruning = modules.databases(project, [{"id": moved, "host": "db2"}, *more], prune=True)
         assert reads in pruning.result("databases")["msg"], "prune comes last, and only where all else went well"
     gone = {"id": other, "state": "absent"}
-    run = ansible.databases(project, [{"id": moved, "host": "db2"}, gone])
+    run = modules.databases(project, [{"id": moved, "host": "db2"}, gone])
     assert run.result("databases")["msg"] == "1 updated, 1 deleted"
     project.register(name="orders", host="db3", username="reader")
-    run = ansible.databases(project, [{"id": moved, "host": "db3"}])
+    run = modules.databases(project, [{"id": moved, "host": "db3"}])
     assert run.result("databases")["msg"] == "1 updated", "another user of the same database is another registration"
 
 
-def test_a_move_to_where_one_could_not_be_removed(ansible: Ansible, project: Project) -> None:
+def test_a_move_to_where_one_could_not_be_removed(modules: Modules, project: Project) -> None:
     moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
     project.fault("status", method="DELETE", status=409, code="CONFLICT")
-    run = ansible.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}, entry("new")])
+    run = modules.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}, entry("new")])
     result = run.result("databases")
     assert actions(result) == [("orders", "failed"), ("orders", "failed"), ("new", "created")]
     reason = f"not begun, since database orders on db2:5432 ({other}) is still in its place"
     assert f"PATCH database orders on {HOST}:5432: {reason}; remove that one, then run again" in result["msg"]
     assert [method for method, dummy in run.writes] == ["DELETE", "POST"]
-    again = ansible.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}])
+    again = modules.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}])
     assert again.result("databases")["msg"] == "1 updated, 1 deleted"
 
 
-def test_a_move_to_where_one_was_removed_though_its_answer_was_lost(ansible: Ansible, project: Project) -> None:
+def test_a_move_to_where_one_was_removed_though_its_answer_was_lost(modules: Modules, project: Project) -> None:
     moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
     project.fault("drop_after", method="DELETE", times=9)
-    run = ansible.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}], retries=0)
+    run = modules.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}], retries=0)
     assert run.result("databases")["msg"] == "1 updated, 1 deleted"
     assert [method for method, dummy in run.requests] == ["GET", "DELETE", "GET", "PATCH"]
 
 
-def test_an_entry_by_id_beside_another_user_of_its_database(ansible: Ansible, project: Project) -> None:
+def test_an_entry_by_id_beside_another_user_of_its_database(modules: Modules, project: Project) -> None:
     known = project.register(name="orders", host=HOST, username="app")["id"]
     wanted = [{"id": known}, entry("orders", username="reader")]
-    assert ansible.databases(project, wanted).result("databases")["msg"] == "1 created, 1 unchanged"
-    assert ansible.databases(project, wanted).result("databases")["msg"] == "2 unchanged"
+    assert modules.databases(project, wanted).result("databases")["msg"] == "1 created, 1 unchanged"
+    assert modules.databases(project, wanted).result("databases")["msg"] == "2 unchanged"
 
 
-def test_prune_deletes_no_more_than_its_limit(ansible: Ansible, project: Project) -> None:
+def test_prune_deletes_no_more_than_its_limit(modules: Modules, project: Project) -> None:
     """Nothing is written then, in check mode as live, and what would have gone is listed with its ids."""
     ids = [project.register(host=HOST, name=name)["id"] for name in "abcd"]
     options = {"project_id": project.id, "databases": [{"host": HOST, "name": "a", "ssl_mode": "allow"}], "prune": True}
@@ -369,7 +380,7 @@ def test_prune_deletes_no_more_than_its_limit(ansible: Ansible, project: Project
         {"name": "live, too many", "pgbeam.cloud.databases": options},
         {"name": "live", "pgbeam.cloud.databases": {**options, "prune_limit": "75%"}},
     ]
-    run = ansible.play([{**task, "ignore_errors": True} for task in tasks])
+    run = modules.play([{**task, "ignore_errors": True} for task in tasks])
     listed = ", ".join(f"database {name} on {HOST}:5432 ({known})" for name, known in zip("bcd", ids[1:]))
     for name in ("up to default", "up to 2", "up to 40%", "up to 74%", "live, too many"):
         shown = {"up to default": "50%", "live, too many": "50%"}.get(name, name.removeprefix("up to "))
@@ -382,7 +393,7 @@ def test_prune_deletes_no_more_than_its_limit(ansible: Ansible, project: Project
     assert [method for method, dummy in run.writes] == ["PATCH", "DELETE", "DELETE", "DELETE"]
 
 
-def test_what_prune_may_always_delete(ansible: Ansible, project: Project) -> None:
+def test_what_prune_may_always_delete(modules: Modules, project: Project) -> None:
     """One, whatever the percentage; and what the list says is absent does not count."""
     for name in "abc":
         project.register(host=HOST, name=name)
@@ -393,7 +404,7 @@ def test_what_prune_may_always_delete(ansible: Ansible, project: Project) -> Non
         {"name": f"limit {number}", "ignore_errors": True, "pgbeam.cloud.databases": {**options, "prune_limit": limit}}
         for number, limit in enumerate([*wrong, "0%"])
     ]
-    run = ansible.play(tasks)
+    run = modules.play(tasks)
     for number, dummy in enumerate(wrong):
         words = "is not allowed; it must be a whole number of 1 or more, or a percentage such as 50%"
         assert run.result(f"limit {number}")["msg"].endswith(words)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.tree import ROOT
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 #: The rows of its last table: databases created, updated and unchanged, seconds, reads, writes, connection tests.
 SUMMARY = [

@@ -21,7 +21,7 @@ from tests.harness import API_KEY, Organization, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, Ansible, Run
 from tests.tree import ROOT
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.long]
 
 REGISTER = "pgbeam.cloud.register_databases"
 VAULT_KEY = "vault-key"

@@ -26,7 +26,7 @@ from tests.faults import CASES, ENDLESS, SCENES, Trial, table
 from tests.faults import run as run_case
 from tests.forked import run_module
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
-from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible
+from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Modules
 from tests.soak import KILLED, kill_runs, soak
 from tests.tree import ROOT
 
@@ -36,6 +36,7 @@ KILLS = len(KILLED)
 
 
 @pytest.mark.once
+@pytest.mark.long
 @pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
 @pytest.mark.parametrize("envelope", ["error", "problem"])
 def test_the_table_of_faults(sandbox: Sandbox, envelope: str, always: bool) -> None:
@@ -129,11 +130,11 @@ def test_the_table_stands_in_the_documentation() -> None:
 
 
 @pytest.mark.once
-def test_an_api_that_is_dead_ends_the_run_within_its_budget(ansible: Ansible, project: Project) -> None:
+def test_an_api_that_is_dead_ends_the_run_within_its_budget(modules: Modules, project: Project) -> None:
     """The budget is for the failures that all entries meet, not for each entry anew."""
     project.fault("status", status=503, method="POST", times=ENDLESS)
     entries = [{**ENTRY, "name": f"db{n}"} for n in range(40)]
-    run = ansible.databases(project, entries, retries=2, retry_budget=4, parallel=2)
+    run = modules.databases(project, entries, retries=2, retry_budget=4, parallel=2)
     result = run.result("databases")
     assert "would pass retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
     assert "attempts, request req_" in result["msg"]
@@ -143,7 +144,7 @@ def test_an_api_that_is_dead_ends_the_run_within_its_budget(ansible: Ansible, pr
 
 @pytest.mark.once
 @pytest.mark.parametrize("listens", [True, False], ids=["silent", "not there"])
-def test_an_api_that_does_not_answer_at_all(ansible: Ansible, project: Project, listens: bool) -> None:
+def test_an_api_that_does_not_answer_at_all(modules: Modules, project: Project, listens: bool) -> None:
     """It says how often it tried, and how long that took at most."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -151,21 +152,21 @@ def test_an_api_that_does_not_answer_at_all(ansible: Ansible, project: Project, 
             listener.close()
         began = time.monotonic()
         entries = [{**ENTRY, "name": f"db{n}"} for n in range(40)]
-        run = ansible.databases(project, entries, retries=9, retry_budget=4, timeout=1, api_url=url)
+        run = modules.databases(project, entries, retries=9, retry_budget=4, timeout=1, api_url=url)
         took = time.monotonic() - began
     result = run.result("databases")
     assert result["msg"].startswith(f"GET databases of project {project.id}: ")
     assert f"({result['error']['attempts']} attempts)" in result["msg"]
     assert result["error"]["attempts"] > 1
     assert "would pass retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
-    assert took < 4 + 1 + 25, "the rest is for Ansible on a busy machine; without a budget it would be minutes"
+    assert took < 4 + 1 + 25, "the rest is for a busy machine; without a budget it would be minutes"
 
 
 @pytest.mark.once
-def test_a_rate_limit_slows_all_down_together_and_all_finish(ansible: Ansible, sandbox: Sandbox) -> None:
-    """Of every window of a second, the API serves five requests."""
-    project = sandbox.project(requests_per_second=5)
-    run = ansible.databases(project, [{**ENTRY, "name": f"db{n}"} for n in range(40)], parallel=8, retries=5)
+def test_a_rate_limit_slows_all_down_together_and_all_finish(modules: Modules, sandbox: Sandbox) -> None:
+    """Of every window of a second, the API serves ten requests."""
+    project = sandbox.project(requests_per_second=10)
+    run = modules.databases(project, [{**ENTRY, "name": f"db{n}"} for n in range(40)], parallel=8, retries=5)
     assert run.result("databases")["msg"] == "40 created"
     assert len(project.truth()) == 40
     refused = sum(entry["status"] == 429 for entry in run.exchanges)
@@ -173,6 +174,7 @@ def test_a_rate_limit_slows_all_down_together_and_all_finish(ansible: Ansible, s
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_random_faults(sandbox: Sandbox) -> None:
     """A slice of what ``make soak`` runs."""
     counts, bad = soak(sandbox.url, range(SCENARIOS), batch=SCENARIOS // 3, workers=3)
@@ -181,6 +183,7 @@ def test_random_faults(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.once
+@pytest.mark.long
 def test_runs_that_are_killed(sandbox: Sandbox) -> None:
     """A slice of what ``make soak`` runs."""
     counts, wrong = kill_runs(sandbox.url, KILLS, seed=1, workers=KILLS)
@@ -211,21 +214,21 @@ def test_two_runs_at_once_on_one_machine(ansible: Ansible, sandbox: Sandbox) -> 
     assert len(project.writes()) == 12
 
 
-def test_twins_are_named_and_can_be_removed(ansible: Ansible, project: Project) -> None:
+def test_twins_are_named_and_can_be_removed(modules: Modules, project: Project) -> None:
     """What two machines at once can make: the server keeps both, and every later run says which and what to do."""
     first, second = (project.register(name="orders", username="app")["id"] for dummy in range(2))
     told = f"in PgBeam 2 times ({', '.join(sorted([first, second]))})"
     for result in (
-        ansible.database(project, **ENTRY).result("database"),
-        ansible.databases(project, [ENTRY]).result("databases"),
+        modules.database(project, **ENTRY).result("database"),
+        modules.databases(project, [ENTRY]).result("databases"),
     ):
         assert told in result["msg"]
         assert "state=absent" in result["msg"]
-    info = ansible.play([{"name": "info", "pgbeam.cloud.database_info": {"project_id": project.id}}])
+    info = modules.play([{"name": "info", "pgbeam.cloud.database_info": {"project_id": project.id}}])
     assert told in " ".join(info.output.split())
     assert len(info.result("info")["databases"]) == 2
-    assert ansible.database(project, id=second, state="absent").result("database")["action"] == "deleted"
-    assert ansible.databases(project, [ENTRY], prune=True).result("databases")["msg"] == "1 unchanged"
+    assert modules.database(project, id=second, state="absent").result("database")["action"] == "deleted"
+    assert modules.databases(project, [ENTRY], prune=True).result("databases")["msg"] == "1 unchanged"
 
 
 def test_a_long_run_tells_the_systems_log_how_far_it_is(

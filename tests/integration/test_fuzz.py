@@ -204,6 +204,7 @@ def clean(result: Values) -> None:
     assert API_KEY not in json.dumps(result)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("module", MODULES)
 def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     """No traceback, no write in check mode, and no request that the contract or the sandbox does not allow."""
@@ -452,6 +453,7 @@ ASKED: dict[str, list[Values]] = {
 
 
 @pytest.mark.once
+@pytest.mark.long
 @pytest.mark.parametrize("module", MODULES)
 def test_any_answer(tmp_path: Path, module: str) -> None:
     """No traceback, no request outside the contract, and no success without an object of the API."""

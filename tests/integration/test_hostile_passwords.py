@@ -16,7 +16,7 @@ import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 from tests.harness import Project, Sandbox
-from tests.integration.conftest import Run
+from tests.integration.conftest import NATIVE, Run
 from tests.integration.watched import KEY, Watched, look_up
 from tests.secrecy import invent
 
@@ -211,7 +211,7 @@ def host_variables(source: str, name: str) -> str:
     return values[source]
 
 
-@pytest.mark.parametrize("native", ["false", "true"])
+@pytest.mark.parametrize("native", NATIVE)
 def test_no_source_makes_a_template_of_a_password(watched: Watched, sandbox: Sandbox, native: str) -> None:
     """Each password arrives as it is meant, and neither the role nor the audit shows one."""
     watched.secrets += TEMPLATES.values()

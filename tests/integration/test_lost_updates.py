@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Organization, Project, Sandbox
-from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Modules, Run
 
 pytestmark = pytest.mark.once
 
@@ -51,11 +51,11 @@ def test_another_writer_between_the_read_and_the_write(
         assert methods(foreseen) == ["GET"]
 
 
-def test_a_writer_who_does_not_stop(ansible: Ansible, project: Project) -> None:
+def test_a_writer_who_does_not_stop(modules: Modules, project: Project) -> None:
     """Five times, then the task fails, says who else may be writing, and has undone nothing."""
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault("other_writer", times=ENDLESS, change=OTHERS)
-    run = ansible.database(project, **LOGIN, **TTL)
+    run = modules.database(project, **LOGIN, **TTL)
     result = run.result("database")
     assert methods(run) == ["GET", *["GET", "PATCH"] * 6]
     assert "PATCH database orders on db1.example.com:5432: 412 PRECONDITION_FAILED" in result["msg"]
@@ -64,45 +64,45 @@ def test_a_writer_who_does_not_stop(ansible: Ansible, project: Project) -> None:
     assert (cache(project)["ttl_seconds"], cache(project)["swr_seconds"]) == (60, 777)
 
 
-def test_only_what_is_merged_is_conditional(ansible: Ansible, project: Project) -> None:
+def test_only_what_is_merged_is_conditional(modules: Modules, project: Project) -> None:
     project.register(**{**LOGIN, "password": "Behind-1"})
     whole = {"enabled": True, "ttl_seconds": 1, "max_entries": 2, "swr_seconds": 3}
     tasks = [
         {"name": name, "pgbeam.cloud.database": {"project_id": project.id, **LOGIN, **fields}}
         for name, fields in (("scalar", {"ssl_mode": "allow"}), ("whole", {"cache_config": whole}), ("merged", TTL))
     ]
-    run = ansible.play(tasks)
+    run = modules.play(tasks)
     assert methods(run) == ["GET", "PATCH", "GET", "PATCH", "GET", "GET", "PATCH"]
     sent = [entry["headers"].get("if-match") for entry in run.exchanges if entry["method"] == "PATCH"]
     assert sent[:2] == [None, None] and sent[2]
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"{tag}"', "{tag}", '"{tag}'])
-def test_tags_that_cannot_be_used(ansible: Ansible, sandbox: Sandbox, etag: str) -> None:
+def test_tags_that_cannot_be_used(modules: Modules, sandbox: Sandbox, etag: str) -> None:
     """A server without tags is written to as before; a weak one's opaque part is tried, as gateways weaken tags."""
     project = sandbox.project(etag=etag)
     project.register(**{**LOGIN, "password": "Behind-1"})
-    run = ansible.database(project, **LOGIN, **TTL)
+    run = modules.database(project, **LOGIN, **TTL)
     assert run.result("database")["action"] == "updated", run.output
     assert cache(project)["ttl_seconds"] == 300
 
 
-def test_a_server_that_never_takes_its_own_tag(ansible: Ansible, sandbox: Sandbox) -> None:
+def test_a_server_that_never_takes_its_own_tag(modules: Modules, sandbox: Sandbox) -> None:
     """The condition is never left out: rather nothing is written."""
     project = sandbox.project(etag='""')
     project.register(**{**LOGIN, "password": "Behind-1"})
-    run = ansible.database(project, **LOGIN, **TTL)
+    run = modules.database(project, **LOGIN, **TTL)
     assert "412 PRECONDITION_FAILED" in run.result("database")["msg"]
     assert cache(project)["ttl_seconds"] == 60
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "late_status", "truncate"])
 @pytest.mark.parametrize("retries", [0, 2])
-def test_an_answer_lost_after_a_conditional_write(ansible: Ansible, project: Project, kind: str, retries: int) -> None:
+def test_an_answer_lost_after_a_conditional_write(modules: Modules, project: Project, kind: str, retries: int) -> None:
     """The repeated If-Match meets 412 by its own doing, which is success."""
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault(kind, method="PATCH", status=503)
-    run = ansible.database(project, **LOGIN, **TTL, retries=retries)
+    run = modules.database(project, **LOGIN, **TTL, retries=retries)
     result = run.result("database")
     assert run.status == 0, run.output
     assert (result["action"], result["changes"]) == ("updated", ["cache_config.ttl_seconds"])
@@ -110,13 +110,13 @@ def test_an_answer_lost_after_a_conditional_write(ansible: Ansible, project: Pro
     assert cache(project)["ttl_seconds"] == 300
 
 
-def test_all_that_was_written_is_reported_after_a_lost_answer(ansible: Ansible, project: Project) -> None:
+def test_all_that_was_written_is_reported_after_a_lost_answer(modules: Modules, project: Project) -> None:
     """The answer to the first write is lost, and somebody undoes a part of it: one more write, and all the changes."""
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault("drop_after", method="PATCH")
     project.fault("other_writer", method="PATCH", skip=1, change={"pool_config": {"pool_size": 5}})
     wanted = {**LOGIN, **TTL, "ssl_mode": "allow", "pool_config": {"pool_size": 20}}
-    result = ansible.database(project, **wanted, retries=2).result("database")
+    result = modules.database(project, **wanted, retries=2).result("database")
     assert result["action"] == "updated"
     assert result["changes"] == ["ssl_mode", "cache_config.ttl_seconds", "pool_config.pool_size"]
     assert result["diff"]["after"] == {"ssl_mode": "allow", **TTL, "pool_config": {"pool_size": 20}}
@@ -124,52 +124,52 @@ def test_all_that_was_written_is_reported_after_a_lost_answer(ansible: Ansible, 
     assert (database["ssl_mode"], database["pool_config"]["pool_size"]) == ("allow", 20)
 
 
-def test_the_last_write_is_the_one_that_is_looked_for(ansible: Ansible, project: Project) -> None:
+def test_the_last_write_is_the_one_that_is_looked_for(modules: Modules, project: Project) -> None:
     """The first was refused, and what it would have changed is so by now; the second was lost and not applied."""
     project.register(**{**LOGIN, "password": "Behind-1", "role": "replica"})
     project.fault("other_writer", method="PATCH", change={**TTL, "role": "primary"})
     project.fault("status", method="PATCH", skip=1, times=ENDLESS, status=502, code="BAD_GATEWAY")
-    result = ansible.database(project, **LOGIN, **TTL, role="replica", retries=0).result("database")
+    result = modules.database(project, **LOGIN, **TTL, role="replica", retries=0).result("database")
     assert (result["failed"], result["changed"]) == (True, False), result
     assert result["error"]["maybe_done"]
 
 
-def test_a_follow_up_and_a_connection_test_that_fail(ansible: Ansible, sandbox: Sandbox) -> None:
+def test_a_follow_up_and_a_connection_test_that_fail(modules: Modules, sandbox: Sandbox) -> None:
     """Each is reported: a test does not hide that a part was not set, nor deny that it was."""
     project = sandbox.project(connection_test={"ok": False, "error": "no route"})
     tested = {**LOGIN, **TTL, "test_connection": True}
-    result = ansible.database(project, **tested).result("database")
+    result = modules.database(project, **tested).result("database")
     assert "PgBeam cannot connect to it: no route" in result["msg"]
     assert (
         "cache_config.ttl_seconds" in result["changes"]
         and result["diff"]["after"]["cache_config"] == TTL["cache_config"]
     )
     project.fault("status", method="PATCH", status=400, code="INVALID_INPUT")
-    result = ansible.database(project, **{**tested, "name": "other"}).result("database")
+    result = modules.database(project, **{**tested, "name": "other"}).result("database")
     assert "is there now, without cache_config" in result["msg"]
     assert "cache_config.ttl_seconds" not in result["changes"] and result["action"] == "created"
 
 
-def test_a_write_that_somebody_else_has_made(ansible: Ansible, project: Project) -> None:
+def test_a_write_that_somebody_else_has_made(modules: Modules, project: Project) -> None:
     """The other writer wanted the same: nothing is left to write, and nothing was changed by the task."""
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault("other_writer", method="PATCH", change=TTL)
-    result = ansible.database(project, **LOGIN, **TTL).result("database")
+    result = modules.database(project, **LOGIN, **TTL).result("database")
     assert (result["action"], result["changed"], result["changes"]) == ("unchanged", False, [])
 
 
-def test_an_object_that_is_another_one_meanwhile(ansible: Ansible, project: Project) -> None:
+def test_an_object_that_is_another_one_meanwhile(modules: Modules, project: Project) -> None:
     """It was found by its host and name, and somebody has renamed it since: it is left alone."""
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault("other_writer", method="PATCH", change={"name": "archive"})
-    run = ansible.database(project, **LOGIN, **TTL)
+    run = modules.database(project, **LOGIN, **TTL)
     message = "somebody has changed it to database archive on db1.example.com:5432; run again to see what is needed"
     assert message in run.result("database")["msg"]
     (database,) = project.truth().values()
     assert (database["name"], database["cache_config"]["ttl_seconds"]) == ("archive", 60)
 
 
-def test_the_lists_of_a_project(ansible: Ansible, sandbox: Sandbox) -> None:
+def test_the_lists_of_a_project(modules: Modules, sandbox: Sandbox) -> None:
     """The labels that the task omits are kept, those of another writer too."""
     organization: Organization = sandbox.organization()
     known = organization.create_project()["project"]["id"]
@@ -177,7 +177,7 @@ def test_the_lists_of_a_project(ansible: Ansible, sandbox: Sandbox) -> None:
     organization.fault("other_writer", method="PATCH", change=behind)
     wanted = {"allowed_cidrs": [{"cidr": "10.0.0.0/8"}, {"cidr": "192.0.2.0/24"}], "tags": ["prod"]}
     task = {"name": "project", "pgbeam.cloud.project": {"id": known, **wanted}}
-    run = ansible.play([task], "--diff")
+    run = modules.play([task], "--diff")
     assert run.status == 0, run.output
     assert methods(run) == ["GET", "PATCH", "GET", "PATCH"], (
         "the read by id is the one that the first write is made from"
@@ -193,7 +193,7 @@ PARTIAL: dict[str, Any] = {**TTL, "pool_config": {"pool_size": 33}}
 
 
 @pytest.mark.parametrize("form", ["database", "project"])
-def test_nothing_is_guessed_when_an_object_begins(ansible: Ansible, sandbox: Sandbox, form: str) -> None:
+def test_nothing_is_guessed_when_an_object_begins(modules: Modules, sandbox: Sandbox, form: str) -> None:
     """A time to live does not switch caching on, nor does a size change the pool's mode."""
     organization = sandbox.organization()
     if form == "database":
@@ -201,7 +201,7 @@ def test_nothing_is_guessed_when_an_object_begins(ansible: Ansible, sandbox: San
         task = {"pgbeam.cloud.database": {"project_id": project.id, **LOGIN, **PARTIAL}}
     else:
         task = {"pgbeam.cloud.project": {"org_id": organization.id, "name": "shop", "database": {**LOGIN, **PARTIAL}}}
-    run = ansible.play([{"name": "task", **task}])
+    run = modules.play([{"name": "task", **task}])
     assert run.status == 0, run.output
     posted, patched = (
         next(entry["body"] for entry in run.exchanges if entry["method"] == method) for method in ("POST", "PATCH")
@@ -213,30 +213,30 @@ def test_nothing_is_guessed_when_an_object_begins(ansible: Ansible, sandbox: San
     result = run.result("task")
     assert result["action"] == "created"
     assert result["database"]["cache_config"] == patched["cache_config"]
-    assert ansible.play([{"name": "task", **task}]).result("task")["action"] == "unchanged"
+    assert modules.play([{"name": "task", **task}]).result("task")["action"] == "unchanged"
 
 
-def test_a_list_learns_from_its_first_answer(ansible: Ansible, project: Project) -> None:
+def test_a_list_learns_from_its_first_answer(modules: Modules, project: Project) -> None:
     entries = [{**LOGIN, "name": f"db{number}", **PARTIAL} for number in range(20)]
-    run = ansible.databases(project, entries)
+    run = modules.databases(project, entries)
     assert run.result("databases")["msg"] == "20 created"
     assert sorted(methods(run)) == sorted(["GET", *["POST"] * 20, "GET", "PATCH"])
     configs = [item["cache_config"] for item in project.truth().values()]
     assert configs == [{"enabled": False, "ttl_seconds": 300, "max_entries": 10000, "swr_seconds": 30}] * 20
-    assert ansible.databases(project, entries).result("databases")["msg"] == "20 unchanged"
+    assert modules.databases(project, entries).result("databases")["msg"] == "20 unchanged"
 
 
-def test_a_server_that_does_not_show_what_it_has(ansible: Ansible, sandbox: Sandbox) -> None:
+def test_a_server_that_does_not_show_what_it_has(modules: Modules, sandbox: Sandbox) -> None:
     """What cannot be read cannot be kept, so the task says what to name; what is named whole needs no reading."""
     project = sandbox.project(left_out=["cache_config"])
-    result = ansible.database(project, **LOGIN, **TTL).result("database")
+    result = modules.database(project, **LOGIN, **TTL).result("database")
     assert (result["failed"], result["action"], result["changed"]) == (True, "created", True)
     assert "PgBeam does not show enabled, max_entries, swr_seconds of its cache_config" in result["msg"]
     assert "is there now, without cache_config" in result["msg"]
-    again = ansible.database(project, **LOGIN, **TTL).result("database")
+    again = modules.database(project, **LOGIN, **TTL).result("database")
     assert (again["failed"], again["changed"]) == (True, False)
     whole = {"enabled": True, "ttl_seconds": 300, "max_entries": 5, "swr_seconds": 5}
-    assert ansible.database(project, **LOGIN, cache_config=whole).result("database")["action"] == "updated"
+    assert modules.database(project, **LOGIN, cache_config=whole).result("database")["action"] == "updated"
     assert cache(project) == whole
 
 
@@ -261,8 +261,8 @@ def test_the_announced_end_of_an_operation(ansible: Ansible, project: Project) -
     assert failed["failed"] and [text for text in failed["warnings"] if "announced" in text]
 
 
-def test_a_clock_that_is_behind(ansible: Ansible, project: Project) -> None:
+def test_a_clock_that_is_behind(modules: Modules, project: Project) -> None:
     """A date in the past means now, once; after that the calls back off."""
     project.fault("status", method="POST", times=ENDLESS, status=429, code="RATE_LIMITED", retry_after="date-60")
-    run = ansible.database(project, **LOGIN, retries=5, retry_budget=2)
+    run = modules.database(project, **LOGIN, retries=5, retry_budget=2)
     assert 2 <= methods(run).count("POST") <= 4, methods(run)

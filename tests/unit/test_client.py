@@ -413,7 +413,7 @@ def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clo
 
     def hold() -> None:
         arrived.set()
-        answer.wait(9)
+        answer.wait(1)
 
     def refuse() -> None:
         answer.set()
