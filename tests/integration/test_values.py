@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.harness import Project, Sandbox
-from tests.integration.conftest import PASSWORD_LOOKUP, Ansible
+from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Modules
 
 LOGIN: dict[str, Any] = {"name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
 #: Each a spelling that is registered and another one of the same host.
@@ -25,7 +25,7 @@ SPELLINGS = [
 OTHERS = [("192.0.2.8", "::ffff:192.0.2.8"), ("fass.example.com", "faß.example.com")]
 
 
-def test_one_host_in_two_spellings(ansible: Ansible, project: Project) -> None:
+def test_one_host_in_two_spellings(modules: Modules, project: Project) -> None:
     """Found by a task, a list, prune, a filter and a replica; sent as written."""
     tasks: list[dict[str, Any]] = []
     for number, (first, second) in enumerate(SPELLINGS):
@@ -40,7 +40,7 @@ def test_one_host_in_two_spellings(ansible: Ansible, project: Project) -> None:
     declared = [{"host": second, **LOGIN} for dummy, second in SPELLINGS]
     option = {"project_id": project.id, "databases": declared, "prune": True}
     tasks.append({"name": "prune", "pgbeam.cloud.databases": option})
-    run = ansible.play(tasks)
+    run = modules.play(tasks)
     for number, (first, second) in enumerate(SPELLINGS):
         assert run.result(f"first {number}")["action"] == "created", first
         assert run.result(f"second {number}")["action"] == "unchanged", second
@@ -50,28 +50,28 @@ def test_one_host_in_two_spellings(ansible: Ansible, project: Project) -> None:
     assert [item["host"] for item in project.databases()] == [first for first, dummy in SPELLINGS]
 
 
-def test_hosts_that_are_not_one(ansible: Ansible, project: Project) -> None:
+def test_hosts_that_are_not_one(modules: Modules, project: Project) -> None:
     entries = [{"host": host, **LOGIN} for pair in OTHERS for host in pair]
-    assert ansible.databases(project, entries).result("databases")["msg"] == "4 created"
-    assert ansible.databases(project, entries).result("databases")["msg"] == "4 unchanged"
+    assert modules.databases(project, entries).result("databases")["msg"] == "4 created"
+    assert modules.databases(project, entries).result("databases")["msg"] == "4 unchanged"
 
 
-def test_the_replicas_of_one_host(ansible: Ansible, project: Project) -> None:
+def test_the_replicas_of_one_host(modules: Modules, project: Project) -> None:
     database_id = project.register()["id"]
     tasks = [
         {"name": host, "pgbeam.cloud.replica": {"database_id": database_id, "host": host}} for host in SPELLINGS[0]
     ]
     listed = [{"host": SPELLINGS[0][1]}]
     option = {"database_id": database_id, "replicas": listed, "prune": True}
-    run = ansible.play([*tasks, {"name": "list", "pgbeam.cloud.replicas": option}])
+    run = modules.play([*tasks, {"name": "list", "pgbeam.cloud.replicas": option}])
     assert [run.result(host)["action"] for host in SPELLINGS[0]] == ["created", "unchanged"]
     assert run.result("list")["msg"] == "1 unchanged"
 
 
-def test_an_ipv6_address_stands_in_brackets_before_its_port(ansible: Ansible, project: Project) -> None:
-    run = ansible.database(project, host="2001:db8::1", **LOGIN)
+def test_an_ipv6_address_stands_in_brackets_before_its_port(modules: Modules, project: Project) -> None:
+    run = modules.database(project, host="2001:db8::1", **LOGIN)
     assert run.result("database")["diff"]["after_header"] == "database orders on [2001:db8::1]:5432"
-    run = ansible.database(project, host="2001:db8::2", name="orders")
+    run = modules.database(project, host="2001:db8::2", name="orders")
     assert run.result("database")["msg"].startswith("database orders on [2001:db8::2]:5432 is not in PgBeam yet; ")
 
 
@@ -192,7 +192,7 @@ HOSTS = (
 )
 
 
-def test_what_is_no_host_is_not_registered(ansible: Ansible, project: Project) -> None:
+def test_what_is_no_host_is_not_registered(modules: Modules, project: Project) -> None:
     entries = [{"host": host, "name": "a"} for host in NO_HOSTS]
     tasks = [
         {
@@ -202,13 +202,13 @@ def test_what_is_no_host_is_not_registered(ansible: Ansible, project: Project) -
         }
         for number, entry in enumerate(entries)
     ]
-    run = ansible.play(tasks)
+    run = modules.play(tasks)
     assert run.requests == []
     for number, host in enumerate(NO_HOSTS):
         message = run.result(f"task {number}.")["msg"]
         assert f"host: {host!r} is not allowed; it must be a host name or an IP address, and nothing else" in message
     good = [{"host": host, **LOGIN} for host in HOSTS]
-    assert ansible.databases(project, good).result("databases")["msg"] == f"{len(HOSTS)} created"
+    assert modules.databases(project, good).result("databases")["msg"] == f"{len(HOSTS)} created"
 
 
 @pytest.mark.parametrize("mask", ["********", "the-********-manager", "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"])
