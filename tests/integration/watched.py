@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +51,8 @@ class Watched(Ansible):
     extra: dict[str, str] = field(default_factory=dict)
     #: What the sandbox prints.
     printed: Path | None = None
+    #: Where a run has its temporary files.
+    temporary: Path = Path()
 
     @property
     def inputs(self) -> Path:
@@ -82,11 +85,17 @@ class Watched(Ansible):
         return str(self.inputs / "log")
 
     def _run(self, command: list[str], check: bool, env: dict[str, str]) -> Run:
-        (self.home / "tmp").mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(parents=True, exist_ok=True)
+        # Not below home: core has a socket there, whose path may not be long.
+        with tempfile.TemporaryDirectory(prefix="watched-") as temporary:
+            self.temporary = Path(temporary)
+            return self._run_here(command, check, env)
+
+    def _run_here(self, command: list[str], check: bool, env: dict[str, str]) -> Run:
         environment = {
             "PGBEAM_API_KEY": KEY,
             **PASSWORDS,
-            "TMPDIR": str(self.home / "tmp"),
+            "TMPDIR": str(self.temporary),
             "ANSIBLE_LOG_PATH": str(self.home / "ansible.log"),
             "ANSIBLE_CALLBACKS_ENABLED": f"results,{BESIDE},ansible.builtin.junit,ansible.builtin.tree",
             "JUNIT_OUTPUT_DIR": str(self.home / "junit"),
@@ -103,7 +112,7 @@ class Watched(Ansible):
         search = Search(self.secrets)
         # It holds the environment as it is, secrets among them: that is ansible-runner's way.
         exempt = [self.home / "runner" / "artifacts" / "job" / "command"]
-        hits = search.found_below(self.home, exempt)
+        hits = search.found_below(self.home, exempt) + search.found_below(self.temporary)
         record = json.dumps(run.exchanges, ensure_ascii=False)
         printed = self.printed.read_text() if self.printed else ""
         for name, text in (("output", run.output), ("record", record), ("sandbox", printed)):
