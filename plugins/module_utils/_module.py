@@ -178,8 +178,8 @@ class Module(AnsibleModule):
     def show(self, progress: str) -> None:
         """Tell how far the work is: in the system's log, and in the terminal where the module can write to it."""
         self.log(progress)
-        if SHOW:
-            SHOW(progress)
+        if SHOW and not self.no_log:
+            SHOW(self.conceal(progress))
 
     def conceal(self, text: str) -> str:
         """The text without secrets."""

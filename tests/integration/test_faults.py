@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 from ansible.module_utils import basic
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _session
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _module, _session
 
 from tests.contract import judge
 from tests.faults import CASES, ENDLESS, SCENES, Trial, table
@@ -231,18 +231,24 @@ def test_twins_are_named_and_can_be_removed(modules: Modules, project: Project) 
     assert modules.databases(project, [ENTRY], prune=True).result("databases")["msg"] == "1 unchanged"
 
 
-def test_a_long_run_tells_the_systems_log_how_far_it_is(
+def test_a_long_run_tells_the_log_and_the_terminal_how_far_it_is(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every few seconds; here at each entry. The log is stood in for, as the machine that tests may have none."""
+    """Every few seconds; here at each entry. Both are stood in for, as the machine that tests may have no log."""
     project = sandbox.project()
-    log = tmp_path / "log"
+    log, terminal = tmp_path / "log", tmp_path / "terminal"
+    monkeypatch.setattr(_module, "SHOW", lambda text: print(text, file=terminal.open("a")))
     monkeypatch.setattr(_session, "PROGRESS_SECONDS", 0)
     monkeypatch.setattr(syslog, "syslog", lambda level, text: print(text, file=log.open("a")))
     monkeypatch.setattr(basic, "has_journal", False)
     entries = [{**ENTRY, "name": f"db{n}", "password": PASSWORD} for n in range(5)]
     options = {"project_id": project.id, "api_url": sandbox.url, "api_key": API_KEY, "databases": entries}
     assert run_module("databases", options, tmp_path)["msg"] == "5 created"
-    told = log.read_text()
-    assert [f"{n} of 5 databases of project {project.id}\n" in told for n in range(1, 6)] == [True] * 5
-    assert PASSWORD not in told
+    lines = [f"{n} of 5 databases of project {project.id}" for n in range(1, 6)]
+    assert terminal.read_text().splitlines() == lines
+    assert [line in log.read_text() for line in lines] == [True] * 5
+    assert PASSWORD not in log.read_text()
+    before = log.read_text()
+    hidden = {"project_id": sandbox.project().id, "_ansible_no_log": True}
+    assert run_module("databases", {**options, **hidden}, tmp_path)["msg"] == "5 created"
+    assert (log.read_text(), terminal.read_text().splitlines()) == (before, lines)
