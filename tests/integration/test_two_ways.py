@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,22 @@ def test_a_list_tells_how_far_it_is(ansible: Ansible, sandbox: Sandbox) -> None:
     assert run.result("databases")["msg"] == "6 created"
     told = re.findall(rf"^(\d) of 6 databases of project {project.id}$", run.output, flags=re.MULTILINE)
     assert (not told) if handing_over() else (told and told == sorted(set(told)))
+
+
+def test_a_localhost_of_the_inventory(ansible: Ansible, project: Project, tmp_path: Path) -> None:
+    """It needs no interpreter, even if core would find one that lacks requests."""
+    python = Path(ansible.write("bin/python3", "#!/bin/sh\nexit 7\n"))
+    python.chmod(0o755)
+    inventory = ansible.write(
+        "hosts.yml", {"all": {"hosts": {"localhost": {"ansible_connection": "local"}, "db1": {}}}}
+    )
+    tasks: list[dict[str, Any]] = [
+        {"name": "own", "pgbeam.cloud.database": {**FIRST, "project_id": project.id}},
+        {"name": "delegated", "pgbeam.cloud.database_info": {"project_id": project.id}, "delegate_to": "localhost"},
+    ]
+    plays = [{"hosts": host, "gather_facts": False, "tasks": [task]} for host, task in zip(("localhost", "db1"), tasks)]
+    path = os.pathsep.join([str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]])
+    run = ansible.playbook(ansible.write("play.yml", plays), "-i", inventory, env={"PATH": path})
+    assert run.status == 0, run.output
+    assert run.result("own")["action"] == "created" and len(run.result("delegated")["databases"]) == 1
+    assert "discovered_interpreter" not in run.output
