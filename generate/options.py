@@ -1,0 +1,250 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""DOCUMENTATION: what each option is, from its declaration and its words."""
+
+from __future__ import annotations
+
+from generate.declared import MAX_PARALLEL, Field, Values
+from generate.scope import Module, Scope, options
+from generate.words import texts
+
+SPECIFIED = ("type", "elements", "required", "choices", "default")
+
+
+def documentation(module: Module) -> Values:
+    """The content of the block DOCUMENTATION."""
+    words, scope = module.words, module.object
+    own = [other.name for other in (Module(form, words) for form in FORMS if form in words.content)]
+    return {
+        "module": module.name,
+        "short_description": words.form(module.form, "short_description"),
+        "version_added": words["version_added"],
+        "description": [scope.fill(t) for t in texts(words.form(module.form, "description"))] + _behaviour(module),
+        "options": {name: _option(module, name) for name in _in_order(module)},
+        "attributes": _attributes(module),
+        "extends_documentation_fragment": ["pgbeam.cloud._connection", "pgbeam.cloud._attributes"],
+        "seealso": [
+            {"module": f"pgbeam.cloud.{name}"} for name in [*own, *texts(words["seealso"])] if name != module.name
+        ],
+        "author": ["The pgbeam.cloud contributors (@pgbeam)"],
+    }
+
+
+FORMS = ("item", "list", "info")
+
+
+def _behaviour(module: Module) -> list[str]:
+    """What a module of this form does for any resource."""
+    resource, scope = module.resource, module.object
+    if module.form == "info":
+        found = scope.say("description.pages") if resource.paged else []
+        found += scope.say("description.filters") if resource.filters else []
+        if resource.gone:
+            field, value = resource.gone
+            found += scope.say("description.gone", gone_field=field, gone_value=value)
+        return [" ".join(found)]
+    found = []
+    late = [f for f in resource.writable if f.late]
+    if late:
+        found += scope.say("description.late", late=options(late))
+    found += scope.say(f"description.{module.form}.partial" if resource.update_verb else "description.fixed")
+    if module.form == "list":
+        return (
+            scope.say("description.list.many")
+            + scope.say("description.list.order")
+            + found
+            + (scope.say("description.list.failures"))
+        )
+    return found + (scope.say("description.item.many") if "list" in module.words.content else [])
+
+
+def _in_order(module: Module) -> list[str]:
+    """The names of the options: what the object belongs to, what it is found by, its fields, and how to write."""
+    front = [module.resource.parent, "state", "id"]
+    return sorted(module.spec, key=lambda name: front.index(name) if name in front else len(front))
+
+
+def _option(module: Module, name: str) -> Values:
+    """One option of the module itself."""
+    resource, scope, spec = module.resource, module.object, module.spec[name]
+    if name == resource.plural:
+        text = scope.sentence("options.entries")
+        found = [text] + (
+            scope.say("options.entries_tie", tie=options([resource.tie_breaker])) if resource.tie_breaker else []
+        )
+        entry = spec["options"]
+        order = sorted(entry, key=lambda inner: ("state", "id").index(inner) if inner in ("state", "id") else 2)
+        return _made(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
+    return _of_object(scope, name, spec)
+
+
+def _of_object(scope: Scope, name: str, spec: Values) -> Values:
+    """An option of the module, or of an entry."""
+    module, resource = scope.module, scope.resource
+    if name == resource.parent:
+        return _made(spec, _parent(scope))
+    if module.form == "info":
+        return _made(spec, _filter(scope, name))
+    if resource.first and name == resource.first.noun:
+        inside = module.first
+        assert inside
+        members = {f.name: _field(inside, f, spec["options"][f.name]) for f in resource.first.writable}
+        return _made(spec, [scope.fill(t) for t in texts(scope.words.field(name)["description"])], members)
+    field = next((f for f in resource.writable if f.name == name), None)
+    return _field(scope, field, spec) if field else _made(spec, _shared(scope, name))
+
+
+def _made(spec: Values, text: list[str], members: Values | None = None) -> Values:
+    """The documentation of an option with this argument spec."""
+    found = {
+        key: spec[key] for key in SPECIFIED if spec.get(key) is not None and (key, spec[key]) != ("required", False)
+    }
+    return {"description": text, **found, **({"suboptions": members} if members else {})}
+
+
+def _parent(scope: Scope) -> list[str]:
+    module, resource = scope.module, scope.resource
+    words = scope.words.field(resource.parent)
+    found = [" ".join([*texts(words["description"]), *_some(words, "option")])]
+    if not resource.below_parent:
+        field = resource.field(resource.parent)
+        found += [_needed(scope, field)] if module.writes else scope.say("options.parent_unused")
+        found += _limits_of_change(scope, field) if module.writes else []
+    elif module.writes:
+        found += scope.say("options.parent_later")
+    return [scope.fill(text) for text in found]
+
+
+def _filter(scope: Scope, name: str) -> list[str]:
+    resource = scope.resource
+    if name == "id":
+        found = scope.say("options.filter.id")
+        return found if resource.readable or not resource.parent else found + scope.say("options.id.unreadable")
+    field = resource.field(name)
+    words = scope.words.field(field)
+    own = texts(words["filter"]) if "filter" in words else scope.say("options.filter.any", label=name.replace("_", " "))
+    return [scope.fill(text) for text in (" ".join([*own, *_range(scope, field)]), *_some(words, "compared"))]
+
+
+def _field(scope: Scope, field: Field, spec: Values, within: str = "") -> Values:
+    """The option of a field, or a member of one."""
+    words = scope.words.field(field, within)
+    kind = field.elements or field
+    below = f"{within}.{field.name}" if within else field.name
+    meaning = [*texts(words["description"]), *_range(scope, field)]
+    found = [" ".join(meaning), " ".join([*_some(words, "compared"), *_some(words, "option")])]
+    if field.fields:
+        found += scope.say("field.members")
+    if field.secret:
+        found += scope.say("field.secret", update=f"O(update_{field.name})")
+    if not within:
+        found += _tie(scope, field) + _limits_of_change(scope, field) + [_needed(scope, field)]
+    elif scope.words.resource.field(within).key == field.name:
+        found += scope.say("field.in_entry")
+    members = {f.name: _field(scope, f, spec["options"][f.name], below) for f in kind.fields}
+    return _made(spec, [scope.fill(text) for text in found if text], members)
+
+
+def _some(words: Values, key: str) -> list[str]:
+    return texts(words[key]) if key in words else []
+
+
+def _range(scope: Scope, field: Field) -> list[str]:
+    """The values that a field can have. A rule without a number only repeats what the field is."""
+    found = []
+    if field.type == "int":
+        found += scope.say("field.range", minimum=field.minimum, maximum=field.maximum)
+    elif field.elements:
+        found += scope.say("field.set", maximum=field.maximum)
+        found += scope.say("field.each", rule=field.elements.rule) if field.elements.rule else []
+    elif any(map(str.isdigit, field.rule)):
+        found += scope.say("field.rule", rule=field.rule)
+    return found
+
+
+def _tie(scope: Scope, field: Field) -> list[str]:
+    resource = scope.resource
+    if field.name != resource.tie_breaker:
+        return []
+    found = scope.sentence("field.tie", name=field.name)
+    if not scope.is_first:
+        found += " " + scope.sentence("field.tie_absent")
+    secrets = [f.name for f in resource.fields if f.secret]
+    return [found] + [
+        scope.sentence("field.tie_secret", name=field.name, secret=f"O({name})", update=f"O(update_{name}=always)")
+        for name in secrets
+    ]
+
+
+def _limits_of_change(scope: Scope, field: Field) -> list[str]:
+    resource = scope.resource
+    if field.immutable:
+        return scope.say("field.immutable")
+    if not resource.update_verb and field.name not in resource.identity:
+        return scope.say("field.fixed")
+    return []
+
+
+def _needed(scope: Scope, field: Field) -> str:
+    """When the field has to be given."""
+    resource = scope.resource
+    if field.initial is not None:
+        return scope.sentence("field.assumed" if scope.is_first else "field.assumed_unless_id", initial=field.initial)
+    if field.name in resource.identity:
+        return scope.sentence("field.in_first" if scope.is_first else "field.unless_id")
+    return scope.sentence("field.to_create") if field.required else ""
+
+
+def _shared(scope: Scope, name: str) -> list[str]:
+    """An option that the modules of several resources have."""
+    resource, module = scope.resource, scope.module
+    first = resource.first
+    inside = module.first or scope
+    if name == "state":
+        found = scope.say("options.state")
+        found += scope.say("options.state_guarded") if first else []
+        if resource.gone:
+            found += scope.say("options.state_gone", gone_field=resource.gone[0], gone_value=resource.gone[1])
+        return found
+    if name == "id":
+        return _id(scope)
+    if name.startswith("update_"):
+        return inside.say("options.update_secret", secret=f"O({name.removeprefix('update_')})")
+    if name == "test_connection":
+        found = inside.say("options.test_connection", absent=scope.fill("O(state=absent)"))
+        return found + (scope.say("options.test_connection_first") if first else [])
+    if name == "parallel":
+        return [" ".join([*scope.say("options.parallel"), *scope.say("field.range", minimum=1, maximum=MAX_PARALLEL)])]
+    path = f"options.{'expected_firsts' if first and name == f'expected_{first.plural}' else name}"
+    return scope.say(path, found=options(resource.identity))
+
+
+def _id(scope: Scope) -> list[str]:
+    resource = scope.resource
+    found_by = [name for name in resource.identity if name in scope.options]
+    changed = [name for name in found_by if not resource.field(name).immutable]
+    names = {
+        "found": options(found_by),
+        "identity": options([*changed, *filter(None, [resource.tie_breaker])]),
+        "any_identity": options(changed, "or"),
+        "tie": options(filter(None, [resource.tie_breaker])) if resource.tie_breaker else "",
+    }
+    found = scope.say(f"options.id.{'updated' if resource.update_verb else 'fixed'}", **names)
+    found += scope.say(f"options.id.{'tie' if resource.tie_breaker else 'ambiguous'}", **names)
+    if not resource.readable and scope.module.form == "item":
+        found += scope.say("options.id.unreadable")
+    return found
+
+
+def _attributes(module: Module) -> Values:
+    resource, scope = module.resource, module.object
+    if not module.writes:
+        reads = {"support": "N/A", "details": scope.say("attributes.reads")}
+        return {"check_mode": {"support": "full"}, "diff_mode": reads, "idempotent": {"support": "full"}}
+    details = [] if resource.update_verb else scope.say("attributes.replaces")
+    both = [resource, *filter(None, [resource.first])]
+    for secret in (f.name for r in both for f in r.fields if f.secret):
+        details += scope.say("attributes.resends", update=f"O(update_{secret}=always)", secret=secret)
+    idempotent: Values = {"support": "partial", "details": details} if details else {"support": "full"}
+    return {"check_mode": {"support": "full"}, "diff_mode": {"support": "full"}, "idempotent": idempotent}

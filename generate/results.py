@@ -1,0 +1,194 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""RETURN: what each module returns, from the declaration and the words."""
+
+from __future__ import annotations
+
+from generate.declared import ERROR_PARTS, Field, Resource, Values
+from generate.scope import Module, Scope, listed
+from generate.words import WordsError, everything, texts
+
+
+def results(module: Module) -> Values:
+    """The content of the block RETURN."""
+    return {"item": _item, "list": _list, "info": _info}[module.form](module)
+
+
+def _item(module: Module) -> Values:
+    resource, scope = module.resource, module.object
+    planned = scope.sentence("returned.planned")
+    found: Values = {
+        resource.noun: {
+            "description": scope.say("returned.item"),
+            "type": "dict",
+            "returned": planned,
+            "contains": _shown(scope),
+        }
+    }
+    if resource.first and module.first:
+        found[resource.first.noun] = {
+            "description": module.first.say("returned.first"),
+            "type": "dict",
+            "returned": scope.sentence("returned.first_when"),
+            "contains": _shown(module.first),
+        }
+    actions = [action for action in resource.actions if action != "skipped"]
+    found["action"] = _action(scope, actions, planned, resource.actions[1])
+    found["changes"] = _changes(scope, planned)
+    return {**found, **_connection_test(scope), "error": _error(scope, "item", reads=False)}
+
+
+def _list(module: Module) -> Values:
+    resource, scope = module.resource, module.object
+    planned = scope.sentence("returned.planned")
+    summary = {f.name: _result(scope, f) for name in resource.summary for f in [resource.field(name)]}
+    summary["id"]["description"] += scope.say("returned.id_unknown")
+    entry = {
+        "action": _action(scope, list(resource.actions), "always", "created"),
+        **summary,
+        "changes": _changes(scope, "always"),
+        **_connection_test(scope),
+        "error": _error(scope, "entry", reads=False),
+    }
+    counts = {action: everything()["counts"][action] for action in resource.actions}
+    return {
+        resource.plural: {
+            "description": scope.say("returned.list"),
+            "type": "list",
+            "elements": "dict",
+            "returned": planned,
+            "contains": entry,
+        },
+        "summary": {
+            "description": scope.say("returned.summary"),
+            "type": "dict",
+            "returned": planned,
+            "contains": {
+                action: {
+                    "description": scope.say("returned.summary_action", action=action),
+                    "type": "int",
+                    "returned": "always",
+                    "sample": count,
+                }
+                for action, count in counts.items()
+            },
+        },
+        "msg": {
+            "description": scope.say("returned.msg"),
+            "type": "str",
+            "returned": "always",
+            "sample": ", ".join(f"{count} {action}" for action, count in counts.items() if count),
+        },
+        "error": _error(scope, "list", reads=True),
+    }
+
+
+def _info(module: Module) -> Values:
+    scope = module.object
+    return {
+        module.resource.plural: {
+            "description": scope.say("returned.info"),
+            "type": "list",
+            "elements": "dict",
+            "returned": "success",
+            "contains": _shown(scope),
+        },
+        "error": _error(scope, "info", reads=True),
+    }
+
+
+def _shown(scope: Scope) -> Values:
+    """All fields of an object that can be read."""
+    return {f.name: _result(scope, f) for f in scope.resource.fields if not f.secret}
+
+
+def _result(scope: Scope, field: Field, within: str = "") -> Values:
+    words = scope.words.field(field, within)
+    kind = field.elements or field
+    text = [*texts(words["description"]), *([] if within or scope.is_first else _own(scope.module, field.name))]
+    found: Values = {"description": [scope.fill(t) for t in text], "type": field.type}
+    if field.elements:
+        found["elements"] = field.elements.type
+    found["returned"] = "always"
+    if kind.fields:
+        return {**found, "contains": {f.name: _result(scope, f, field.name) for f in kind.fields}}
+    return {**found, "sample": scope.words.sample(field, within)}
+
+
+def _own(module: Module, name: str) -> list[str]:
+    """What the words say of a result in modules of this form alone."""
+    found = module.words.content[module.form].get("returned", {})
+    return [module.object.fill(text) for text in texts(found[name])] if name in found else []
+
+
+def _action(scope: Scope, actions: list[str], returned: str, sample: str) -> Values:
+    resource, form = scope.resource, scope.module.form
+    done = [f"V({action})" for action in actions]
+    text = scope.say(f"returned.action.{form}", actions=listed(done, "or")) + _own(scope.module, "action")
+    text += scope.say("returned.action.failed")
+    text += scope.say("returned.action.skipped") if "skipped" in actions else []
+    text += scope.say("returned.action.replaced") if "replaced" in actions else []
+    return {"description": text, "type": "str", "returned": returned, "sample": sample}
+
+
+def _changes(scope: Scope, returned: str) -> Values:
+    resource = scope.resource
+    names = texts(scope.words["changes"])
+    for name in names:
+        if name not in resource.change_names:
+            raise WordsError(f"resource {scope.words.name}: changes: {name} is no field that can change; correct it")
+    both: list[Resource] = [resource, *filter(None, [resource.first])]
+    text = scope.say("returned.changes")
+    text += scope.say("returned.changes_members") if any(f.fields for r in both for f in r.writable) else []
+    text += scope.say("returned.changes_first") if resource.first and scope.module.form == "item" else []
+    text += [] if resource.update_verb else scope.say("returned.changes_duplicates")
+    return {
+        "description": [" ".join(text)],
+        "type": "list",
+        "elements": "str",
+        "returned": returned,
+        "sample": names,
+    }
+
+
+def _connection_test(scope: Scope) -> Values:
+    return {"connection_test": everything()["returned"]["connection_test"]} if _is_tested(scope.resource) else {}
+
+
+def _is_tested(resource: Resource) -> bool:
+    return bool(resource.test or (resource.first and resource.first.test))
+
+
+def _error(scope: Scope, place: str, reads: bool) -> Values:
+    """The parts of an error; ``reads`` says that the failed call cannot have changed anything."""
+    resource = scope.resource
+    parts = everything()["error"]["parts"]
+    if list(parts) != list(ERROR_PARTS):
+        raise WordsError(f"error.parts in generate/words/shared.yml must be, in this order: {', '.join(ERROR_PARTS)}")
+    parent = scope.words.field(resource.parent).get("sample") if resource.parent else None
+    call = {
+        "method": "GET" if reads else "POST",
+        "path": resource.path.format(**{resource.parent: parent}) if resource.below_parent else resource.path,
+    }
+    contains = {}
+    for name, words in parts.items():
+        text = [words["description"]]
+        if reads and "reads" in words:
+            text = [words["reads"]]
+        elif not reads:
+            text += [words[key] for key in ("writes",) if key in words]
+            text += [words["tests"]] if "tests" in words and _is_tested(resource) else []
+        inner = resource.first or resource
+        contains[name] = {
+            "description": [scope.fill(" ".join(text), first_or_noun=inner.noun)],
+            **{key: words[key] for key in ("type", "elements") if key in words},
+            "returned": "always",
+            "sample": call.get(name, words.get("sample")),
+        }
+    return {
+        "description": scope.say("error.description"),
+        "type": "dict",
+        "returned": scope.sentence(f"error.returned.{place}"),
+        "contains": contains,
+    }

@@ -1,0 +1,142 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A module, and the object in its options and results that a text is about."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from generate import words
+from generate.declared import CONNECTION, SPECS, Field, Resource, Values
+from generate.words import Words, WordsError
+
+REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?)\)")
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module: a form of a resource."""
+
+    form: str
+    words: Words
+
+    @property
+    def resource(self) -> Resource:
+        return self.words.resource
+
+    @property
+    def name(self) -> str:
+        resource = self.resource
+        return {"item": resource.noun, "list": resource.plural, "info": f"{resource.noun}_info"}[self.form]
+
+    @functools.cached_property
+    def spec(self) -> Values:
+        """The argument spec, without the connection options, which a fragment documents."""
+        return {name: option for name, option in SPECS[self.form](self.resource).items() if name not in CONNECTION}
+
+    @property
+    def writes(self) -> bool:
+        return self.form != "info"
+
+    @functools.cached_property
+    def object(self) -> Scope:
+        """The object that an entry, or the module itself, is about."""
+        plural, resource = self.resource.plural, self.resource
+        if self.form == "list":
+            entry = {*self.spec[plural]["options"]}
+            return Scope(self, resource, f"{plural}[].", entry, f"{plural}[].", {*LIST_RESULTS, *resource.summary})
+        shown = f"{resource.noun}." if self.form == "item" else f"{plural}[]."
+        return Scope(self, resource, "", {*self.spec}, shown, {f.name for f in resource.fields})
+
+    @functools.cached_property
+    def first(self) -> Scope | None:
+        """The object that is created with this one, in the module that writes."""
+        first = self.resource.first
+        if not first or self.form != "item":
+            return None
+        shown = {f.name for f in first.fields}
+        return Scope(self, first, f"{first.noun}.", {f.name for f in first.writable}, f"{first.noun}.", shown)
+
+
+LIST_RESULTS = ("action", "changes", "connection_test", "error")
+RESULTS = {"item": ("action", "changes", "connection_test", "error"), "list": ("summary", "msg"), "info": ("error",)}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a text stands: what the options and results of its object are called in the module."""
+
+    module: Module
+    resource: Resource
+    options_below: str
+    options: set[str]
+    results_below: str
+    results: set[str]
+
+    @property
+    def words(self) -> Words:
+        return self.module.words if self.resource is self.module.resource else words.read(self.resource.noun)
+
+    @property
+    def is_first(self) -> bool:
+        return self is self.module.first
+
+    def say(self, path: str, **more: object) -> list[str]:
+        """Texts that all resources share, for this object."""
+        return [self.fill(text, **more) for text in words.shared(path)]
+
+    def sentence(self, path: str, **more: object) -> str:
+        return " ".join(self.say(path, **more))
+
+    def fill(self, text: str, **more: object) -> str:
+        """The text with its names filled in, and its references as the module has them."""
+        try:
+            return REFERENCE.sub(self._reference, text.format(**self._names, **more)).strip()
+        except KeyError as missing:
+            raise WordsError(f"module {self.module.name}: nothing is known for {missing} in: {text}") from None
+
+    @functools.cached_property
+    def _names(self) -> Values:
+        outer, inner = self.module.resource, self.resource
+        first = outer.first
+        content = self.words.content
+        return {
+            "noun": inner.noun,
+            "plural": inner.plural,
+            "Plural": inner.plural.capitalize(),
+            "object": content["object"],
+            "objects": f"{content['object']}s",
+            "parent": inner.parent_noun,
+            "container": outer.noun,
+            "first": first.noun if first else "",
+            "firsts": first.plural if first else "",
+            "task": "entry" if self.module.form == "list" else "task",
+            **{name: content[name] for name in ("create", "kept") if name in content},
+        }
+
+    def _reference(self, match: re.Match[str]) -> str:
+        kind, name, rest = match.groups()
+        if kind == "O":
+            own, outer, below = self.options, {*self.module.spec, *CONNECTION}, self.options_below
+        else:
+            own, outer, below = self.results, {*RESULTS[self.module.form]}, self.results_below
+            if name in outer and self.module.form != "list":
+                own = set()
+        if name not in own | outer:
+            raise WordsError(f"module {self.module.name}: {match.group()} refers to what the module does not have")
+        return f"{kind}({below if name in own else ''}{name}{rest})"
+
+
+def listed(items: Iterable[str], last: str = "and") -> str:
+    """The items as words: ``a, b and c``."""
+    *others, end = items
+    return f"{', '.join(others)} {last} {end}" if others else end
+
+
+def options(fields: Iterable[Field | str], last: str = "and") -> str:
+    """References to the options of these fields, as words."""
+    return listed((f"O({f if isinstance(f, str) else f.name})" for f in fields), last)
