@@ -29,6 +29,5 @@ SPECS = {"item": _module.item_spec, "list": _module.list_spec, "info": _module.i
 
 def resource(name: str) -> Resource:
     """The resource that the file of this name declares."""
-    declared = getattr(importlib.import_module(f"{RESOURCES}.{name}"), name.upper())
-    assert isinstance(declared, Resource)
+    declared: Resource = getattr(importlib.import_module(f"{RESOURCES}.{name}"), name.upper())
     return declared

@@ -86,10 +86,9 @@ def _of_object(scope: Scope, name: str, spec: Values) -> Values:
         return _made(spec, _parent(scope))
     if module.form == "info":
         return _made(spec, _filter(scope, name))
-    if resource.first and name == resource.first.noun:
-        inside = module.first
-        assert inside
-        members = {f.name: _field(inside, f, spec["options"][f.name]) for f in resource.first.writable}
+    inside = module.first
+    if inside and name == inside.resource.noun:
+        members = {f.name: _field(inside, f, spec["options"][f.name]) for f in inside.resource.writable}
         return _made(spec, [scope.fill(t) for t in texts(scope.words.field(name)["description"])], members)
     field = next((f for f in resource.writable if f.name == name), None)
     return _field(scope, field, spec) if field else _made(spec, _shared(scope, name))
@@ -217,7 +216,8 @@ def _shared(scope: Scope, name: str) -> list[str]:
     if name == "parallel":
         return [" ".join([*scope.say("options.parallel"), *scope.say("field.range", minimum=1, maximum=MAX_PARALLEL)])]
     path = f"options.{'expected_firsts' if first and name == f'expected_{first.plural}' else name}"
-    return scope.say(path, found=options(resource.identity))
+    needed = [name for name in resource.identity if resource.field(name).initial is None]
+    return scope.say(path, found=options(resource.identity), needed=options(needed))
 
 
 def _id(scope: Scope) -> list[str]:

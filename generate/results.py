@@ -106,7 +106,8 @@ def _shown(scope: Scope) -> Values:
 def _result(scope: Scope, field: Field, within: str = "") -> Values:
     words = scope.words.field(field, within)
     kind = field.elements or field
-    text = [*texts(words["description"]), *([] if within or scope.is_first else _own(scope.module, field.name))]
+    text = texts(words["description"]) + texts(words.get("returned", []))
+    text += [] if within or scope.is_first else _own(scope.module, field.name)
     found: Values = {"description": [scope.fill(t) for t in text], "type": field.type}
     if field.elements:
         found["elements"] = field.elements.type
@@ -123,9 +124,8 @@ def _own(module: Module, name: str) -> list[str]:
 
 
 def _action(scope: Scope, actions: list[str], returned: str, sample: str) -> Values:
-    resource, form = scope.resource, scope.module.form
-    done = [f"V({action})" for action in actions]
-    text = scope.say(f"returned.action.{form}", actions=listed(done, "or")) + _own(scope.module, "action")
+    done = listed([f"V({action})" for action in actions], "or")
+    text = scope.say("returned.action.done", actions=done) + _own(scope.module, "action")
     text += scope.say("returned.action.failed")
     text += scope.say("returned.action.skipped") if "skipped" in actions else []
     text += scope.say("returned.action.replaced") if "replaced" in actions else []
@@ -137,7 +137,10 @@ def _changes(scope: Scope, returned: str) -> Values:
     names = texts(scope.words["changes"])
     for name in names:
         if name not in resource.change_names:
-            raise WordsError(f"resource {scope.words.name}: changes: {name} is no field that can change; correct it")
+            raise WordsError(
+                f"resource {scope.words.name}: changes: {name} is no field that can change; "
+                f"correct it in generate/words/{scope.words.name}.yml"
+            )
     both: list[Resource] = [resource, *filter(None, [resource.first])]
     text = scope.say("returned.changes")
     text += scope.say("returned.changes_members") if any(f.fields for r in both for f in r.writable) else []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+import string
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from generate import words
 from generate.declared import CONNECTION, SPECS, Field, Resource, Values
 from generate.words import Words, WordsError
 
+FORMATTER = string.Formatter()
 REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?)\)")
 
 
@@ -94,10 +96,13 @@ class Scope:
 
     def fill(self, text: str, **more: object) -> str:
         """The text with its names filled in, and its references as the module has them."""
-        try:
-            return REFERENCE.sub(self._reference, text.format(**self._names, **more)).strip()
-        except KeyError as missing:
-            raise WordsError(f"module {self.module.name}: nothing is known for {missing} in: {text}") from None
+        names = {**self._names, **more}
+        found = {
+            name: names[name] if name in names else self.words.text(name)
+            for _text, name, *_rest in FORMATTER.parse(text)
+            if name
+        }
+        return REFERENCE.sub(self._reference, text.format(**found))
 
     @functools.cached_property
     def _names(self) -> Values:
@@ -115,7 +120,6 @@ class Scope:
             "first": first.noun if first else "",
             "firsts": first.plural if first else "",
             "task": "entry" if self.module.form == "list" else "task",
-            **{name: content[name] for name in ("create", "kept") if name in content},
         }
 
     def _reference(self, match: re.Match[str]) -> str:

@@ -15,7 +15,7 @@ from generate.declared import Field, Resource, Values, resource
 
 FOLDER = Path(__file__).parent / "words"
 KEYS = {"version_added", "object", "create", "kept", "seealso", "changes", "fields", "item", "list", "info"}
-FIELD_KEYS = {"like", "description", "option", "compared", "filter", "sample", "fields"}
+FIELD_KEYS = {"like", "description", "option", "compared", "filter", "returned", "sample", "fields"}
 
 
 class WordsError(Exception):
@@ -53,7 +53,7 @@ class Words:
         fields = self.content["fields"]
         for outer in filter(None, within.split(".")):
             fields = fields[outer].get("fields", {})
-        path = ".".join(filter(None, ("fields", within, name)))
+        path = self._path(name, within)
         words: Values = fields.get(name) or {}
         self._refuse_others(f"{path}.", words, FIELD_KEYS)
         if "like" in words:
@@ -67,7 +67,12 @@ class Words:
 
     def sample(self, field: Field, within: str = "") -> object:
         words = self.field(field, within)
-        return words["sample"] if "sample" in words else self.missing(f"fields.{field.name}.sample")
+        return words["sample"] if "sample" in words else self.missing(f"{self._path(field.name, within)}.sample")
+
+    @staticmethod
+    def _path(name: str, within: str) -> str:
+        """Where the words for a field stand in the file."""
+        return "".join(f"fields.{outer}." for outer in within.split(".") if outer) + f"fields.{name}"
 
     def missing(self, path: str) -> object:
         raise WordsError(f"resource {self.name}: {path} is missing; write it in generate/words/{self.name}.yml")

@@ -30,8 +30,8 @@ options:
     default: present
   id:
     description:
-      - The registration's id. With it, O(host), O(port), O(name) and O(username) can be changed, but not to the values
-        of another registration.
+      - The registration's id. With it, O(host), O(port), O(name) and O(username) can be changed, but not to those of
+        another registration.
       - Without it, the registration is found by O(host), O(port) and O(name). If several match, O(username) selects
         one. The task fails if several remain.
     type: str

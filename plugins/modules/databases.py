@@ -44,7 +44,7 @@ options:
       id:
         description:
           - The registration's id. With it, O(databases[].host), O(databases[].port), O(databases[].name) and
-            O(databases[].username) can be changed, but not to the values of another registration.
+            O(databases[].username) can be changed, but not to those of another registration.
           - Without it, the registration is found by O(databases[].host), O(databases[].port) and O(databases[].name).
             If several match, O(databases[].username) selects one. The task fails if several remain.
         type: str

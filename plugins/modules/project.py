@@ -15,7 +15,7 @@ description:
     the project's host name.
   - PgBeam creates a project and its first database in one call, so O(database) is required to create a project. Later,
     the same task also keeps that database as declared.
-  - Until O(allowed_cidrs) is set, a new project is open to all addresses.
+  - A new project is open to all addresses until a second call sets O(allowed_cidrs).
   - PgBeam does not accept O(allowed_cidrs), O(agents_disabled), O(default_policy_profile_id), O(residency) and
     O(status) when the project is created. If one of them differs from PgBeam's default, a second call sets it. If that
     call fails, the task fails with the RV(action) V(created), and the next run completes the project.
@@ -32,15 +32,15 @@ options:
       - V(present) ensures that the project exists and matches the task.
       - V(absent) ensures that it does not exist. All databases registered in it are deleted too. The PostgreSQL
         databases themselves are not touched.
-      - V(absent) is refused unless O(database) or O(expected_databases) declares every database of the project, or
-        O(force=true) is set. The message counts the others and lists up to five.
+      - V(absent) is refused unless every database of the project is declared by O(database) or O(expected_databases),
+        or O(force=true) is set. The message counts the others and lists up to five.
       - The project also counts as absent if its status is C(deleted).
     type: str
     choices: [present, absent]
     default: present
   id:
     description:
-      - The project's id. With it, O(name) can be changed, but not to the values of another project.
+      - The project's id. With it, O(name) can be changed, but not to those of another project.
       - Without it, the project is found by O(org_id) and O(name). If several match, the task fails and reports their
         ids.
     type: str
@@ -96,8 +96,7 @@ options:
     type: bool
   default_policy_profile_id:
     description:
-      - The id of the policy profile for connections without agent credentials. Empty or null for none.
-      - An empty value clears it.
+      - The id of the policy profile for connections without agent credentials. Empty for none.
     type: str
   residency:
     description:
@@ -393,7 +392,9 @@ project:
       returned: always
       sample: false
     default_policy_profile_id:
-      description: The id of the policy profile for connections without agent credentials. Empty or null for none.
+      description:
+        - The id of the policy profile for connections without agent credentials. Empty for none.
+        - May also be null for none.
       type: str
       returned: always
       sample: pol_01h455vb4pex5vsknk084sn02q

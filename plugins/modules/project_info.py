@@ -136,7 +136,9 @@ projects:
       returned: always
       sample: false
     default_policy_profile_id:
-      description: The id of the policy profile for connections without agent credentials. Empty or null for none.
+      description:
+        - The id of the policy profile for connections without agent credentials. Empty for none.
+        - May also be null for none.
       type: str
       returned: always
       sample: pol_01h455vb4pex5vsknk084sn02q

@@ -55,10 +55,10 @@ options:
     choices: [disable, allow, prefer, require, verify-ca, verify-full]
   replace:
     description:
-      - Replace replicas that differ from the task. The new one is created before the old one is deleted, so there is
-        never one fewer. It has a different id.
+      - Replace any replica that differs from its task. The new one is created before the old one is deleted, so there
+        is never one fewer. It has a different id.
       - Also completes an interrupted replacement. If several replicas have the same O(host) and O(port) and exactly one
-        matches the task, the others are deleted. This requires O(host) and O(port) without O(id).
+        matches the task, the others are deleted. This requires O(host) without O(id).
     type: bool
     default: false
 attributes:

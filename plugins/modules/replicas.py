@@ -87,11 +87,11 @@ options:
     default: 8
   replace:
     description:
-      - Replace replicas that differ from the entry. The new one is created before the old one is deleted, so there is
-        never one fewer. It has a different id.
+      - Replace any replica that differs from its entry. The new one is created before the old one is deleted, so there
+        is never one fewer. It has a different id.
       - Also completes an interrupted replacement. If several replicas have the same O(replicas[].host) and
         O(replicas[].port) and exactly one matches the entry, the others are deleted. This requires O(replicas[].host)
-        and O(replicas[].port) without O(replicas[].id).
+        without O(replicas[].id).
     type: bool
     default: false
 attributes:
