@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 from generate.declared import MAX_PARALLEL, Field, Values
 from generate.scope import Module, Scope, options
 from generate.words import texts
@@ -123,7 +125,7 @@ def _filter(scope: Scope, name: str) -> list[str]:
     field = resource.field(name)
     words = scope.words.field(field)
     own = texts(words["filter"]) if "filter" in words else scope.say("options.filter.any", label=name.replace("_", " "))
-    return [scope.fill(text) for text in (" ".join([*own, *_range(scope, field)]), *_some(words, "compared"))]
+    return [scope.fill(text) for text in (_limited(scope, field, own), *_some(words, "compared"))]
 
 
 def _field(scope: Scope, field: Field, spec: Values, within: str = "") -> Values:
@@ -131,8 +133,10 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "") -> Values
     words = scope.words.field(field, within)
     kind = field.elements or field
     below = f"{within}.{field.name}" if within else field.name
-    meaning = [*texts(words["description"]), *_range(scope, field)]
-    found = [" ".join(meaning), " ".join([*_some(words, "compared"), *_some(words, "option")])]
+    found = [
+        _limited(scope, field, texts(words["description"])),
+        " ".join([*_some(words, "compared"), *_some(words, "option")]),
+    ]
     if field.fields:
         found += scope.say("field.members")
     if field.secret:
@@ -149,17 +153,23 @@ def _some(words: Values, key: str) -> list[str]:
     return texts(words[key]) if key in words else []
 
 
-def _range(scope: Scope, field: Field) -> list[str]:
-    """The values that a field can have. A rule without a number only repeats what the field is."""
-    found = []
+def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
+    """What a field means, with the values that it can have. A rule without a number only repeats what the field is."""
+    text, limits, found = " ".join(meaning), "", []
     if field.type == "int":
-        found += scope.say("field.range", minimum=field.minimum, maximum=field.maximum)
+        limits = scope.sentence("field.range", minimum=field.minimum, maximum=field.maximum)
     elif field.elements:
-        found += scope.say("field.set", maximum=field.maximum)
+        limits = scope.sentence("field.most", maximum=field.maximum)
+        found = scope.say("field.set")
         found += scope.say("field.each", rule=field.elements.rule) if field.elements.rule else []
     elif any(map(str.isdigit, field.rule)):
-        found += scope.say("field.rule", rule=field.rule)
-    return found
+        limits = scope.sentence("field.rule", rule=field.rule)
+    return " ".join([in_first_sentence(text, limits) if limits else text, *found])
+
+
+def in_first_sentence(text: str, more: str) -> str:
+    """The text with more in brackets at the end of its first sentence."""
+    return re.sub(r"\.(?=\s|$)", lambda _match: f" ({more}).", text, count=1)
 
 
 def _tie(scope: Scope, field: Field) -> list[str]:
@@ -214,7 +224,8 @@ def _shared(scope: Scope, name: str) -> list[str]:
         found = inside.say("options.test_connection", absent=scope.fill("O(state=absent)"))
         return found + (scope.say("options.test_connection_first") if first else [])
     if name == "parallel":
-        return [" ".join([*scope.say("options.parallel"), *scope.say("field.range", minimum=1, maximum=MAX_PARALLEL)])]
+        limits = scope.sentence("field.range", minimum=1, maximum=MAX_PARALLEL)
+        return [in_first_sentence(scope.sentence("options.parallel"), limits)]
     path = f"options.{'expected_firsts' if first and name == f'expected_{first.plural}' else name}"
     needed = [name for name in resource.identity if resource.field(name).initial is None]
     return scope.say(path, found=options(resource.identity), needed=options(needed))

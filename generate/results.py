@@ -20,7 +20,7 @@ def _item(module: Module) -> Values:
     planned = scope.sentence("returned.planned")
     found: Values = {
         resource.noun: {
-            "description": scope.say("returned.item"),
+            "description": scope.say("returned.item") + scope.say("returned.unknown"),
             "type": "dict",
             "returned": planned,
             "contains": _shown(scope),
@@ -28,7 +28,7 @@ def _item(module: Module) -> Values:
     }
     if resource.first and module.first:
         found[resource.first.noun] = {
-            "description": module.first.say("returned.first"),
+            "description": module.first.say("returned.first") + scope.say("returned.unknown"),
             "type": "dict",
             "returned": scope.sentence("returned.first_when"),
             "contains": _shown(module.first),

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,6 +35,19 @@ def test_every_module_is_generated() -> None:
 def test_what_is_laid_out_reads_back(name: str) -> None:
     for values in (options.documentation(modules()[name]), results.results(modules()[name])):
         assert yaml.safe_load(layout.document(values)) == values
+
+
+def sentences(value: Any) -> Iterator[str]:
+    """The texts that end as sentences do, at any depth."""
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from sentences(item)
+    if isinstance(value, str) and value.endswith("."):
+        yield value
+
+
+def test_no_sentence_is_written_twice() -> None:
+    written = [text for name in ("shared", *words.names()) for text in sentences(words.load(name))]
+    assert [text for text, count in Counter(written).items() if count > 1] == []
 
 
 @pytest.mark.parametrize(
