@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from generate.declared import MAX_PARALLEL, Field, Values
+from generate.declared import MAX_PARALLEL, SPECS, Field, Values
 from generate.scope import Module, Scope, options
 from generate.words import texts
 
@@ -17,7 +17,7 @@ SPECIFIED = ("type", "elements", "required", "choices", "default")
 def documentation(module: Module) -> Values:
     """The content of the block DOCUMENTATION."""
     words, scope = module.words, module.object
-    own = [other.name for other in (Module(form, words) for form in FORMS if form in words.content)]
+    own = [other.name for other in (Module(form, words) for form in SPECS if form in words.content)]
     return {
         "module": module.name,
         "short_description": words.form(module.form, "short_description"),
@@ -33,9 +33,6 @@ def documentation(module: Module) -> Values:
     }
 
 
-FORMS = ("item", "list", "info")
-
-
 def _behaviour(module: Module) -> list[str]:
     """What a module of this form does for any resource."""
     resource, scope = module.resource, module.object
@@ -47,7 +44,7 @@ def _behaviour(module: Module) -> list[str]:
             found += scope.say("description.gone", gone_field=field, gone_value=value)
         return [" ".join(found)]
     found = []
-    late = [f for f in resource.writable if f.late]
+    late = [f.name for f in resource.writable if f.late]
     if late:
         found += scope.say("description.late", late=options(late))
     found += scope.say(f"description.{module.form}.partial" if resource.update_verb else "description.fixed")
@@ -56,7 +53,7 @@ def _behaviour(module: Module) -> list[str]:
             scope.say("description.list.many")
             + scope.say("description.list.order")
             + found
-            + (scope.say("description.list.failures"))
+            + scope.say("description.list.failures")
         )
     return found + (scope.say("description.item.many") if "list" in module.words.content else [])
 
@@ -71,10 +68,9 @@ def _option(module: Module, name: str) -> Values:
     """One option of the module itself."""
     resource, scope, spec = module.resource, module.object, module.spec[name]
     if name == resource.plural:
-        text = scope.sentence("options.entries")
-        found = [text] + (
-            scope.say("options.entries_tie", tie=options([resource.tie_breaker])) if resource.tie_breaker else []
-        )
+        found = scope.say("options.entries")
+        if resource.tie_breaker:
+            found += scope.say("options.entries_tie", tie=options([resource.tie_breaker]))
         entry = spec["options"]
         order = sorted(entry, key=lambda inner: ("state", "id").index(inner) if inner in ("state", "id") else 2)
         return _made(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
@@ -91,7 +87,7 @@ def _of_object(scope: Scope, name: str, spec: Values) -> Values:
     inside = module.first
     if inside and name == inside.resource.noun:
         members = {f.name: _field(inside, f, spec["options"][f.name]) for f in inside.resource.writable}
-        return _made(spec, [scope.fill(t) for t in texts(scope.words.field(name)["description"])], members)
+        return _made(spec, scope.own(scope.words.field(name)), members)
     field = next((f for f in resource.writable if f.name == name), None)
     return _field(scope, field, spec) if field else _made(spec, _shared(scope, name))
 
@@ -107,14 +103,14 @@ def _made(spec: Values, text: list[str], members: Values | None = None) -> Value
 def _parent(scope: Scope) -> list[str]:
     module, resource = scope.module, scope.resource
     words = scope.words.field(resource.parent)
-    found = [" ".join([*texts(words["description"]), *_some(words, "option")])]
+    found = [" ".join([*scope.own(words), *scope.own(words, "option")])]
     if not resource.below_parent:
         field = resource.field(resource.parent)
         found += [_needed(scope, field)] if module.writes else scope.say("options.parent_unused")
         found += _limits_of_change(scope, field) if module.writes else []
     elif module.writes:
         found += scope.say("options.parent_later")
-    return [scope.fill(text) for text in found]
+    return found
 
 
 def _filter(scope: Scope, name: str) -> list[str]:
@@ -124,18 +120,18 @@ def _filter(scope: Scope, name: str) -> list[str]:
         return found if resource.readable or not resource.parent else found + scope.say("options.id.unreadable")
     field = resource.field(name)
     words = scope.words.field(field)
-    own = texts(words["filter"]) if "filter" in words else scope.say("options.filter.any", label=name.replace("_", " "))
-    return [scope.fill(text) for text in (_limited(scope, field, own), *_some(words, "compared"))]
+    meaning = scope.own(words, "filter") or scope.say("options.filter.any", label=name.replace("_", " "))
+    return [_limited(scope, field, meaning), *scope.own(words, "compared")]
 
 
-def _field(scope: Scope, field: Field, spec: Values, within: str = "") -> Values:
+def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: bool = False) -> Values:
     """The option of a field, or a member of one."""
     words = scope.words.field(field, within)
     kind = field.elements or field
     below = f"{within}.{field.name}" if within else field.name
     found = [
-        _limited(scope, field, texts(words["description"])),
-        " ".join([*_some(words, "compared"), *_some(words, "option")]),
+        _limited(scope, field, scope.own(words)),
+        " ".join([*scope.own(words, "compared"), *scope.own(words, "option")]),
     ]
     if field.fields:
         found += scope.say("field.members")
@@ -143,14 +139,10 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "") -> Values
         found += scope.say("field.secret", update=f"O(update_{field.name})")
     if not within:
         found += _tie(scope, field) + _limits_of_change(scope, field) + [_needed(scope, field)]
-    elif scope.words.resource.field(within).key == field.name:
+    elif is_key:
         found += scope.say("field.in_entry")
-    members = {f.name: _field(scope, f, spec["options"][f.name], below) for f in kind.fields}
-    return _made(spec, [scope.fill(text) for text in found if text], members)
-
-
-def _some(words: Values, key: str) -> list[str]:
-    return texts(words[key]) if key in words else []
+    members = {f.name: _field(scope, f, spec["options"][f.name], below, f.name == field.key) for f in kind.fields}
+    return _made(spec, list(filter(None, found)), members)
 
 
 def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
@@ -235,14 +227,15 @@ def _id(scope: Scope) -> list[str]:
     resource = scope.resource
     found_by = [name for name in resource.identity if name in scope.options]
     changed = [name for name in found_by if not resource.field(name).immutable]
+    tie = [resource.tie_breaker] if resource.tie_breaker else []
     names = {
         "found": options(found_by),
-        "identity": options([*changed, *filter(None, [resource.tie_breaker])]),
+        "identity": options([*changed, *tie]),
         "any_identity": options(changed, "or"),
-        "tie": options(filter(None, [resource.tie_breaker])) if resource.tie_breaker else "",
+        "tie": " ".join(f"O({name})" for name in tie),
     }
     found = scope.say(f"options.id.{'updated' if resource.update_verb else 'fixed'}", **names)
-    found += scope.say(f"options.id.{'tie' if resource.tie_breaker else 'ambiguous'}", **names)
+    found += scope.say(f"options.id.{'tie' if tie else 'ambiguous'}", **names)
     if not resource.readable and scope.module.form == "item":
         found += scope.say("options.id.unreadable")
     return found

@@ -106,14 +106,15 @@ def _shown(scope: Scope) -> Values:
 def _result(scope: Scope, field: Field, within: str = "") -> Values:
     words = scope.words.field(field, within)
     kind = field.elements or field
-    text = texts(words["description"]) + texts(words.get("returned", []))
+    text = scope.own(words) + scope.own(words, "returned")
     text += [] if within or scope.is_first else _own(scope.module, field.name)
-    found: Values = {"description": [scope.fill(t) for t in text], "type": field.type}
+    found: Values = {"description": text, "type": field.type}
     if field.elements:
         found["elements"] = field.elements.type
     found["returned"] = "always"
     if kind.fields:
-        return {**found, "contains": {f.name: _result(scope, f, field.name) for f in kind.fields}}
+        below = f"{within}.{field.name}" if within else field.name
+        return {**found, "contains": {f.name: _result(scope, f, below) for f in kind.fields}}
     return {**found, "sample": scope.words.sample(field, within)}
 
 

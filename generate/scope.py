@@ -12,11 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from generate import words
-from generate.declared import CONNECTION, SPECS, Field, Resource, Values
-from generate.words import Words, WordsError
+from generate.declared import CONNECTION, SPECS, Resource, Values
+from generate.words import Words, WordsError, texts
 
 FORMATTER = string.Formatter()
 REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?)\)")
+
+#: The results about one object beside the object, and those of a module beside its objects, by form.
+OUTCOME = ("action", "changes", "connection_test", "error")
+RESULTS = {"item": OUTCOME, "list": ("summary", "msg"), "info": ("error",)}
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Module:
         plural, resource = self.resource.plural, self.resource
         if self.form == "list":
             entry = {*self.spec[plural]["options"]}
-            return Scope(self, resource, f"{plural}[].", entry, f"{plural}[].", {*LIST_RESULTS, *resource.summary})
+            return Scope(self, resource, f"{plural}[].", entry, f"{plural}[].", {*OUTCOME, *resource.summary})
         shown = f"{resource.noun}." if self.form == "item" else f"{plural}[]."
         return Scope(self, resource, "", {*self.spec}, shown, {f.name for f in resource.fields})
 
@@ -62,10 +66,6 @@ class Module:
             return None
         shown = {f.name for f in first.fields}
         return Scope(self, first, f"{first.noun}.", {f.name for f in first.writable}, f"{first.noun}.", shown)
-
-
-LIST_RESULTS = ("action", "changes", "connection_test", "error")
-RESULTS = {"item": ("action", "changes", "connection_test", "error"), "list": ("summary", "msg"), "info": ("error",)}
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,10 @@ class Scope:
     def sentence(self, path: str, **more: object) -> str:
         return " ".join(self.say(path, **more))
 
+    def own(self, words: Values, key: str = "description") -> list[str]:
+        """Texts from the words for a field; none if they have no such key."""
+        return [self.fill(text) for text in texts(words.get(key, []))]
+
     def fill(self, text: str, **more: object) -> str:
         """The text with its names filled in, and its references as the module has them."""
         names = {**self._names, **more}
@@ -108,13 +112,13 @@ class Scope:
     def _names(self) -> Values:
         outer, inner = self.module.resource, self.resource
         first = outer.first
-        content = self.words.content
+        called = self.words.content.get("object")
         return {
             "noun": inner.noun,
             "plural": inner.plural,
             "Plural": inner.plural.capitalize(),
-            "object": content["object"],
-            "objects": f"{content['object']}s",
+            "object": called or inner.noun,
+            "objects": f"{called}s" if called else inner.plural,
             "parent": inner.parent_noun,
             "container": outer.noun,
             "first": first.noun if first else "",
@@ -141,6 +145,6 @@ def listed(items: Iterable[str], last: str = "and") -> str:
     return f"{', '.join(others)} {last} {end}" if others else end
 
 
-def options(fields: Iterable[Field | str], last: str = "and") -> str:
-    """References to the options of these fields, as words."""
-    return listed((f"O({f if isinstance(f, str) else f.name})" for f in fields), last)
+def options(names: Iterable[str], last: str = "and") -> str:
+    """References to the options of these names, as words."""
+    return listed((f"O({name})" for name in names), last)

@@ -14,7 +14,9 @@ import yaml
 from generate.declared import Field, Resource, Values, resource
 
 FOLDER = Path(__file__).parent / "words"
-KEYS = {"version_added", "object", "create", "kept", "seealso", "changes", "fields", "item", "list", "info"}
+FORMS = {"item", "list", "info"}
+KEYS = {"version_added", "object", "create", "kept", "seealso", "changes", "fields", *FORMS}
+FORM_KEYS = {"short_description", "description", "returned", "examples"}
 FIELD_KEYS = {"like", "description", "option", "compared", "filter", "returned", "sample", "fields"}
 
 
@@ -35,6 +37,9 @@ class Words:
         declared |= {self.resource.first.noun} if self.resource.first else set()
         self._refuse_others("", self.content, KEYS)
         self._refuse_others("fields.", self.content["fields"], declared)
+        for form in FORMS & self.content.keys():
+            self._refuse_others(f"{form}.", self.content[form], FORM_KEYS)
+            self._refuse_others(f"{form}.returned.", self.content[form].get("returned", {}), {*declared, "action"})
 
     def __getitem__(self, key: str) -> object:
         return self.content[key] if key in self.content else self.missing(key)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -81,6 +82,12 @@ def test_lines_are_short() -> None:
     assert max(map(len, lines)) <= layout.WIDTH
 
 
+@each_module
+def test_every_module_that_is_mentioned_exists(name: str) -> None:
+    mentioned = set(re.findall(r"(?:M\(|module: )pgbeam\.cloud\.(\w+)", source(modules()[name])))
+    assert mentioned and mentioned <= set(modules())
+
+
 def changed(name: str, *keys: str, to: object = None) -> Words:
     """The words for a resource with one text changed, or without it."""
     content = copy.deepcopy(words.load(name))
@@ -134,6 +141,11 @@ WRONG = {
     "a key that nothing reads": (
         ("fields", "port", "text"), "The port.",
         "resource database: fields.port.text describes nothing that is declared; "
+        "correct it in generate/words/database.yml",
+    ),
+    "a result of one form that is not declared": (
+        ("item", "returned"), {"prot": "Null if unknown."},
+        "resource database: item.returned.prot describes nothing that is declared; "
         "correct it in generate/words/database.yml",
     ),
     "an option that does not exist": (
