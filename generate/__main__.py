@@ -12,7 +12,7 @@ from tests.tree import link_tree
 
 def main() -> None:
     sys.path.insert(0, str(link_tree()))
-    from generate import modules, words  # they import the collection, which is found only now
+    from generate import modules, words  # these import the collection, which is importable only now
 
     try:
         changed = modules.write()

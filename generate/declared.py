@@ -18,9 +18,9 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Fiel
 __all__ = ["Field", "Resource"]
 
 Values = dict[str, Any]
-#: The folder of the modules' code, as they import it, and below it that of the resources.
-CODE = "ansible_collections.pgbeam.cloud.plugins.module_utils"
-RESOURCES = f"{CODE}._resources"
+#: What the modules import: their bodies, and the package of the resources.
+BODIES = "ansible_collections.pgbeam.cloud.plugins.module_utils._run"
+RESOURCES = "ansible_collections.pgbeam.cloud.plugins.module_utils._resources"
 CONNECTION: Values = _module.CONNECTION
 MAX_PARALLEL: int = _module.MAX_PARALLEL
 ERROR_PARTS = tuple(ApiError(Call("GET", "/", ""), "", "").as_dict())

@@ -32,7 +32,7 @@ def _mapping(values: dict[str, object], indent: str) -> list[str]:
 
 
 def _is_block(key: str) -> bool:
-    """Whether a list has a line for each of its items: the lists of texts and references have, those of values not."""
+    """Whether each item of the list gets its own line: texts and references do, values do not."""
     return key in ("description", "details", "seealso", "author", "extends_documentation_fragment")
 
 

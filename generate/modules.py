@@ -9,7 +9,7 @@ import functools
 from pathlib import Path
 
 from generate import layout, words
-from generate.declared import CODE, RESOURCES, SPECS, Values
+from generate.declared import BODIES, RESOURCES, SPECS, Values
 from generate.options import documentation
 from generate.results import results
 from generate.scope import Module
@@ -34,7 +34,7 @@ RETURN = r"""
 {results}"""
 
 from {resources}.{resource} import {constant}
-from {code}._run import run_{form}
+from {bodies} import run_{form}
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def source(module: Module) -> str:
         resources=RESOURCES,
         resource=module.words.name,
         constant=module.words.name.upper(),
-        code=CODE,
+        bodies=BODIES,
         form=module.form,
     )
 
@@ -78,7 +78,7 @@ def _short(values: Values) -> Values:
 
 
 def write() -> list[str]:
-    """Write the files that differ, all or none; returns the names of their modules."""
+    """Write the files that differ, all or none. Returns the names of their modules."""
     sources = {name: source(module) for name, module in modules().items()}
     changed = [name for name, text in sources.items() if not path(name).exists() or path(name).read_text() != text]
     for name in changed:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""DOCUMENTATION: what each option is, from its declaration and its words."""
+"""The block DOCUMENTATION, from the declaration and the words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPECIFIED = ("type", "elements", "required", "choices", "default")
 
 def documentation(module: Module) -> Values:
     """The content of the block DOCUMENTATION."""
-    words, scope = module.words, module.object
+    words, scope = module.words, module.scope
     own = [other.name for other in (Module(form, words) for form in SPECS if form in words.content)]
     return {
         "module": module.name,
@@ -34,46 +34,46 @@ def documentation(module: Module) -> Values:
 
 
 def _behaviour(module: Module) -> list[str]:
-    """What a module of this form does for any resource."""
-    resource, scope = module.resource, module.object
+    """The sentences of the description that all modules of this form share."""
+    resource, scope = module.resource, module.scope
     if module.form == "info":
-        found = scope.say("description.pages") if resource.paged else []
-        found += scope.say("description.filters") if resource.filters else []
+        found = scope.shared("description.pages") if resource.paged else []
+        found += scope.shared("description.filters") if resource.filters else []
         if resource.gone:
             field, value = resource.gone
-            found += scope.say("description.gone", gone_field=field, gone_value=value)
+            found += scope.shared("description.gone", gone_field=field, gone_value=value)
         return [" ".join(found)]
     found = []
     late = [f.name for f in resource.writable if f.late]
     if late:
-        found += scope.say("description.late", late=options(late))
-    found += scope.say(f"description.{module.form}.partial" if resource.update_verb else "description.fixed")
+        found += scope.shared("description.late", late=options(late))
+    found += scope.shared(f"description.{module.form}.partial" if resource.update_verb else "description.fixed")
     if module.form == "list":
         return (
-            scope.say("description.list.many")
-            + scope.say("description.list.order")
+            scope.shared("description.list.many")
+            + scope.shared("description.list.order")
             + found
-            + scope.say("description.list.failures")
+            + scope.shared("description.list.failures")
         )
-    return found + (scope.say("description.item.many") if "list" in module.words.content else [])
+    return found + (scope.shared("description.item.many") if "list" in module.words.content else [])
 
 
 def _in_order(module: Module) -> list[str]:
-    """The names of the options: what the object belongs to, what it is found by, its fields, and how to write."""
+    """The names of the options: parent, state and id first, then fields, then the options on how to write."""
     front = [module.resource.parent, "state", "id"]
     return sorted(module.spec, key=lambda name: front.index(name) if name in front else len(front))
 
 
 def _option(module: Module, name: str) -> Values:
     """One option of the module itself."""
-    resource, scope, spec = module.resource, module.object, module.spec[name]
+    resource, scope, spec = module.resource, module.scope, module.spec[name]
     if name == resource.plural:
-        found = scope.say("options.entries")
+        found = scope.shared("options.entries")
         if resource.tie_breaker:
-            found += scope.say("options.entries_tie", tie=options([resource.tie_breaker]))
+            found += scope.shared("options.entries_tie", tie=options([resource.tie_breaker]))
         entry = spec["options"]
         order = sorted(entry, key=lambda inner: ("state", "id").index(inner) if inner in ("state", "id") else 2)
-        return _made(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
+        return _documented(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
     return _of_object(scope, name, spec)
 
 
@@ -81,18 +81,18 @@ def _of_object(scope: Scope, name: str, spec: Values) -> Values:
     """An option of the module, or of an entry."""
     module, resource = scope.module, scope.resource
     if name == resource.parent:
-        return _made(spec, _parent(scope))
+        return _documented(spec, _parent(scope))
     if module.form == "info":
-        return _made(spec, _filter(scope, name))
+        return _documented(spec, _filter(scope, name))
     inside = module.first
     if inside and name == inside.resource.noun:
         members = {f.name: _field(inside, f, spec["options"][f.name]) for f in inside.resource.writable}
-        return _made(spec, scope.own(scope.words.field(name)), members)
+        return _documented(spec, scope.own(scope.words.field(name)), members)
     field = next((f for f in resource.writable if f.name == name), None)
-    return _field(scope, field, spec) if field else _made(spec, _shared(scope, name))
+    return _field(scope, field, spec) if field else _documented(spec, _shared(scope, name))
 
 
-def _made(spec: Values, text: list[str], members: Values | None = None) -> Values:
+def _documented(spec: Values, text: list[str], members: Values | None = None) -> Values:
     """The documentation of an option with this argument spec."""
     found = {
         key: spec[key] for key in SPECIFIED if spec.get(key) is not None and (key, spec[key]) != ("required", False)
@@ -106,21 +106,21 @@ def _parent(scope: Scope) -> list[str]:
     found = [" ".join([*scope.own(words), *scope.own(words, "option")])]
     if not resource.below_parent:
         field = resource.field(resource.parent)
-        found += [_needed(scope, field)] if module.writes else scope.say("options.parent_unused")
+        found += [_needed(scope, field)] if module.writes else scope.shared("options.parent_unused")
         found += _limits_of_change(scope, field) if module.writes else []
     elif module.writes:
-        found += scope.say("options.parent_later")
+        found += scope.shared("options.parent_later")
     return found
 
 
 def _filter(scope: Scope, name: str) -> list[str]:
     resource = scope.resource
     if name == "id":
-        found = scope.say("options.filter.id")
-        return found if resource.readable or not resource.parent else found + scope.say("options.id.unreadable")
+        found = scope.shared("options.filter.id")
+        return found if resource.readable or not resource.parent else found + scope.shared("options.id.unreadable")
     field = resource.field(name)
     words = scope.words.field(field)
-    meaning = scope.own(words, "filter") or scope.say("options.filter.any", label=name.replace("_", " "))
+    meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=name.replace("_", " "))
     return [_limited(scope, field, meaning), *scope.own(words, "compared")]
 
 
@@ -134,26 +134,26 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
         " ".join([*scope.own(words, "compared"), *scope.own(words, "option")]),
     ]
     if field.fields:
-        found += scope.say("field.members")
+        found += scope.shared("field.members")
     if field.secret:
-        found += scope.say("field.secret", update=f"O(update_{field.name})")
+        found += scope.shared("field.secret", update=f"O(update_{field.name})")
     if not within:
         found += _tie(scope, field) + _limits_of_change(scope, field) + [_needed(scope, field)]
     elif is_key:
-        found += scope.say("field.in_entry")
+        found += scope.shared("field.in_entry")
     members = {f.name: _field(scope, f, spec["options"][f.name], below, f.name == field.key) for f in kind.fields}
-    return _made(spec, list(filter(None, found)), members)
+    return _documented(spec, list(filter(None, found)), members)
 
 
 def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
-    """What a field means, with the values that it can have. A rule without a number only repeats what the field is."""
+    """The meaning of a field with its limits. A rule without a number is left out: it only repeats the meaning."""
     text, limits, found = " ".join(meaning), "", []
     if field.type == "int":
         limits = scope.sentence("field.range", minimum=field.minimum, maximum=field.maximum)
     elif field.elements:
         limits = scope.sentence("field.most", maximum=field.maximum)
-        found = scope.say("field.set")
-        found += scope.say("field.each", rule=field.elements.rule) if field.elements.rule else []
+        found = scope.shared("field.set")
+        found += scope.shared("field.each", rule=field.elements.rule) if field.elements.rule else []
     elif any(map(str.isdigit, field.rule)):
         limits = scope.sentence("field.rule", rule=field.rule)
     return " ".join([in_first_sentence(text, limits) if limits else text, *found])
@@ -181,14 +181,14 @@ def _tie(scope: Scope, field: Field) -> list[str]:
 def _limits_of_change(scope: Scope, field: Field) -> list[str]:
     resource = scope.resource
     if field.immutable:
-        return scope.say("field.immutable")
+        return scope.shared("field.immutable")
     if not resource.update_verb and field.name not in resource.identity:
-        return scope.say("field.fixed")
+        return scope.shared("field.fixed")
     return []
 
 
 def _needed(scope: Scope, field: Field) -> str:
-    """When the field has to be given."""
+    """When the field is required."""
     resource = scope.resource
     if field.initial is not None:
         return scope.sentence("field.assumed" if scope.is_first else "field.assumed_unless_id", initial=field.initial)
@@ -198,29 +198,29 @@ def _needed(scope: Scope, field: Field) -> str:
 
 
 def _shared(scope: Scope, name: str) -> list[str]:
-    """An option that the modules of several resources have."""
+    """An option that is not a field."""
     resource, module = scope.resource, scope.module
     first = resource.first
     inside = module.first or scope
     if name == "state":
-        found = scope.say("options.state")
-        found += scope.say("options.state_guarded") if first else []
+        found = scope.shared("options.state")
+        found += scope.shared("options.state_guarded") if first else []
         if resource.gone:
-            found += scope.say("options.state_gone", gone_field=resource.gone[0], gone_value=resource.gone[1])
+            found += scope.shared("options.state_gone", gone_field=resource.gone[0], gone_value=resource.gone[1])
         return found
     if name == "id":
         return _id(scope)
     if name.startswith("update_"):
-        return inside.say("options.update_secret", secret=f"O({name.removeprefix('update_')})")
+        return inside.shared("options.update_secret", secret=f"O({name.removeprefix('update_')})")
     if name == "test_connection":
-        found = inside.say("options.test_connection", absent=scope.fill("O(state=absent)"))
-        return found + (scope.say("options.test_connection_first") if first else [])
+        found = inside.shared("options.test_connection", absent=scope.fill("O(state=absent)"))
+        return found + (scope.shared("options.test_connection_first") if first else [])
     if name == "parallel":
         limits = scope.sentence("field.range", minimum=1, maximum=MAX_PARALLEL)
         return [in_first_sentence(scope.sentence("options.parallel"), limits)]
     path = f"options.{'expected_firsts' if first and name == f'expected_{first.plural}' else name}"
     needed = [name for name in resource.identity if resource.field(name).initial is None]
-    return scope.say(path, found=options(resource.identity), needed=options(needed))
+    return scope.shared(path, found=options(resource.identity), needed=options(needed))
 
 
 def _id(scope: Scope) -> list[str]:
@@ -234,21 +234,21 @@ def _id(scope: Scope) -> list[str]:
         "any_identity": options(changed, "or"),
         "tie": " ".join(f"O({name})" for name in tie),
     }
-    found = scope.say(f"options.id.{'updated' if resource.update_verb else 'fixed'}", **names)
-    found += scope.say(f"options.id.{'tie' if tie else 'ambiguous'}", **names)
+    found = scope.shared(f"options.id.{'updated' if resource.update_verb else 'fixed'}", **names)
+    found += scope.shared(f"options.id.{'tie' if tie else 'ambiguous'}", **names)
     if not resource.readable and scope.module.form == "item":
-        found += scope.say("options.id.unreadable")
+        found += scope.shared("options.id.unreadable")
     return found
 
 
 def _attributes(module: Module) -> Values:
-    resource, scope = module.resource, module.object
+    resource, scope = module.resource, module.scope
     if not module.writes:
-        reads = {"support": "N/A", "details": scope.say("attributes.reads")}
+        reads = {"support": "N/A", "details": scope.shared("attributes.reads")}
         return {"check_mode": {"support": "full"}, "diff_mode": reads, "idempotent": {"support": "full"}}
-    details = [] if resource.update_verb else scope.say("attributes.replaces")
+    details = [] if resource.update_verb else scope.shared("attributes.replaces")
     both = [resource, *filter(None, [resource.first])]
     for secret in (f.name for r in both for f in r.fields if f.secret):
-        details += scope.say("attributes.resends", update=f"O(update_{secret}=always)", secret=secret)
+        details += scope.shared("attributes.resends", update=f"O(update_{secret}=always)", secret=secret)
     idempotent: Values = {"support": "partial", "details": details} if details else {"support": "full"}
     return {"check_mode": {"support": "full"}, "diff_mode": {"support": "full"}, "idempotent": idempotent}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""RETURN: what each module returns, from the declaration and the words."""
+"""The block RETURN, from the declaration and the words."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def results(module: Module) -> Values:
 
 
 def _item(module: Module) -> Values:
-    resource, scope = module.resource, module.object
+    resource, scope = module.resource, module.scope
     planned = scope.sentence("returned.planned")
     found: Values = {
         resource.noun: {
-            "description": scope.say("returned.item") + scope.say("returned.unknown"),
+            "description": scope.shared("returned.item") + scope.shared("returned.unknown"),
             "type": "dict",
             "returned": planned,
             "contains": _shown(scope),
@@ -28,7 +28,7 @@ def _item(module: Module) -> Values:
     }
     if resource.first and module.first:
         found[resource.first.noun] = {
-            "description": module.first.say("returned.first") + scope.say("returned.unknown"),
+            "description": module.first.shared("returned.first") + scope.shared("returned.unknown"),
             "type": "dict",
             "returned": scope.sentence("returned.first_when"),
             "contains": _shown(module.first),
@@ -40,10 +40,10 @@ def _item(module: Module) -> Values:
 
 
 def _list(module: Module) -> Values:
-    resource, scope = module.resource, module.object
+    resource, scope = module.resource, module.scope
     planned = scope.sentence("returned.planned")
     summary = {f.name: _result(scope, f) for name in resource.summary for f in [resource.field(name)]}
-    summary["id"]["description"] += scope.say("returned.id_unknown")
+    summary["id"]["description"] += scope.shared("returned.id_unknown")
     entry = {
         "action": _action(scope, list(resource.actions), "always", "created"),
         **summary,
@@ -54,19 +54,19 @@ def _list(module: Module) -> Values:
     counts = {action: everything()["counts"][action] for action in resource.actions}
     return {
         resource.plural: {
-            "description": scope.say("returned.list"),
+            "description": scope.shared("returned.list"),
             "type": "list",
             "elements": "dict",
             "returned": planned,
             "contains": entry,
         },
         "summary": {
-            "description": scope.say("returned.summary"),
+            "description": scope.shared("returned.summary"),
             "type": "dict",
             "returned": planned,
             "contains": {
                 action: {
-                    "description": scope.say("returned.summary_action", action=action),
+                    "description": scope.shared("returned.summary_action", action=action),
                     "type": "int",
                     "returned": "always",
                     "sample": count,
@@ -75,7 +75,7 @@ def _list(module: Module) -> Values:
             },
         },
         "msg": {
-            "description": scope.say("returned.msg"),
+            "description": scope.shared("returned.msg"),
             "type": "str",
             "returned": "always",
             "sample": ", ".join(f"{count} {action}" for action, count in counts.items() if count),
@@ -85,10 +85,10 @@ def _list(module: Module) -> Values:
 
 
 def _info(module: Module) -> Values:
-    scope = module.object
+    scope = module.scope
     return {
         module.resource.plural: {
-            "description": scope.say("returned.info"),
+            "description": scope.shared("returned.info"),
             "type": "list",
             "elements": "dict",
             "returned": "success",
@@ -107,7 +107,7 @@ def _result(scope: Scope, field: Field, within: str = "") -> Values:
     words = scope.words.field(field, within)
     kind = field.elements or field
     text = scope.own(words) + scope.own(words, "returned")
-    text += [] if within or scope.is_first else _own(scope.module, field.name)
+    text += [] if within or scope.is_first else _for_form(scope.module, field.name)
     found: Values = {"description": text, "type": field.type}
     if field.elements:
         found["elements"] = field.elements.type
@@ -118,18 +118,18 @@ def _result(scope: Scope, field: Field, within: str = "") -> Values:
     return {**found, "sample": scope.words.sample(field, within)}
 
 
-def _own(module: Module, name: str) -> list[str]:
-    """What the words say of a result in modules of this form alone."""
+def _for_form(module: Module, name: str) -> list[str]:
+    """The texts that only this form adds to a result."""
     found = module.words.content[module.form].get("returned", {})
-    return [module.object.fill(text) for text in texts(found[name])] if name in found else []
+    return [module.scope.fill(text) for text in texts(found[name])] if name in found else []
 
 
 def _action(scope: Scope, actions: list[str], returned: str, sample: str) -> Values:
     done = listed([f"V({action})" for action in actions], "or")
-    text = scope.say("returned.action.done", actions=done) + _own(scope.module, "action")
-    text += scope.say("returned.action.failed")
-    text += scope.say("returned.action.skipped") if "skipped" in actions else []
-    text += scope.say("returned.action.replaced") if "replaced" in actions else []
+    text = scope.shared("returned.action.done", actions=done) + _for_form(scope.module, "action")
+    text += scope.shared("returned.action.failed")
+    text += scope.shared("returned.action.skipped") if "skipped" in actions else []
+    text += scope.shared("returned.action.replaced") if "replaced" in actions else []
     return {"description": text, "type": "str", "returned": returned, "sample": sample}
 
 
@@ -143,10 +143,10 @@ def _changes(scope: Scope, returned: str) -> Values:
                 f"correct it in generate/words/{scope.words.name}.yml"
             )
     both: list[Resource] = [resource, *filter(None, [resource.first])]
-    text = scope.say("returned.changes")
-    text += scope.say("returned.changes_members") if any(f.fields for r in both for f in r.writable) else []
-    text += scope.say("returned.changes_first") if resource.first and scope.module.form == "item" else []
-    text += [] if resource.update_verb else scope.say("returned.changes_duplicates")
+    text = scope.shared("returned.changes")
+    text += scope.shared("returned.changes_members") if any(f.fields for r in both for f in r.writable) else []
+    text += scope.shared("returned.changes_first") if resource.first and scope.module.form == "item" else []
+    text += [] if resource.update_verb else scope.shared("returned.changes_duplicates")
     return {
         "description": [" ".join(text)],
         "type": "list",
@@ -165,7 +165,7 @@ def _is_tested(resource: Resource) -> bool:
 
 
 def _error(scope: Scope, place: str, reads: bool) -> Values:
-    """The parts of an error; ``reads`` says that the failed call cannot have changed anything."""
+    """The parts of an error; ``reads`` is set if the failed call cannot have changed anything."""
     resource = scope.resource
     parts = everything()["error"]["parts"]
     if list(parts) != list(ERROR_PARTS):
@@ -191,7 +191,7 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
             "sample": call.get(name, words.get("sample")),
         }
     return {
-        "description": scope.say("error.description"),
+        "description": scope.shared("error.description"),
         "type": "dict",
         "returned": scope.sentence(f"error.returned.{place}"),
         "contains": contains,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A module, and the object in its options and results that a text is about."""
+"""The modules, and the context that a text needs: what its object's options and results are called there."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Module:
         return self.form != "info"
 
     @functools.cached_property
-    def object(self) -> Scope:
-        """The object that an entry, or the module itself, is about."""
+    def scope(self) -> Scope:
+        """The object that the options of the module, or of an entry of its list, describe."""
         plural, resource = self.resource.plural, self.resource
         if self.form == "list":
             entry = {*self.spec[plural]["options"]}
@@ -70,7 +70,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a text stands: what the options and results of its object are called in the module."""
+    """The context of a text: an object, and the paths of its options and results in the module."""
 
     module: Module
     resource: Resource
@@ -87,19 +87,19 @@ class Scope:
     def is_first(self) -> bool:
         return self is self.module.first
 
-    def say(self, path: str, **more: object) -> list[str]:
-        """Texts that all resources share, for this object."""
+    def shared(self, path: str, **more: object) -> list[str]:
+        """Texts that all resources share, filled in for this object."""
         return [self.fill(text, **more) for text in words.shared(path)]
 
     def sentence(self, path: str, **more: object) -> str:
-        return " ".join(self.say(path, **more))
+        return " ".join(self.shared(path, **more))
 
     def own(self, words: Values, key: str = "description") -> list[str]:
         """Texts from the words for a field; none if they have no such key."""
         return [self.fill(text) for text in texts(words.get(key, []))]
 
     def fill(self, text: str, **more: object) -> str:
-        """The text with its names filled in, and its references as the module has them."""
+        """The text with its placeholders filled in and its references as full paths."""
         names = {**self._names, **more}
         found = {
             name: names[name] if name in names else self.words.text(name)
@@ -146,5 +146,5 @@ def listed(items: Iterable[str], last: str = "and") -> str:
 
 
 def options(names: Iterable[str], last: str = "and") -> str:
-    """References to the options of these names, as words."""
+    """References to the options of these names: ``O(a), O(b) and O(c)``."""
     return listed((f"O({name})" for name in names), last)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The words for people, which stand in the YAML files of words/."""
+"""The words for people, from the YAML files of ``words/``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIELD_KEYS = {"like", "description", "option", "compared", "filter", "returned",
 
 
 class WordsError(Exception):
-    """The words do not fit what is declared; the text names the resource and the field."""
+    """The words do not match the declaration; the message specifies the resource and the field."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Words:
         return str(self[key])
 
     def form(self, form: str, key: str) -> object:
-        """What is written for one form of the module alone."""
+        """The value of a key in the section of one form."""
         found = self.content[form]
         return found[key] if key in found else self.missing(f"{form}.{key}")
 
@@ -76,7 +76,7 @@ class Words:
 
     @staticmethod
     def _path(name: str, within: str) -> str:
-        """Where the words for a field stand in the file."""
+        """The path of a field's words in the file."""
         return "".join(f"fields.{outer}." for outer in within.split(".") if outer) + f"fields.{name}"
 
     def missing(self, path: str) -> object:

@@ -25,21 +25,21 @@ options:
     type: str
   host:
     description:
-      - Only registrations with this host.
+      - Only databases with this host.
       - Case and a trailing dot do not matter. IP addresses are compared by value, internationalized names by their IDNA
         form.
     type: str
   port:
     description:
-      - Only registrations with this port (1 to 65535).
+      - Only databases with this port (1 to 65535).
     type: int
   name:
     description:
-      - Only registrations with this name.
+      - Only databases with this name.
     type: str
   role:
     description:
-      - Only registrations with this role.
+      - Only databases with this role.
     type: str
     choices: [primary, replica]
 attributes:

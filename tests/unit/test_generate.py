@@ -165,7 +165,7 @@ WRONG = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_words_that_do_not_fit(case: str) -> None:
-    keys, to, told = WRONG[case]
+    keys, to, message = WRONG[case]
     with pytest.raises(WordsError) as caught:
         source(Module("item", changed("database", *keys, to=to)))
-    assert str(caught.value) == told
+    assert str(caught.value) == message
