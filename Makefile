@@ -2,7 +2,7 @@
 PYTHON ?= python3
 NOX := .venv/bin/nox
 
-.PHONY: test check demo bench soak docs lint clean
+.PHONY: test check demo bench soak docs lint generate clean
 
 test: $(NOX)
 	$(NOX) -s tests
@@ -10,7 +10,7 @@ test: $(NOX)
 check: $(NOX)
 	$(NOX) --parallel 2
 
-demo lint bench soak docs: $(NOX)
+demo lint bench soak docs generate: $(NOX)
 	$(NOX) -s $@
 
 $(NOX): Makefile

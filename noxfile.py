@@ -78,7 +78,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("python", "-m", "tests.tree")
-    session.run("mypy", "plugins", "tests", "noxfile.py")
+    session.run("mypy", "generate", "plugins", "tests", "noxfile.py")
     env = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".work" / "tree")}
     session.run("ansible-lint", "--offline", "--profile", "production", "--strict", env=env)
     session.run("reuse", "lint", "--quiet")
@@ -130,7 +130,8 @@ def package(session: nox.Session) -> None:
     session.run("ansible-galaxy", "collection", "build", _copy(session), "--output-path", str(PACKAGE))
     (tarball,) = PACKAGE.glob("*.tar.gz")
     with tarfile.open(tarball) as archive:
-        extra = [name for name in archive.getnames() if name.startswith("tests/") and name != "tests/config.yml"]
+        names = [name for name in archive.getnames() if name != "tests/config.yml"]
+        extra = [name for name in names if name.startswith(("generate/", "tests/"))]
     if extra:
         session.error(f"build_ignore in galaxy.yml has to leave out {', '.join(extra)}")
     # The importer leaves its result in the folder it runs in, and only tells of a warning.
@@ -199,6 +200,13 @@ def awx(session: nox.Session) -> None:
     env = {"AWX_COLLECTIONS": collections}
     session.run("pytest", "-q", "tests/integration/test_configure_awx.py", env=env)
     session.run("ansible-builder", "create", "-f", "execution-environment.yml", "-c", str(ROOT / ".work" / "image"))
+
+
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Write the files of plugins/modules from the declarations and the words; a test fails if they differ."""
+    session.install("--quiet", NEWEST_CORE, "-r", "requirements.txt")
+    session.run("python", "-m", "generate")
 
 
 @nox.session

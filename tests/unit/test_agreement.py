@@ -14,35 +14,17 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.pgbeam.cloud.plugins.module_utils import _errors, _module
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, Call
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.organization import ORGANIZATION
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.region import REGION
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._role import STEPS
 
+from generate.declared import SPECS as SPEC
+from generate.declared import Field
+from generate.modules import modules
 from tests.tree import ROOT
 
 Values = dict[str, Any]
-#: Which resource a module is about, and which argument spec it has.
-ABOUT: dict[str, tuple[Resource, Any]] = {
-    "database": (DATABASE, _module.item_spec),
-    "databases": (DATABASE, _module.list_spec),
-    "database_info": (DATABASE, _module.info_spec),
-    "organization_info": (ORGANIZATION, _module.info_spec),
-    "project": (PROJECT, _module.item_spec),
-    "project_info": (PROJECT, _module.info_spec),
-    "region_info": (REGION, _module.info_spec),
-    "replica": (REPLICA, _module.item_spec),
-    "replicas": (REPLICA, _module.list_spec),
-    "replica_info": (REPLICA, _module.info_spec),
-}
-SPECS: dict[str, Values] = {name: spec(resource) for name, (resource, spec) in ABOUT.items()}
-MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
-DOCUMENTATION = ("DOCUMENTATION", "EXAMPLES", "RETURN")
+SPECS: dict[str, Values] = {name: SPEC[module.form](module.resource) for name, module in modules().items()}
+MODULES = sorted(SPECS)
 COMPARED = ("type", "choices", "default", "required", "elements")
 #: What a task can hold beside its module.
 KEYWORDS = {"name", "register", "loop", "loop_control", "when", "no_log", "vars", "delegate_to", "run_once", "tags"}
@@ -69,35 +51,22 @@ def module_docs(module: str, name: str) -> Any:
     return yaml.safe_load(constants(source(f"plugins/modules/{module}.py").body)[name])
 
 
-def documented_options(module: str) -> Values:
-    """A module's options, with those of the fragments that it extends."""
-    documentation = module_docs(module, "DOCUMENTATION")
-    options: Values = {}
-    for fragment in documentation["extends_documentation_fragment"]:
-        collection, dummy, name = fragment.rpartition(".")
-        assert collection == "pgbeam.cloud"
-        body = source(f"plugins/doc_fragments/{name}.py").body
-        (fragment_class,) = [node for node in body if isinstance(node, ast.ClassDef)]
-        options.update(yaml.safe_load(constants(fragment_class.body)["DOCUMENTATION"])["options"])
-    assert not set(options) & set(documentation["options"])
-    return {**options, **documentation["options"]}
+def connection_options() -> Values:
+    """The options of the fragment that all modules share."""
+    (fragment,) = [
+        node for node in source("plugins/doc_fragments/_connection.py").body if isinstance(node, ast.ClassDef)
+    ]
+    options: Values = yaml.safe_load(constants(fragment.body)["DOCUMENTATION"])["options"]
+    return options
 
 
-def essence(options: Values, members: str) -> Values:
+def essence(options: Values) -> Values:
     """What documentation and argument spec have to agree in, with what each may leave out filled in."""
     defaults: Values = {"type": "str", "required": False}
     return {
-        name: {
-            **defaults,
-            **{key: option[key] for key in COMPARED if key in option},
-            "options": essence(option.get(members) or {}, members),
-        }
+        name: {**defaults, **{key: option[key] for key in COMPARED if key in option}}
         for name, option in options.items()
     }
-
-
-def test_every_module_is_covered() -> None:
-    assert set(MODULES) == set(SPECS)
 
 
 SHARED = sorted((ROOT / "plugins" / "module_utils").glob("_*.py"))
@@ -107,28 +76,32 @@ SHARED = sorted((ROOT / "plugins" / "module_utils").glob("_*.py"))
 def test_a_resource_is_known_by_its_declaration_alone(file: Path) -> None:
     """What is shared by all resources names none of them, in code or in words, save the one that a key is of."""
     words = set(re.findall(r"[a-z]+", file.read_text().lower()))
-    assert words.isdisjoint({name for resource, dummy in ABOUT.values() for name in (resource.noun, resource.plural)})
+    assert words.isdisjoint(
+        {name for module in modules().values() for name in (module.resource.noun, module.resource.plural)}
+    )
 
 
-@each_module
-def test_documentation_and_argument_spec(module: str) -> None:
-    assert essence(documented_options(module), "suboptions") == essence(SPECS[module], "options")
+def test_the_connection_options_are_documented() -> None:
+    documented = connection_options()
+    assert essence(documented) == essence(_module.CONNECTION)
+    for name, option in _module.CONNECTION.items():
+        for variable in option.get("fallback", (None, []))[1]:
+            assert f"E({variable})" in " ".join(documented[name]["description"])
 
 
 @each_module
 def test_secrets_are_hidden_by_the_argument_spec(module: str) -> None:
     flat = flattened(SPECS[module])
     hidden = {name.split(".")[-1] for name, option in flat.items() if option.get("no_log")}
-    resource, spec = ABOUT[module]
-    writes = spec is not _module.info_spec
-    assert hidden == {"api_key", *(f.name for f in flat_fields(resource.options).values() if f.secret and writes)}
+    fields = flat_fields(modules()[module].resource.options).values() if modules()[module].writes else ()
+    assert hidden == {"api_key", *(f.name for f in fields if f.secret)}
 
 
 def flattened(options: Values, prefix: str = "") -> Values:
     found: Values = {}
     for name, option in options.items():
         found[prefix + name] = option
-        found.update(flattened(option.get("options") or option.get("suboptions") or {}, f"{prefix}{name}."))
+        found.update(flattened(option.get("options") or {}, f"{prefix}{name}."))
     return found
 
 
@@ -139,102 +112,6 @@ def flat_fields(fields: Iterable[Field], prefix: str = "") -> dict[str, Field]:
         members = field.elements.fields if field.elements else field.fields
         found.update(flat_fields(members, f"{prefix}{field.name}."))
     return found
-
-
-def object_options(module: str) -> Values:
-    """The documented options that are about one object, flattened."""
-    resource, spec = ABOUT[module]
-    options = documented_options(module)
-    if spec is _module.list_spec:
-        options = options[resource.plural]["suboptions"]
-    fields = {f.name for f in told_fields(module)}
-    return flattened({name: option for name, option in options.items() if name in fields})
-
-
-def told_fields(module: str) -> tuple[Field, ...]:
-    """The fields of the resource that a module has options for."""
-    resource, spec = ABOUT[module]
-    return tuple(resource.field(name) for name in resource.filters) if spec is _module.info_spec else resource.options
-
-
-@each_module
-def test_options_are_the_fields_of_the_resource(module: str) -> None:
-    """Every writable field is an option with the same type, choices and elements."""
-    expected = {
-        name: ("raw" if field.secret else field.type, list(field.choices), field.elements and field.elements.type)
-        for name, field in flat_fields(told_fields(module)).items()
-    }
-    documented = object_options(module)
-    assert {n: (o["type"], o.get("choices", []), o.get("elements")) for n, o in documented.items()} == expected
-
-
-@each_module
-def test_ranges_of_fields_are_documented(module: str) -> None:
-    documented = object_options(module)
-    for name, field in flat_fields(told_fields(module)).items():
-        text = " ".join(documented[name]["description"])
-        if field.type == "int":
-            assert f"{field.minimum} to {field.maximum}" in text, name
-        if field.type == "list":
-            assert f"{field.maximum} at most" in text, name
-        if field.initial is not None and ABOUT[module][1] is not _module.info_spec:
-            assert f"V({field.initial})" in text, name
-
-
-@each_module
-def test_the_environment_variables_of_options_are_documented(module: str) -> None:
-    options = documented_options(module)
-    for name, option in _module.CONNECTION.items():
-        for variable in option.get("fallback", (None, []))[1]:
-            assert f"E({variable})" in " ".join(options[name]["description"])
-
-
-def returned(values: Values) -> Values:
-    return {
-        name: returned(value["contains"]) if "contains" in value else value["type"] for name, value in values.items()
-    }
-
-
-def readable(resource: Resource) -> Values:
-    """What a result tells of an object, as its documentation has it."""
-
-    def told(field: Field) -> Any:
-        members = field.elements.fields if field.elements else field.fields
-        return {member.name: told(member) for member in members} or field.type
-
-    return {field.name: told(field) for field in resource.fields if not field.secret}
-
-
-@each_module
-def test_every_readable_field_is_returned(module: str) -> None:
-    resource, spec = ABOUT[module]
-    if spec is _module.list_spec:
-        return
-    result = returned(module_docs(module, "RETURN"))
-    assert result[resource.noun if spec is _module.item_spec else resource.plural] == readable(resource)
-    if resource.first and spec is _module.item_spec:
-        assert result[resource.first.noun] == readable(resource.first)
-
-
-@pytest.mark.parametrize("module", [name for name, (dummy, spec) in ABOUT.items() if spec is _module.list_spec])
-def test_a_list_form_returns_the_summary_of_the_resource(module: str) -> None:
-    resource, dummy = ABOUT[module]
-    result = returned(module_docs(module, "RETURN"))
-    entry = {name: result[resource.plural].pop(name) for name in resource.summary}
-    assert entry == {name: readable(resource)[name] for name in resource.summary}
-    tested = {"connection_test"} if resource.test else set()
-    assert set(result[resource.plural]) == {"action", "changes", "error"} | tested
-    assert list(result["summary"]) == list(resource.actions)
-
-
-@each_module
-def test_the_parts_of_an_error_are_returned(module: str) -> None:
-    parts = list(ApiError(Call("GET", "/", "database db_1"), "failed", "run again").as_dict())
-    result = module_docs(module, "RETURN")
-    assert list(result["error"]["contains"]) == parts
-    resource, spec = ABOUT[module]
-    if spec is _module.list_spec:
-        assert list(result[resource.plural]["contains"]["error"]["contains"]) == parts
 
 
 @each_module
@@ -269,21 +146,11 @@ def test_examples(module: str) -> None:
             given = task[action]
             assert set(given) <= set(SPECS[name])
             assert all(option in given for option, spec in SPECS[name].items() if spec.get("required"))
-            listed = ABOUT[name][0].plural
+            listed = modules()[name].resource.plural
             for entry in given.get(listed, []):
                 if isinstance(entry, dict):
                     assert set(entry) <= set(SPECS[name][listed]["options"])
     assert module in used
-
-
-@each_module
-def test_a_module_is_documentation_and_a_few_lines(module: str) -> None:
-    rest = [
-        node
-        for node in source(f"plugins/modules/{module}.py").body
-        if not isinstance(node, ast.Import | ast.ImportFrom) and not set(constants([node])) & set(DOCUMENTATION)
-    ]
-    assert 0 < sum((node.end_lineno or 0) - node.lineno + 1 for node in rest) < 10
 
 
 def load(path: str) -> Any:
@@ -323,7 +190,7 @@ def test_role_defaults() -> None:
 def test_role_options_are_those_of_the_list_form() -> None:
     """A role option that the module has too is of the same type, with the same choices and default."""
     options = load("roles/pgbeam/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    module = documented_options("databases")
+    module = SPECS["databases"]
     shared = {name: option for name, option in options.items() if name.removeprefix("pgbeam_") in module}
     own = {"pgbeam_database_defaults", "pgbeam_project", "pgbeam_replace_replicas"}
     assert set(options) - set(shared) == own
@@ -337,22 +204,8 @@ def test_role_options_are_those_of_the_list_form() -> None:
 
 
 def test_retried_statuses_are_documented() -> None:
-    text = " ".join(documented_options("database")["retries"]["description"])
+    text = " ".join(connection_options()["retries"]["description"])
     assert all(str(status) in text for status in _errors.RETRY_STATUSES)
-
-
-@pytest.mark.parametrize("module", [name for name, (dummy, spec) in ABOUT.items() if spec is _module.info_spec])
-def test_a_module_that_reads_documents_no_failure_of_a_write(module: str) -> None:
-    error = module_docs(module, "RETURN")["error"]["contains"]
-    assert error["method"]["sample"] == "GET"
-    assert "V(false)" in error["maybe_done"]["description"]
-    assert not re.search("CONNECTION_TEST_FAILED|PLAN_LIMIT_REACHED|(?i:registration)", str(error))
-
-
-@pytest.mark.parametrize("module", [name for name, (dummy, spec) in ABOUT.items() if spec is _module.list_spec])
-def test_the_message_of_a_list_form_is_documented_in_its_order(module: str) -> None:
-    words = module_docs(module, "RETURN")["msg"]["description"]
-    assert "the reasons come first and the summary follows in brackets" in words
 
 
 PAGES = sorted(

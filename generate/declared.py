@@ -1,0 +1,33 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the collection's code declares: the resources, the argument specs and the parts of an error.
+
+Nothing else of the generator imports the collection.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils import _module
+from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, Call
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
+
+__all__ = ["Field", "Resource"]
+
+Values = dict[str, Any]
+#: What the modules import: their bodies, and the package of the resources.
+BODIES = "ansible_collections.pgbeam.cloud.plugins.module_utils._run"
+RESOURCES = "ansible_collections.pgbeam.cloud.plugins.module_utils._resources"
+CONNECTION: Values = _module.CONNECTION
+MAX_PARALLEL: int = _module.MAX_PARALLEL
+ERROR_PARTS = tuple(ApiError(Call("GET", "/", ""), "", "").as_dict())
+SPECS = {"item": _module.item_spec, "list": _module.list_spec, "info": _module.info_spec}
+
+
+def resource(name: str) -> Resource:
+    """The resource that the file of this name declares."""
+    declared: Resource = getattr(importlib.import_module(f"{RESOURCES}.{name}"), name.upper())
+    return declared

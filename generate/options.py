@@ -1,0 +1,254 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The block DOCUMENTATION, from the declaration and the words."""
+
+from __future__ import annotations
+
+import re
+
+from generate.declared import MAX_PARALLEL, SPECS, Field, Values
+from generate.scope import Module, Scope, options
+from generate.words import texts
+
+SPECIFIED = ("type", "elements", "required", "choices", "default")
+
+
+def documentation(module: Module) -> Values:
+    """The content of the block DOCUMENTATION."""
+    words, scope = module.words, module.scope
+    own = [other.name for other in (Module(form, words) for form in SPECS if form in words.content)]
+    return {
+        "module": module.name,
+        "short_description": words.form(module.form, "short_description"),
+        "version_added": words["version_added"],
+        "description": [scope.fill(t) for t in texts(words.form(module.form, "description"))] + _behaviour(module),
+        "options": {name: _option(module, name) for name in _in_order(module)},
+        "attributes": _attributes(module),
+        "extends_documentation_fragment": ["pgbeam.cloud._connection", "pgbeam.cloud._attributes"],
+        "seealso": [
+            {"module": f"pgbeam.cloud.{name}"} for name in [*own, *texts(words["seealso"])] if name != module.name
+        ],
+        "author": ["The pgbeam.cloud contributors (@pgbeam)"],
+    }
+
+
+def _behaviour(module: Module) -> list[str]:
+    """The sentences of the description that all modules of this form share."""
+    resource, scope = module.resource, module.scope
+    if module.form == "info":
+        found = scope.shared("description.pages") if resource.paged else []
+        found += scope.shared("description.filters") if resource.filters else []
+        if resource.gone:
+            field, value = resource.gone
+            found += scope.shared("description.gone", gone_field=field, gone_value=value)
+        return [" ".join(found)]
+    found = []
+    late = [f.name for f in resource.writable if f.late]
+    if late:
+        found += scope.shared("description.late", late=options(late))
+    found += scope.shared(f"description.{module.form}.partial" if resource.update_verb else "description.fixed")
+    if module.form == "list":
+        return (
+            scope.shared("description.list.many")
+            + scope.shared("description.list.order")
+            + found
+            + scope.shared("description.list.failures")
+        )
+    return found + (scope.shared("description.item.many") if "list" in module.words.content else [])
+
+
+def _in_order(module: Module) -> list[str]:
+    """The names of the options: parent, state and id first, then fields, then the options on how to write."""
+    front = [module.resource.parent, "state", "id"]
+    return sorted(module.spec, key=lambda name: front.index(name) if name in front else len(front))
+
+
+def _option(module: Module, name: str) -> Values:
+    """One option of the module itself."""
+    resource, scope, spec = module.resource, module.scope, module.spec[name]
+    if name == resource.plural:
+        found = scope.shared("options.entries")
+        if resource.tie_breaker:
+            found += scope.shared("options.entries_tie", tie=options([resource.tie_breaker]))
+        entry = spec["options"]
+        order = sorted(entry, key=lambda inner: ("state", "id").index(inner) if inner in ("state", "id") else 2)
+        return _documented(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
+    return _of_object(scope, name, spec)
+
+
+def _of_object(scope: Scope, name: str, spec: Values) -> Values:
+    """An option of the module, or of an entry."""
+    module, resource = scope.module, scope.resource
+    if name == resource.parent:
+        return _documented(spec, _parent(scope))
+    if module.form == "info":
+        return _documented(spec, _filter(scope, name))
+    inside = module.first
+    if inside and name == inside.resource.noun:
+        members = {f.name: _field(inside, f, spec["options"][f.name]) for f in inside.resource.writable}
+        return _documented(spec, scope.own(scope.words.field(name)), members)
+    field = next((f for f in resource.writable if f.name == name), None)
+    return _field(scope, field, spec) if field else _documented(spec, _shared(scope, name))
+
+
+def _documented(spec: Values, text: list[str], members: Values | None = None) -> Values:
+    """The documentation of an option with this argument spec."""
+    found = {
+        key: spec[key] for key in SPECIFIED if spec.get(key) is not None and (key, spec[key]) != ("required", False)
+    }
+    return {"description": text, **found, **({"suboptions": members} if members else {})}
+
+
+def _parent(scope: Scope) -> list[str]:
+    module, resource = scope.module, scope.resource
+    words = scope.words.field(resource.parent)
+    found = [" ".join([*scope.own(words), *scope.own(words, "option")])]
+    if not resource.below_parent:
+        field = resource.field(resource.parent)
+        found += [_needed(scope, field)] if module.writes else scope.shared("options.parent_unused")
+        found += _limits_of_change(scope, field) if module.writes else []
+    elif module.writes:
+        found += scope.shared("options.parent_later")
+    return found
+
+
+def _filter(scope: Scope, name: str) -> list[str]:
+    resource = scope.resource
+    if name == "id":
+        found = scope.shared("options.filter.id")
+        return found if resource.readable or not resource.parent else found + scope.shared("options.id.unreadable")
+    field = resource.field(name)
+    words = scope.words.field(field)
+    meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=name.replace("_", " "))
+    return [_limited(scope, field, meaning), *scope.own(words, "compared")]
+
+
+def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: bool = False) -> Values:
+    """The option of a field, or a member of one."""
+    words = scope.words.field(field, within)
+    kind = field.elements or field
+    below = f"{within}.{field.name}" if within else field.name
+    found = [
+        _limited(scope, field, scope.own(words)),
+        " ".join([*scope.own(words, "compared"), *scope.own(words, "option")]),
+    ]
+    if field.fields:
+        found += scope.shared("field.members")
+    if field.secret:
+        found += scope.shared("field.secret", update=f"O(update_{field.name})")
+    if not within:
+        found += _tie(scope, field) + _limits_of_change(scope, field) + [_needed(scope, field)]
+    elif is_key:
+        found += scope.shared("field.in_entry")
+    members = {f.name: _field(scope, f, spec["options"][f.name], below, f.name == field.key) for f in kind.fields}
+    return _documented(spec, list(filter(None, found)), members)
+
+
+def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
+    """The meaning of a field with its limits. A rule without a number is left out: it only repeats the meaning."""
+    text, limits, found = " ".join(meaning), "", []
+    if field.type == "int":
+        limits = scope.sentence("field.range", minimum=field.minimum, maximum=field.maximum)
+    elif field.elements:
+        limits = scope.sentence("field.most", maximum=field.maximum)
+        found = scope.shared("field.set")
+        found += scope.shared("field.each", rule=field.elements.rule) if field.elements.rule else []
+    elif any(map(str.isdigit, field.rule)):
+        limits = scope.sentence("field.rule", rule=field.rule)
+    return " ".join([in_first_sentence(text, limits) if limits else text, *found])
+
+
+def in_first_sentence(text: str, more: str) -> str:
+    """The text with more in brackets at the end of its first sentence."""
+    return re.sub(r"\.(?=\s|$)", lambda _match: f" ({more}).", text, count=1)
+
+
+def _tie(scope: Scope, field: Field) -> list[str]:
+    resource = scope.resource
+    if field.name != resource.tie_breaker:
+        return []
+    found = scope.sentence("field.tie", name=field.name)
+    if not scope.is_first:
+        found += " " + scope.sentence("field.tie_absent")
+    secrets = [f.name for f in resource.fields if f.secret]
+    return [found] + [
+        scope.sentence("field.tie_secret", name=field.name, secret=f"O({name})", update=f"O(update_{name}=always)")
+        for name in secrets
+    ]
+
+
+def _limits_of_change(scope: Scope, field: Field) -> list[str]:
+    resource = scope.resource
+    if field.immutable:
+        return scope.shared("field.immutable")
+    if not resource.update_verb and field.name not in resource.identity:
+        return scope.shared("field.fixed")
+    return []
+
+
+def _needed(scope: Scope, field: Field) -> str:
+    """When the field is required."""
+    resource = scope.resource
+    if field.initial is not None:
+        return scope.sentence("field.assumed" if scope.is_first else "field.assumed_unless_id", initial=field.initial)
+    if field.name in resource.identity:
+        return scope.sentence("field.in_first" if scope.is_first else "field.unless_id")
+    return scope.sentence("field.to_create") if field.required else ""
+
+
+def _shared(scope: Scope, name: str) -> list[str]:
+    """An option that is not a field."""
+    resource, module = scope.resource, scope.module
+    first = resource.first
+    inside = module.first or scope
+    if name == "state":
+        found = scope.shared("options.state")
+        found += scope.shared("options.state_guarded") if first else []
+        if resource.gone:
+            found += scope.shared("options.state_gone", gone_field=resource.gone[0], gone_value=resource.gone[1])
+        return found
+    if name == "id":
+        return _id(scope)
+    if name.startswith("update_"):
+        return inside.shared("options.update_secret", secret=f"O({name.removeprefix('update_')})")
+    if name == "test_connection":
+        found = inside.shared("options.test_connection", absent=scope.fill("O(state=absent)"))
+        return found + (scope.shared("options.test_connection_first") if first else [])
+    if name == "parallel":
+        limits = scope.sentence("field.range", minimum=1, maximum=MAX_PARALLEL)
+        return [in_first_sentence(scope.sentence("options.parallel"), limits)]
+    path = f"options.{'expected_firsts' if first and name == f'expected_{first.plural}' else name}"
+    needed = [name for name in resource.identity if resource.field(name).initial is None]
+    return scope.shared(path, found=options(resource.identity), needed=options(needed))
+
+
+def _id(scope: Scope) -> list[str]:
+    resource = scope.resource
+    found_by = [name for name in resource.identity if name in scope.options]
+    changed = [name for name in found_by if not resource.field(name).immutable]
+    tie = [resource.tie_breaker] if resource.tie_breaker else []
+    names = {
+        "found": options(found_by),
+        "identity": options([*changed, *tie]),
+        "any_identity": options(changed, "or"),
+        "tie": " ".join(f"O({name})" for name in tie),
+    }
+    found = scope.shared(f"options.id.{'updated' if resource.update_verb else 'fixed'}", **names)
+    found += scope.shared(f"options.id.{'tie' if tie else 'ambiguous'}", **names)
+    if not resource.readable and scope.module.form == "item":
+        found += scope.shared("options.id.unreadable")
+    return found
+
+
+def _attributes(module: Module) -> Values:
+    resource, scope = module.resource, module.scope
+    if not module.writes:
+        reads = {"support": "N/A", "details": scope.shared("attributes.reads")}
+        return {"check_mode": {"support": "full"}, "diff_mode": reads, "idempotent": {"support": "full"}}
+    details = [] if resource.update_verb else scope.shared("attributes.replaces")
+    both = [resource, *filter(None, [resource.first])]
+    for secret in (f.name for r in both for f in r.fields if f.secret):
+        details += scope.shared("attributes.resends", update=f"O(update_{secret}=always)", secret=secret)
+    idempotent: Values = {"support": "partial", "details": details} if details else {"support": "full"}
+    return {"check_mode": {"support": "full"}, "diff_mode": {"support": "full"}, "idempotent": idempotent}

@@ -1,0 +1,198 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The block RETURN, from the declaration and the words."""
+
+from __future__ import annotations
+
+from generate.declared import ERROR_PARTS, Field, Resource, Values
+from generate.scope import Module, Scope, listed
+from generate.words import WordsError, everything, texts
+
+
+def results(module: Module) -> Values:
+    """The content of the block RETURN."""
+    return {"item": _item, "list": _list, "info": _info}[module.form](module)
+
+
+def _item(module: Module) -> Values:
+    resource, scope = module.resource, module.scope
+    planned = scope.sentence("returned.planned")
+    found: Values = {
+        resource.noun: {
+            "description": scope.shared("returned.item") + scope.shared("returned.unknown"),
+            "type": "dict",
+            "returned": planned,
+            "contains": _shown(scope),
+        }
+    }
+    if resource.first and module.first:
+        found[resource.first.noun] = {
+            "description": module.first.shared("returned.first") + scope.shared("returned.unknown"),
+            "type": "dict",
+            "returned": scope.sentence("returned.first_when"),
+            "contains": _shown(module.first),
+        }
+    actions = [action for action in resource.actions if action != "skipped"]
+    found["action"] = _action(scope, actions, planned, resource.actions[1])
+    found["changes"] = _changes(scope, planned)
+    return {**found, **_connection_test(scope), "error": _error(scope, "item", reads=False)}
+
+
+def _list(module: Module) -> Values:
+    resource, scope = module.resource, module.scope
+    planned = scope.sentence("returned.planned")
+    summary = {f.name: _result(scope, f) for name in resource.summary for f in [resource.field(name)]}
+    summary["id"]["description"] += scope.shared("returned.id_unknown")
+    entry = {
+        "action": _action(scope, list(resource.actions), "always", "created"),
+        **summary,
+        "changes": _changes(scope, "always"),
+        **_connection_test(scope),
+        "error": _error(scope, "entry", reads=False),
+    }
+    counts = {action: everything()["counts"][action] for action in resource.actions}
+    return {
+        resource.plural: {
+            "description": scope.shared("returned.list"),
+            "type": "list",
+            "elements": "dict",
+            "returned": planned,
+            "contains": entry,
+        },
+        "summary": {
+            "description": scope.shared("returned.summary"),
+            "type": "dict",
+            "returned": planned,
+            "contains": {
+                action: {
+                    "description": scope.shared("returned.summary_action", action=action),
+                    "type": "int",
+                    "returned": "always",
+                    "sample": count,
+                }
+                for action, count in counts.items()
+            },
+        },
+        "msg": {
+            "description": scope.shared("returned.msg"),
+            "type": "str",
+            "returned": "always",
+            "sample": ", ".join(f"{count} {action}" for action, count in counts.items() if count),
+        },
+        "error": _error(scope, "list", reads=True),
+    }
+
+
+def _info(module: Module) -> Values:
+    scope = module.scope
+    return {
+        module.resource.plural: {
+            "description": scope.shared("returned.info"),
+            "type": "list",
+            "elements": "dict",
+            "returned": "success",
+            "contains": _shown(scope),
+        },
+        "error": _error(scope, "info", reads=True),
+    }
+
+
+def _shown(scope: Scope) -> Values:
+    """All fields of an object that can be read."""
+    return {f.name: _result(scope, f) for f in scope.resource.fields if not f.secret}
+
+
+def _result(scope: Scope, field: Field, within: str = "") -> Values:
+    words = scope.words.field(field, within)
+    kind = field.elements or field
+    text = scope.own(words) + scope.own(words, "returned")
+    text += [] if within or scope.is_first else _for_form(scope.module, field.name)
+    found: Values = {"description": text, "type": field.type}
+    if field.elements:
+        found["elements"] = field.elements.type
+    found["returned"] = "always"
+    if kind.fields:
+        below = f"{within}.{field.name}" if within else field.name
+        return {**found, "contains": {f.name: _result(scope, f, below) for f in kind.fields}}
+    return {**found, "sample": scope.words.sample(field, within)}
+
+
+def _for_form(module: Module, name: str) -> list[str]:
+    """The texts that only this form adds to a result."""
+    found = module.words.content[module.form].get("returned", {})
+    return [module.scope.fill(text) for text in texts(found[name])] if name in found else []
+
+
+def _action(scope: Scope, actions: list[str], returned: str, sample: str) -> Values:
+    done = listed([f"V({action})" for action in actions], "or")
+    text = scope.shared("returned.action.done", actions=done) + _for_form(scope.module, "action")
+    text += scope.shared("returned.action.failed")
+    text += scope.shared("returned.action.skipped") if "skipped" in actions else []
+    text += scope.shared("returned.action.replaced") if "replaced" in actions else []
+    return {"description": text, "type": "str", "returned": returned, "sample": sample}
+
+
+def _changes(scope: Scope, returned: str) -> Values:
+    resource = scope.resource
+    names = texts(scope.words["changes"])
+    for name in names:
+        if name not in resource.change_names:
+            raise WordsError(
+                f"resource {scope.words.name}: changes: {name} is no field that can change; "
+                f"correct it in generate/words/{scope.words.name}.yml"
+            )
+    both: list[Resource] = [resource, *filter(None, [resource.first])]
+    text = scope.shared("returned.changes")
+    text += scope.shared("returned.changes_members") if any(f.fields for r in both for f in r.writable) else []
+    text += scope.shared("returned.changes_first") if resource.first and scope.module.form == "item" else []
+    text += [] if resource.update_verb else scope.shared("returned.changes_duplicates")
+    return {
+        "description": [" ".join(text)],
+        "type": "list",
+        "elements": "str",
+        "returned": returned,
+        "sample": names,
+    }
+
+
+def _connection_test(scope: Scope) -> Values:
+    return {"connection_test": everything()["returned"]["connection_test"]} if _is_tested(scope.resource) else {}
+
+
+def _is_tested(resource: Resource) -> bool:
+    return bool(resource.test or (resource.first and resource.first.test))
+
+
+def _error(scope: Scope, place: str, reads: bool) -> Values:
+    """The parts of an error; ``reads`` is set if the failed call cannot have changed anything."""
+    resource = scope.resource
+    parts = everything()["error"]["parts"]
+    if list(parts) != list(ERROR_PARTS):
+        raise WordsError(f"error.parts in generate/words/shared.yml must be, in this order: {', '.join(ERROR_PARTS)}")
+    parent = scope.words.field(resource.parent).get("sample") if resource.parent else None
+    call = {
+        "method": "GET" if reads else "POST",
+        "path": resource.path.format(**{resource.parent: parent}) if resource.below_parent else resource.path,
+    }
+    contains = {}
+    for name, words in parts.items():
+        text = [words["description"]]
+        if reads and "reads" in words:
+            text = [words["reads"]]
+        elif not reads:
+            text += [words[key] for key in ("writes",) if key in words]
+            text += [words["tests"]] if "tests" in words and _is_tested(resource) else []
+        inner = resource.first or resource
+        contains[name] = {
+            "description": [scope.fill(" ".join(text), first_or_noun=inner.noun)],
+            **{key: words[key] for key in ("type", "elements") if key in words},
+            "returned": "always",
+            "sample": call.get(name, words.get("sample")),
+        }
+    return {
+        "description": scope.shared("error.description"),
+        "type": "dict",
+        "returned": scope.sentence(f"error.returned.{place}"),
+        "contains": contains,
+    }
