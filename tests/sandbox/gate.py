@@ -15,6 +15,7 @@ import re
 import secrets
 import socket
 import struct
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -258,6 +259,7 @@ def _entry(call: Call, scope: Scope) -> Item:
         "fault": None,
         "status": None,
         "request_id": f"req_{secrets.token_hex(13)}",
+        "arrived": time.monotonic(),
         "under_way": True,
     }
 
@@ -365,4 +367,6 @@ def _spoilt(response: Response, fault: Fault) -> Response:
         content = json.dumps({**json.loads(content), "next_page_token": "after_-1"}).encode()
     else:
         return response
-    return Response(content, response.status_code, media_type="application/json")
+    # The rest of the answer stays: without its tag, an update would be one of a server that has none.
+    headers = {name: value for name, value in response.headers.items() if name == "etag"}
+    return Response(content, response.status_code, headers, media_type="application/json")
