@@ -421,6 +421,23 @@ def test_a_whole_list(run: Runner, project: Project, database: str) -> None:
     assert (again.result["msg"], again.methods) == ("5 unchanged", ["GET"])
 
 
+def test_prune_deletes_no_more_than_its_limit(run: Runner, project: Project, database: str) -> None:
+    """Nothing is written then, in check mode as live, and what would have gone is listed with its ids."""
+    ids = [project.register_replica(database, host=f"r{n}")["id"] for n in range(4)]
+    options: Values = {"database_id": database, "replicas": [{"host": "r0"}, {"host": "new"}], "prune": True}
+    listed = ", ".join(f"replica r{n}:5432 ({ids[n]})" for n in (1, 2, 3))
+    refusal = (
+        f"prune: 3 of the 4 replicas of database {database} would be deleted, more than prune_limit (50%) allows: "
+        f"{listed}; check that the list is complete, or set prune_limit to 3"
+    )
+    for check in (True, False):
+        refused = run("replicas", check=check, **options)
+        assert (refused.result["msg"], refused.methods) == (refusal, ["GET"])
+    for check in (True, False):
+        allowed = run("replicas", check=check, **options, prune_limit=3)
+        assert allowed.result["msg"] == "1 created, 3 deleted, 1 unchanged"
+
+
 def test_one_failure_does_not_stop_the_others_but_the_prune(run: Runner, project: Project, database: str) -> None:
     project.register_replica(database, host="r1")
     project.register_replica(database, host="unlisted")
