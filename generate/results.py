@@ -181,7 +181,7 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
         if reads and "reads" in words:
             text = [words["reads"]]
         elif not reads:
-            text += [words[key] for key in ("writes",) if key in words]
+            text += [words["writes"]] if "writes" in words else []
             text += [words["tests"]] if "tests" in words and _is_tested(resource) else []
         inner = resource.first or resource
         contains[name] = {

@@ -37,10 +37,12 @@ class ActionModule(NormalAction):
         task_vars: dict[str, t.Any] | None = None,
         **kwargs: t.Any,
     ) -> dict[str, t.Any]:
-        variables, environment = task_vars or {}, _in_process.environment(self)
-        if _in_process.suits(self, variables, environment):
-            arguments = dict(self._task.args if module_args is None else module_args)
-            return _in_process.run(self, module_name or self._task.action, arguments, variables, environment)
+        variables = task_vars or {}
+        if _in_process.suits(self, variables):
+            environment = _in_process.environment(self)
+            if _in_process.takes_effect(environment):
+                arguments = dict(self._task.args if module_args is None else module_args)
+                return _in_process.run(self, module_name or self._task.action, arguments, variables, environment)
         result: dict[str, t.Any] = super()._execute_module(module_name, module_args, tmp, task_vars, **kwargs)
         return result
 

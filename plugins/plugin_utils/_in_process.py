@@ -66,20 +66,21 @@ def environment(action: t.Any) -> dict[str, str]:
     return {name: str(value) for name, value in added.items()}
 
 
-def suits(action: t.Any, task_vars: Values, added: dict[str, str]) -> bool:
-    """Whether a module would run on the controller, by this Python, and as this user, were it handed over.
-
-    ``added`` is what the task adds to the environment.
-    """
+def suits(action: t.Any, task_vars: Values) -> bool:
+    """Whether a module would run on the controller, by this Python, and as this user, were it handed over."""
     return (
         action._connection.transport == "local"
         and not action._connection.become
         and not action._task.async_val
-        and not any(name.startswith(AT_START) for name in added)
         and _is_own_interpreter(action, task_vars)
         and _client.REQUESTS_IMPORT_ERROR is None
         and sys.platform != "darwin"  # where a forked process must not look up proxies
     )
+
+
+def takes_effect(added: dict[str, str]) -> bool:
+    """Whether what a task adds to the environment is seen without the start of a process."""
+    return not any(name.startswith(AT_START) for name in added)
 
 
 def _is_own_interpreter(action: t.Any, task_vars: Values) -> bool:
@@ -114,8 +115,7 @@ def run(action: t.Any, name: str, arguments: Values, task_vars: Values, added: d
             bug = _values.unexpected(error)
     if bug:
         return {"failed": True, "changed": False, "msg": bug}
-    lines = printed.getvalue().splitlines()
-    answer = {"rc": status or 0, "stdout": printed.getvalue(), "stdout_lines": lines, "stderr": "", "stderr_lines": []}
+    answer = {"rc": status or 0, "stdout": printed.getvalue(), "stderr": ""}
     result = action._parse_returned_data(answer, *PROFILE)
     if not isinstance(result, dict):  # ansible-core 2.21 and newer have an object for it
         return t.cast(Values, result.as_result_dict(for_round_trip=True))
