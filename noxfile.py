@@ -112,14 +112,16 @@ def docs(session: nox.Session) -> None:
 @nox.session(allow_parallel=True)
 def sanity(session: nox.Session) -> None:
     """Ansible's own sanity tests, of the newest ansible-core that this Python has."""
-    _sanity(session, _version(session, NEWEST_CORE))
+    session.install(NEWEST_CORE)
+    _sanity(session)
 
 
 @nox.session(allow_parallel=True)
 def sanity_oldest(session: nox.Session) -> None:
     """Those of the oldest ansible-core that the collection supports."""
     _skip_where_too_new(session)
-    _sanity(session, _version(session, OLDEST_CORE))
+    session.install(OLDEST_CORE)
+    _sanity(session)
 
 
 @nox.session(allow_parallel=True)
@@ -164,10 +166,10 @@ def tests_oldest(session: nox.Session) -> None:
 @nox.session(python=NEWER_PYTHON, allow_parallel=True)
 def newest(session: nox.Session) -> None:
     """Sanity and some tests with the newest ansible-core, for which a newer Python than nox's is taken if it exists."""
-    version = _version(session, NEWEST_CORE, "-r", "tests/requirements.txt")
+    session.install(NEWEST_CORE, "-r", "tests/requirements.txt")
     # On nox's own Python, the sessions sanity and tests have run these already.
     if session.python:
-        _sanity(session, version)
+        _sanity(session)
         files = [f"tests/integration/test_{name}.py" for name in ("role", "two_ways")]
         session.run("pytest", "-q", "-m", "not once and not long", *files)
     session.run("pytest", "-q", "-m", "not once", "--handed-over", *EITHER_WAY)
@@ -183,7 +185,8 @@ def tests_between(session: nox.Session, core: str) -> None:
 @nox.session(python=NEWER_PYTHON, allow_parallel=True)
 def targets(session: nox.Session) -> None:
     """The unit tests and the integration targets of ansible-test, the latter against the sandbox."""
-    version = _version(session, NEWEST_CORE, "-r", "tests/requirements.txt")
+    session.install(NEWEST_CORE, "-r", "tests/requirements.txt")
+    version = _version(session)
     copy = _copy(session)
     session.run("python", "-m", "tests.seed_get_pip")
     with session.chdir(copy):
@@ -235,14 +238,14 @@ def _skip_where_too_new(session: nox.Session) -> None:
         session.skip("ansible-core 2.16 runs on Python 3.10 to 3.12")
 
 
-def _version(session: nox.Session, *needed: str) -> str:
-    """Install what is needed. Returns the version of the session's Python."""
-    session.install(*needed)
+def _version(session: nox.Session) -> str:
+    """The version of the session's Python, such as 3.12."""
     return str(session.run("python", "-c", "import sys; print('%d.%d' % sys.version_info[:2])", silent=True)).strip()
 
 
-def _sanity(session: nox.Session, version: str) -> None:
-    """Run ansible-test sanity with the session's Python, whose version this is."""
+def _sanity(session: nox.Session) -> None:
+    """Run ansible-test sanity with the session's Python."""
+    version = _version(session)
     # Not shellcheck and pslint, which need tools that are not everywhere: there is no shell and no PowerShell here.
     skipped = ["--skip-test", "shellcheck", "--skip-test", "pslint"]
     with _alone_in_home():

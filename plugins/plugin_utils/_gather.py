@@ -126,8 +126,8 @@ def _read(text: str) -> t.Any:
         return json.loads(text)
     except ValueError:
         # Bytes, because it does not take the texts of cores from 2.19 on, which are of a type of their own.
-        # Both loaders are safe ones, which the linter cannot see behind getattr.
-        return yaml.load(text.encode(errors="surrogatepass"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        return yaml.load(text.encode(errors="surrogatepass"), Loader=loader)  # noqa: S506  # both loaders are safe
 
 
 def _trusted(value: t.Any, trusted: bool) -> t.Any:
