@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,9 +112,7 @@ class Ansible:
 
     def hold_to_secrecy(self, run: Run, text: str, command: list[str]) -> None:
         """Fail where a secret is in the text that a run made."""
-        for secret in self.secrets:
-            for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
-                assert form not in text, f"a secret stands in the output or in a result of {command}"
+        assert not exposes(text, self.secrets), f"a secret stands in the output or in a result of {command}"
 
     def _run(self, command: list[str], check: bool, env: dict[str, str]) -> Run:
         self._runs += 1
@@ -162,27 +160,40 @@ class Modules(Ansible):
         """Run tasks that have no keywords but ``ignore_errors`` and ``check_mode``."""
         assert not keywords and not set(words) - {"--diff"}
         events: list[dict[str, Any]] = []
+        exchanges: list[dict[str, Any]] = []
         status = 0
-        with Sandbox(self.url).watched() as exchanges:
-            for task in tasks:
-                (module,) = task.keys() - {"name", "ignore_errors", "check_mode"}
-                options = {"api_url": self.url, "api_key": API_KEY, "_ansible_diff": "--diff" in words}
-                options |= _looked_up(task[module])
-                result = run_module(
-                    module.rpartition(".")[2], options, self.home, check or task.get("check_mode", False)
-                )
-                failed = result.setdefault("failed", False)
-                events.append({"task": task["name"], "status": "failed" if failed else "ok", "result": result})
-                if failed and not task.get("ignore_errors"):
-                    status = 2
-                    break
+        for task in tasks:
+            (module,) = task.keys() - {"name", "ignore_errors", "check_mode"}
+            options = {"_ansible_diff": "--diff" in words, **_looked_up(task[module])}
+            foresees = check or task.get("check_mode", False)
+            result, made = run_watched(self.url, module.rpartition(".")[2], options, self.home, foresees)
+            exchanges += made
+            failed = result.setdefault("failed", False)
+            events.append({"task": task["name"], "status": "failed" if failed else "ok", "result": result})
+            if failed and not task.get("ignore_errors"):
+                status = 2
+                break
         results = [event["result"] for event in events]
         # Since core 2.19, a warning that Ansible has not shown is no text yet.
         output = "\n".join(str(text) for item in results for text in (item.get("msg", ""), *item.get("warnings", [])))
         run = Run(status, output, events, exchanges)
         self.hold_to_secrecy(run, f"{output}\n{json.dumps(results)}", [task["name"] for task in tasks])
-        assert not (check and run.writes), "check mode wrote"
         return run
+
+
+def run_watched(
+    url: str, module: str, options: dict[str, Any], folder: Path, check: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Run a module's own ``main``. Returns its result and the exchanges, none of which may be a write in check mode."""
+    with Sandbox(url).watched() as exchanges:
+        result = run_module(module, {"api_url": url, "api_key": API_KEY, **options}, folder, check)
+    assert not (check and any(entry["method"] in WRITES for entry in exchanges)), "check mode wrote"
+    return result, exchanges
+
+
+def exposes(text: str, secrets: Iterable[str]) -> bool:
+    """Whether one of the secrets is in a text, as it is or as JSON or Python writes it."""
+    return any(form in text for secret in secrets for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]))
 
 
 def _looked_up(value: Any) -> Any:
