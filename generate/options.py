@@ -141,7 +141,7 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
         found += _tie(scope, field) + _limits_of_change(scope, field) + [_needed(scope, field)]
     elif is_key:
         found += scope.shared("field.in_entry")
-    members = {f.name: _field(scope, f, spec["options"][f.name], below, f.name == field.key) for f in kind.fields}
+    members = {f.name: _field(scope, f, spec["options"][f.name], below, f.name in field.key) for f in kind.fields}
     return _documented(spec, list(filter(None, found)), members)
 
 

@@ -176,9 +176,9 @@ CASES = {
         "updated", {"cache_config": {**CACHE, "max_entries": 7, "ttl_seconds": 300}}, ["cache_config.ttl_seconds"],
         {"cache_config": {"ttl_seconds": 60}}, {"cache_config": {"ttl_seconds": 300}},
     ),
-    "update-member-sends-only-what-the-contract-knows": Case(
+    "update-member-keeps-what-this-release-does-not-know": Case(
         live(pool_config={**POOL, "new_knob": 3}), task(pool_config={"pool_size": 20, "min_pool_size": 2}),
-        "updated", {"pool_config": {**POOL, "pool_size": 20, "min_pool_size": 2}},
+        "updated", {"pool_config": {**POOL, "new_knob": 3, "pool_size": 20, "min_pool_size": 2}},
         ["pool_config.pool_size", "pool_config.min_pool_size"],
         {"pool_config": {"pool_size": 10, "min_pool_size": 1}},
         {"pool_config": {"pool_size": 20, "min_pool_size": 2}},

@@ -45,7 +45,7 @@ TEXTS = {
 def _values(field: Field) -> st.SearchStrategy[Any]:
     """Any value that the contract allows for a field; whole numbers often at a limit."""
     if field.elements:
-        unique = (lambda item: network(item[field.key])) if field.key else None
+        unique = field.element_key if field.key else None
         return st.lists(_values(field.elements), max_size=3, unique_by=unique)
     if field.fields:
         named = [member for member in field.fields if member.name == "cidr"]

@@ -48,6 +48,10 @@ def argument_spec(fields: t.Iterable[Field]) -> Spec:
         option: dict[str, t.Any] = {"type": f.type}
         if f.choices:
             option["choices"] = list(f.choices)
+        if f.elements and f.elements.choices:
+            option["choices"] = list(f.elements.choices)
+        if f.type == "path":
+            option["no_log"] = False  # whatever core reads out of its name
         if f.secret:
             # raw, because core turns a number given for a str into text, and the password it makes is another one.
             option.update(type="raw", no_log=True)
@@ -79,6 +83,8 @@ def _writing_spec(resource: Resource) -> Spec:
         }
     if any(r.test_action for r in both):
         spec["test_connection"] = {"type": "bool", "default": False}
+    if resource.issued:
+        spec["return_secrets"] = {"type": "bool", "default": False, "no_log": False}
     if not resource.update_verb:
         spec["replace"] = {"type": "bool", "default": False}
     if resource.nested:
@@ -96,7 +102,7 @@ def item_spec(resource: Resource) -> Spec:
 
 def list_spec(resource: Resource) -> Spec:
     """The argument spec of the module for a whole list."""
-    entry = {**STATE, "id": {"type": "str"}, **argument_spec(resource.writable)}
+    entry = {**STATE, "id": {"type": "str"}, **argument_spec(resource.entry_options)}
     return {
         **CONNECTION,
         **_parent_spec(resource),

@@ -25,7 +25,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource impo
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http import client, errors
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Client, ConfigError, Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError
-from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import nested
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import nested, references, secrets_file
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Outcome, Reconciler, Run
 
 Body = t.Callable[[Module, Reconciler], None]
@@ -79,6 +79,7 @@ def _run(module: Module, until_end: contextlib.ExitStack) -> Run:
         lock_folder=module.user_tmp,
         until_end=until_end,
         show_progress=module.show,
+        warn=module.warn,
         redact=module.redact,
     )
 
@@ -90,13 +91,14 @@ def run_item(resource: Resource) -> None:
 
 def _item(module: Module, reconciler: Reconciler) -> None:
     resource, params = reconciler.resource, module.params
-    wanted = _wanted(reconciler, params)
+    wanted = _wanted(reconciler, params, module.raw_params)
     problem = validation.missing_identity(resource, wanted)
-    if problem:
-        raise TaskError(problem)
+    _raise([problem] if problem else _destination_problems(module, [("", wanted)]))
     reconciler.take_lock()
+    _raise(references.resolve(reconciler, [("", wanted)]))
     index = reconciler.load_index(wanted.get("id"))
     plan = reconciler.plan(index, wanted, params["state"])
+    _raise(_undestined(module, [plan]))
     if plan.moves_existing:
         if "id" in wanted and resource.get_by_id:  # else all that is there was listed
             parent = reconciler.parent or t.cast(Values, plan.current).get(resource.parent) or ""
@@ -110,7 +112,7 @@ def _item(module: Module, reconciler: Reconciler) -> None:
         nested.check_deletion(reconciler, plan, None if params["force"] else expected)
     elif resource.nested and plan.id:
         inner = nested.plan_nested(reconciler, plan)
-    _warn_unsent_secrets(module, [plan, *([inner[1]] if inner else [])])
+    _warn(module, [plan, *([inner[1]] if inner else [])])
     outcomes = reconciler.apply([plan])
     if resource.nested and resource.nested.noun in wanted and params["state"] == "present":
         outcomes += nested.apply_nested(reconciler, outcomes[0], inner)
@@ -132,6 +134,8 @@ def _finish_item(module: Module, reconciler: Reconciler, outcomes: list[Outcome]
         result[first.plan.resource.noun] = first.values
     if module.params.get("test_connection"):
         result["connection_test"] = outcomes[-1].connection_test
+    if module.params.get("return_secrets"):
+        result["secrets"] = _secrets(outcome)
     if module._diff:
         diffs = [o.diff() for o in changed]
         result["diff"] = diffs if len(diffs) > 1 else (diffs or [{"before": {}, "after": {}}])[0]
@@ -151,7 +155,8 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     resource, params = reconciler.resource, module.params
     labelled = entries(resource, params)
     places = [place for place, entry in labelled]
-    wanted = [_wanted(reconciler, entry) for place, entry in labelled]
+    given = [entry for place, entry in entries(resource, module.raw_params)]
+    wanted = [_wanted(reconciler, entry, raw) for (place, entry), raw in zip(labelled, given)]
     found = [p for p in (validation.missing_identity(resource, e, f"{w}: ") for w, e in zip(places, wanted)) if p]
     found = found or matching.duplicate_entries(resource, wanted, lambda index: places[index])
     if params["prune"] and not wanted:
@@ -159,14 +164,16 @@ def _list(module: Module, reconciler: Reconciler) -> None:
             f"prune: the list of {resource.plural} is empty, and pruning by it would delete all "
             f"{resource.collection_label(reconciler.parent)}; give the list, or use state=absent"
         )
-    if found:
-        raise TaskError(join_errors(found))
+    prefixed = [(f"{place}: ", entry) for place, entry in zip(places, wanted)]
+    _raise(found or _destination_problems(module, prefixed))
     reconciler.take_lock()
+    _raise(references.resolve(reconciler, prefixed))
     index = reconciler.load_index(None)
     plans = _plans(module, reconciler, places, wanted, index)
     surplus = index.unclaimed([item for plan in plans for item in plan.affected]) if params["prune"] else []
     _refuse_to_prune_more(module, reconciler, surplus, index)
-    _warn_unsent_secrets(module, plans)
+    _raise(_undestined(module, plans))
+    _warn(module, plans)
     outcomes = reconciler.apply(plans)
     prune_skipped = params["prune"] and (reconciler.client.fatal_error or any(outcome.error for outcome in outcomes))
     if not prune_skipped:
@@ -202,8 +209,7 @@ def _plans(
         others = index.without([item for plan in plans.values() for item in plan.affected])
         taken = {place: planner.identity_taken(plan, others) for place, plan in plans.items()}
         found += [f"{place}: {problem}" for place, problem in taken.items() if problem]
-    if found:
-        raise TaskError(join_errors(found))
+    _raise(found)
     return list(plans.values())
 
 
@@ -237,14 +243,58 @@ def _entry_result(module: Module, outcome: Outcome) -> Values:
     told["changes"] = outcome.changes
     if module.params.get("test_connection"):
         told["connection_test"] = outcome.connection_test
+    if module.params.get("return_secrets"):
+        told["secrets"] = _secrets(outcome)
     if outcome.error:
         told["error"] = outcome.error.as_dict()
     return told
 
 
-def _warn_unsent_secrets(module: Module, plans: list[Plan]) -> None:
-    """Warn where the login changes and the secret that is named with it is not sent: the old one stays in force."""
+def _secrets(outcome: Outcome) -> Values:
+    """The secrets that this run has issued, null in check mode; empty if it has issued none."""
+    foreseen = dict.fromkeys(outcome.plan.resource.issued) if outcome.plan.issues_secrets else {}
+    return outcome.secrets or ({} if outcome.error or not outcome.changed else foreseen)
+
+
+def _destination_problems(module: Module, labelled: list[tuple[str, Values]]) -> list[str]:
+    """Sentences on places for secrets that cannot be used."""
+    problems = []
+    if module.params.get("return_secrets") and not module.no_log:
+        problems.append("return_secrets: Ansible would show the secrets; set no_log: true for the task as well")
+    seen: dict[str, str] = {}
+    for place, wanted in labelled:
+        path = wanted.get("secrets_file")
+        if path is None:
+            continue
+        problem = secrets_file.problem(path)
+        if problem:
+            problems.append(f"{place}secrets_file: {problem}")
+        elif seen.setdefault(path, place) != place:
+            problems.append(f"{place}secrets_file: {seen[path]}it has the same file; give each its own")
+    return problems
+
+
+def _undestined(module: Module, plans: list[Plan]) -> list[str]:
+    """Sentences on secrets that the plans would issue and nobody would see."""
+    if module.params.get("return_secrets"):
+        return []
+    return [
+        f"{plan.label}: PgBeam shows its new secrets once; set secrets_file, or return_secrets: true and no_log: true"
+        for plan in plans
+        if plan.issues_secrets and not plan.wanted.get("secrets_file")
+    ]
+
+
+def _raise(problems: list[str]) -> None:
+    if problems:
+        raise TaskError(join_errors(problems))
+
+
+def _warn(module: Module, plans: list[Plan]) -> None:
+    """Warn of what the plans leave open or unguarded, and of a new login without the secret that is named with it."""
     for plan in plans:
+        for warning in plan.warnings:
+            module.warn(warning)
         resource = plan.resource
         for secret in (f.name for f in resource.fields if f.secret):
             if resource.tie_breaker in plan.changes and secret in plan.wanted and secret not in plan.body:
@@ -254,11 +304,19 @@ def _warn_unsent_secrets(module: Module, plans: list[Plan]) -> None:
                 )
 
 
-def _wanted(reconciler: Reconciler, values: Values) -> Values:
-    """What the task names of one object, with the parent that it belongs to."""
-    names = {"id", *(f.name for f in reconciler.resource.options)}
+def _wanted(reconciler: Reconciler, values: Values, given: Values) -> Values:
+    """What the task names of one object, with the parent that it belongs to.
+
+    ``values`` are the options as core has completed and converted them, ``given`` as they were before.
+    """
+    resource = reconciler.resource
+    names = {"id", *(f.name for f in resource.options)}
     wanted = validation.drop_nulls({name: value for name, value in values.items() if name in names})
-    return {**wanted, reconciler.resource.parent: reconciler.parent} if reconciler.parent else wanted
+    wanted.update(validation.explicit_nulls(resource, given))
+    if values["state"] == "absent":
+        for name in ("secrets_file", "rotate", *(f.name_option for f in resource.references)):
+            wanted.pop(name, None)
+    return {**wanted, resource.parent: reconciler.parent} if reconciler.parent else wanted
 
 
 def run_info(resource: Resource) -> None:

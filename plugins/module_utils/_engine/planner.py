@@ -12,11 +12,13 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import timestamp
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import EntryIndex, Index, identity
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource, Values
 
 NOT_SHOWN = "(sent, not shown)"
+NEWLY_ISSUED = "(new, not shown)"
 
 
 @dataclass
@@ -32,6 +34,10 @@ class Plan:
     replaces: list[Values] = field(default_factory=list)
     #: The first object that is made in the same call.
     nested: Plan | None = None
+    #: Whether new secrets are issued for an object that exists.
+    rotates: bool = False
+    #: What the user should know before the plan is carried out.
+    warnings: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     before: Values = field(default_factory=dict)
     after: Values = field(default_factory=dict)
@@ -71,7 +77,7 @@ class Plan:
         return {
             f.name: self.wanted[f.name]
             for f in self.resource.writable
-            if f.name in self.wanted and f.name not in self.body
+            if self.wanted.get(f.name) is not None and f.name not in self.body
         }
 
     def follow_up(self, made: Values) -> Plan:
@@ -87,10 +93,19 @@ class Plan:
                 self.body[name] = whole
 
     @property
+    def issues_secrets(self) -> bool:
+        """Whether the API shows secrets when this plan is carried out."""
+        return self.rotates or (self.action == "created" and bool(self.resource.issued))
+
+    @property
     def conditional(self) -> bool:
         """Whether the body would undo what another writer has changed since the object was read."""
+        if self.action != "updated" or not self.body:
+            return False
         fields = (f for f in self.resource.writable if f.name in self.body)
-        return self.action == "updated" and any(f.keeps_server_values(self.wanted[f.name]) for f in fields)
+        return self.resource.update_verb == "PUT" or any(
+            f.keeps_server_values(self.wanted[f.name], self.body[f.name]) for f in fields
+        )
 
     def again(self, current: Values, lost: Plan | None = None) -> Plan:
         """The same task's plan for the object as it is now. Raises TaskError if that is not the one that was meant.
@@ -102,7 +117,7 @@ class Plan:
         if "id" not in self.wanted and identity(resource, current) != identity(resource, before):
             raise TaskError(f"somebody has changed it to {resource.describe(current)}; run again to see what is needed")
         _refuse_immutable_change(resource, self.wanted, current)
-        resend = any(f.secret and f.name in self.body for f in resource.fields)
+        resend = any(f.secret and f.name in self.changes for f in resource.fields)
         result = _plan_update(resource, self.wanted, current, resend)
         if lost:
             _report_lost(result, lost)
@@ -129,7 +144,7 @@ class Plan:
                 return found
         except TaskError:
             return None
-        hidden = any(f.secret and f.name in self.body for f in self.resource.fields)
+        hidden = any(f.secret and f.name in self.changes for f in self.resource.fields)
         sent = {name: self.wanted.get(name, value) for name, value in self.body.items()}
         return None if hidden or self.resource.changed_fields(sent, found) else found
 
@@ -143,10 +158,7 @@ class Plan:
         if self.action == "deleted" or (self.action == "unchanged" and self.current is None):
             return {}
         sent = {**self.resource.without_secrets(self.body), **self.deferred}
-        known = {
-            **(self.current or {}),
-            **{n: self.resource.field(n).with_all_members(value) for n, value in sent.items()},
-        }
+        known = {**(self.current or {}), **self.resource.with_all_members(sent)}
         if self.action == "replaced" and self.body:
             known.update((f.name, None) for f in self.resource.fields if f.read_only and f.name != self.resource.parent)
         if self.action in ("created", "updated"):
@@ -230,7 +242,7 @@ def make_plan(
 def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values) -> None:
     """Raise TaskError where the task has another value of what never changes: it may mean another object."""
     for f in resource.changed_fields(wanted, current):
-        if f.immutable:
+        if f.immutable and not (f.refers_to and wanted[f.name] is None):
             old = f.zero if current.get(f.name) is None else current[f.name]
             if old is None:
                 raise TaskError(
@@ -262,11 +274,18 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
     for f in resource.writable:
         value = wanted.get(f.name, f.identity_default)
         if value is None:
-            if f.required:
+            # In check mode, what a name refers to need not exist yet.
+            if f.required and not (f.refers_to and f.name in wanted):
                 raise TaskError(_missing_for_create(resource, wanted, f.name))
+        elif f.in_future and f.normalized(value) <= timestamp.now():
+            raise TaskError(
+                f"{resource.describe(wanted)}: {f.name} {value} is in the past; "
+                "give a moment in the future, or leave it out"
+            )
         elif not f.update_only and not (f.fields and f.missing_members(value)):
             result.body[f.name] = f.merged_onto(value, None)
-    sent = {**result.body, **result.deferred}
+    unknown = {f.name: None for f in resource.references if f.name in wanted and f.name not in result.body}
+    sent = {**result.body, **result.deferred, **unknown}
     result.changes = [name for f in resource.writable if f.name in sent for name in _names(f, wanted.get(f.name))]
     result.after = resource.without_secrets(sent, NOT_SHOWN)
     if resource.nested:
@@ -296,7 +315,16 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
                     f"kept; name them in {f.name} as well"
                 )
             _record_change(result, f)
-    if result.body:
+        if f.when_empty and wanted.get(f.name) == [] and current.get(f.name):
+            result.warnings.append(f"{result.label}: {f.name} becomes empty, so {f.when_empty}")
+    if result.body and resource.update_verb == "PUT":
+        secrets = {f.name: wanted[f.name] for f in resource.writable if f.secret and f.name in wanted}
+        result.body = {**resource.whole_body(current), **secrets, **result.body}
+    if resource.rotate_action and wanted.get("rotate"):
+        result.rotates = True
+        result.changes += resource.issued
+        result.after.update((name, NEWLY_ISSUED) for name in resource.issued)
+    if result.body or result.rotates:
         result.action = "updated"
     return result
 

@@ -45,6 +45,15 @@ class Field:
     immutable: bool = False
     #: Not taken by a create: an update that follows it sends the value, where the object made has another one.
     update_only: bool = False
+    #: An explicit null is a value. Other fields take it for an option that was left out.
+    nullable: bool = False
+    #: A moment that must be in the future when the object is created.
+    in_future: bool = False
+    #: The resource whose id this is, and the option that takes the name of one in its place.
+    refers_to: Resource | None = None
+    name_option: str = ""
+    #: What a list that becomes empty means, if that is more than its elements say.
+    when_empty: str = ""
     #: Two values of which this makes the same are one. Raises ValueError for what is no value of the field.
     normalize: t.Callable[[str], str] | None = None
     #: How a value reads in messages and diff headers.
@@ -53,8 +62,8 @@ class Field:
     fields: tuple[Field, ...] = ()
     #: What a list, compared as a set, is made of; ``maximum`` says of how many.
     elements: Field | None = None
-    #: The member that tells the objects of a list apart.
-    key: str = ""
+    #: The members that tell the objects of a list apart.
+    key: tuple[str, ...] = ()
 
     @functools.cached_property
     def zero(self) -> t.Any:
@@ -67,7 +76,7 @@ class Field:
         if self.type == "int":
             return None if self.minimum else 0
         if self.type == "list":
-            return ()
+            return []
         return "" if self.pattern and not self.choices and re.fullmatch(self.pattern, "") else None
 
     def equals(self, value: t.Any, current: t.Any) -> bool:
@@ -96,11 +105,24 @@ class Field:
 
     def merged_onto(self, value: t.Any, current: t.Any) -> t.Any:
         """The value as it is sent: what an object's task leaves out is taken from the server's."""
-        if self.fields:  # a member that the contract does not know would be refused
-            return {**self.member_values(current), **value}
+        if self.fields:
+            return {**self._unknown_members(current), **self.member_values(current), **value}
         if self.elements and self.key:
             old = self._by_key(current or [])
-            return [self.elements.merged_onto(item, old.get(self._key(item))) for item in value]
+            return [self.elements.merged_onto(item, old.get(self.element_key(item))) for item in value]
+        return value
+
+    def _unknown_members(self, current: t.Any) -> Values:
+        """What the server has in an object and this release does not know."""
+        known = {m.name for m in self.fields}
+        return {name: value for name, value in (current or {}).items() if name not in known}
+
+    def only_known(self, value: t.Any) -> t.Any:
+        """The value without the members that this release does not know."""
+        if self.fields and isinstance(value, dict):
+            return {m.name: m.only_known(value[m.name]) for m in self.fields if m.name in value}
+        if self.elements and isinstance(value, list):
+            return [self.elements.only_known(item) for item in value]
         return value
 
     def with_all_members(self, value: t.Any) -> t.Any:
@@ -111,9 +133,9 @@ class Field:
         """The members without which the API does not take this object."""
         return [m.name for m in self.fields if m.required and m.name not in value]
 
-    def keeps_server_values(self, value: t.Any) -> bool:
-        """Whether a value is sent with anything that was read from the server, or replaces what another may extend."""
-        return bool(self.elements) or any(m.name not in value for m in self.fields)
+    def keeps_server_values(self, value: t.Any, body: t.Any) -> bool:
+        """Whether a body holds anything that was read from the server, or replaces what another may extend."""
+        return bool(self.elements) or (bool(self.fields) and not body.keys() <= value.keys())
 
     def normalized(self, value: t.Any) -> t.Any:
         """The value, ready to compare."""
@@ -125,14 +147,14 @@ class Field:
         return value
 
     def _by_key(self, items: t.Iterable[t.Any]) -> dict[t.Any, t.Any]:
-        return {self._key(item): item for item in items}
+        return {self.element_key(item): item for item in items}
 
-    def _key(self, item: t.Any) -> t.Any:
+    def element_key(self, item: t.Any) -> t.Any:
         """What tells an element of this list from the others."""
         kind = t.cast(Field, self.elements)
         if not self.key:
             return kind.normalized(item)
-        return next(f for f in kind.fields if f.name == self.key).normalized(item.get(self.key))
+        return tuple(f.normalized(item.get(f.name)) for f in kind.fields if f.name in self.key)
 
 
 @dataclass(frozen=True)
@@ -155,6 +177,9 @@ class Resource:
     update_verb: str = "PATCH"
     #: The key of the object in a create's answer, where that is not the object itself.
     create_envelope: str = ""
+    #: The secrets beside it, which the API shows this once, and the verb below an object's path that issues new ones.
+    issued: tuple[str, ...] = ()
+    rotate_action: str = ""
     #: The resource whose first object is made with this one, in one call. Its noun is the option that says how.
     nested: Resource | None = None
     #: The field, and its value, of an object that is deleted although the API still shows it.
@@ -178,11 +203,23 @@ class Resource:
         """Whether the collection's path leads through the parent."""
         return bool(self.parent) and f"{{{self.parent}}}" in self.path
 
+    @functools.cached_property
+    def entry_options(self) -> tuple[Field, ...]:
+        """What a task can say of one object of a list: its fields, and what goes with them."""
+        names = [Field(f.name_option, pattern=r"[^\x00]+", must_be="a name or an id") for f in self.references]
+        issuing = (Field("secrets_file", "path"), Field("rotate", "bool")) if self.issued else ()
+        return (*self.writable, *names, *issuing)
+
     @property
     def options(self) -> tuple[Field, ...]:
-        """What a task can say of one object: its fields, and the first object in it."""
-        first = (Field(self.nested.noun, "dict", fields=self.nested.writable),) if self.nested else ()
-        return (*self.writable, *first)
+        """What a task can say of one object: that of an object of a list, and the object nested in it."""
+        nested = (Field(self.nested.noun, "dict", fields=self.nested.writable),) if self.nested else ()
+        return (*self.entry_options, *nested)
+
+    @property
+    def references(self) -> tuple[Field, ...]:
+        """The fields that hold the id of another object and can be given by its name."""
+        return tuple(f for f in self.fields if f.refers_to)
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -228,6 +265,31 @@ class Resource:
         A server never answers a secret; if one ever did, it would go no further than this.
         """
         return {**{f.name: None for f in self.fields if not f.secret}, **self.without_secrets(values)}
+
+    def whole_body(self, current: Values) -> Values:
+        """The body of a PUT that changes nothing: the server's object, with the fields that this release does not know.
+
+        A field that is left out of a PUT goes back to its default.
+        """
+        sent = {f.name for f in self.writable if not f.secret}
+        known = {f.name for f in self.fields}
+        return {n: v for n, v in current.items() if v is not None and (n in sent or n not in known)}
+
+    def with_all_members(self, values: Values) -> Values:
+        """Values with every member of each object named, null where only the server knows it."""
+        known = self._by_name
+        return {name: known[name].with_all_members(v) if name in known else v for name, v in values.items()}
+
+    def only_known(self, body: Values) -> Values:
+        """The body of a write without what this release does not know."""
+        known = {**self._by_name, **{f.name: f for f in self.options}}
+        return {name: known[name].only_known(body[name]) for name in body if name in known}
+
+    def unknown_names(self, body: Values) -> list[str]:
+        """What this release does not know in the body of a write, a member of an object with a dot."""
+        known = self.only_known(body)
+        inner = [f"{name}.{m}" for name, v in known.items() if isinstance(v, dict) for m in body[name] if m not in v]
+        return [*(name for name in body if name not in known), *inner]
 
     def describe(self, values: Values) -> str:
         """The object in words, for messages and diff headers: by its identity where known, else by its id."""

@@ -37,6 +37,7 @@ KINDS: tuple[tuple[tuple[type, ...], str], ...] = (
 #: What core and this collection write in the place of a secret.
 MASKS = (MASK, "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
 MAX_PRUNED_SHOWN = 10
+MAX_INTEGER = 2**63 - 1  # of an API that keeps 64 bits, where it names no other limit
 MAX_VALUE_SHOWN = 60  # characters of a value in a message
 
 
@@ -77,12 +78,20 @@ def _drop_nulls(value: t.Any) -> t.Any:
     return drop_nulls(value) if isinstance(value, dict) else value
 
 
+def explicit_nulls(resource: Resource, given: Values) -> Values:
+    """The nulls that a task gives on purpose, from its options before core adds one for each that was left out."""
+    return {f.name: None for f in resource.writable if f.nullable and f.name in given and given[f.name] is None}
+
+
 def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
     """Sentences on the values that the contract does not allow, for the options of one object.
 
     ``where`` goes before each option's name. Values may still be of the types that YAML gave them.
     """
     found = _field_errors(resource.options, values, where)
+    for f in resource.references:
+        if values.get(f.name) is not None and values.get(f.name_option) is not None:
+            found.append(f"{where}{f.name_option}: {f.name} is given as well; keep one of them")
     return found + id_errors(values.get("id"), f"{where}id")
 
 
@@ -98,7 +107,7 @@ def id_errors(identifier: t.Any, place: str) -> list[str]:
 
 def validate_entry(resource: Resource, entry: Values, where: str, *more: str) -> list[str]:
     """Sentences on an entry of a list; ``more`` are options beside the resource's."""
-    known = {"id", "state", *more, *(f.name for f in resource.writable)}
+    known = {"id", "state", *more, *(f.name for f in resource.entry_options)}
     found = unknown_options(known, entry, where) + validate(resource, entry, where)
     state = entry.get("state", "present")
     if state not in ("present", "absent"):
@@ -175,7 +184,8 @@ def _errors_in(f: Field, value: t.Any, place: str) -> list[str]:
     if f.maximum is not None and len(value) > f.maximum:
         return [f"{place}: {len(value)} elements were given; it must be {f.maximum} at most"]
     found = [told for n, item in enumerate(value) for told in _errors_in(f.elements, item, f"{place}[{n}]")]
-    return found or _duplicate_items(f, [_coerce(f.elements, item) for item in value], place)
+    items = [_coerce(f.elements, item) for item in value]
+    return found or _missing_members(f, items, place) or _duplicate_items(f, items, place)
 
 
 def _coerce(f: Field, value: t.Any) -> t.Any:
@@ -189,17 +199,27 @@ def _coerce(f: Field, value: t.Any) -> t.Any:
     return value
 
 
+def _missing_members(f: Field, items: list[t.Any], place: str) -> list[str]:
+    """Sentences on the objects of a list that lack a member."""
+    members = [m for m in t.cast(Field, f.elements).fields if m.required or m.name in f.key]
+    found = []
+    for n, item in enumerate(items):
+        for m in members:
+            if item.get(m.name) is None:
+                quoted = '; put "null" in quotes' if "null" in m.choices and m.name in item else ""
+                found.append(f"{place}[{n}].{m.name}: it is {'null' if m.name in item else 'missing'}{quoted}")
+    return found
+
+
 def _duplicate_items(f: Field, items: list[t.Any], place: str) -> list[str]:
     """Sentences on the objects of a list that are one, and may say different things of it."""
     seen: dict[t.Any, int] = {}
     found = []
     for n, item in enumerate(items if f.key else []):
-        if item.get(f.key) is None:
-            found.append(f"{place}[{n}].{f.key}: it is missing")
-            continue
-        earlier = seen.setdefault(f._key(item), n)
+        earlier = seen.setdefault(f.element_key(item), n)
         if earlier != n:
-            found.append(f"{place}[{earlier}] and {place}[{n}] are both {f.key} {item[f.key]}; keep one of them")
+            both = ", ".join(f"{name} {item[name]}" for name in f.key)
+            found.append(f"{place}[{earlier}] and {place}[{n}] are both {both}; keep one of them")
     return found
 
 
@@ -207,10 +227,12 @@ def _value_error(f: Field, value: t.Any) -> str | None:
     """Why a value is not allowed, or None. A secret's value is never part of the answer."""
     if f.type == "int":
         number = whole_number(value)
-        if number is not None and (f.minimum or 0) <= number <= (f.maximum or 0):
+        least, most = f.minimum or 0, MAX_INTEGER if f.maximum is None else f.maximum
+        if number is not None and least <= number <= most:
             return None
         given = as_yaml(value) or "the value"
-        return f"{given} is not allowed; it must be a whole number from {f.minimum} to {f.maximum}"
+        allowed = f"of {least} or more" if f.maximum is None else f"from {least} to {most}"
+        return f"{given} is not allowed; it must be a whole number {allowed}"
     if f.type == "bool":
         try:
             check_type_bool(value)

@@ -19,9 +19,9 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Identities, Index
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import Plan
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
-from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Check, Client
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Answer, Check, Client
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError, Call, bug, one_line
-from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import lock
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import lock, secrets_file
 
 WRITES = ("created", "updated", "replaced", "deleted")
 PROGRESS_SECONDS = 5
@@ -37,6 +37,9 @@ class Outcome:
     values: Values = field(default_factory=dict)
     error: ApiError | None = None
     connection_test: Values | None = None
+    #: The secrets that were issued, and whether some were that nobody will ever see.
+    secrets: Values = field(default_factory=dict)
+    secrets_lost: bool = False
     #: The first object, as the create's answer has it.
     nested_values: Values = field(default_factory=dict)
     #: The plan of the last attempt, after another writer has changed the object.
@@ -62,7 +65,9 @@ class Outcome:
         return {**reported, "after": after}
 
     def _applied(self, name: str) -> bool:
-        """Whether a field that moves did so: where the write after a create failed, its fields did not."""
+        """Whether a field has changed as planned, also if a later write has failed."""
+        if name in self.plan.resource.issued:
+            return bool(self.secrets)
         return not self.error or self.completed or name.partition(".")[0] not in self.plan.deferred
 
 
@@ -82,6 +87,7 @@ class Run:
     lock_folder: str = ""
     until_end: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     show_progress: t.Callable[[str], None] = lambda text: None
+    warn: t.Callable[[str], None] = lambda text: None
     #: Masks the secrets in a server's words.
     redact: t.Callable[[str], str] = str
     changed: bool = False
@@ -236,7 +242,8 @@ class Reconciler:
             except ApiError as error:
                 outcome.error = error
             except Exception as fault:  # one object's, so that what became of the others is not lost with it
-                call = Call("write", self.path, outcome.plan.label)
+                methods = {"updated": self.resource.update_verb, "deleted": "DELETE"}
+                call = Call(methods.get(outcome.plan.action, "POST"), self.path, outcome.plan.label)
                 outcome.error = ApiError(call, *bug(fault), maybe_done=True)
 
         if len(outcomes) < 2:
@@ -278,6 +285,8 @@ class Reconciler:
                 if plan.body:
                     self._first_write(outcome)
                 self._finish_writes(outcome)
+                if plan.rotates:
+                    self._rotate(outcome)
         except ApiError as error:
             if error.sent or outcome.changed:
                 raise
@@ -296,9 +305,7 @@ class Reconciler:
             return
         plan.complete(self._begins_with)
         key = resource.create_envelope
-        answer = self.client.write(
-            "POST", self.path, plan.label, plan.create_body, lambda found: self._response_error(_unwrap(found, key))
-        )
+        answer = self._send("POST", self.path, plan.label, plan.create_body, self._check_created)
         made = _unwrap(answer.content, key)
         outcome.values = resource.with_all_fields(made)
         if answer.etag and not key:  # it is the tag of what is answered
@@ -311,6 +318,61 @@ class Reconciler:
                 {} if validation.response_error(resource.nested, first) else resource.nested.with_all_fields(first)
             )
         self._mark_changed(outcome)
+        self._keep_secrets(outcome, answer.content)
+
+    def _check_created(self, answer: Values) -> str | None:
+        """What is wrong with the answer to a create, or to a rotation."""
+        wrong = self._response_error(_unwrap(answer, self.resource.create_envelope))
+        absent = [name for name in self.resource.issued if not isinstance(answer.get(name), str)]
+        return wrong or (f"no {absent[0]}" if absent else None)
+
+    def _send(self, method: str, path: str, label: str, body: Values, check: Check, etag: str | None = None) -> Answer:
+        """Write an object. What the server has in it, this release does not know and the server refuses is left out."""
+        try:
+            return self.client.write(method, path, label, body, check, etag)
+        except ApiError as error:
+            known = self.resource.only_known(body)
+            if error.status not in (400, 422) or known == body:
+                raise
+        answer = self.client.write(method, path, label, known, check, etag)
+        names = ", ".join(self.resource.unknown_names(body)) or "parts of a list"
+        self.run.warn(
+            f"{label}: PgBeam refused {names}, which it returns and this release does not know, so the update left "
+            "that out; check the object, and update the pgbeam.cloud collection"
+        )
+        return answer
+
+    def _keep_secrets(self, outcome: Outcome, answer: Values) -> None:
+        """Write the secrets of an answer to the task's file, before anything else can go wrong."""
+        outcome.secrets = {name: answer[name] for name in self.resource.issued}
+        path = outcome.plan.wanted.get("secrets_file")
+        if not path or not outcome.secrets:
+            return
+        try:
+            secrets_file.write(path, {"id": outcome.values["id"], **outcome.secrets})
+        except OSError as error:
+            call = Call("POST", self.path, outcome.plan.label)
+            raise ApiError(
+                call,
+                f"its secrets could not be written to {path} ({error.strerror})",
+                f"the {self.resource.noun} {outcome.values['id']} exists: make the file writable, then set "
+                "rotate: true to issue new ones",
+            ) from None
+
+    def _rotate(self, outcome: Outcome) -> None:
+        """Issue new secrets for an object that exists."""
+        identifier = outcome.values["id"]
+        path = f"{self._item_path(identifier)}/{self.resource.rotate_action}"
+        try:
+            answer = self.client.write("POST", path, f"new secrets of {outcome.plan.label}", None, self._check_created)
+        except ApiError as error:
+            if error.maybe_done or not outcome.plan.rotates:
+                outcome.secrets_lost = True
+                error.advice += f"; its secrets are lost: set rotate: true to issue new ones for {identifier}"
+            raise
+        outcome.values = self.resource.with_all_fields(_unwrap(answer.content, self.resource.create_envelope))
+        self._mark_changed(outcome)
+        self._keep_secrets(outcome, answer.content)
 
     def _update(self, outcome: Outcome, plan: Plan) -> Plan:
         """Change an object in place and keep what is answered. Returns the plan that was carried out in the end.
@@ -334,7 +396,7 @@ class Reconciler:
                         break
                     # Nothing has changed, so the strong form is not what the server compares.
                     tag = received if conflicts and received == refused else _strong(received)
-                answer = self.client.write(
+                answer = self._send(
                     resource.update_verb,
                     self._item_path(identifier),
                     plan.label,
@@ -404,7 +466,7 @@ class Reconciler:
 
     def _resolve_unknown(self, outcomes: list[Outcome]) -> None:
         """Where a write's outcome is unknown, list once more: what is there now tells how it ended."""
-        unknown = [o for o in outcomes if o.error and o.error.maybe_done]
+        unknown = [o for o in outcomes if o.error and o.error.maybe_done and not o.secrets_lost]
         if not unknown:
             return
         index: Index | None = None
@@ -416,9 +478,19 @@ class Reconciler:
             if found is not None:
                 outcome.values, outcome.error = found, None
                 self._mark_changed(outcome)
-                self._in_parallel(lambda o: self._finish_writes(o, index), [outcome])
-            if outcome.error and outcome.error.maybe_done:
+                self._in_parallel(lambda o: self._finish_found(o, index), [outcome])
+            if outcome.error and outcome.error.maybe_done and not outcome.secrets_lost:
                 outcome.error.advice += "; the change may have been made, as a second run will tell"
+
+    def _finish_found(self, outcome: Outcome, index: Index | None) -> None:
+        """Do what is left of a plan whose first write was made, although its answer was lost."""
+        self._finish_writes(outcome, index)
+        if outcome.plan.issues_secrets and not outcome.secrets:
+            self._rotate(outcome)
+            if not outcome.plan.rotates:
+                self.run.warn(
+                    f"{outcome.plan.label}: the answer that showed its secrets was lost, so new ones were issued"
+                )
 
     def _test(self, outcome: Outcome) -> None:
         path = f"{self._item_path(outcome.values['id'])}/{self.resource.test_action}"

@@ -39,7 +39,7 @@ PROJECT = Resource(
         )),
         Field("cloud", choices=("aws", "azure", "gcp"), immutable=True),
         Field("self_hosted", "bool", immutable=True),
-        Field("allowed_cidrs", "list", maximum=50, update_only=True, key="cidr", elements=Field(
+        Field("allowed_cidrs", "list", maximum=50, update_only=True, key=("cidr",), elements=Field(
             "cidr", "dict", fields=(
                 Field("cidr", pattern=r"[0-9a-fA-F.:]+(/[0-9]+)?", must_be=CIDR_RULE, normalize=network),
                 Field("label", pattern=r"[^\x00]{0,100}", must_be="text of 100 characters at most"),

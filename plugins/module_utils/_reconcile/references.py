@@ -1,0 +1,54 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Objects that a task refers to by name, where the API wants their ids.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler
+
+MAX_NAMES_SHOWN = 10
+
+
+def resolve(reconciler: Reconciler, entries: list[tuple[str, Values]]) -> list[str]:
+    """Put ids in the place of the names that these entries give. One listing for each kind of object.
+
+    Each entry comes with its place in words. Returns a sentence for each name that does not mean exactly one object. In
+    check mode, an object that does not exist yet is no such case: its id becomes null.
+    """
+    problems = []
+    for f in reconciler.resource.references:
+        named = [(place, wanted) for place, wanted in entries if f.name_option in wanted]
+        if named:
+            existing = Reconciler(reconciler.run, t.cast(Resource, f.refers_to), reconciler.parent).read_all()
+        for place, wanted in named:
+            problem = _resolve(reconciler, f, f"{place}{f.name_option}", wanted, existing)
+            problems += [problem] if problem else []
+    return problems
+
+
+def _resolve(reconciler: Reconciler, f: Field, place: str, wanted: Values, existing: list[Values]) -> str | None:
+    resource, name = t.cast(Resource, f.refers_to), wanted.pop(f.name_option)
+    (key,) = resource.identity
+    matches = [item for item in existing if item[key] == name] or [item for item in existing if item["id"] == name]
+    wanted[f.name] = matches[0]["id"] if len(matches) == 1 else None
+    if len(matches) == 1:
+        return None
+    where = resource.collection_label(reconciler.parent)
+    if matches:
+        ids = ", ".join(item["id"] for item in matches)
+        return f"{place}: {len(matches)} {where} have the name {name!r} ({ids}); give the id of one of them"
+    names = sorted(item[key] for item in existing)
+    more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+    known = ", ".join(names[:MAX_NAMES_SHOWN]) + more
+    problem = f"{place}: none of the {where} has the name {name!r}; there are {known or 'none'}"
+    if not reconciler.run.check_mode:
+        return problem
+    reconciler.run.warn(f"{problem}. Without check mode the task fails unless it is created before")
+    return None

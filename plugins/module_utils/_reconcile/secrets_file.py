@@ -1,0 +1,44 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file that keeps the secrets that the API shows once.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import typing as t
+
+
+def problem(path: str) -> str | None:
+    """Why secrets could not be written to this path, or None."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):
+        return f"{path!r} is a folder; give the path of a file"
+    if not os.path.isdir(folder):
+        return f"the folder {folder!r} does not exist; create it first"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"the folder {folder!r} is not writable; check its owner and mode"
+    return None
+
+
+def write(path: str, secrets: dict[str, t.Any]) -> None:
+    """Write secrets as JSON, whole or not at all, readable for the owner alone. Raises OSError."""
+    target = os.path.realpath(path)
+    handle, draft = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".pgbeam-")  # made with mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(secrets, file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
