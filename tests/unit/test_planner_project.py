@@ -104,7 +104,7 @@ def moved(name: str, old: Any, new: Any, sent: Any = None, wanted: Values | None
     """A case in which one field moves; ``sent`` where that is not just what the task says."""
     sent = new if sent is None else sent
     wanted = task(**{name: new}) if wanted is None else wanted
-    before = {"tags": (), "allowed_cidrs": ()}.get(name, old) if old is LEFT_OUT else old
+    before = {"tags": [], "allowed_cidrs": []}.get(name, old) if old is LEFT_OUT else old
     return Case(live(**{name: old}), wanted, "updated", {name: sent}, [name], {name: before}, {name: sent})
 
 
