@@ -73,7 +73,7 @@ def _option(module: Module, name: str) -> Values:
             found += scope.shared("options.entries_tie", tie=options([resource.tie_breaker]))
         entry = spec["options"]
         order = sorted(entry, key=lambda inner: ("state", "id").index(inner) if inner in ("state", "id") else 2)
-        return _documented(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
+        return documented(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
     return _of_object(scope, name, spec)
 
 
@@ -81,18 +81,18 @@ def _of_object(scope: Scope, name: str, spec: Values) -> Values:
     """An option of the module, or of an entry."""
     module, resource = scope.module, scope.resource
     if name == resource.parent:
-        return _documented(spec, _parent(scope))
+        return documented(spec, _parent(scope))
     if module.form == "info":
-        return _documented(spec, _filter(scope, name))
+        return documented(spec, _filter(scope, name))
     inside = module.first
     if inside and name == inside.resource.noun:
         members = {f.name: _field(inside, f, spec["options"][f.name]) for f in inside.resource.writable}
-        return _documented(spec, scope.own(scope.words.field(name)), members)
+        return documented(spec, scope.own(scope.words.field(name)), members)
     field = next((f for f in resource.writable if f.name == name), None)
-    return _field(scope, field, spec) if field else _documented(spec, _shared(scope, name))
+    return _field(scope, field, spec) if field else documented(spec, _shared(scope, name))
 
 
-def _documented(spec: Values, text: list[str], members: Values | None = None) -> Values:
+def documented(spec: Values, text: list[str], members: Values | None = None) -> Values:
     """The documentation of an option with this argument spec."""
     found = {
         key: spec[key] for key in SPECIFIED if spec.get(key) is not None and (key, spec[key]) != ("required", False)
@@ -142,7 +142,7 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
     elif is_key:
         found += scope.shared("field.in_entry")
     members = {f.name: _field(scope, f, spec["options"][f.name], below, f.name == field.key) for f in kind.fields}
-    return _documented(spec, list(filter(None, found)), members)
+    return documented(spec, list(filter(None, found)), members)
 
 
 def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
