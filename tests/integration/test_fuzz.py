@@ -17,38 +17,22 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _module
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.organization import ORGANIZATION
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.region import REGION
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from generate.declared import SPECS, Field, Resource, Values
+from generate.modules import modules
 from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
+from tests.samples import sample, whole
 from tests.tree import ROOT
 
-Values = dict[str, Any]
 Spec = dict[str, dict[str, Any]]
 #: More than a few examples, and other ones each time, where FUZZ_EXAMPLES says how many.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 #: Each module with its resource and its argument spec.
-MODULES: dict[str, tuple[Resource, Spec]] = {
-    "database": (DATABASE, _module.item_spec(DATABASE)),
-    "databases": (DATABASE, _module.list_spec(DATABASE)),
-    "database_info": (DATABASE, _module.info_spec(DATABASE)),
-    "project": (PROJECT, _module.item_spec(PROJECT)),
-    "project_info": (PROJECT, _module.info_spec(PROJECT)),
-    "replica": (REPLICA, _module.item_spec(REPLICA)),
-    "replicas": (REPLICA, _module.list_spec(REPLICA)),
-    "replica_info": (REPLICA, _module.info_spec(REPLICA)),
-    "region_info": (REGION, _module.info_spec(REGION)),
-    "organization_info": (ORGANIZATION, _module.info_spec(ORGANIZATION)),
-}
+MODULES = {name: (module.resource, SPECS[module.form](module.resource)) for name, module in modules().items()}
 
 
 def fuzz(module: str) -> settings:
@@ -73,18 +57,18 @@ anything = st.recursive(
 #: These stand for the ids of what is there, and for the address: an example has its own.
 THERE: Values = {"project_id": "(project)", "database_id": "(database)", "org_id": "(organization)"}
 OWN_URL = "(sandbox)"
-#: What options of text may say, where any text does not do. The first ones mean what is there.
+#: What options of text may say beside their samples.
 SAID: dict[str, tuple[str, ...]] = {
-    "host": ("db1.example.com", "DB1.example.com", "db2.example.com", "::1"),
+    "host": ("DB1.example.com", "db2.example.com", "::1"),
     "name": ("orders", "Grö/ße 😀%2F", "shop"),
-    "username": ("app", "o'neil"),
+    "username": ("o'neil",),
     "password": ("pw-Zq7", 'it\'s "{{ 1 }}" 😀'),
     "pool_region": ("", "eu-west-1"),
-    "description": ("", "of the shop", "x" * 500),
-    "tag": ("prod", "", "é" * 50),
+    "description": ("", "x" * 500),
+    "tags": ("", "é" * 50),
     "cidr": ("10.0.0.1", "10.1.0.0/8", "2001:DB8::/32"),
     "label": ("", "office"),
-    "default_policy_profile_id": ("", "pol_1"),
+    "default_policy_profile_id": ("",),
     "slug": ("shop",),
 }
 #: The options that are no field of any object.
@@ -119,39 +103,47 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def right(option: Field) -> st.SearchStrategy[Any]:
+def right(resource: Resource, option: Field, within: str = "") -> st.SearchStrategy[Any]:
     """Values that the contract allows."""
-    if option.elements:
-        return st.lists(right(option.elements), max_size=2)
-    if option.fields:
-        needed = {m.name: right(m) for m in option.fields if m.required or m.name == "cidr"}
-        return st.fixed_dictionaries(needed, optional={m.name: right(m) for m in option.fields if m.name not in needed})
-    if option.choices:
-        return st.sampled_from(option.choices)
-    if option.type == "bool":
-        return st.booleans() | st.sampled_from(["yes", "false"])
-    if option.type == "int":
-        low, high = option.minimum or 0, option.maximum or 10
-        return st.sampled_from([low, high, option.initial or low, str(high)])
-    said = SAID[option.name]
-    return st.sampled_from([said[0], *said])
+    kind = option.elements or option
+    one: st.SearchStrategy[Any]
+    if kind.fields:
+        below = f"{within}.{option.name}" if within else option.name
+        members = {m.name: right(resource, m, below) for m in kind.fields}
+        needed = {m.name: members.pop(m.name) for m in kind.fields if m.required or m.name == option.key}
+        one = st.fixed_dictionaries(needed, optional=members)
+    elif kind.choices:
+        one = st.sampled_from(kind.choices)
+    elif kind.type == "bool":
+        one = st.booleans() | st.sampled_from(["yes", "false"])
+    elif kind.type == "int":
+        low, high = kind.minimum or 0, kind.maximum or 10
+        one = st.sampled_from([low, high, kind.initial or low, str(high)])
+    else:
+        # The samples mean what is there, so they come first and twice.
+        samples = [] if kind.secret else sample(resource, option, within)
+        listed = samples if isinstance(samples, list) else [samples]
+        one = st.sampled_from([*listed, *listed, *SAID.get(option.name, ())])
+    return st.lists(one, max_size=2) if option.elements else one
 
 
 def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
     """Options as the contract allows them, with all that finds or makes an object."""
-    fields = {f.name: f for f in (*resource.fields, *resource.options)}
-    needed = {"api_url", "api_key", resource.parent, resource.plural}
+    fields = {f.name: f for f in resource.fields}
     first = [resource.first.noun] if resource.first else []
+    needed = {"api_url", "api_key", resource.parent, resource.plural}
     if "state" in spec:
-        needed |= {name for name, field in fields.items() if field.required or name in first}
+        needed |= {name for name in spec if name in first or (name in fields and fields[name].required)}
     strategies: dict[str, st.SearchStrategy[Any]] = {}
     for name, option in spec.items():
         if name == resource.plural:
             strategies[name] = st.lists(task(resource, option["options"]), max_size=3, unique_by=_meant)
+        elif resource.first and name in first:
+            strategies[name] = object_of(resource.first)
         elif name in THERE:
             strategies[name] = st.just(THERE[name])
         else:
-            strategies[name] = OTHERS[name] if name in OTHERS else right(fields[name])
+            strategies[name] = OTHERS[name] if name in OTHERS else right(resource, fields[name])
     return st.fixed_dictionaries(
         {name: strategy for name, strategy in strategies.items() if name in needed},
         optional={name: strategy for name, strategy in strategies.items() if name not in needed},
