@@ -207,7 +207,7 @@ def awx(session: nox.Session) -> None:
 
 @nox.session
 def generate(session: nox.Session) -> None:
-    """Write the files of plugins/modules from the declarations and the words; a test fails if they differ."""
+    """Write all generated files from the declarations and the words; a test fails if one differs."""
     session.install("--quiet", NEWEST_CORE, "-r", "requirements.txt")
     session.run("python", "-m", "generate")
 

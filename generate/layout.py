@@ -11,6 +11,17 @@ import textwrap
 import yaml
 
 WIDTH = 120
+#: The lists whose items get a line each: texts and references do, values do not.
+BLOCKS = (
+    "description",
+    "details",
+    "notes",
+    "requirements",
+    "seealso",
+    "author",
+    "extends_documentation_fragment",
+    "all",
+)
 
 
 def document(values: dict[str, object]) -> str:
@@ -24,16 +35,11 @@ def _mapping(values: dict[str, object], indent: str) -> list[str]:
         begin = f"{indent}{key}:"
         if isinstance(value, dict) and value:
             lines += [begin, *_mapping(value, f"{indent}  ")]
-        elif isinstance(value, list) and value and _is_block(key):
+        elif isinstance(value, list) and value and key in BLOCKS:
             lines += [begin, *(line for item in value for line in _item(item, f"{indent}  "))]
         else:
             lines += _wrapped(f"{begin} {_inline(value)}", f"{indent}  ")
     return lines
-
-
-def _is_block(key: str) -> bool:
-    """Whether each item of the list gets its own line: texts and references do, values do not."""
-    return key in ("description", "details", "seealso", "author", "extends_documentation_fragment")
 
 
 def _item(item: object, indent: str) -> list[str]:

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 from generate import layout, words
-from generate.declared import BODIES, RESOURCES, SPECS, Values
+from generate.declared import BODIES, RESOURCES, SPECS, Values, resources
 from generate.options import documentation
 from generate.results import results
 from generate.scope import Module
 
-FOLDER = Path(__file__).resolve().parent.parent / "plugins" / "modules"
 FILE = '''\
 #!/usr/bin/python
 # Copyright (c) 2026 The pgbeam.cloud contributors
@@ -49,7 +47,7 @@ if __name__ == "__main__":
 @functools.cache
 def modules() -> dict[str, Module]:
     """Every module by its name: a form for each that the words of a resource describe."""
-    found = [Module(form, read) for read in map(words.read, words.names()) for form in SPECS if form in read.content]
+    found = [Module(form, read) for read in map(words.read, resources()) for form in SPECS if form in read.content]
     return {module.name: module for module in sorted(found, key=lambda module: module.name)}
 
 
@@ -75,17 +73,3 @@ def _short(values: Values) -> Values:
             value = value[0]
         found[name] = _short(value) if isinstance(value, dict) else value
     return found
-
-
-def write() -> list[str]:
-    """Write the files that differ, all or none. Returns the names of their modules."""
-    sources = {name: source(module) for name, module in modules().items()}
-    changed = [name for name, text in sources.items() if not path(name).exists() or path(name).read_text() != text]
-    for name in changed:
-        path(name).write_text(sources[name])
-    return changed
-
-
-def path(name: str) -> Path:
-    """The file of the module of this name."""
-    return FOLDER / f"{name}.py"

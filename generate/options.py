@@ -73,7 +73,7 @@ def _option(module: Module, name: str) -> Values:
             found += scope.shared("options.entries_tie", tie=options([resource.tie_breaker]))
         entry = spec["options"]
         order = sorted(entry, key=lambda inner: ("state", "id").index(inner) if inner in ("state", "id") else 2)
-        return _documented(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
+        return documented(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
     return _of_object(scope, name, spec)
 
 
@@ -81,18 +81,18 @@ def _of_object(scope: Scope, name: str, spec: Values) -> Values:
     """An option of the module, or of an entry."""
     module, resource = scope.module, scope.resource
     if name == resource.parent:
-        return _documented(spec, _parent(scope))
+        return documented(spec, _parent(scope))
     if module.form == "info":
-        return _documented(spec, _filter(scope, name))
+        return documented(spec, _filter(scope, name))
     inside = module.nested
     if inside and name == inside.resource.noun:
         members = {f.name: _field(inside, f, spec["options"][f.name]) for f in inside.resource.writable}
-        return _documented(spec, scope.own(scope.words.field(name)), members)
+        return documented(spec, scope.own(scope.words.field(name)), members)
     field = next((f for f in resource.writable if f.name == name), None)
-    return _field(scope, field, spec) if field else _documented(spec, _shared(scope, name))
+    return _field(scope, field, spec) if field else documented(spec, _shared(scope, name))
 
 
-def _documented(spec: Values, text: list[str], members: Values | None = None) -> Values:
+def documented(spec: Values, text: list[str], members: Values | None = None) -> Values:
     """The documentation of an option with this argument spec."""
     found = {
         key: spec[key] for key in SPECIFIED if spec.get(key) is not None and (key, spec[key]) != ("required", False)
@@ -135,6 +135,8 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
     ]
     if field.fields:
         found += scope.shared("field.members")
+    found += scope.shared("field.nullable") if field.nullable else []
+    found += scope.shared("field.in_future") if field.in_future else []
     if field.secret:
         found += scope.shared("field.secret", update=f"O(update_{field.name})")
     if not within:
@@ -142,16 +144,17 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
     elif is_key:
         found += scope.shared("field.in_entry")
     members = {f.name: _field(scope, f, spec["options"][f.name], below, f.name in field.key) for f in kind.fields}
-    return _documented(spec, list(filter(None, found)), members)
+    return documented(spec, list(filter(None, found)), members)
 
 
 def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
     """The meaning of a field with its limits. A rule without a number is left out: it only repeats the meaning."""
     text, limits, found = " ".join(meaning), "", []
     if field.type == "int":
-        limits = scope.sentence("field.range", minimum=field.minimum, maximum=field.maximum)
+        if field.maximum is not None:
+            limits = scope.sentence("field.range", minimum=field.minimum, maximum=field.maximum)
     elif field.elements:
-        limits = scope.sentence("field.most", maximum=field.maximum)
+        limits = scope.sentence("field.most", maximum=field.maximum) if field.maximum is not None else ""
         found = scope.shared("field.set")
         found += scope.shared("field.each", rule=field.elements.must_be) if field.elements.must_be else []
     elif any(map(str.isdigit, field.must_be)):
@@ -196,6 +199,8 @@ def _needed(scope: Scope, field: Field) -> str:
         )
     if field.name in resource.identity:
         return scope.sentence("field.in_first" if scope.is_first else "field.unless_id")
+    if field.refers_to:
+        return scope.sentence("field.reference_to_create", option=f"O({field.name_option})")
     return scope.sentence("field.to_create") if field.required else ""
 
 
@@ -216,6 +221,10 @@ def _shared(scope: Scope, name: str) -> list[str]:
         return _id(scope)
     if name.startswith("update_"):
         return inside.shared("options.update_secret", secret=f"O({name.removeprefix('update_')})")
+    reference = next((f for f in resource.references if f.name_option == name), None)
+    if reference:
+        more = scope.shared("options.reference", field=f"O({reference.name})")
+        return [" ".join([*scope.own(scope.words.field(reference), "by_name"), *more])]
     if name == "test_connection":
         found = inside.shared("options.test_connection", absent=scope.fill("O(state=absent)"))
         return found + (scope.shared("options.test_connection_first") if first else [])
@@ -252,6 +261,7 @@ def _attributes(module: Module) -> Values:
         return {"check_mode": {"support": "full"}, "diff_mode": reads, "idempotent": {"support": "full"}}
     details = [] if resource.update_verb else scope.shared("attributes.replaces")
     both = [resource, *filter(None, [resource.nested])]
+    details += scope.shared("attributes.rotates") if resource.issued else []
     for secret in (f.name for r in both for f in r.fields if f.secret):
         details += scope.shared("attributes.resends", update=f"O(update_{secret}=always)", secret=secret)
     idempotent: Values = {"support": "partial", "details": details} if details else {"support": "full"}

@@ -36,7 +36,7 @@ def _item(module: Module) -> Values:
     actions = [action for action in resource.actions if action != "skipped"]
     found["action"] = _action(scope, actions, planned, resource.actions[1])
     found["changes"] = _changes(scope, planned)
-    return {**found, **_connection_test(scope), "error": _error(scope, "item", reads=False)}
+    return {**found, **_connection_test(scope), **_secrets(scope), "error": _error(scope, "item", reads=False)}
 
 
 def _list(module: Module) -> Values:
@@ -49,6 +49,7 @@ def _list(module: Module) -> Values:
         **summary,
         "changes": _changes(scope, "always"),
         **_connection_test(scope),
+        **_secrets(scope),
         "error": _error(scope, "entry", reads=False),
     }
     counts = {action: everything()["counts"][action] for action in resource.actions}
@@ -158,6 +159,29 @@ def _changes(scope: Scope, returned: str) -> Values:
 
 def _connection_test(scope: Scope) -> Values:
     return {"connection_test": everything()["returned"]["connection_test"]} if _is_tested(scope.resource) else {}
+
+
+def _secrets(scope: Scope) -> Values:
+    """The secrets that the API shows once."""
+    if not scope.resource.issued:
+        return {}
+    words: Values = scope.words.content["issued"]
+    return {
+        "secrets": {
+            "description": scope.shared("returned.secrets"),
+            "type": "dict",
+            "returned": scope.sentence("returned.secrets_when"),
+            "contains": {
+                name: {
+                    "description": scope.own(words[name]),
+                    "type": "str",
+                    "returned": scope.sentence("returned.secrets_part_when"),
+                    "sample": words[name]["sample"],
+                }
+                for name in scope.resource.issued
+            },
+        }
+    }
 
 
 def _is_tested(resource: Resource) -> bool:

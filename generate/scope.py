@@ -19,7 +19,7 @@ FORMATTER = string.Formatter()
 REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?)\)")
 
 #: The results about one object beside the object, and those of a module beside its objects, by form.
-OUTCOME = ("action", "changes", "connection_test", "error")
+OUTCOME = ("action", "changes", "connection_test", "secrets", "error")
 RESULTS = {"item": OUTCOME, "list": ("summary", "msg"), "info": ("error",)}
 
 

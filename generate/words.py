@@ -15,9 +15,9 @@ from generate.declared import Field, Resource, Values, resource
 
 FOLDER = Path(__file__).parent / "words"
 FORMS = {"item", "list", "info"}
-KEYS = {"version_added", "object", "create", "kept", "seealso", "changes", "fields", *FORMS}
+KEYS = {"version_added", "object", "create", "kept", "seealso", "changes", "fields", "issued", *FORMS}
 FORM_KEYS = {"short_description", "description", "returned", "examples"}
-FIELD_KEYS = {"like", "description", "option", "compared", "filter", "returned", "sample", "fields"}
+FIELD_KEYS = {"like", "description", "option", "compared", "filter", "returned", "sample", "fields", "by_name"}
 
 
 class WordsError(Exception):
@@ -91,7 +91,11 @@ class Words:
 
 
 def load(name: str) -> Values:
-    content: Values = yaml.safe_load((FOLDER / f"{name}.yml").read_text())
+    """The content of one file."""
+    path = FOLDER / f"{name}.yml"
+    if not path.exists():
+        raise WordsError(f"resource {name}: it has no words; write them in generate/words/{name}.yml")
+    content: Values = yaml.safe_load(path.read_text())
     return content
 
 
@@ -99,11 +103,6 @@ def load(name: str) -> Values:
 def read(name: str) -> Words:
     """The words for the resource of this name."""
     return Words(name, resource(name), load(name))
-
-
-def names() -> list[str]:
-    """The names of all resources."""
-    return sorted(path.stem for path in FOLDER.glob("*.yml") if path.stem != "shared")
 
 
 @functools.cache

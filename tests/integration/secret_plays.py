@@ -12,8 +12,10 @@ from typing import Any
 
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from generate.modules import modules
 from tests.harness import Organization, Project, Sandbox
 from tests.integration.watched import PASSWORDS, Watched, look_up
+from tests.samples import needed
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
@@ -24,7 +26,7 @@ QUOTES = (
 )
 ODD, LONG, PLAIN, MISSPELLED = map(look_up, ("ODD", "LONG", "PLAIN", "MISSPELLED"))
 ALWAYS = {"update_password": "always"}
-ENTRY = {"host": "db1", "name": "orders", "username": "app"}
+ENTRY = needed(modules()["database"].resource)
 #: What the server, or what stands for it, does to a call.
 FAULTS: dict[str, dict[str, Any]] = {
     "refusal": {"kind": "status", "status": 400, "code": "INVALID_INPUT", "message": f"refused: {QUOTES}"},
@@ -40,10 +42,10 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 #: Those after which a listing shows that the write was made.
 SETTLED = ("late", "cut", "list")
-WRITERS = ("database", "databases", "project", "replica", "replicas")
-READERS = ("database_info", "project_info", "replica_info", "region_info", "organization_info")
+WRITERS = [name for name, module in modules().items() if module.writes]
+READERS = [name for name in modules() if name not in WRITERS]
 #: Those whose tasks hold a password.
-HOLDERS = ("database", "databases", "project")
+HOLDERS = [name for name, module in modules().items() if "update_password" in module.spec]
 
 
 @dataclass(frozen=True)
@@ -62,18 +64,17 @@ class Place:
 
     def options(self, module: str, project: str = "new", **entry: Any) -> dict[str, Any]:
         """A task's options: to read, or for one object with these fields."""
-        database, replica = {**ENTRY, **entry}, {"host": "replica1", **entry}
-        options: dict[str, dict[str, Any]] = {
-            "database": {"project_id": self.project, **database},
-            "databases": {"project_id": self.project, "databases": [database]},
-            "database_info": {"project_id": self.project},
-            "project": {"org_id": self.organization.id, "name": project, "database": database},
-            "project_info": {"org_id": self.organization.id},
-            "replica": {"database_id": self.database, **replica},
-            "replicas": {"database_id": self.database, "replicas": [replica]},
-            "replica_info": {"database_id": self.database},
-        }
-        return {**options.get(module, {}), "retries": 0, "timeout": 5}
+        form, resource = modules()[module].form, modules()[module].resource
+        parents = {"org_id": self.organization.id, "project_id": self.project, "database_id": self.database}
+        options: dict[str, Any] = {resource.parent: parents[resource.parent]} if resource.parent else {}
+        if form == "list":
+            options[resource.plural] = [{**needed(resource), **entry}]
+        elif form == "item" and resource.nested:
+            first = {**needed(resource.nested), **entry}
+            options |= {**needed(resource), "name": project, resource.nested.noun: first}
+        elif form == "item":
+            options |= {**needed(resource), **entry}
+        return {**options, "retries": 0, "timeout": 5}
 
 
 def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
@@ -99,7 +100,8 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
             add(f"{begin}, {name}", module, {**place.options(module, **secret), **waits})
     for module in READERS:
         place = Place.make(sandbox)
-        ends = {"region_info": "/regions", "organization_info": "/organizations"}.get(module, "")
+        resource = modules()[module].resource
+        ends = "" if resource.parent else resource.path
         scope = sandbox.default_organization if ends else place.organization
         scope.fault(**FAULTS["refusal"], method="GET", path_ends=ends)
         add("fails, refusal", module, place.options(module))
@@ -118,7 +120,8 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         given = place.options(module, password=ODD, name="new")
         add("fails, exception", module, given, environment={"PYTHONPATH": broken(watched)})
         add("fails, user in the URL", module, {**given, "api_url": f"https://me:{PLAIN}@h/"})
-    for parent, module in (("project_id", "database"), ("project_id", "databases"), ("database_id", "replica")):
+    for module in [name for name in WRITERS if modules()[name].resource.below_parent]:
+        parent = modules()[module].resource.parent
         add("fails, key as an id", module, {**place.options(module), parent: look_up("PGBEAM_API_KEY") + "/"})
         if module in HOLDERS:
             add("fails, password as an id", module, {**place.options(module, password=ODD), parent: ODD})
@@ -132,7 +135,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
     }
     for module, (name, entry) in itertools.product(HOLDERS, misread.items()):
         add(f"fails, {name}", module, place.options(module, **entry))
-    for module in ("replica", "replicas"):
+    for module in [name for name in WRITERS if name not in HOLDERS]:
         add("fails, misspelled", module, place.options(module, pasword=MISSPELLED))
     for module in READERS:
         add("fails, misspelled", module, {**place.options(module), "pasword": MISSPELLED})

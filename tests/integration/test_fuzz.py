@@ -17,38 +17,22 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible import argument_spec
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.organization import ORGANIZATION
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.region import REGION
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from generate.declared import SPECS, Field, Resource, Values
+from generate.modules import modules
 from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
+from tests.samples import needed, sample, whole
 from tests.tree import ROOT
 
-Values = dict[str, Any]
 Spec = dict[str, dict[str, Any]]
 #: More than a few examples, and other ones each time, where FUZZ_EXAMPLES says how many.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 #: Each module with its resource and its argument spec.
-MODULES: dict[str, tuple[Resource, Spec]] = {
-    "database": (DATABASE, argument_spec.item_spec(DATABASE)),
-    "databases": (DATABASE, argument_spec.list_spec(DATABASE)),
-    "database_info": (DATABASE, argument_spec.info_spec(DATABASE)),
-    "project": (PROJECT, argument_spec.item_spec(PROJECT)),
-    "project_info": (PROJECT, argument_spec.info_spec(PROJECT)),
-    "replica": (REPLICA, argument_spec.item_spec(REPLICA)),
-    "replicas": (REPLICA, argument_spec.list_spec(REPLICA)),
-    "replica_info": (REPLICA, argument_spec.info_spec(REPLICA)),
-    "region_info": (REGION, argument_spec.info_spec(REGION)),
-    "organization_info": (ORGANIZATION, argument_spec.info_spec(ORGANIZATION)),
-}
+MODULES = {name: (module.resource, SPECS[module.form](module.resource)) for name, module in modules().items()}
 
 
 def fuzz(module: str) -> settings:
@@ -73,18 +57,18 @@ anything = st.recursive(
 #: These stand for the ids of what is there, and for the address: an example has its own.
 THERE: Values = {"project_id": "(project)", "database_id": "(database)", "org_id": "(organization)"}
 OWN_URL = "(sandbox)"
-#: What options of text may say, where any text does not do. The first ones mean what is there.
+#: What options of text may say beside their samples, which mean what is there.
 SAID: dict[str, tuple[str, ...]] = {
-    "host": ("db1.example.com", "DB1.example.com", "db2.example.com", "::1"),
+    "host": ("DB1.example.com", "db2.example.com", "::1"),
     "name": ("orders", "Grö/ße 😀%2F", "shop"),
-    "username": ("app", "o'neil"),
+    "username": ("o'neil",),
     "password": ("pw-Zq7", 'it\'s "{{ 1 }}" 😀'),
     "pool_region": ("", "eu-west-1"),
-    "description": ("", "of the shop", "x" * 500),
-    "tag": ("prod", "", "é" * 50),
+    "description": ("", "x" * 500),
+    "tags": ("", "é" * 50),
     "cidr": ("10.0.0.1", "10.1.0.0/8", "2001:DB8::/32"),
     "label": ("", "office"),
-    "default_policy_profile_id": ("", "pol_1"),
+    "default_policy_profile_id": ("",),
     "slug": ("shop",),
 }
 #: The options that are no field of any object.
@@ -119,48 +103,64 @@ WRONG: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def right(option: Field) -> st.SearchStrategy[Any]:
+def right(resource: Resource, option: Field, within: str = "") -> st.SearchStrategy[Any]:
     """Values that the contract allows."""
-    if option.elements:
-        return st.lists(right(option.elements), max_size=2)
-    if option.fields:
-        needed = {m.name: right(m) for m in option.fields if m.required or m.name == "cidr"}
-        return st.fixed_dictionaries(needed, optional={m.name: right(m) for m in option.fields if m.name not in needed})
-    if option.choices:
-        return st.sampled_from(option.choices)
-    if option.type == "bool":
-        return st.booleans() | st.sampled_from(["yes", "false"])
-    if option.type == "int":
-        low, high = option.minimum or 0, option.maximum or 10
-        return st.sampled_from([low, high, option.identity_default or low, str(high)])
-    said = SAID[option.name]
-    return st.sampled_from([said[0], *said])
+    kind = option.elements or option
+    one: st.SearchStrategy[Any]
+    if kind.fields:
+        one = right_object(resource, kind.fields, f"{within}.{option.name}" if within else option.name, option.key)
+    elif kind.choices:
+        one = st.sampled_from(kind.choices)
+    elif kind.type == "bool":
+        one = st.booleans() | st.sampled_from(["yes", "false"])
+    elif kind.type == "int":
+        low, high = kind.minimum or 0, kind.maximum or 10
+        one = st.sampled_from([low, high, kind.identity_default or low, str(high)])
+    else:
+        samples = [] if kind.secret else sample(resource, option, within)
+        listed = samples if isinstance(samples, list) else [samples]
+        one = st.sampled_from([*listed, *listed, *SAID.get(option.name, ())])
+    return st.lists(one, max_size=2) if option.elements else one
+
+
+def right_object(
+    resource: Resource, fields: tuple[Field, ...], within: str = "", key: str = ""
+) -> st.SearchStrategy[Values]:
+    members = {field.name: right(resource, field, within) for field in fields}
+    needed = {field.name: members.pop(field.name) for field in fields if field.required or field.name == key}
+    return st.fixed_dictionaries(needed, optional=members)
 
 
 def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
     """Options as the contract allows them, with all that finds or makes an object."""
-    fields = {f.name: f for f in (*resource.fields, *resource.options)}
-    needed = {"api_url", "api_key", resource.parent, resource.plural}
+    fields = {f.name: f for f in resource.fields}
     first = [resource.nested.noun] if resource.nested else []
+    needed = {"api_url", "api_key", resource.parent, resource.plural}
     if "state" in spec:
-        needed |= {name for name, field in fields.items() if field.required or name in first}
+        needed |= {name for name in spec if name in first or (name in fields and fields[name].required)}
     strategies: dict[str, st.SearchStrategy[Any]] = {}
     for name, option in spec.items():
         if name == resource.plural:
-            strategies[name] = st.lists(task(resource, option["options"]), max_size=3, unique_by=_meant)
+            entry = task(resource, option["options"])
+            strategies[name] = st.lists(
+                entry, max_size=3, unique_by=lambda one: one.get("id") or _identity(resource, one)
+            )
+        elif resource.nested and name in first:
+            strategies[name] = right_object(resource.nested, resource.nested.writable)
         elif name in THERE:
             strategies[name] = st.just(THERE[name])
         else:
-            strategies[name] = OTHERS[name] if name in OTHERS else right(fields[name])
+            strategies[name] = OTHERS[name] if name in OTHERS else right(resource, fields[name])
     return st.fixed_dictionaries(
         {name: strategy for name, strategy in strategies.items() if name in needed},
         optional={name: strategy for name, strategy in strategies.items() if name not in needed},
     )
 
 
-def _meant(entry: Values) -> Any:
+def _identity(resource: Resource, entry: Values) -> str:
     """What tells the entries of a list apart."""
-    return entry.get("id") or (entry["host"].lower(), str(entry.get("port", 5432)), entry.get("name"))
+    names = [name for name in resource.identity if name != resource.parent]
+    return repr([resource.field(name).normalized(resource.identity_value(entry, name)) for name in names])
 
 
 def places(options: Any, spec: Spec) -> Iterator[tuple[Values, str]]:
@@ -301,34 +301,27 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-for _method in ("GET", "POST", "PATCH", "DELETE"):
+for _method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
     setattr(_Handler, f"do_{_method}", _Handler._answer)
 
-MOMENT = "2026-07-01T00:00:00Z"
-OBJECTS: dict[str, Values] = {
-    "databases": {
-        "id": "db_1", "project_id": "prj_1", "host": "db1.example.com", "port": 5432, "name": "orders",
-        "username": "app", "ssl_mode": "prefer", "cache_config": {"enabled": True, "ttl_seconds": 60},
-        "pool_config": {"pool_size": 10}, "created_at": MOMENT, "updated_at": MOMENT,
-    },
-    "projects": {"id": "prj_1", "org_id": "org_1", "name": "shop", "status": "active", "tags": ["a"]},
-    "replicas": {"id": "rep_1", "database_id": "db_1", "host": "r1", "port": 5432, "ssl_mode": "prefer"},
-    "regions": {"id": "us-east-1", "name": "US East", "provider": "aws", "available": True},
-    "organizations": {"id": "org_1", "name": "acme", "slug": "acme"},
-}  # fmt: skip
+#: The resources by the last part of their paths, and an object of each.
+RESOURCES = {module.resource.path.rpartition("/")[2]: module.resource for module in modules().values()}
+OBJECTS = {part: whole(resource) for part, resource in RESOURCES.items()}
 
 
 def tame(method: str, path: str) -> Answer:
     """What the API could answer."""
     *dummy, parent, last = path.split("/")
     content: Values = {"ok": True}
-    if last in OBJECTS:
-        content = {last: [OBJECTS[last]]}
+    if last in RESOURCES:
+        resource = RESOURCES[last]
+        content = {resource.plural: [OBJECTS[last]]}
         if method == "POST":
-            first = {"project": OBJECTS["projects"], "database": OBJECTS["databases"]}
-            content = first if last == "projects" else {**OBJECTS[last], "id": "new_1"}
-    elif parent in OBJECTS:
-        content = OBJECTS[parent]
+            content = {**OBJECTS[last], "id": "new_1"}
+            if resource.nested:
+                content = {resource.create_envelope: content, resource.nested.noun: whole(resource.nested)}
+    elif parent in RESOURCES:
+        content = {**OBJECTS[parent], "id": last}
     return 204 if method == "DELETE" else 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
 
 
@@ -342,21 +335,22 @@ def as_json(value: Any) -> bytes:
 
 odd = anything | st.sampled_from([DEEP, ["pw-Zq7", DEEP]])
 objects = st.sampled_from(list(OBJECTS.values())).flatmap(
-    lambda whole: st.fixed_dictionaries(
-        {}, optional={**{name: st.just(value) | odd for name, value in whole.items()}, "unknown": odd, "items": odd}
+    lambda one: st.fixed_dictionaries(
+        {}, optional={**{name: st.just(value) | odd for name, value in one.items()}, "unknown": odd, "items": odd}
     )
 )
 problems = st.fixed_dictionaries(
     {}, optional=dict.fromkeys(("error", "code", "message", "title", "detail", "errors", "request_id"), odd)
 )
-lists = st.dictionaries(st.sampled_from(list(OBJECTS)), st.lists(objects, max_size=3), min_size=1, max_size=1)
+plurals = st.sampled_from([resource.plural for resource in RESOURCES.values()])
+lists = st.dictionaries(plurals, st.lists(objects, max_size=3), min_size=1, max_size=1)
 contents = st.one_of(
     odd,
     objects,
     problems,
     problems.map(lambda inner: {"error": inner}),
     st.tuples(lists, st.fixed_dictionaries({}, optional={"next_page_token": odd})).map(lambda pair: pair[0] | pair[1]),
-    st.fixed_dictionaries({"project": objects, "database": objects}),
+    *(st.fixed_dictionaries({r.answer: objects, r.nested.noun: objects}) for r in RESOURCES.values() if r.nested),
     st.fixed_dictionaries(
         {"ok": st.booleans() | odd}, optional={"error": odd, "latency_ms": odd, "server_version": odd}
     ),
@@ -387,9 +381,8 @@ answers = st.tuples(
 @st.composite
 def spoilt(draw: st.DrawFn) -> Spoil:
     """The answer with one or two members that are odd, which finds more than one that is all odd."""
-    odd_ones = draw(
-        st.lists(st.tuples(st.integers(0, 99), st.sampled_from(["", "", "more"]), odd), min_size=1, max_size=2)
-    )
+    change = st.tuples(st.integers(0, 99), st.sampled_from(["", "", "more"]), odd)
+    odd_ones = draw(st.lists(change, min_size=1, max_size=2))
 
     def spoil(answer: Answer) -> Answer:
         status, headers, body = answer
@@ -415,41 +408,51 @@ def _instead(answer: Answer) -> Spoil:
     return lambda right: answer
 
 
-SAME = {"host": "db1.example.com", "name": "orders", "username": "app", "password": "pw-Zq7"}
-MOVED = {**SAME, "ssl_mode": "require", "cache_config": {"ttl_seconds": 5}}
-NEW = {**SAME, "name": "new"}
-GONE = {**SAME, "state": "absent"}
-SHOP = {"org_id": "org_1", "name": "shop"}
-REPLICA_MOVED = {"host": "r1", "ssl_mode": "require"}
-#: What each module is asked for: everything that leads to another kind of request, or to another use of its answer.
-ASKED: dict[str, list[Values]] = {
-    "database": [
-        MOVED, NEW, GONE, {"id": "db_1", "state": "absent"}, {"id": "db_1", "host": "db9.example.com"},
-        {**SAME, "test_connection": True}, {**MOVED, "update_password": "always", "test_connection": True},
-    ],
-    "databases": [
-        {"databases": [MOVED, NEW]}, {"databases": [NEW], "prune": True}, {"databases": [GONE, NEW]},
-        {"databases": [SAME, NEW], "test_connection": True, "parallel": 1}, {"databases": []},
-    ],
-    "database_info": [{}, {"id": "db_1"}, {"host": "DB1.example.com", "role": "primary"}],
-    "project": [
-        {**SHOP, "tags": ["b"], "allowed_cidrs": [{"cidr": "10.0.0.1"}]}, {**SHOP, "database": MOVED},
-        {**SHOP, "name": "new", "database": NEW, "agents_disabled": True, "test_connection": True},
-        {**SHOP, "state": "absent"}, {"id": "prj_1", "state": "absent", "force": True}, {"id": "prj_1", "name": "x"},
-    ],
-    "project_info": [{"org_id": "org_1"}, {"id": "prj_1"}, {"org_id": "org_1", "name": "shop"}],
-    "replica": [
-        {"host": "r9"}, REPLICA_MOVED, {**REPLICA_MOVED, "replace": True}, {"host": "r1", "state": "absent"},
-        {"id": "rep_1", "state": "absent"},
-    ],
-    "replicas": [
-        {"replicas": [{"host": "r9"}, {"host": "r1"}]}, {"replicas": [{"host": "r9"}], "prune": True},
-        {"replicas": [REPLICA_MOVED], "replace": True}, {"replicas": [{"host": "r1", "state": "absent"}]},
-    ],
-    "replica_info": [{}, {"id": "rep_1"}, {"host": "r1"}],
-    "region_info": [{}, {"provider": "aws", "available": True}],
-    "organization_info": [{}, {"slug": "acme"}],
-}  # fmt: skip
+def same(resource: Resource) -> Values:
+    """A task for the object that is there, or one like it."""
+    first = {resource.nested.noun: same(resource.nested)} if resource.nested else {}
+    return {**needed(resource), **{f.name: "pw-Zq7" for f in resource.writable if f.secret}, **first}
+
+
+def moved(resource: Resource) -> Values:
+    """The same with another value of all that can be changed."""
+    first = {resource.nested.noun: moved(resource.nested)} if resource.nested else {}
+    found = same(resource)
+    others = [
+        f for f in resource.writable if f.name not in found and not f.immutable and f.name not in resource.identity
+    ]
+    return {**found, **{f.name: other(f, sample(resource, f)) for f in others}, **first}
+
+
+def other(field: Field, value: Any) -> Any:
+    """A value that differs from the sample."""
+    if field.fields:
+        first = field.fields[0]
+        return {first.name: other(first, value[first.name])}
+    if field.choices:
+        return next(choice for choice in field.choices if choice != value)
+    if field.type == "int":
+        return value + 1
+    return not value if field.type == "bool" else type(value)()
+
+
+def asked(resource: Resource, spec: Spec) -> list[Values]:
+    """What leads to every kind of request, and to every use of its answer."""
+    if "state" not in spec and resource.plural not in spec:
+        filters = {name: sample(resource, resource.field(name)) for name in resource.filters}
+        return [{}, {"id": "(own)"}, filters]
+    here, there = same(resource), moved(resource)
+    name = next(name for name in needed(resource))
+    new = {**there, name: f"{here[name]}2"}
+    gone = {**here, "state": "absent"}
+    flags = {"test_connection": True, "replace": True, "prune": True, "update_password": "always"}
+    how = {name: value for name, value in flags.items() if name in spec}
+    if resource.plural in spec:
+        lists = [[there, new], [gone, new], [here, new], [new], []]
+        return [{resource.plural: entries, **more} for entries in lists for more in ({}, how)]
+    guard = {"force": True} if "force" in spec else {}
+    by_id = [{"id": "(own)", name: new[name]}, {"id": "(own)", "state": "absent", **guard}]
+    return [here, there, new, gone, {**there, **how}, {**new, **how}, *by_id]
 
 
 @pytest.mark.once
@@ -458,24 +461,23 @@ ASKED: dict[str, list[Values]] = {
 def test_any_answer(tmp_path: Path, module: str) -> None:
     """No traceback, no request outside the contract, and no success without an object of the API."""
     resource, spec = MODULES[module]
-    parent = (
-        {resource.parent: {"project_id": "prj_1", "database_id": "db_1"}[resource.parent]}
-        if resource.path_has_parent
-        else {}
-    )
+    ids = {f"({one.noun})": OBJECTS[part]["id"] for part, one in RESOURCES.items()}
+    ids["(own)"] = ids[f"({resource.noun})"]
+    parent = {resource.parent: THERE[resource.parent]} if resource.parent else {}
+    ways = asked(resource, spec)
     server = Wild()
     with server.running() as url:
 
-        @given(spoilt() | answers.map(_instead), st.sampled_from(ASKED[module]), st.integers(0, 3), st.booleans())
+        @given(spoilt() | answers.map(_instead), st.sampled_from(ways), st.integers(0, 3), st.booleans())
         @fuzz(module)
-        def run(spoil: Spoil, asked: Values, nth: int, for_ever: bool) -> None:
+        def run(spoil: Spoil, options: Values, nth: int, for_ever: bool) -> None:
             server.spoil, server.nth, server.for_ever = spoil, nth, for_ever
             server.exchanges.clear()
             connection = {"api_url": url, "api_key": API_KEY, "retries": 0, "timeout": 5}
-            result = run_module(module, {**connection, **parent, **asked}, tmp_path)
+            result = run_module(module, {**connection, **filled({**parent, **options}, ids)}, tmp_path)
             clean(result)
             judge(server.exchanges)
-            if not result.get("failed") and "state" in spec and asked.get("state") != "absent":
+            if not result.get("failed") and "state" in spec and options.get("state") != "absent":
                 assert result[resource.noun]["id"]
 
         run()

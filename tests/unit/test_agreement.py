@@ -13,20 +13,18 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import CONNECTION
-from ansible_collections.pgbeam.cloud.plugins.module_utils._http.responses import RETRY_STATUSES
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._role import STEPS
 
+from generate import fragments
+from generate.declared import CONNECTION, VARIABLES, Field
 from generate.declared import SPECS as SPEC
-from generate.declared import Field
 from generate.modules import modules
 from tests.tree import ROOT
 
 Values = dict[str, Any]
 SPECS: dict[str, Values] = {name: SPEC[module.form](module.resource) for name, module in modules().items()}
 MODULES = sorted(SPECS)
-COMPARED = ("type", "choices", "default", "required", "elements")
 #: What a task can hold beside its module.
 KEYWORDS = {"name", "register", "loop", "loop_control", "when", "no_log", "vars", "delegate_to", "run_once", "tags"}
 each_module = pytest.mark.parametrize("module", MODULES)
@@ -52,29 +50,10 @@ def module_docs(module: str, name: str) -> Any:
     return yaml.safe_load(constants(source(f"plugins/modules/{module}.py").body)[name])
 
 
-def connection_options() -> Values:
-    """The options of the fragment that all modules share."""
-    (fragment,) = [
-        node for node in source("plugins/doc_fragments/_connection.py").body if isinstance(node, ast.ClassDef)
-    ]
-    options: Values = yaml.safe_load(constants(fragment.body)["DOCUMENTATION"])["options"]
-    return options
+SHARED = sorted((ROOT / "plugins" / "module_utils").glob("_*.py"))
 
 
-def essence(options: Values) -> Values:
-    """What documentation and argument spec have to agree in, with what each may leave out filled in."""
-    defaults: Values = {"type": "str", "required": False}
-    return {
-        name: {**defaults, **{key: option[key] for key in COMPARED if key in option}}
-        for name, option in options.items()
-    }
-
-
-LAYERS = ("_http", "_engine", "_reconcile", "_ansible")
-SHARED = sorted(file for layer in LAYERS for file in (ROOT / "plugins" / "module_utils" / layer).glob("*.py"))
-
-
-@pytest.mark.parametrize("file", [f for f in SHARED if f.stem != "responses"], ids=lambda file: str(file.stem))
+@pytest.mark.parametrize("file", [f for f in SHARED if f.stem != "_errors"], ids=lambda file: str(file.stem))
 def test_a_resource_is_known_by_its_declaration_alone(file: Path) -> None:
     """What is shared by all resources names none of them, in code or in words, save the one that a key is of."""
     words = set(re.findall(r"[a-z]+", file.read_text().lower()))
@@ -83,12 +62,11 @@ def test_a_resource_is_known_by_its_declaration_alone(file: Path) -> None:
     )
 
 
-def test_the_connection_options_are_documented() -> None:
-    documented = connection_options()
-    assert essence(documented) == essence(CONNECTION)
-    for name, option in CONNECTION.items():
-        for variable in option.get("fallback", (None, []))[1]:
-            assert f"E({variable})" in " ".join(documented[name]["description"])
+@pytest.mark.parametrize("name", CONNECTION)
+def test_the_environment_variables_of_an_option_are_documented(name: str) -> None:
+    text = " ".join(fragments.documentation("connection")["options"][name]["description"])
+    dummy, variables = CONNECTION[name].get("fallback", (None, []))
+    assert all(f"E({variable})" in text for variable in variables)
 
 
 @each_module
@@ -171,43 +149,18 @@ def test_a_module_is_not_newer_than_the_collection(module: str) -> None:
     assert [int(part) for part in added.split(".")] <= [int(part) for part in VERSION.split(".")]
 
 
-def test_the_action_group_holds_every_module() -> None:
-    assert sorted(load("meta/runtime.yml")["action_groups"]["all"]) == MODULES
-
-
-def test_every_module_is_run_by_the_action() -> None:
-    routing = load("meta/runtime.yml")["plugin_routing"]
-    assert routing["modules"] == {module: {"action_plugin": "pgbeam.cloud.database"} for module in MODULES}
-    assert routing["action"] == {
+def test_every_step_of_the_role_is_run_by_the_action() -> None:
+    assert load("meta/runtime.yml")["plugin_routing"]["action"] == {
         name.removeprefix("pgbeam.cloud."): {"redirect": "pgbeam.cloud.database"} for name in STEPS
     }
 
 
-def test_role_defaults() -> None:
-    options = load("roles/pgbeam/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    defaults = {name: option["default"] for name, option in options.items() if "default" in option}
-    assert load("roles/pgbeam/defaults/main.yml") == defaults
-
-
-def test_role_options_are_those_of_the_list_form() -> None:
-    """A role option that the module has too is of the same type, with the same choices and default."""
-    options = load("roles/pgbeam/meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    module = SPECS["databases"]
-    shared = {name: option for name, option in options.items() if name.removeprefix("pgbeam_") in module}
-    own = {"pgbeam_database_defaults", "pgbeam_project", "pgbeam_replace_replicas"}
-    assert set(options) - set(shared) == own
-    for name, option in shared.items():
-        other = module[name.removeprefix("pgbeam_")]
-        # The role reads these itself: a list may be a text, and what is vaulted is no text on every core.
-        raw = "raw" if name in ("pgbeam_databases", "pgbeam_api_key") else other["type"]
-        assert (option["type"], option.get("choices")) == (raw, other.get("choices")), name
-        if "default" in option and not other.get("required"):
-            assert option["default"] == other["default"], name
-
-
-def test_retried_statuses_are_documented() -> None:
-    text = " ".join(connection_options()["retries"]["description"])
-    assert all(str(status) in text for status in RETRY_STATUSES)
+def test_a_role_variable_has_the_default_of_the_option_that_it_sets() -> None:
+    options = {name: option for name, option in SPECS["databases"].items() if option.get("default") is not None}
+    # The role does not pass on what is empty.
+    found = {name: default for name, default in VARIABLES.items() if name in options and default != ""}
+    assert found == {name: options[name]["default"] for name in found}
+    assert found.keys() >= {"prune", "prune_limit", "update_password", "test_connection", "parallel"}
 
 
 PAGES = sorted(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files of plugins/modules are what the generator writes from the declarations and the words."""
+"""The generated files are what the generator writes from the declarations and the words."""
 
 from __future__ import annotations
 
@@ -9,33 +9,48 @@ import copy
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from generate import layout, options, results, words
-from generate.modules import FOLDER, modules, path, source
+from generate import blocks, fragments, layout, options, results, role, words
+from generate.declared import VARIABLES, resources
+from generate.files import files
+from generate.modules import modules, source
 from generate.scope import Module
 from generate.words import Words, WordsError
+from tests.tree import ROOT
 
 pytestmark = pytest.mark.once
 each_module = pytest.mark.parametrize("name", modules())
 
 
-@each_module
-def test_a_module_is_up_to_date(name: str) -> None:
-    assert path(name).read_text() == source(modules()[name]), "run make generate"
+@pytest.mark.parametrize("name", files())
+def test_a_file_is_up_to_date(name: str) -> None:
+    assert (ROOT / name).read_text() == files()[name], "run make generate"
 
 
-def test_every_module_is_generated() -> None:
-    assert {file.stem for file in FOLDER.glob("*.py")} == set(modules())
+@pytest.mark.parametrize("folder", ["plugins/modules", "plugins/doc_fragments"])
+def test_every_file_of_a_folder_is_generated(folder: str) -> None:
+    assert {f"{folder}/{file.name}" for file in (ROOT / folder).glob("*.py")} <= set(files())
+
+
+def test_the_words_are_those_of_the_resources() -> None:
+    assert {file.stem for file in words.FOLDER.glob("*.yml")} == {"role", "shared", *resources()}
 
 
 @each_module
 def test_what_is_laid_out_reads_back(name: str) -> None:
     for values in (options.documentation(modules()[name]), results.results(modules()[name])):
         assert yaml.safe_load(layout.document(values)) == values
+
+
+@pytest.mark.parametrize("name", fragments.PURPOSES)
+def test_what_is_laid_out_of_a_fragment_reads_back(name: str) -> None:
+    values = fragments.documentation(name)
+    assert yaml.safe_load(layout.document(values)) == values
 
 
 def sentences(value: Any) -> Iterator[str]:
@@ -47,7 +62,7 @@ def sentences(value: Any) -> Iterator[str]:
 
 
 def test_no_sentence_is_written_twice() -> None:
-    written = [text for name in ("shared", *words.names()) for text in sentences(words.load(name))]
+    written = [text for name in ("role", "shared", *resources()) for text in sentences(words.load(name))]
     assert [text for text, count in Counter(written).items() if count > 1] == []
 
 
@@ -78,7 +93,7 @@ def test_any_text_reads_back(text: str) -> None:
 
 
 def test_lines_are_short() -> None:
-    lines = [line for module in modules().values() for line in source(module).splitlines()]
+    lines = [line for name, text in files().items() if not name.endswith(".md") for line in text.splitlines()]
     assert max(map(len, lines)) <= layout.WIDTH
 
 
@@ -169,3 +184,44 @@ def test_words_that_do_not_fit(case: str) -> None:
     with pytest.raises(WordsError) as caught:
         source(Module("item", changed("database", *keys, to=to)))
     assert str(caught.value) == message
+
+
+def test_a_resource_without_words() -> None:
+    with pytest.raises(WordsError) as caught:
+        words.load("webhook")
+    assert str(caught.value) == "resource webhook: it has no words; write them in generate/words/webhook.yml"
+
+
+@pytest.mark.parametrize(
+    "written, problem",
+    [
+        ({**VARIABLES, "databse": {}}, "options differ from its variables in databse"),
+        ({name: {} for name in VARIABLES if name != "parallel"}, "options differ from its variables in parallel"),
+        ({name: {"like": "databases.paralel"} for name in VARIABLES}, "no module has the option databases.paralel"),
+        ({name: {"like": "database"} for name in VARIABLES}, "no module has the option database"),
+    ],
+)
+def test_words_that_do_not_fit_the_role(written: dict[str, Any], problem: str) -> None:
+    with pytest.raises(WordsError) as caught:
+        role.options(written)
+    assert str(caught.value) == f"role: {problem}; correct generate/words/role.yml"
+
+
+@pytest.mark.parametrize("begin, end", [("<!-- ", " -->"), (".. ", ""), ("  # ", "")])
+def test_a_block_is_filled(tmp_path: Path, begin: str, end: str) -> None:
+    first, last = f"one\n\n{begin}generated: a{end}\n", f"{begin}end: a{end}\n\n{begin}generated: ab{end}\n"
+    page = tmp_path / "page"
+    page.write_text(f"{first}old\n\n{last}")
+    for content in ("", "\nnew \\1\n\n", "new\n"):
+        page.write_text(blocks.filled(page, {"a": content}))
+        assert page.read_text() == f"{first}{content}{last}"
+
+
+@pytest.mark.parametrize(
+    "text", ["no comments", "# generated: a\n", "# end: a\n# generated: a\n", "# generated: b\n# end: b\n"]
+)
+def test_a_block_without_its_comments(tmp_path: Path, text: str) -> None:
+    (tmp_path / "page.md").write_text(text)
+    with pytest.raises(WordsError) as caught:
+        blocks.filled(tmp_path / "page.md", {"a": "content\n"})
+    assert str(caught.value) == 'page.md: 0 blocks between the comments "generated: a" and "end: a"; write one'

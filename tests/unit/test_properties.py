@@ -3,63 +3,73 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What holds for any server and any task: plans repeat without effect, predict the server, and show no secret.
 
-For each resource that can be written: databases, projects and replicas.
+For each resource that can be written.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import re
 import string
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Index
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import Plan, make_plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.validation import validate
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler, Run
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT, network
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from generate.declared import Field, Resource, Values
+from generate.modules import modules
+from tests.samples import needed, sample
+
 pytestmark = pytest.mark.once
 
+PARENT = "parent_1"
 SECRETS = st.text(string.ascii_letters + string.digits, min_size=8, max_size=20).map("Pw-secret-{}".format)
-#: Few values of each text, so that a task often meets an object, and several ways to write one network.
-TEXTS = {
-    "pool_region": ["", "us-east-1", "eu-west-1"],
-    "description": ["", "Shop", "shop"],
-    "default_policy_profile_id": ["", "pol_1", "pol_2"],
-    "tag": ["", "prod", "Prod", "eu"],
+#: Several spellings of one value, if these are more than upper and lower case.
+SPELLINGS = {
     "cidr": ["10.0.0.1", "10.0.0.1/32", "10.0.0.0/8", "10.9.8.7/8", "2001:db8::/32", "2001:DB8:0::1/32", "::/0"],
-    "label": ["", "VPC", "Office"],
 }
 
 
-def _values(field: Field) -> st.SearchStrategy[Any]:
+def _values(resource: Resource, field: Field, within: str = "") -> st.SearchStrategy[Any]:
     """Any value that the contract allows for a field; whole numbers often at a limit."""
-    if field.elements:
-        unique = field.element_key if field.key else None
-        return st.lists(_values(field.elements), max_size=3, unique_by=unique)
-    if field.fields:
-        named = [member for member in field.fields if member.name == "cidr"]
-        members = {m.name: _values(m) for m in field.fields}
-        always = {m.name: members.pop(m.name) for m in named}
-        return st.fixed_dictionaries(always, optional=members).filter(bool)
-    if field.choices:
-        return st.sampled_from(field.choices)
-    if field.type == "bool":
-        return st.booleans()
-    if field.type == "int":
-        low, high = field.minimum or 0, field.maximum or 0
-        return st.sampled_from([low, high]) | st.integers(low, high)
-    return st.sampled_from(TEXTS[field.name])
+    kind = field.elements or field
+    one: st.SearchStrategy[Any]
+    if kind.fields:
+        below = f"{within}.{field.name}" if within else field.name
+        members = {member.name: _values(resource, member, below) for member in kind.fields}
+        needed_members = {m.name for m in kind.fields if field.elements and (m.required or m.name in field.key)}
+        always = {name: members.pop(name) for name in needed_members}
+        one = st.fixed_dictionaries(always, optional=members).filter(bool)
+    elif kind.choices:
+        one = st.sampled_from(kind.choices)
+    elif kind.type == "bool":
+        one = st.booleans()
+    elif kind.identity_default is not None:
+        one = st.sampled_from([kind.identity_default, kind.identity_default + 1000])
+    elif kind.type == "int":
+        low = kind.minimum or 0
+        high = low + 1000 if kind.maximum is None else kind.maximum
+        one = st.sampled_from([low, high]) | st.integers(low, high)
+    else:
+        one = st.sampled_from(_texts(kind, sample(resource, field, within)))
+    if not field.elements:
+        return one
+    return st.lists(one, max_size=3, unique_by=field.element_key if field.key else None)
+
+
+def _texts(field: Field, samples: Any) -> list[str]:
+    """Few texts, so that a task often meets an object, and what differs only in case."""
+    known = samples if isinstance(samples, list) else [samples]
+    found = SPELLINGS.get(field.name, [*known, *map(str.upper, known)])
+    return [*found, ""] if field.pattern and re.fullmatch(field.pattern, "") else found
 
 
 @dataclass
@@ -67,25 +77,52 @@ class Kind:
     """A resource, and what its objects and tasks are made of."""
 
     resource: Resource
-    parent: str
-    #: The fields that every object has, by which a task finds it.
-    places: dict[str, st.SearchStrategy[Any]]
-    #: What a server makes of the fields that a create leaves out.
-    defaults: Values
-    #: What a server may leave out of its answer at its zero value, which is its default.
-    omitted: tuple[str, ...] = ()
-    #: Named by every task, beside the places that it has to name.
-    always: dict[str, st.SearchStrategy[Any]] = field(default_factory=dict)
-    #: What a write computes anew.
-    computed: Callable[[Values], Values] = lambda item: {}
+
+    @functools.cached_property
+    def places(self) -> dict[str, st.SearchStrategy[Any]]:
+        """The fields that every object has, by which a task finds it."""
+        names = {*self.resource.identity, *needed(self.resource)}
+        found = {f.name: _values(self.resource, f) for f in self.resource.writable if f.name in names}
+        return {name: st.just(PARENT) if name == self.resource.parent else value for name, value in found.items()}
+
+    @functools.cached_property
+    def defaults(self) -> Values:
+        """What a server makes of the fields that a create leaves out."""
+        others = [f for f in self.resource.writable if f.name not in self.places and not f.secret]
+        return {f.name: self._default(f) for f in others}
+
+    def _default(self, field: Field) -> Any:
+        if field.type == "list":
+            return []
+        value = sample(self.resource, field)
+        if isinstance(value, dict):
+            # Not the contract's defaults, which nothing may rely on.
+            return {name: item + 1 if item.__class__ is int else item for name, item in value.items()}
+        return value if field.zero is None else field.zero
+
+    @functools.cached_property
+    def omitted(self) -> list[str]:
+        """What a server may leave out of its answer at its zero value, which is its default."""
+        return [name for name in self.defaults if self.resource.field(name).zero is not None]
+
+    @functools.cached_property
+    def always(self) -> dict[str, st.SearchStrategy[Any]]:
+        """What every task declares beside the places that it has to declare."""
+        first = self.resource.nested
+        found = {f.name: SECRETS for f in self.resource.writable if f.secret}
+        if not first:
+            return found
+        members = {name: st.just(value) for name, value in needed(first).items()}
+        members.update((f.name, SECRETS) for f in first.writable if f.secret)
+        return {**found, first.noun: st.fixed_dictionaries(members)}
 
     @functools.cached_property
     def settings(self) -> dict[str, st.SearchStrategy[Any]]:
-        return {name: _values(self.resource.field(name)) for name in self.defaults}
+        return {name: _values(self.resource, self.resource.field(name)) for name in self.defaults}
 
     @functools.cached_property
     def servers(self) -> st.SearchStrategy[Server]:
-        own = {f.name: _values(f) for f in self.resource.writable if f.update_only}
+        own = {f.name: _values(self.resource, f) for f in self.resource.writable if f.update_only}
         items = st.lists(st.fixed_dictionaries(self.places, optional=self.settings), max_size=4)
         parts = st.tuples(items, st.booleans(), st.fixed_dictionaries({}, optional=own))
         return parts.map(lambda made: Server(self, *made))
@@ -98,60 +135,12 @@ class Kind:
         known.pop(self.resource.tie_breaker, None)
         more = {name: values for name, values in self.places.items() if name not in known}
         return st.fixed_dictionaries(
-            {**known, **self.always, self.resource.parent: st.just(self.parent)},
+            {**known, **self.always, self.resource.parent: st.just(PARENT)},
             optional={"id": st.sampled_from(["id_0", "id_2", "id_4"]), **more, **self.settings},
         )
 
 
-PORTS = st.sampled_from([5432, 6432])
-HOSTS = st.sampled_from(["db1.example.com", "DB1.example.com"])
-FIRST: Values = {"host": "db1", "name": "orders", "username": "app"}
-KINDS = {
-    "database": Kind(
-        DATABASE,
-        "prj_1",
-        {
-            "host": HOSTS,
-            "port": PORTS,
-            "name": st.sampled_from(["orders", "Orders"]),
-            "username": st.sampled_from(["app", "report"]),
-        },
-        {
-            "ssl_mode": "prefer",
-            "role": "primary",
-            "pool_region": "",
-            "query_timeout_ms": 0,
-            "auto_read_routing": False,
-            # Not the contract's defaults, which nothing may rely on.
-            "cache_config": {"enabled": False, "ttl_seconds": 61, "max_entries": 10001, "swr_seconds": 31},
-            "pool_config": {"pool_size": 11, "min_pool_size": 2, "pool_mode": "transaction", "max_active": 201},
-        },
-        ("pool_region", "query_timeout_ms", "auto_read_routing"),
-        {"password": SECRETS},
-        lambda item: {"connection_string": f"postgresql://{item['username']}:YOUR_PASSWORD@prj-1:5432/{item['name']}"},
-    ),
-    "project": Kind(
-        PROJECT,
-        "org_1",
-        {"org_id": st.just("org_1"), "name": st.sampled_from(["shop", "Shop", "stock"])},
-        {
-            "description": "",
-            "tags": [],
-            "cloud": "aws",
-            "self_hosted": False,
-            "allowed_cidrs": [],
-            "agents_disabled": False,
-            "default_policy_profile_id": "",
-            "residency": "any",
-            "status": "active",
-        },
-        ("description", "tags", "self_hosted", "allowed_cidrs", "agents_disabled", "default_policy_profile_id"),
-        {"database": st.fixed_dictionaries({**{k: st.just(v) for k, v in FIRST.items()}, "password": SECRETS})},
-    ),
-    "replica": Kind(
-        REPLICA, "db_1", {"host": HOSTS, "port": PORTS}, {"ssl_mode": "prefer"}
-    ),
-}  # fmt: skip
+KINDS = {module.words.name: Kind(module.resource) for module in modules().values() if module.form == "item"}
 #: By name, since Hypothesis writes out what a test is called with.
 each_kind = pytest.mark.parametrize("name", KINDS)
 
@@ -163,7 +152,7 @@ class Server:
     """
 
     def __init__(self, kind: Kind, items: list[Values], omits: bool, own: Values) -> None:
-        self._kind = kind
+        self.kind = kind
         self._numbers = itertools.count()
         self._omits = omits
         self._own: Values = {}
@@ -177,25 +166,29 @@ class Server:
 
     def _add(self, body: Values) -> str:
         number = next(self._numbers)
-        fields = {**self._kind.defaults, **self._own}
+        fields = {**self.kind.defaults, **self._own}
         for name, value in body.items():
             # What is sent of an object is whole, but for what the API itself fills in.
             fields[name] = {**fields[name], **value} if isinstance(value, dict) else value
-        return self._store(
-            {**fields, "id": f"id_{number}", self._kind.resource.parent: self._kind.parent, "created_at": f"t{number}"}
-        )
+        fields.update((f.name, f"t{number}") for f in self.kind.resource.fields if f.read_only and f.type == "str")
+        return self._store({**fields, "id": f"id_{number}", self.kind.resource.parent: PARENT})
 
     def _store(self, item: Values) -> str:
-        item.pop("password", None)
-        item["updated_at"] = f"t{next(self._numbers)}"
-        if "allowed_cidrs" in item:
-            item["allowed_cidrs"] = [{**entry, "cidr": network(entry["cidr"])} for entry in item["allowed_cidrs"]]
-        item.update(self._kind.computed(item))
+        moment = f"t{next(self._numbers)}"
+        item.update((f.name, moment) for f in self.kind.resource.fields if f.changes_on_write)
+        for field in self.kind.resource.fields:
+            if field.secret:
+                item.pop(field.name, None)
+            elif field.key:
+                members = [m for m in cast(Field, field.elements).fields if m.name in field.key]
+                item[field.name] = [
+                    {**entry, **{m.name: m.normalized(entry[m.name]) for m in members}} for entry in item[field.name]
+                ]
         self._items[item["id"]] = item
         return str(item["id"])
 
     def list(self) -> list[Values]:
-        left_out = {name: self._kind.defaults[name] for name in self._kind.omitted} if self._omits else {}
+        left_out = {name: self.kind.defaults[name] for name in self.kind.omitted} if self._omits else {}
         return [
             {k: v for k, v in item.items() if not (k in left_out and v == left_out[k])} for item in self._items.values()
         ]
@@ -218,13 +211,15 @@ class Server:
 
     def plan(self, wanted: Values, state: str = "present", resend: bool = False, replace: bool = False) -> Plan:
         """The plan as a module makes it."""
-        run = Run(cast(Any, None), replace=replace, resent=frozenset(["password"] if resend else []))
-        return Reconciler(run, self._kind.resource, "").plan(Index(self._kind.resource, self.list()), wanted, state)
+        run = Run(cast(Any, None), replace=replace, resent=frozenset(self.kind.resource.secret_names if resend else []))
+        return Reconciler(run, self.kind.resource, "").plan(Index(self.kind.resource, self.list()), wanted, state)
 
 
-def secret(wanted: Values) -> str:
-    """The password that a task names; what no text holds where it names none."""
-    return str(wanted.get("password") or wanted.get("database", {}).get("password") or "\0")
+def secret(kind: Kind, wanted: Values) -> str:
+    """The secret that a task declares; what no text contains if it declares none."""
+    first = kind.resource.nested
+    places = [(kind.resource, wanted), *([(first, wanted[first.noun])] if first else [])]
+    return next((str(values[f.name]) for resource, values in places for f in resource.fields if f.secret), "\0")
 
 
 def planned(server: Server, wanted: Values, *how: Any, **more: Any) -> Plan:
@@ -232,7 +227,7 @@ def planned(server: Server, wanted: Values, *how: Any, **more: Any) -> Plan:
     try:
         return server.plan(wanted, *how, **more)
     except TaskError as error:
-        assert secret(wanted) not in str(error)
+        assert secret(server.kind, wanted) not in str(error)
         assume(False)
         raise
 
@@ -279,7 +274,7 @@ def test_check_mode_predicts_the_server(name: str, data: st.DataObject) -> None:
         for name, value in predicted.items()
         if value is not None
     }
-    assert {n for n, value in known.items() if not kind.resource.field(n).equals(value, live[n])} == set()
+    assert {n for n, value in known.items() if not kind.resource.field(n).same(value, live[n])} == set()
     # What else is there is set by the server, or left out by the task that makes the object.
     unknown = {name for name, value in live.items() if value is not None and name not in known}
     unknown -= {f.name for f in kind.resource.fields if f.read_only}
@@ -299,10 +294,12 @@ def test_only_what_the_task_names_moves(name: str, data: st.DataObject) -> None:
     assert step.action == "created" or sent <= set(wanted)
 
 
-@given(KINDS["replica"].servers, KINDS["replica"].tasks)
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if not kind.resource.update_verb])
+@given(data=st.data())
 @settings(deadline=None, max_examples=60)
-def test_a_replacement_leaves_no_fewer(server: Server, wanted: Values) -> None:
+def test_a_replacement_leaves_no_fewer(name: str, data: st.DataObject) -> None:
     """What is removed is another object than the one that is as wanted, and is removed once."""
+    server, wanted = data.draw(KINDS[name].servers), data.draw(KINDS[name].tasks)
     before = len(server.list())
     step = planned(server, wanted, replace=True)
     removed = {item["id"] for item in step.replaces}
@@ -319,8 +316,8 @@ def test_no_secret_is_shown(name: str, data: st.DataObject) -> None:
     server, wanted = data.draw(kind.servers), data.draw(kind.tasks)
     state, resend = data.draw(st.sampled_from(["present", "absent"])), data.draw(st.booleans())
     step = planned(server, wanted, state, resend)
-    for one in filter(None, (step, step.nested)):
-        assert secret(wanted) not in repr([one.diff(), one.predict(), one.changes, one.label])
+    for one in filter(None, (step, step.first)):
+        assert secret(kind, wanted) not in repr([one.diff(), one.predict(), one.changes, one.label])
 
 
 @each_kind
