@@ -243,11 +243,12 @@ def _id(scope: Scope) -> list[str]:
     tie = [resource.tie_breaker] if resource.tie_breaker else []
     names = {
         "found": options(found_by),
-        "identity": options([*changed, *tie]),
-        "any_identity": options(changed, "or"),
+        "identity": options([*changed, *tie]) if changed else "",
+        "any_identity": options(changed or found_by, "or"),
         "tie": " ".join(f"O({name})" for name in tie),
     }
-    found = scope.shared(f"options.id.{'updated' if resource.update_verb else 'fixed'}", **names)
+    kind = "fixed" if not resource.update_verb else "updated" if changed else "immutable"
+    found = scope.shared(f"options.id.{kind}", **names)
     found += scope.shared(f"options.id.{'tie' if tie else 'ambiguous'}", **names)
     if not resource.get_by_id and scope.module.form == "item":
         found += scope.shared("options.id.unreadable")

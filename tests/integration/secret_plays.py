@@ -120,7 +120,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         given = place.options(module, password=ODD, name="new")
         add("fails, exception", module, given, environment={"PYTHONPATH": broken(watched)})
         add("fails, user in the URL", module, {**given, "api_url": f"https://me:{PLAIN}@h/"})
-    for module in [name for name in WRITERS if modules()[name].resource.below_parent]:
+    for module in [name for name in WRITERS if modules()[name].resource.path_has_parent]:
         parent = modules()[module].resource.parent
         add("fails, key as an id", module, {**place.options(module), parent: look_up("PGBEAM_API_KEY") + "/"})
         if module in HOLDERS:

@@ -124,10 +124,10 @@ def right(resource: Resource, option: Field, within: str = "") -> st.SearchStrat
 
 
 def right_object(
-    resource: Resource, fields: tuple[Field, ...], within: str = "", key: str = ""
+    resource: Resource, fields: tuple[Field, ...], within: str = "", key: tuple[str, ...] = ()
 ) -> st.SearchStrategy[Values]:
     members = {field.name: right(resource, field, within) for field in fields}
-    needed = {field.name: members.pop(field.name) for field in fields if field.required or field.name == key}
+    needed = {field.name: members.pop(field.name) for field in fields if field.required or field.name in key}
     return st.fixed_dictionaries(needed, optional=members)
 
 
@@ -318,8 +318,13 @@ def tame(method: str, path: str) -> Answer:
         content = {resource.plural: [OBJECTS[last]]}
         if method == "POST":
             content = {**OBJECTS[last], "id": "new_1"}
-            if resource.nested:
-                content = {resource.create_envelope: content, resource.nested.noun: whole(resource.nested)}
+            if resource.create_envelope:
+                inner = {resource.nested.noun: whole(resource.nested)} if resource.nested else {}
+                content = {
+                    resource.create_envelope: content,
+                    **inner,
+                    **dict.fromkeys(resource.issued, "Issued-5ecret"),
+                }
     elif parent in RESOURCES:
         content = {**OBJECTS[parent], "id": last}
     return 204 if method == "DELETE" else 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
@@ -350,7 +355,13 @@ contents = st.one_of(
     problems,
     problems.map(lambda inner: {"error": inner}),
     st.tuples(lists, st.fixed_dictionaries({}, optional={"next_page_token": odd})).map(lambda pair: pair[0] | pair[1]),
-    *(st.fixed_dictionaries({r.answer: objects, r.nested.noun: objects}) for r in RESOURCES.values() if r.nested),
+    *(
+        st.fixed_dictionaries(
+            {r.create_envelope: objects, **({r.nested.noun: objects} if r.nested else dict.fromkeys(r.issued, odd))}
+        )
+        for r in RESOURCES.values()
+        if r.create_envelope
+    ),
     st.fixed_dictionaries(
         {"ok": st.booleans() | odd}, optional={"error": odd, "latency_ms": odd, "server_version": odd}
     ),
