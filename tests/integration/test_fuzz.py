@@ -319,12 +319,9 @@ def tame(method: str, path: str) -> Answer:
         if method == "POST":
             content = {**OBJECTS[last], "id": "new_1"}
             if resource.create_envelope:
-                inner = {resource.nested.noun: whole(resource.nested)} if resource.nested else {}
-                content = {
-                    resource.create_envelope: content,
-                    **inner,
-                    **dict.fromkeys(resource.issued, "Issued-5ecret"),
-                }
+                issued = dict.fromkeys(resource.issued, "Issued-5ecret")
+                inner = {resource.nested.noun: whole(resource.nested)} if resource.nested else issued
+                content = {resource.create_envelope: content, **inner}
     elif parent in RESOURCES:
         content = {**OBJECTS[parent], "id": last}
     return 204 if method == "DELETE" else 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
