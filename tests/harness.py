@@ -181,10 +181,6 @@ class Project(Scope):
         """The databases as the server truly has them, by id, once nothing is under way."""
         return self.stored("databases")
 
-    def replica_truth(self) -> dict[str, dict[str, Any]]:
-        """The same of the replicas of all its databases; each names its ``database_id``."""
-        return self.stored("replicas")
-
     def create(self, key: str, **fields: Any) -> dict[str, Any]:
         """Create an object of any kind that is right below the project, such as ``policies``. Returns the answer."""
         return self._create(f"/v1/projects/{self.id}/{key}", fields)

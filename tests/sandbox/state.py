@@ -248,7 +248,8 @@ class Project(Scope):
                 if other is not item and kind.live(other) and kind.unique(other) == kind.unique(changed):
                     raise Refusal(409, "RESOURCE_EXISTS", f"This {kind.noun} is there already: {other['id']}.")
         item.update(changed, updated_at=now())
-        self.secrets[item["id"]].update({name: given[name] for name in kind.write_only if name in given})
+        for name in given.keys() & set(kind.write_only):
+            self.secrets[item["id"]][name] = given[name]
 
     def _has(self, key: str, name: str | None) -> bool:
         """Whether an object of this kind is there; no object is meant by None."""
