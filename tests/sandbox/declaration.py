@@ -99,6 +99,11 @@ class Kind:
         return (self.path, self.item_path, *(f"{self.item_path}/{action}" for action in (*rotate, *self.actions)))
 
     @functools.cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Matches the paths of all its operations: the parents' ids, the object's, and the last part."""
+        return re.compile(re.sub(r"{\w+}", "([^/]+)", self.path) + "(?:/([^/]+)(?:/(.+))?)?")
+
+    @functools.cached_property
     def parent(self) -> str:
         """The field that holds the parent's id."""
         return str(re.findall(r"{(\w+)}", self.path)[-1])

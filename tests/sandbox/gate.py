@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
 from tests.sandbox.declaration import Item
-from tests.sandbox.kinds import KINDS, Place, place
+from tests.sandbox.kinds import KINDS, Place, place_of
 from tests.sandbox.models import AROUND, INSTEAD, Fault
 from tests.sandbox.refusals import Refusal, forbidden, not_found
 from tests.sandbox.state import Organization, Project, Request, Scope, State, tag
@@ -71,7 +71,7 @@ class Call:
 
     @functools.cached_property
     def place(self) -> Place | None:
-        return place(self.path)
+        return place_of(self.path)
 
     @property
     def declares_key(self) -> bool:
@@ -102,7 +102,7 @@ class Gate:
         scope = self._scope(call)
         entry = _entry(call, scope)
         self._state.note(entry)
-        target = self._state.target(call.path)
+        target = self._state.target(call.place)
         request = Request(call.method, call.path, call.body, target)
         fault = scope.next_fault(request, INSTEAD + AROUND)
         other_writer = scope.next_fault(request, ("other_writer",))

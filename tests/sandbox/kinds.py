@@ -257,10 +257,10 @@ class Place(NamedTuple):
     action: str
 
 
-def place(path: str) -> Place | None:
+def place_of(path: str) -> Place | None:
     """The kind of object whose operation this path is of, by the path as requested."""
     for kind in (*KINDS.values(), PROJECT):
-        found = re.fullmatch(re.sub(r"{\w+}", "([^/]+)", kind.path) + "(?:/([^/]+)(?:/(.+))?)?", path)
+        found = kind.pattern.fullmatch(path)
         if found:
             *parents, item, action = found.groups(default="")
             return Place(kind, parents[-1] if parents else "", item, action)

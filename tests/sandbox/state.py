@@ -22,7 +22,7 @@ from fastapi import Header, Path, Query
 from fastapi.responses import JSONResponse
 
 from tests.sandbox.declaration import Item, Kind
-from tests.sandbox.kinds import KINDS, PROJECT, place
+from tests.sandbox.kinds import KINDS, PROJECT, Place
 from tests.sandbox.models import Fault, Settings
 from tests.sandbox.refusals import Refusal, forbidden, invalid, not_found
 
@@ -210,13 +210,13 @@ class Project(Scope):
         return self.shown({**item, **kind.computed(self, item)}, kind.optional)
 
     def below(self, kind: Kind, parent_id: str) -> dict[int, Item]:
-        """The objects of a parent, by sequence number. The connection test asks for them in a thread of its own."""
-        rows = list(self.rows[kind.key].items())
-        return {number: item for number, item in rows if item[kind.parent] == parent_id}
+        """The objects of a parent, by sequence number."""
+        return {number: item for number, item in self.rows[kind.key].items() if item[kind.parent] == parent_id}
 
     def find(self, kind: Kind, parent_id: str, name: str) -> Item:
-        for item in self.below(kind, parent_id).values():
-            if item["id"] == name:
+        """One object of a parent. The connection test looks for it in a thread of its own."""
+        for item in list(self.rows[kind.key].values()):
+            if item["id"] == name and item[kind.parent] == parent_id:
                 return item
         raise not_found(kind.noun, name)
 
@@ -355,9 +355,8 @@ class State:
         project.find(above, project.id, parent_id)
         return project
 
-    def target(self, path: str) -> Target | None:
-        """What a path is of, if that is one object that exists."""
-        of = place(path)
+    def target(self, of: Place | None) -> Target | None:
+        """The object that a path is of, if it is of one that exists."""
         if of is None or not of.item or of.action:
             return None
         try:
