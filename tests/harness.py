@@ -133,17 +133,13 @@ class Organization(Scope):
     def truth(self) -> dict[str, dict[str, Any]]:
         """The projects as the server truly has them, by id, once nothing is under way.
 
-        Each holds its ``databases`` and its ``replicas``, as lists.
+        Each holds its ``databases``, its ``replicas`` and the objects of every other kind, as lists.
         """
         return self._truth("projects")
 
     def objects(self) -> dict[str, dict[str, Any]]:
-        """Projects, databases and replicas as the server truly has them, by id, once nothing is under way."""
-        return {
-            item["id"]: {name: value for name, value in item.items() if name not in ("databases", "replicas")}
-            for project in self.truth().values()
-            for item in (project, *project["databases"], *project["replicas"])
-        }
+        """Projects and all that is in them as the server truly has it, by id, once nothing is under way."""
+        return self._truth("objects")
 
     def whole_record(self) -> list[dict[str, Any]]:
         """Every exchange with it and its projects so far, once nothing is under way."""
@@ -177,19 +173,27 @@ class Project(Scope):
         """All replicas of a database, read page by page."""
         return self._pages(f"/v1/databases/{database_id}/replicas", "replicas")
 
+    def stored(self, key: str) -> dict[str, dict[str, Any]]:
+        """The objects of a kind, such as ``policies``, as the server truly has them, by id."""
+        return self._truth(key)
+
     def truth(self) -> dict[str, dict[str, Any]]:
         """The databases as the server truly has them, by id, once nothing is under way."""
-        return self._truth("databases")
+        return self.stored("databases")
 
-    def replica_truth(self) -> dict[str, dict[str, Any]]:
-        """The same of the replicas of all its databases; each names its ``database_id``."""
-        return self._truth("replicas")
+    def create(self, key: str, **fields: Any) -> dict[str, Any]:
+        """Create an object of any kind that is right below the project, such as ``policies``. Returns the answer."""
+        return self._create(f"/v1/projects/{self.id}/{key}", fields)
+
+    def secrets(self, salt: str) -> dict[str, dict[str, str]]:
+        """The salted hashes of the secrets that arrived or were issued, by object id and field, oldest object first."""
+        answer = requests.get(f"{self._door}/secrets", params={"salt": salt}, timeout=10)
+        hashes: dict[str, dict[str, str]] = answer.json()
+        return hashes
 
     def passwords(self, salt: str) -> list[str]:
-        """The salted hashes of the passwords that arrived, in the order of registration."""
-        answer = requests.get(f"{self._door}/passwords", params={"salt": salt}, timeout=10)
-        hashes: dict[str, str] = answer.json()
-        return list(hashes.values())
+        """Those of the databases' passwords alone."""
+        return [fields["password"] for fields in self.secrets(salt).values() if "password" in fields]
 
 
 @dataclass

@@ -324,7 +324,7 @@ def _make_existing(
         database_id = scope.register()["id"]
         for item in scenario.existing:
             scope.register_replica(database_id, **item)
-        return {"database_id": database_id}, scope.replica_truth, scope.record
+        return {"database_id": database_id}, lambda: scope.stored("replicas"), scope.record
     for item in scenario.existing:
         scope.register(**_body(item))
     return {"project_id": scope.id}, scope.truth, scope.record

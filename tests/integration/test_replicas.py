@@ -41,7 +41,7 @@ def actions(done: Done) -> list[str]:
 
 def there(project: Project) -> list[tuple[str, int, str]]:
     """Host, port and ssl_mode of every replica that the server truly has."""
-    return sorted((r["host"], r["port"], r["ssl_mode"]) for r in project.replica_truth().values())
+    return sorted((r["host"], r["port"], r["ssl_mode"]) for r in project.stored("replicas").values())
 
 
 def test_a_whole_life(run: Runner, project: Project, database: str) -> None:

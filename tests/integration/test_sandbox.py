@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -19,10 +22,14 @@ import pytest
 import requests
 from openapi_core.exceptions import OpenAPIError
 from pgbeam import ApiError, PgBeamClient
+from pgbeam.operations import OPERATIONS_BY_TAG
 from pydantic import ValidationError
 
 from tests.contract import DIFFERENCES, DOCUMENT, differences, judge
 from tests.harness import API_KEY, DATABASE, Organization, Project, Sandbox
+from tests.sandbox.declaration import Kind
+from tests.sandbox.kinds import KINDS
+from tests.sandbox.sdk import hints, optional
 from tests.tree import ROOT
 
 pytestmark = pytest.mark.once
@@ -51,24 +58,340 @@ def made(organization: Organization, **fields: Any) -> Project:
     return Project(organization.url, organization.create_project(**fields)["project"]["id"])
 
 
-def test_the_official_sdk_drives_it(project: Project, sandbox: Sandbox) -> None:
+def each_kind(where: Callable[[Kind], Any] = lambda dummy: True) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "kind", [kind for kind in KINDS.values() if where(kind)], ids=lambda kind: str(kind.noun)
+    )
+
+
+class Driver:
+    """The vendor's SDK, and behind it plain requests, for the objects of one kind in one project."""
+
+    def __init__(self, client: PgBeamClient, project: Project, kind: Kind) -> None:
+        self.project, self.kind, self._client = project, kind, client
+        above = [other for other in KINDS.values() if f"{other.noun}_id" == kind.parent]
+        self.parent = Driver(client, project, above[0]).create(0)["id"] if above else project.id
+        self._referred = {
+            field: Driver(client, project, KINDS[key]).create(0)["id"] for field, key in kind.refers.items()
+        }
+
+    def sdk(self, method: str, path: str, *ids: str, **arguments: Any) -> Any:
+        """What the SDK's function for an operation returns."""
+        for tag, metas in OPERATIONS_BY_TAG.items():
+            for name, meta in metas.items():
+                if (meta.method, meta.path) == (method, path):
+                    return getattr(getattr(self._client, tag), name)(self.parent, *ids, **arguments)
+        raise AssertionError(f"the SDK has no {method} {path}")
+
+    def body(self, number: int = 0) -> dict[str, Any]:
+        example = {
+            name: value.format(n=number) if isinstance(value, str) else value
+            for name, value in self.kind.example.items()
+        }
+        return {**example, **self._referred}
+
+    def update_body(self, number: int = 0) -> dict[str, Any]:
+        return {**(self.body(number) if self.kind.update_method == "PUT" else {}), **self.kind.change}
+
+    def create(self, number: int) -> dict[str, Any]:
+        answer: dict[str, Any] = self.sdk("POST", self.kind.path, body=self.body(number))
+        return self.shown(answer)
+
+    def shown(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The object in the answer to a create."""
+        held: dict[str, Any] = answer[self.kind.once.key] if self.kind.once else answer
+        return held
+
+    def request(self, method: str, item: str = "", **arguments: Any) -> requests.Response:
+        path = self.kind.path.replace(f"{{{self.kind.parent}}}", self.parent)
+        headers = {"Authorization": f"Bearer {API_KEY}", **arguments.pop("headers", {})}
+        url = f"{self.project.url}{path}" + (f"/{item}" if item else "")
+        return requests.request(method, url, headers=headers, timeout=10, **arguments)
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[PgBeamClient]:
     with PgBeamClient(token=API_KEY, base_url=sandbox.url) as client:
-        api = client.databases
-        body = {"host": "127.0.0.1", "port": 1, "name": "orders", "username": "app", "password": "Sdk-1"}
-        bodies: list[Any] = [{**body, "name": f"db{n}"} for n in range(5)]
-        ids = [api.create_database(project.id, body=each)["id"] for each in bodies]
-        page = api.list_databases(project.id, page_size=3)
-        rest = api.list_databases(project.id, page_size=3, page_token=page["next_page_token"])
-        assert [item["id"] for item in page["databases"] + rest["databases"]] == ids
-        assert not rest.get("next_page_token")
-        assert api.update_database(project.id, ids[0], body={"ssl_mode": "require"})["ssl_mode"] == "require"
-        assert api.get_database(project.id, ids[0])["ssl_mode"] == "require"
-        assert api.test_database_connection(project.id, ids[0])["ok"] is False
-        api.delete_database(project.id, ids[0])
-        with pytest.raises(ApiError) as caught:
-            api.get_database(project.id, ids[0])
-        assert caught.value.status == 404
+        yield client
+
+
+@each_kind()
+def test_the_official_sdk_drives_it(client: PgBeamClient, project: Project, kind: Kind) -> None:
+    driver = Driver(client, project, kind)
+    made = [driver.create(number) for number in range(3)]
+    page = driver.sdk("GET", kind.path, page_size=2)
+    rest = driver.sdk("GET", kind.path, page_size=2, page_token=page["next_page_token"])
+    assert page[kind.key] + rest[kind.key] == made
+    assert not rest.get("next_page_token")
+    expected = made[0]
+    if kind.update:
+        expected = driver.sdk(kind.update_method, kind.item_path, made[0]["id"], body=driver.update_body())
+        assert expected == {**made[0], **kind.change, "updated_at": expected["updated_at"]}
+    if kind.readable:
+        assert driver.sdk("GET", kind.item_path, made[0]["id"]) == expected
+    driver.sdk("DELETE", kind.item_path, made[0]["id"])
+    if kind.revokes:
+        revoked = driver.sdk("GET", kind.path)[kind.key][0]
+        assert revoked == {**expected, "status": "revoked", "updated_at": revoked["updated_at"]}
+        driver.sdk("DELETE", kind.item_path, made[0]["id"])
+    else:
+        assert driver.sdk("GET", kind.path)[kind.key] == made[1:]
+        for method in ("GET", "DELETE") if kind.readable else ("DELETE",):
+            with pytest.raises(ApiError) as caught:
+                driver.sdk(method, kind.item_path, made[0]["id"])
+            assert caught.value.status == 404
     judge(project.record())
+
+
+@each_kind()
+def test_it_refuses_bodies_that_the_contract_does_not_allow(client: PgBeamClient, project: Project, kind: Kind) -> None:
+    driver = Driver(client, project, kind)
+    body = driver.body()
+    item = driver.create(0)["id"]
+    stored = project.stored(kind.key)
+    requests = [("POST", "", body)] + ([(kind.update_method, item, driver.update_body())] if kind.update else [])
+    for method, path, right in requests:
+        wrong = [{**right, "colour": "red"}, *({**right, name: {"a": 1}} for name in right)]
+        if method != "PATCH":
+            required = hints(kind.create).keys() - optional(kind.create)
+            wrong += [{name: value for name, value in right.items() if name != missing} for missing in required]
+        for each in wrong:
+            refused = driver.request(method, path, json=each)
+            (named,) = {"colour"} & each.keys() or [name for name in right if each.get(name) != right[name]]
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, "INVALID_INPUT")
+            assert refused.json()["error"]["message"].startswith(named)
+        for text in ("", "{", "[]"):
+            headers = {"Content-Type": "application/json"}
+            assert driver.request(method, path, data=text, headers=headers).status_code == 400
+    assert project.stored(kind.key) == stored
+
+
+@pytest.mark.parametrize("envelope", ["error", "problem"])
+@each_kind(lambda kind: kind.update and kind.conditional)
+def test_an_update_of_what_has_changed_since(client: PgBeamClient, sandbox: Sandbox, kind: Kind, envelope: str) -> None:
+    project = sandbox.project(envelope=envelope)
+    driver = Driver(client, project, kind)
+    item = driver.create(0)["id"]
+
+    def update(body: Any, tag: str) -> requests.Response:
+        return driver.request(kind.update_method, item, json=body, headers={"If-Match": tag})
+
+    tag = driver.request("GET", item).headers["ETag"]
+    assert update(driver.update_body(), f'"other", {tag}').status_code == 200
+    theirs = driver.request("GET", item)
+    now = theirs.headers["ETag"]
+    for stale in (tag, '"other"', f"W/{now}", now.strip('"')):
+        refused = update(driver.update_body(), stale)
+        assert (refused.status_code, refused.headers["ETag"]) == (412, now)
+        assert "PRECONDITION_FAILED" in refused.text
+    assert driver.request("GET", item).json() == theirs.json()
+    assert [update(driver.update_body(), held).status_code for held in (now, "*", "x" * 1025)] == [200, 200, 400]
+    judge(project.record())
+
+
+@each_kind(lambda kind: kind.update)
+def test_another_writer_of_any_object(client: PgBeamClient, project: Project, kind: Kind) -> None:
+    driver = Driver(client, project, kind)
+    made = driver.create(0)
+    project.fault("other_writer", change=dict(kind.change))
+    tag = driver.request("GET", made["id"]).headers["ETag"]
+    headers = {"If-Match": tag}
+    assert driver.request(kind.update_method, made["id"], json=driver.update_body(), headers=headers).status_code == 412
+    theirs = driver.request("GET", made["id"]).json()
+    assert theirs == {**made, **kind.change, "updated_at": theirs["updated_at"]}
+    judge(project.record())
+
+
+@each_kind()
+def test_an_idempotency_key_makes_one_object(client: PgBeamClient, project: Project, kind: Kind) -> None:
+    driver = Driver(client, project, kind)
+    headers = {"Idempotency-Key": f"{project.id}-{kind.key}"}
+    before = len(project.stored(kind.key))
+    project.fault("drop_after", method="POST")
+    with pytest.raises(requests.ConnectionError):
+        driver.request("POST", json=driver.body(), headers=headers)
+    answers = [driver.request("POST", json=driver.body(), headers=headers) for dummy in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert len(project.stored(kind.key)) == before + 1
+    assert driver.request("POST", json={**driver.body(), "colour": 1}, headers=headers).status_code == 409
+
+
+def agent(project: Project, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A new agent with a policy of its own, and the answer that has its secrets."""
+    policy = project.create("policies", name="readers")["id"]
+    answer = project.create("agents", **{"name": "bot", "policy_profile_id": policy, **fields})
+    return answer["credential"], answer
+
+
+def call(project: Project, method: str, path: str, **arguments: Any) -> requests.Response:
+    return Organization(project.url, "").api(method, f"/{project.id}/{path}", **arguments)
+
+
+def test_a_put_replaces_the_whole_policy(project: Project) -> None:
+    rules = [{"table": "users", "column": "email", "kind": "hash"}]
+    given = {"name": "readers", "max_rows": 5, "masking_rules": rules, "statement_rules": {"deny": ["ddl"]}}
+    made = project.create("policies", **given)
+    assert (made["max_rows"], made["approval_timeout_seconds"], made["query_mode"]) == (5, 300, "sql")
+    assert made["statement_rules"] == {"allow": [], "deny": ["ddl"]}
+    path = f"policies/{made['id']}"
+    assert call(project, "PUT", path, json={"max_rows": 6}).status_code == 400
+    other = call(project, "PUT", path, json={"name": "writers", "access_mode": "read_write"}).json()
+    initial = project.create("policies", name="initial")
+    same = ("id", "created_at", "updated_at")
+    assert other == {**initial, "name": "writers", "access_mode": "read_write", **{name: other[name] for name in same}}
+    assert (other["id"], other["created_at"]) == (made["id"], made["created_at"])
+
+
+def test_a_put_without_the_query_mode_keeps_it(project: Project) -> None:
+    path = f"policies/{project.create('policies', name='readers')['id']}"
+    assert call(project, "PUT", path, json={"name": "readers", "query_mode": "templates"}).status_code == 400
+    project.fault("other_writer", change={"query_mode": "templates"})
+    assert call(project, "PUT", path, json={"name": "readers"}).json()["query_mode"] == "templates"
+    assert call(project, "PUT", path, json={"name": "readers", "query_mode": "sql"}).json()["query_mode"] == "sql"
+
+
+REFUSED_POLICIES: dict[str, dict[str, Any]] = {
+    "empty name": {"name": ""},
+    "long name": {"name": "x" * 129},
+    "negative": {"max_rows": -1},
+    "fraction": {"max_rows": 1.5},
+    "boolean": {"max_rows": True},
+    "null": {"max_rows": None},
+    "choice": {"write_mode": "off"},
+    "boolean for a choice": {"approval_mode": False},
+    "null for a kind": {"masking_rules": [{"table": "t", "column": "c", "kind": None}]},
+    "half a rule": {"row_filters": [{"table": "t"}]},
+    "unknown field of a rule": {"row_filters": [{"table": "t", "predicate": "true", "schema": "s"}]},
+    "text for a list": {"table_allowlist": "orders"},
+    "a field that is only read": {"id": "pol_1"},
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_POLICIES)
+def test_it_refuses_policies_that_the_contract_does_not_allow(project: Project, case: str) -> None:
+    response = call(project, "POST", "policies", json={"name": "readers", **REFUSED_POLICIES[case]})
+    assert response.status_code == 400
+    assert response.json()["error"]["message"].startswith(next(iter(REFUSED_POLICIES[case])))
+    assert project.stored("policies") == {}
+
+
+def test_a_policy_in_use_is_kept(project: Project) -> None:
+    credential, dummy = agent(project)
+    policy = credential["policy_profile_id"]
+    of_project(project, "PATCH", json={"default_policy_profile_id": policy})
+    in_use = call(project, "DELETE", f"policies/{policy}")
+    assert (in_use.status_code, in_use.json()["error"]["code"]) == (409, "CONFLICT")
+    of_project(project, "PATCH", json={"default_policy_profile_id": ""})
+    assert call(project, "DELETE", f"policies/{policy}").status_code == 409
+    assert call(project, "DELETE", f"agents/{credential['id']}").status_code == 204
+    assert call(project, "DELETE", f"policies/{policy}").status_code == 204
+    assert project.stored("agents")[credential["id"]]["policy_profile_id"] == policy
+    judge(project.record())
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"policy_profile_id": "pol_unknown"}, "policy_profile_id"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"expires_at": "2120-01-01"}, "expires_at"),
+        ({"expires_at": "2120-13-01T00:00:00Z"}, "expires_at"),
+        ({"status": "disabled"}, "status"),
+        ({"principal_type": "robot"}, "principal_type"),
+    ],
+    ids=str,
+)
+def test_it_refuses_agents_that_the_contract_does_not_allow(project: Project, fields: Any, wrong: str) -> None:
+    policy = project.create("policies", name="readers")["id"]
+    response = call(project, "POST", "agents", json={"name": "bot", "policy_profile_id": policy, **fields})
+    assert (response.status_code, response.json()["error"]["message"].startswith(wrong)) == (400, True)
+    assert project.stored("agents") == {}
+
+
+def test_a_policy_of_another_project_is_none_of_this_one(project: Project, sandbox: Sandbox) -> None:
+    theirs = sandbox.project().create("policies", name="readers")["id"]
+    assert call(project, "POST", "agents", json={"name": "bot", "policy_profile_id": theirs}).status_code == 400
+
+
+def test_a_revoked_agent_never_comes_back(project: Project) -> None:
+    credential, dummy = agent(project, expires_at="2120-01-01T00:00:00.5+02:00")
+    path = f"agents/{credential['id']}"
+    statuses = [call(project, "PATCH", path, json={"status": s}).json()["status"] for s in ("disabled", "active")]
+    assert statuses == ["disabled", "active"]
+    assert call(project, "PATCH", path, json={"status": "revoked"}).status_code == 400
+    assert [call(project, "DELETE", path).status_code for dummy in range(2)] == [204, 204]
+    refused = [call(project, "PATCH", path, json={"status": "active"}), call(project, "POST", f"{path}/rotate")]
+    assert [(r.status_code, r.json()["error"]["code"]) for r in refused] == [(409, "INVALID_STATE")] * 2
+    assert call(project, "GET", path).json()["status"] == "revoked"
+    judge(project.record())
+
+
+def test_a_rotation_issues_new_secrets(client: PgBeamClient, project: Project) -> None:
+    credential, first = agent(project)
+    second = client.agents.rotate_agent_credential(project.id, credential["id"])
+    assert second["credential"] == {**credential, "updated_at": second["credential"]["updated_at"]}
+    assert second["mcp_url"] == first["mcp_url"]
+    secrets = ("connection_string", "mcp_token")
+    assert all(first[name] != second[name] for name in secrets)  # type: ignore[literal-required]
+    hashes = {name: hashlib.sha256(f"s{second[name]}".encode()).hexdigest() for name in secrets}  # type: ignore[literal-required]
+    assert project.secrets("s") == {credential["id"]: hashes}
+    key = {"Idempotency-Key": project.id}
+    again = [call(project, "POST", f"agents/{credential['id']}/rotate", headers=key).json() for dummy in range(2)]
+    assert again[0] == again[1] != second
+    judge(project.record())
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "truncate", "late_status", "not_object", "stall", None])
+def test_no_secret_of_an_agent_is_in_the_record(sandbox: Sandbox, kind: str | None) -> None:
+    project = sandbox.project(extra_fields=True)
+    policy = project.create("policies", name="readers")["id"]
+    body = {"name": "bot", "policy_profile_id": policy}
+    key = {"Idempotency-Key": project.id}
+    if kind:
+        project.fault(kind, method="POST")
+        with contextlib.suppress(requests.ConnectionError):
+            call(project, "POST", "agents", json=body, headers=key)
+    answer = call(project, "POST", "agents", json=body, headers=key).json()
+    path = f"agents/{answer['credential']['id']}"
+    project.fault("status", message="not {password}", method="PATCH")
+    quoted = call(project, "PATCH", path, json={"status": "active"}).text
+    assert answer["connection_string"] in quoted
+    rotated = call(project, "POST", f"{path}/rotate").json()
+    seen = json.dumps([project.record(), project.stored("agents"), call(project, "GET", path).json()])
+    for secret in (answer["connection_string"], answer["mcp_token"], rotated["mcp_token"]):
+        assert secret not in seen and secret[:-8] not in seen
+    assert '"(not recorded)"' in project.record()[-2]["response"]
+    assert len(project.stored("agents")) == 1
+    judge(project.record())
+
+
+def test_honeytokens_are_unique(project: Project) -> None:
+    def put(path: str = "", **fields: Any) -> int:
+        body = {"relation_name": "cards", "action": "kill", **fields}
+        return call(project, "PUT" if path else "POST", f"honeytokens{path}", json=body).status_code
+
+    made = project.create("honeytokens", relation_name="cards", action="kill")
+    assert made["schema_name"] is None
+    assert [put(schema_name=name) for name in (None, "", "public", "billing")] == [409, 409, 409, 201]
+    path = f"/{made['id']}"
+    assert [put(path, schema_name=name) for name in ("public", "billing")] == [200, 409]
+    assert call(project, "GET", f"honeytokens{path}").json()["schema_name"] == "public"
+    assert put(path) == 200
+    assert call(project, "GET", f"honeytokens{path}").json()["schema_name"] is None
+    assert call(project, "DELETE", f"honeytokens{path}").status_code == 204
+    assert put() == 201
+    judge(project.record())
+
+
+def test_a_plan_limits_agents_that_are_not_revoked(project: Project) -> None:
+    project.settings(plan_limit=1)
+    credential, dummy = agent(project)
+    body = {"name": "bot", "policy_profile_id": credential["policy_profile_id"]}
+    refused = call(project, "POST", "agents", json=body)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "PLAN_LIMIT_REACHED")
+    call(project, "DELETE", f"agents/{credential['id']}")
+    assert call(project, "POST", "agents", json=body).status_code == 201
 
 
 def test_the_official_sdk_drives_projects(organization: Organization, sandbox: Sandbox) -> None:
@@ -92,23 +415,20 @@ def test_the_official_sdk_drives_projects(organization: Organization, sandbox: S
     judge(organization.record() + sandbox.project_of(ids[0]).record())
 
 
-def test_the_official_sdk_drives_replicas(project: Project, sandbox: Sandbox) -> None:
+def test_replicas_are_those_of_one_database(client: PgBeamClient, project: Project) -> None:
     database, other = project.register()["id"], project.register()["id"]
-    with PgBeamClient(token=API_KEY, base_url=sandbox.url) as client:
-        api = client.projects
-        same: Any = {"host": "replica1.example.com", "port": 5432}
-        ids = [api.create_replica(database, body=same)["id"] for dummy in range(3)]
-        page = api.list_replicas(database, page_size=2)
-        rest = api.list_replicas(database, page_size=2, page_token=page["next_page_token"])
-        assert [(item["id"], item["ssl_mode"]) for item in page["replicas"] + rest["replicas"]] == [
-            (replica, "prefer") for replica in ids
-        ]
-        assert api.list_replicas(other) == {"replicas": []}
-        api.delete_replica(database, ids[0])
-        for wrong in ((database, ids[0]), (other, ids[1]), ("db_unknown", ids[1])):
-            with pytest.raises(ApiError) as caught:
-                api.delete_replica(*wrong)
-            assert caught.value.status == 404
+    replica = project.register_replica(database)
+    assert client.projects.list_replicas(other) == {"replicas": []}
+    for wrong in ((other, replica["id"]), ("db_unknown", replica["id"])):
+        with pytest.raises(ApiError) as caught:
+            client.projects.delete_replica(*wrong)
+        assert caught.value.status == 404
+    assert project.replicas(database) == [replica]
+
+
+def test_the_official_sdk_tests_connections(client: PgBeamClient, project: Project) -> None:
+    database = project.register(host="127.0.0.1", port=1)["id"]
+    assert client.databases.test_database_connection(project.id, database)["ok"] is False
     judge(project.record())
 
 
@@ -240,7 +560,7 @@ def test_a_deleted_project_is_gone_with_all_that_it_had(organization: Organizati
     assert [response.status_code for response in gone] == [404, 404, 404]
     assert replicas_of(project, database).status_code == 404
     assert organization.projects() == []
-    assert (organization.truth(), project.truth(), project.replica_truth()) == ({}, {}, {})
+    assert (organization.truth(), project.truth(), project.stored("replicas")) == ({}, {}, {})
 
 
 def replicas_of(project: Project, database: str, method: str = "GET", replica: str = "") -> requests.Response:
@@ -255,7 +575,7 @@ def test_a_deleted_database_is_gone_with_its_replicas(project: Project) -> None:
     kept = project.register_replica(other, port=6432)
     assert project.replicas(other) == [kept]
     assert project.api("DELETE", f"/{database}").status_code == 204
-    assert project.replica_truth() == {kept["id"]: kept}
+    assert project.stored("replicas") == {kept["id"]: kept}
     assert replicas_of(project, database).status_code == 404
     assert project.record()[-1]["path"] == f"/v1/databases/{database}/replicas"
 
@@ -421,30 +741,16 @@ def test_a_read_of_what_the_client_has(project: Project) -> None:
     judge(project.record())
 
 
-@pytest.mark.parametrize("envelope", ["error", "problem"])
-def test_an_update_of_what_has_changed_since(sandbox: Sandbox, envelope: str) -> None:
-    project = sandbox.project(envelope=envelope)
-    database = f"/databases/{project.register()['id']}"
-    for path, body, other in (
-        (database, {"ssl_mode": "require"}, {"name": "theirs"}),
-        ("", {"description": "ours"}, {"tags": ["theirs"]}),
-    ):
+def test_an_update_of_a_project_that_has_changed_since(project: Project) -> None:
+    def patch(body: Any, tag: str) -> requests.Response:
+        return of_project(project, "PATCH", json=body, headers={"If-Match": tag})
 
-        def call(method: str, body: Any = None, tag: str = "", path: str = path) -> requests.Response:
-            headers = {"If-Match": tag} if tag else {}
-            return Organization(sandbox.url, "").api(method, f"/{project.id}{path}", json=body, headers=headers)
-
-        tag = call("GET").headers["ETag"]
-        assert call("PATCH", body, f'"other", {tag}').status_code == 200
-        assert call("PATCH", other).status_code == 200
-        theirs = call("GET")
-        now = theirs.headers["ETag"]
-        for stale in (tag, '"other"', f"W/{now}", now.strip('"')):
-            refused = call("PATCH", {"ssl_mode": "disable"} if path else {"description": ""}, stale)
-            assert (refused.status_code, refused.headers["ETag"]) == (412, now)
-            assert "PRECONDITION_FAILED" in refused.text
-        assert call("GET").json() == theirs.json()
-        assert [call("PATCH", body, held).status_code for held in (now, "*", "x" * 1025)] == [200, 200, 400]
+    tag = of_project(project, "GET").headers["ETag"]
+    assert patch({"description": "ours"}, tag).status_code == 200
+    now = of_project(project, "GET").headers["ETag"]
+    refused = patch({"description": ""}, tag)
+    assert (refused.status_code, refused.headers["ETag"]) == (412, now)
+    assert patch({"description": ""}, now).status_code == 200
     judge(project.record())
 
 
@@ -589,6 +895,11 @@ WRONG_REQUESTS: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
         "extra_forbidden|(int|list|string)_type|literal_error|missing",
         [
             ("database", "colour", "red"),
+            ("policy", "colour", "red"),
+            ("policy", "max_rows", "5"),
+            ("policy", "approval_mode", False),
+            ("agent", "status", "active"),
+            ("honeytoken", "action", "warn"),
             ("database", "port", "5432"),
             ("database", "port", True),
             ("database", "ssl_mode", "on"),
@@ -603,7 +914,14 @@ WRONG_REQUESTS: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
     ),
     "openapi": (
         "Request body",
-        [("database", "port", 0), ("replica", "host", "a b"), ("project", "name", ""), ("change", "tags", ["x"] * 11)],
+        [
+            ("database", "port", 0),
+            ("replica", "host", "a b"),
+            ("project", "name", ""),
+            ("change", "tags", ["x"] * 11),
+            ("policy", "max_rows", -1),
+            ("agent", "name", ""),
+        ],
     ),
 }
 WRONG_ANSWERS: dict[str, list[tuple[str, str, str]]] = {
@@ -615,6 +933,11 @@ WRONG_ANSWERS: dict[str, list[tuple[str, str, str]]] = {
         ("project", '"org_id"', '"another"'),
         ("change", '"status":"active"', '"status":"gone"'),
         ("list", '"databases"', '"entries"'),
+        ("policy", '"query_mode"', '"another"'),
+        ("agent", '"mcp_token"', '"another"'),
+        ("agent", '"credential":{', '"another":{'),
+        ("agent", '"mcp_token":"(not recorded)"', '"mcp_token":5'),
+        ("honeytoken", '"action":"kill"', '"action":"warn"'),
         ("problem", '"code":"NOT_FOUND"', '"code":"GONE"'),
         ("problem", '"status":404', '"status":400'),
         ("problem", '"title"', '"another"'),
@@ -639,7 +962,11 @@ def test_the_judges_judge(sandbox: Sandbox, judge_named: str) -> None:
     project.api("GET", "/db_unknown")
     project.settings(envelope="problem")
     project.api("GET", "/db_unknown")
-    names = ("database", "replica", "change", "list", "envelope", "problem")
+    policy = project.create("policies", name="readers")["id"]
+    assert call(project, "PUT", f"policies/{policy}", json={"name": "readers", "approval_mode": "ddl"}).ok
+    project.create("agents", name="bot", policy_profile_id=policy)
+    project.create("honeytokens", relation_name="cards", action="kill")
+    names = ("database", "replica", "change", "list", "envelope", "problem", "made", "policy", "agent", "honeytoken")
     exchanges = {**dict(zip(names, project.record())), "project": organization.record()[0]}
     judge(list(exchanges.values()), document)
     pattern, wrong_requests = WRONG_REQUESTS[judge_named]

@@ -10,8 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from tests.sandbox import databases, door, platform, projects, replicas
-from tests.sandbox.state import Refusal, State, invalid
+from tests.sandbox import databases, door, objects, platform, projects
+from tests.sandbox.kinds import KINDS
+from tests.sandbox.refusals import Refusal, invalid
+from tests.sandbox.state import State
 
 
 async def _named_parameters_only(request: Request) -> None:
@@ -24,8 +26,9 @@ async def _named_parameters_only(request: Request) -> None:
 
 def build(state: State) -> FastAPI:
     app = FastAPI(title="PgBeam sandbox")
-    for noun in (projects, databases, replicas, platform):
-        app.include_router(noun.router(state), dependencies=[Depends(_named_parameters_only)])
+    special = [noun.router(state) for noun in (projects, databases, platform)]
+    for router in (*special, *(objects.router(state, kind) for kind in KINDS.values())):
+        app.include_router(router, dependencies=[Depends(_named_parameters_only)])
     app.include_router(door.router(state))
 
     def envelope(request: Request) -> str:

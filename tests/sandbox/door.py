@@ -13,7 +13,8 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from tests.sandbox.models import Fault, Settings
-from tests.sandbox.state import Id, Organization, Scope, State, not_found
+from tests.sandbox.refusals import not_found
+from tests.sandbox.state import Id, Organization, Scope, State
 
 Kind = Literal["organizations", "projects"]
 Known = TypeVar("Known", bound=Scope)
@@ -23,6 +24,10 @@ def _known(scopes: Mapping[str, Known], name: str) -> Known:
     if name not in scopes:
         raise not_found("scope", name)
     return scopes[name]
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def router(state: State) -> APIRouter:
@@ -46,21 +51,23 @@ def router(state: State) -> APIRouter:
         """The projects that the server truly has, past faults, pages and the record."""
         organization = _known(state.organizations, org_id)
         projects = organization.projects.values()
-        truth = [project.truth() for project in projects]
-        return {"projects": truth, "under_way": state.under_way(organization, *projects)}
+        return {
+            "projects": [project.truth() for project in projects],
+            "objects": [item for project in projects for item in project.objects()],
+            "under_way": state.under_way(organization, *projects),
+        }
 
     @router.get("/projects/{project_id}")
     async def project_truth(project_id: Id) -> dict[str, Any]:
         project = _known(state.projects, project_id)
         return {**project.truth(), "under_way": state.under_way(project)}
 
-    @router.get("/projects/{project_id}/passwords")
-    async def passwords(project_id: Id, salt: str) -> dict[str, str]:
-        """The salted hash of each password, by database id: to compare with what was meant, without showing it."""
-        kept = _known(state.projects, project_id).passwords
+    @router.get("/projects/{project_id}/secrets")
+    async def secrets(project_id: Id, salt: str) -> dict[str, dict[str, str]]:
+        """The salted hash of each secret, by object id and field: to compare with what was meant, and show nothing."""
         return {
-            name: hashlib.sha256((salt + word).encode(errors="surrogatepass")).hexdigest()
-            for name, word in kept.items()
+            name: {field: _hash(salt + secret) for field, secret in kept.items()}
+            for name, kept in _known(state.projects, project_id).secrets.items()
         }
 
     @router.delete("/{kind}/{name}/faults")

@@ -27,23 +27,16 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Connection
 
+from tests.sandbox.declaration import Item
+from tests.sandbox.kinds import KINDS, Place, place_of
 from tests.sandbox.models import AROUND, INSTEAD, Fault
-from tests.sandbox.state import (
-    Item,
-    Organization,
-    Project,
-    Refusal,
-    Request,
-    Scope,
-    State,
-    forbidden,
-    not_found,
-    tag,
-)
+from tests.sandbox.refusals import Refusal, forbidden, not_found
+from tests.sandbox.state import Organization, Project, Request, Scope, State, tag
 
 RECORDED_HEADERS = ("idempotency-key", "if-match", "user-agent", "content-type", "host")
-#: The operations whose contract declares an Idempotency-Key.
-DECLARED_KEYS = re.compile(r"/v1/projects(/[^/]+/databases)?|/v1/databases/[^/]+/replicas")
+NOT_RECORDED = "(not recorded)"
+#: The fields of bodies that hold secrets.
+WRITE_ONLY = frozenset(name for kind in KINDS.values() for name in kind.write_only)
 
 
 @dataclass(frozen=True)
@@ -76,6 +69,16 @@ class Call:
     def path(self) -> str:
         return str(self.connection["path"])
 
+    @functools.cached_property
+    def place(self) -> Place | None:
+        return place_of(self.path)
+
+    @property
+    def declares_key(self) -> bool:
+        """Whether the contract declares an Idempotency-Key: where something is made, or its secrets are."""
+        of = self.place
+        return self.method == "POST" and of is not None and (not of.item or (bool(of.kind.once) and bool(of.action)))
+
     @property
     def key(self) -> str:
         return self.headers.get("authorization", "").removeprefix("Bearer ")
@@ -99,7 +102,7 @@ class Gate:
         scope = self._scope(call)
         entry = _entry(call, scope)
         self._state.note(entry)
-        target = self._state.target(call.path)
+        target = self._state.target(call.place)
         request = Request(call.method, call.path, call.body, target)
         fault = scope.next_fault(request, INSTEAD + AROUND)
         other_writer = scope.next_fault(request, ("other_writer",))
@@ -130,7 +133,7 @@ class Gate:
         entry["etag"] = response.headers.get("etag")
         # What a fault quotes of the request is a secret, and no secret is recorded.
         recorded = _refusal(scope, fault) if fault and _quotes(fault) else response
-        entry["response"] = bytes(recorded.body).decode()
+        entry["response"] = _without_secrets(bytes(recorded.body).decode(), call.place)
         if fault and fault.kind in ("drop_after", "reset_after"):
             await _hang_up(transport, fault)
             return
@@ -179,8 +182,7 @@ class Gate:
         if call.body and not call.headers.get("content-type", "").startswith("application/json"):
             return scope.refuse(Refusal(415, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json."))
         key = call.headers.get("idempotency-key")
-        declared = call.method == "POST" and DECLARED_KEYS.fullmatch(call.path)
-        if not key or not (declared or (scope.settings.undeclared_keys and call.method in ("POST", "PATCH"))):
+        if not key or not (call.declares_key or (scope.settings.undeclared_keys and call.method in ("POST", "PATCH"))):
             return await self._run(call, scope)
         fingerprint = hashlib.sha256(f"{call.method} {call.path} ".encode() + call.body).hexdigest()
         async with self._locks[key]:
@@ -274,14 +276,23 @@ def _without_passwords(value: Any) -> Any:
         return [_without_passwords(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {k: "(not recorded)" if k == "password" else _without_passwords(v) for k, v in value.items()}
+    return {k: NOT_RECORDED if k in WRITE_ONLY else _without_passwords(v) for k, v in value.items()}
+
+
+def _without_secrets(text: str, of: Place | None) -> str:
+    """An answer's text, which may be cut off, without the secrets that are shown once; each is a text still."""
+    names = of.kind.once.secrets if of and of.kind.once else ()
+    for name in names:
+        text = re.sub(rf'("{name}": ?")(?:[^"\\]|\\.)*', rf"\1{NOT_RECORDED}", text)
+    return text
 
 
 def _password(content: Any) -> str:
-    """The password that a body holds: a database's own, or that of a project's first database."""
+    """The secret that a body holds: a database's password, or that of a project's first database, say."""
     if not isinstance(content, dict):
         return ""
-    return str(content["password"]) if "password" in content else _password(content.get("database"))
+    held = [str(content[name]) for name in WRITE_ONLY if name in content]
+    return held[0] if held else _password(content.get("database"))
 
 
 def _quotes(fault: Fault) -> bool:
@@ -292,8 +303,8 @@ def _quoting(fault: Fault, call: Call, scope: Scope) -> Fault:
     """The fault with what its placeholders stand for, as a careless server quotes it."""
     if not _quotes(fault):
         return fault
-    kept = scope.passwords.items() if isinstance(scope, Project) else ()
-    passwords = [_password(call.content), *(password for name, password in kept if f"/{name}/" in call.path)]
+    kept = scope.secrets.get(call.place.item, {}) if isinstance(scope, Project) and call.place else {}
+    passwords = [_password(call.content), *kept.values()]
     carried = {"key": call.key, "password": next(filter(None, passwords), "")}
     filled = {"message": fault.message, "location": fault.location}
     for name, secret in carried.items():

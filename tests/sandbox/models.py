@@ -1,134 +1,32 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bodies of requests, as strict as the contract: unknown fields, nulls, other types and ranges are refused."""
+"""How the sandbox behaves: what its own door takes, which is not part of the API."""
 
 from __future__ import annotations
 
-from ipaddress import ip_network
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
-
-Host = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\s\x00]+$")]
-Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]+$")]
-AnyText = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[int, Field(ge=0, le=86400)]
-Connections = Annotated[int, Field(ge=1, le=10000)]
-Milliseconds = Annotated[int, Field(ge=0, le=300000)]
-SslMode = Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
-Role = Literal["primary", "replica"]
-ProjectName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
-Description = Annotated[str, StringConstraints(max_length=500)]
-Tags = Annotated[list[Annotated[str, StringConstraints(max_length=50)]], Field(max_length=10)]
-
-
-def _network(text: str) -> str:
-    return str(ip_network(text, strict=False))
-
-
-Cidr = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F.:]+(/[0-9]+)?$"), AfterValidator(_network)]
-
-
-#: Stands for a field that is not given. A null that is given is refused, save where the type allows it.
-UNSET: Any = None
+from pgbeam.models import DatabaseRole, PoolMode, SSLMode
+from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class CacheConfig(Strict):
-    enabled: bool
-    ttl_seconds: Seconds
-    max_entries: Annotated[int, Field(ge=0, le=1000000)]
-    swr_seconds: Seconds
-
-
-class PoolConfig(Strict):
-    pool_size: Connections
-    min_pool_size: Connections
-    pool_mode: Literal["session", "transaction", "statement"]
-    max_active: Connections = UNSET
-
-
-class CreateDatabase(Strict):
-    """The optional fields have no defaults here: what a database begins with is a setting, see ``Initial``."""
-
-    host: Host
-    port: Port
-    name: Text
-    username: Text
-    password: Text
-    ssl_mode: SslMode = UNSET
-    role: Role = UNSET
-    pool_region: AnyText = UNSET
-    query_timeout_ms: Milliseconds = UNSET
-    auto_read_routing: bool = UNSET
-    cache_config: CacheConfig = UNSET
-    pool_config: PoolConfig = UNSET
-
-
-class UpdateDatabase(Strict):
-    host: Text = UNSET
-    port: Port = UNSET
-    name: AnyText = UNSET
-    username: AnyText = UNSET
-    password: AnyText = UNSET
-    ssl_mode: SslMode = UNSET
-    role: Role = UNSET
-    pool_region: AnyText = UNSET
-    query_timeout_ms: Milliseconds = UNSET
-    auto_read_routing: bool = UNSET
-    cache_config: CacheConfig = UNSET
-    pool_config: PoolConfig = UNSET
-
-
-class CreateReplica(Strict):
-    host: Host
-    port: Port
-    ssl_mode: SslMode = UNSET
-
-
-class CreateProject(Strict):
-    name: ProjectName
-    org_id: Text
-    description: Description = ""
-    tags: Tags = []
-    cloud: Literal["aws", "azure", "gcp"] = "aws"
-    self_hosted: bool = False
-    database: CreateDatabase
-
-
-class CidrEntry(Strict):
-    cidr: Cidr
-    label: Annotated[str, StringConstraints(max_length=100)] = UNSET
-
-
-class UpdateProject(Strict):
-    name: ProjectName = UNSET
-    description: Description = UNSET
-    tags: Tags = UNSET
-    status: Literal["active", "suspended", "deleted"] = UNSET
-    allowed_cidrs: Annotated[list[CidrEntry], Field(max_length=50)] = UNSET
-    default_policy_profile_id: str | None = UNSET
-    residency: Literal["any", "us", "eu"] = UNSET
-    agents_disabled: bool = UNSET
-
-
-class InitialCache(CacheConfig):
+class InitialCache(Strict):
     enabled: bool = False
-    ttl_seconds: Seconds = 60
-    max_entries: Annotated[int, Field(ge=0, le=1000000)] = 10000
-    swr_seconds: Seconds = 30
+    ttl_seconds: int = 60
+    max_entries: int = 10000
+    swr_seconds: int = 30
 
 
-class InitialPool(PoolConfig):
-    pool_size: Connections = 10
-    min_pool_size: Connections = 1
-    pool_mode: Literal["session", "transaction", "statement"] = "transaction"
-    max_active: Connections = 200
+class InitialPool(Strict):
+    pool_size: int = 10
+    min_pool_size: int = 1
+    pool_mode: PoolMode = "transaction"
+    max_active: int = 200
 
 
 class Initial(Strict):
@@ -138,15 +36,15 @@ class Initial(Strict):
     (``enabled: true``), so a client that fills in what the contract documents is seen to change something.
     """
 
-    ssl_mode: SslMode = "verify-full"
-    role: Role = "primary"
-    pool_region: AnyText = ""
-    query_timeout_ms: Milliseconds = 0
+    ssl_mode: SSLMode = "verify-full"
+    role: DatabaseRole = "primary"
+    pool_region: str = ""
+    query_timeout_ms: int = 0
     auto_read_routing: bool = False
     cache_config: InitialCache = InitialCache()
     pool_config: InitialPool = InitialPool()
     #: What a replica begins with; the guide does not tell.
-    replica_ssl_mode: SslMode = "prefer"
+    replica_ssl_mode: SSLMode = "prefer"
 
 
 class Settings(Strict):
@@ -170,7 +68,7 @@ class Settings(Strict):
 
     #: What the connection test answers in the place of connecting, for hosts that do not exist.
     connection_test: dict[str, Any] | None = None
-    #: The most databases that a project may have.
+    #: The most databases that a project may have, and the most agents.
     plan_limit: int | None = None
     #: The most items on a page, whatever page_size asks for.
     page_limit: int = 100
@@ -180,7 +78,7 @@ class Settings(Strict):
     #: Leave optional fields out of answers where they have their zero value, as many servers do.
     omit_zero: bool = False
     #: How long each request waits before it is carried out; the others go on meanwhile.
-    latency_ms: Milliseconds = 0
+    latency_ms: int = 0
     #: More requests than this in one second of the clock are answered with 429 until the next second.
     requests_per_second: int | None = None
     #: Put fields that no contract knows into every object of every answer, the errors among them.
@@ -206,10 +104,10 @@ class Fault(Strict):
     ``skip`` matching requests pass first, then ``times`` of them are hit, each with ``probability`` by a random number
     generator that ``seed`` starts. Each request meets one fault at most, and one of each kind in ``BESIDE``.
 
-    ``other_writer`` is for requests to one project or one database. Before such a request is carried out, ``change`` is
-    made to that object, as another client's update would make it; so a request with ``If-Match`` meets 412, and one
-    without overwrites. Without ``method`` it is for PATCH and DELETE. A change that the object has no fields for does
-    not match.
+    ``other_writer`` is for requests to one object: a project, a database, a policy and so on. Before such a request is
+    carried out, ``change`` is made to that object, as another client's update would make it; so a request with
+    ``If-Match`` meets 412, and one without overwrites. Without ``method`` it is for PATCH, PUT and DELETE. A change
+    that the object has no fields for does not match.
     """
 
     kind: Literal[INSTEAD + AROUND + BESIDE]  # type: ignore[valid-type]

@@ -9,7 +9,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from tests.sandbox.state import Item, State
+from tests.sandbox.declaration import Item
+from tests.sandbox.state import State
 
 REGIONS: list[Item] = [
     {
@@ -32,13 +33,13 @@ def router(state: State) -> APIRouter:
 
     @router.get("/regions")
     async def regions() -> dict[str, Any]:
-        return {"regions": [state.default.shown(region, {}) for region in REGIONS]}
+        return {"regions": [state.default.shown(region) for region in REGIONS]}
 
     @router.get("/organizations")
     async def organizations(request: Request) -> dict[str, Any]:
         key = request.headers["authorization"].removeprefix("Bearer ")
         role = {"role": "owner"} if key.startswith("pbu_") else {}
         rows = [{"id": name, "name": name, "slug": name.lower().replace("_", "-")} for name in state.visible(key)]
-        return {"organizations": [state.default.shown({**row, **role}, {}) for row in rows]}
+        return {"organizations": [state.default.shown({**row, **role}) for row in rows]}
 
     return router

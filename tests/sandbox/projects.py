@@ -7,22 +7,29 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from tests.sandbox.models import CreateProject, UpdateProject
+from tests.sandbox.declaration import Item
+from tests.sandbox.kinds import KINDS, PROJECT
+from tests.sandbox.objects import body_of
 from tests.sandbox.state import FIRST_PAGE, Id, IfMatch, PageSize, PageToken, Project, State, now
 
 
 def router(state: State) -> APIRouter:
-    router = APIRouter(prefix="/v1/projects")
+    router = APIRouter(prefix=PROJECT.path)
+
+    def shown(project: Project) -> Item:
+        return project.answer(PROJECT, project.item)
 
     @router.post("", status_code=201)
-    async def create(body: CreateProject) -> dict[str, Any]:
-        organization = state.organization(body.org_id)
-        project = state.new_project(organization, body.model_dump(exclude={"org_id", "database"}))
-        database = state.register(project, body.database)
+    async def create(request: Request) -> dict[str, Any]:
+        given = await body_of(request, PROJECT.create_body)
+        organization = state.organization(given.pop("org_id"))
+        first, databases = given.pop("database"), KINDS["databases"]
+        project = state.new_project(organization, given)
+        database = state.create(databases, project, project.id, first)
         state.store(project)
-        return {"project": project.show(), "database": project.show_database(database)}
+        return {"project": shown(project), "database": project.answer(databases, database)}
 
     @router.get("")
     async def list_all(
@@ -34,17 +41,17 @@ def router(state: State) -> APIRouter:
     ) -> dict[str, Any]:
         organization = state.organization(org_id)
         rows = organization.projects
-        return {"total": len(rows), **organization.page("projects", rows, Project.show, page_size, page_token)}
+        return {"total": len(rows), **organization.page("projects", rows, shown, page_size, page_token)}
 
     @router.get("/{project_id}")
     async def get(project_id: Id) -> dict[str, Any]:
-        return state.project(project_id).show()
+        return shown(state.project(project_id))
 
     @router.patch("/{project_id}")
-    async def update(project_id: Id, body: UpdateProject, if_match: IfMatch = "") -> dict[str, Any]:
+    async def update(request: Request, project_id: Id, if_match: IfMatch = "") -> dict[str, Any]:
+        fields = await body_of(request, PROJECT.update_body)
         project = state.project(project_id)
-        project.require(if_match, project.show())
-        fields = body.model_dump(exclude_unset=True)
+        project.require(if_match, shown(project))
         # The contract has one way to clear it, an empty string; a null is allowed, and says nothing.
         profile = fields.pop("default_policy_profile_id", None)
         if profile is not None:
@@ -52,7 +59,7 @@ def router(state: State) -> APIRouter:
         project.item.update(fields, updated_at=now())
         if project.item["status"] == "deleted":
             project.delete()
-        return project.show()
+        return shown(project)
 
     @router.delete("/{project_id}", status_code=204)
     async def delete(project_id: Id) -> Response:

@@ -17,14 +17,15 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Annotated, Any, TypeVar
-from urllib.parse import quote
 
 from fastapi import Header, Path, Query
 from fastapi.responses import JSONResponse
 
-from tests.sandbox.models import CreateDatabase, Fault, Settings, UpdateDatabase, UpdateProject
+from tests.sandbox.declaration import Item, Kind
+from tests.sandbox.kinds import KINDS, PROJECT, Place
+from tests.sandbox.models import Fault, Settings
+from tests.sandbox.refusals import Refusal, forbidden, invalid, not_found
 
-Item = dict[str, Any]
 Row = TypeVar("Row")
 Id = Annotated[str, Path(pattern=r"^[a-zA-Z0-9_.-]+$")]
 PageSize = Annotated[int, Query(ge=1, le=100)]
@@ -34,59 +35,6 @@ IfMatch = Annotated[str, Header(alias="If-Match", min_length=1, max_length=1024)
 FIRST_PAGE = "after_-1"
 #: Owns the projects that are made through the sandbox's own door, and every key that begins with pbo_.
 DEFAULT_ORGANIZATION = "org_sandbox"
-#: The optional fields that omit_zero leaves out of answers, each where it has this value.
-DATABASE_ZERO: Item = {"pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
-PROJECT_ZERO: Item = {
-    "description": "",
-    "tags": [],
-    "self_hosted": False,
-    "allowed_cidrs": [],
-    "default_policy_profile_id": None,
-    "agents_disabled": False,
-    "database_count": 0,
-    "active_connections": 0,
-}
-
-
-class Refusal(Exception):
-    def __init__(self, status: int, code: str, message: str, fields: list[dict[str, str]] | None = None) -> None:
-        self.status, self.code, self.message, self.fields = status, code, message, fields or []
-
-    def answer(self, envelope: str = "error") -> JSONResponse:
-        """The refusal in one of the two envelopes that are in the field."""
-        if envelope == "error":
-            return JSONResponse({"error": {"code": self.code, "message": self.message}}, self.status)
-        problem = {
-            "type": f"https://pgbeam.com/errors/{self.code.lower()}",
-            "title": self.code.replace("_", " ").capitalize(),
-            "status": self.status,
-            "detail": self.message,
-            "code": self.code,
-            "errors": self.fields,
-        }
-        return JSONResponse(problem, self.status, media_type="application/problem+json")
-
-
-def invalid(fields: list[dict[str, str]]) -> Refusal:
-    """For fields, or query parameters, that are wrong: each has ``field`` and ``detail``."""
-    return Refusal(400, "INVALID_INPUT", "; ".join(f"{one['field']}: {one['detail']}" for one in fields), fields)
-
-
-def not_found(noun: str, name: str) -> Refusal:
-    return Refusal(404, "NOT_FOUND", f"{noun} {name} not found")
-
-
-def forbidden(org_id: str) -> Refusal:
-    """What a key is told of an organization that it may not see, whether there is one or not."""
-    return Refusal(403, "FORBIDDEN", f"This key is not one of organization {org_id}.")
-
-
-def find(rows: Mapping[int, Item], noun: str, name: str) -> tuple[int, Item]:
-    """The row with this id, and its sequence number."""
-    for number, item in list(rows.items()):  # the connection test runs in a thread
-        if item["id"] == name:
-            return number, item
-    raise not_found(noun, name)
 
 
 def now() -> str:
@@ -109,7 +57,7 @@ class Request:
 
     def fits(self, fault: Fault) -> bool:
         if fault.kind == "other_writer":
-            methods = (fault.method,) if fault.method else ("PATCH", "DELETE")
+            methods = (fault.method,) if fault.method else ("PATCH", "PUT", "DELETE")
             fits = self.method in methods and bool(self.target and self.target.takes(fault.change))
         else:
             fits = fault.method in (None, self.method)
@@ -118,22 +66,23 @@ class Request:
 
 @dataclass(frozen=True)
 class Target:
-    """The one project, or the one database, that a path is of."""
+    """The one object that a path is of."""
 
     project: Project
+    kind: Kind
     item: Item
-    model: type[UpdateProject] | type[UpdateDatabase]
 
     def show(self) -> Item:
-        return self.project.show() if self.item is self.project.item else self.project.show_database(self.item)
+        return self.project.answer(self.kind, self.item)
 
     def takes(self, change: Item) -> bool:
-        return set(change) <= set(self.model.model_fields)
+        return set(change) <= self.kind.updatable
 
     def change(self, change: Item) -> None:
         """Make another client's change."""
         changed = merged(self.item, change)
-        self.model.model_validate({name: changed[name] for name in change})
+        sent = self.kind.updatable & changed.keys() if self.kind.update_method == "PUT" else change
+        self.kind.update_body.validate_python({name: changed[name] for name in sent})
         self.item.update(changed, updated_at=now())
 
 
@@ -145,10 +94,25 @@ def merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict):
         return {**old, **{name: merged(old.get(name), value) for name, value in new.items()}}
     if isinstance(old, list):
-        networks = {entry["cidr"] for entry in new if isinstance(entry, dict)}
-        kept = [entry for entry in old if not (isinstance(entry, dict) and entry["cidr"] in networks)]
+        networks = {entry["cidr"] for entry in new if isinstance(entry, dict) and "cidr" in entry}
+        kept = [entry for entry in old if not (isinstance(entry, dict) and entry.get("cidr") in networks)]
         return kept + [entry for entry in new if entry not in kept]
     return new
+
+
+def overlaid(old: Item, new: Item) -> Item:
+    """An object with these fields; of the objects in it, what they do not name stays."""
+    return {
+        **old,
+        **{
+            name: {**old[name], **value} if isinstance(value, dict) and isinstance(old.get(name), dict) else value
+            for name, value in new.items()
+        },
+    }
+
+
+def _is_zero(value: Any) -> bool:
+    return not any(value.values()) if isinstance(value, dict) else not value
 
 
 @dataclass(eq=False)
@@ -185,12 +149,10 @@ class Scope:
     def refuse(self, refusal: Refusal) -> JSONResponse:
         return refusal.answer(self.settings.envelope)
 
-    def shown(self, item: Item, zero: Item) -> Item:
-        """An item as the answers of this scope have it."""
-        omitted = zero if self.settings.omit_zero else {}
-        return {
-            k: v for k, v in item.items() if k not in self.settings.left_out and (k not in omitted or v != omitted[k])
-        }
+    def shown(self, item: Item, optional: Collection[str] = ()) -> Item:
+        """An item as the answers of this scope have it; the contract calls these of its fields optional."""
+        omitted = optional if self.settings.omit_zero else ()
+        return {k: v for k, v in item.items() if k not in self.settings.left_out and not (k in omitted and _is_zero(v))}
 
     def etag(self, representation: Item) -> str:
         """The ``ETag`` of an answer's content as this scope writes it; empty where it has none."""
@@ -234,43 +196,108 @@ class Project(Scope):
     number: int
     organization: Organization
     item: Item
-    #: By sequence number.
-    databases: dict[int, Item] = field(default_factory=dict, init=False)
-    replicas: dict[int, Item] = field(default_factory=dict, init=False)
-    #: By database id; kept apart, so that no answer can hold one.
-    passwords: dict[str, str] = field(default_factory=dict, init=False)
+    #: The objects in it, by their list's key and by sequence number.
+    rows: dict[str, dict[int, Item]] = field(default_factory=lambda: defaultdict(dict), init=False)
+    #: By an object's id and by field; kept apart, so that no answer can hold one that it should not.
+    secrets: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict), init=False)
 
     def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
         """An organization's faults hit its projects' requests, too: those of a project that a run is yet to make."""
         return super().next_fault(request, kinds) or self.organization.next_fault(request, kinds)
 
-    @property
-    def fields(self) -> Item:
-        return {**self.item, "database_count": len(self.databases)}
+    def answer(self, kind: Kind, item: Item) -> Item:
+        """An object as answers have it."""
+        return self.shown({**item, **kind.computed(self, item)}, kind.optional)
 
-    def show(self) -> Item:
-        return self.shown(self.fields, PROJECT_ZERO)
+    def below(self, kind: Kind, parent_id: str) -> dict[int, Item]:
+        """The objects of a parent, by sequence number."""
+        return {number: item for number, item in self.rows[kind.key].items() if item[kind.parent] == parent_id}
 
-    def show_database(self, item: Item) -> Item:
-        place = f"{self.item['proxy_host']}:5432/{quote(item['name'], safe='')}"
-        string = f"postgresql://{quote(item['username'], safe='')}:YOUR_PASSWORD@{place}"
-        zero = {**DATABASE_ZERO, "connection_string": string}  # the contract calls it optional as well
-        return self.shown({**item, "connection_string": string}, zero)
+    def find(self, kind: Kind, parent_id: str, name: str) -> Item:
+        """One object of a parent. The connection test looks for it in a thread of its own."""
+        for item in list(self.rows[kind.key].values()):
+            if item["id"] == name and item[kind.parent] == parent_id:
+                return item
+        raise not_found(kind.noun, name)
 
-    def delete_database(self, database_id: str) -> None:
-        del self.databases[find(self.databases, "database", database_id)[0]]
-        self.replicas = {n: item for n, item in self.replicas.items() if item["database_id"] != database_id}
+    def add(self, kind: Kind, number: int, item: Item, given: Item) -> None:
+        """Store a new object with what a create gives, if that is acceptable."""
+        limit = self.settings.plan_limit
+        if kind.limited and limit is not None and sum(map(kind.live, self.rows[kind.key].values())) >= limit:
+            raise Refusal(403, "PLAN_LIMIT_REACHED", f"The plan allows {limit} {kind.key}.")
+        self._store(kind, item, kind.defaults(self), given)
+        item["created_at"] = item["updated_at"]
+        self.rows[kind.key][number] = item
+
+    def update(self, kind: Kind, item: Item, given: Item) -> None:
+        """Change an object as an update says, if that is acceptable."""
+        self.require_live(kind, item)
+        replaced = kind.updatable.difference(kind.kept) if kind.update_method == "PUT" else ()
+        initial = {name: value for name, value in kind.defaults(self).items() if name in replaced}
+        self._store(kind, item, {**item, **initial}, given)
+
+    def _store(self, kind: Kind, item: Item, before: Item, given: Item) -> None:
+        fields = {name: value for name, value in given.items() if name not in kind.write_only}
+        changed = overlaid({**item, **before}, fields)
+        wrong = [name for name, key in kind.refers.items() if name in given and not self._has(key, given[name])]
+        if wrong:
+            raise invalid([{"field": name, "detail": f"there is no {given[name]} in the project"} for name in wrong])
+        kind.check(self, given)
+        if kind.unique:
+            for other in self.below(kind, item[kind.parent]).values():
+                if other is not item and kind.live(other) and kind.unique(other) == kind.unique(changed):
+                    raise Refusal(409, "RESOURCE_EXISTS", f"This {kind.noun} is there already: {other['id']}.")
+        item.update(changed, updated_at=now())
+        for name in given.keys() & set(kind.write_only):
+            self.secrets[item["id"]][name] = given[name]
+
+    def _has(self, key: str, name: str | None) -> bool:
+        """Whether an object of this kind is there; no object is meant by None."""
+        rows = self.rows[key].values()
+        return name is None or any(item["id"] == name and KINDS[key].live(item) for item in rows)
+
+    def require_live(self, kind: Kind, item: Item) -> None:
+        if not kind.live(item):
+            raise Refusal(409, "INVALID_STATE", f"{kind.noun} {item['id']} is revoked.")
+
+    def issue(self, kind: Kind, item: Item) -> Item:
+        """An object as the one answer has it that holds its secrets, which are new."""
+        assert kind.once
+        issued = kind.once.issue(self, item)
+        self.secrets[item["id"]].update({name: issued[name] for name in kind.once.secrets})
+        return {kind.once.key: self.answer(kind, item), **issued}
+
+    def delete_object(self, kind: Kind, item: Item) -> None:
+        """Revoke it, or remove it with all that is below it. What others refer to is kept."""
+        if kind.revokes:
+            if kind.live(item):
+                item.update(status="revoked", updated_at=now())
+            return
+        name, below = item["id"], f"{kind.noun}_id"
+        for other in (PROJECT, *KINDS.values()):
+            fields = [field for field, key in other.refers.items() if key == kind.key]
+            for one in [self.item] if other is PROJECT else self.rows[other.key].values():
+                if other.live(one) and any(one[field] == name for field in fields):
+                    raise Refusal(409, "CONFLICT", f"{other.noun} {one['id']} refers to {kind.noun} {name}.")
+        for each in KINDS.values():
+            if each is kind or each.parent == below:
+                holder = "id" if each is kind else below
+                self.rows[each.key] = {n: one for n, one in self.rows[each.key].items() if one[holder] != name}
 
     def delete(self) -> None:
         """Soft: its id stays known, so that what comes for it later is still told and recorded as its own."""
         self.item.update(status="deleted", updated_at=now())
-        self.databases.clear()
-        self.replicas.clear()
+        self.rows.clear()
         del self.organization.projects[self.number]
 
+    def objects(self) -> list[Item]:
+        """The project and all that is in it, as it is stored."""
+        project = {**self.item, **PROJECT.computed(self, self.item)}
+        return [project, *(item for rows in self.rows.values() for item in rows.values())]
+
     def truth(self) -> Item:
-        """All that there is of it, as it is stored."""
-        return {**self.fields, "databases": list(self.databases.values()), "replicas": list(self.replicas.values())}
+        """The same by kind."""
+        return {**self.objects()[0], **{key: list(self.rows[key].values()) for key in KINDS}}
 
 
 @dataclass
@@ -281,9 +308,9 @@ class State:
     )
     #: By id, the deleted ones among them.
     projects: dict[str, Project] = field(default_factory=dict)
-    #: By the id of a database, which may be deleted.
+    #: By the id of an object in it, which may be deleted.
     owners: dict[str, Project] = field(default_factory=dict)
-    #: What each exchange was, for tests to read; no key and no password is in it.
+    #: What each exchange was, for tests to read; no key, no password and no other secret is in it.
     record: list[Item] = field(default_factory=list)
     #: The same by the id of the scope.
     records: dict[str, list[Item]] = field(default_factory=lambda: defaultdict(list))
@@ -317,26 +344,29 @@ class State:
             raise not_found("project", project_id)
         return project
 
-    def target(self, path: str) -> Target | None:
-        """What a path is of, where that is one project or one database, and there."""
-        named = re.fullmatch(r"/v1/projects/([^/]+)(?:/databases/([^/]+))?", path)
-        if not named:
+    def parent(self, kind: Kind, parent_id: str) -> Project:
+        """The project that the parent of an object is, or is in."""
+        if kind.parent == "project_id":
+            return self.project(parent_id)
+        (above,) = (other for other in KINDS.values() if f"{other.noun}_id" == kind.parent)
+        project = self.owners.get(parent_id)
+        if project is None:
+            raise not_found(above.noun, parent_id)
+        project.find(above, project.id, parent_id)
+        return project
+
+    def target(self, of: Place | None) -> Target | None:
+        """The object that a path is of, if it is of one that exists."""
+        if of is None or not of.item or of.action:
             return None
         try:
-            project = self.project(named[1])
-            if named[2] is None:
-                return Target(project, project.item, UpdateProject)
-            return Target(project, find(project.databases, "database", named[2])[1], UpdateDatabase)
+            if of.kind is PROJECT:
+                project = self.project(of.item)
+                return Target(project, PROJECT, project.item)
+            project = self.parent(of.kind, of.parent)
+            return Target(project, of.kind, project.find(of.kind, of.parent, of.item))
         except Refusal:
             return None
-
-    def owner(self, database_id: str) -> Project:
-        """The project that has this database."""
-        project = self.owners.get(database_id)
-        if project is None:
-            raise not_found("database", database_id)
-        find(project.databases, "database", database_id)
-        return project
 
     def new_id(self, prefix: str) -> tuple[int, str]:
         """A sequence number, and an id that begins with the prefix."""
@@ -347,21 +377,18 @@ class State:
         """A project that is not stored yet; ``fields`` are those of a create, ``name`` at least."""
         number, made = self.new_id("prj")
         name = project_id or made
-        item = {
+        created = now()
+        project = Project(name, number, organization, {}, settings=organization.settings)
+        project.item = {
             "id": name,
             "org_id": organization.id,
-            **PROJECT_ZERO,
-            "residency": "any",
+            **PROJECT.defaults(project),
             **fields,
-            "status": "active",
             "proxy_host": f"{name}.proxy.pgbeam.app",
-            "queries_per_second": 1000,
-            "burst_size": 200,
-            "max_connections": 500,
-            "created_at": now(),
+            "created_at": created,
+            "updated_at": created,
         }
-        item["updated_at"] = item["created_at"]
-        return Project(name, number, organization, item, settings=organization.settings)
+        return project
 
     def store(self, project: Project) -> None:
         self.projects[project.id] = project
@@ -373,19 +400,10 @@ class State:
         self.store(project)
         return project
 
-    def register(self, project: Project, body: CreateDatabase) -> Item:
-        """A new database of the project, as it is stored."""
-        limit = project.settings.plan_limit
-        if limit is not None and len(project.databases) >= limit:
-            raise Refusal(403, "PLAN_LIMIT_REACHED", f"The plan allows {limit} databases.")
-        number, database_id = self.new_id("db")
-        initial = project.settings.initial.model_dump(exclude={"replica_ssl_mode"})
-        given = body.model_dump(exclude_unset=True)
-        project.passwords[database_id] = given.pop("password")
-        pool = {**initial["pool_config"], **given.get("pool_config", {})}
-        fields = {**initial, **given, "pool_config": pool}
-        created = now()
-        item = {"id": database_id, "project_id": project.id, **fields, "created_at": created, "updated_at": created}
-        project.databases[number] = item
-        self.owners[database_id] = project
+    def create(self, kind: Kind, project: Project, parent_id: str, given: Item) -> Item:
+        """A new object, as it is stored."""
+        number, name = self.new_id(kind.prefix)
+        item = {"id": name, kind.parent: parent_id}
+        project.add(kind, number, item, given)
+        self.owners[name] = project
         return item

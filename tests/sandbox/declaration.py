@@ -1,0 +1,130 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a kind of object is: a declaration, from which the sandbox makes its operations and the judges their rules."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import TypeAdapter
+
+from tests.sandbox.sdk import hints, optional, strict
+
+if TYPE_CHECKING:
+    from tests.sandbox.state import Project
+
+Item = dict[str, Any]
+
+
+def _nothing(*dummy: Any) -> Item:
+    return {}
+
+
+@dataclass(frozen=True)
+class OneTime:
+    """What the answers to a create and to a rotation hold once, beside the object."""
+
+    #: The object's place in these answers.
+    key: str
+    #: Those of the fields that are secret.
+    secrets: tuple[str, ...]
+    #: All the fields, secret or not, for an object of a project; new ones each time.
+    issue: Callable[[Project, Item], Item]
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """A kind of object. Its bodies and answers are the SDK's; what the SDK does not have is beside them."""
+
+    #: As in messages and in paths: ``database`` for ``{database_id}``.
+    noun: str
+    #: The path of the list. Its last parameter is also the field that holds the parent's id.
+    path: str
+    #: The list's place in its answers.
+    key: str
+    #: What ids begin with.
+    prefix: str
+    #: The SDK's models: of the object, and of the bodies. Without the last, there is no update.
+    model: Any
+    create: Any
+    update: Any = None
+    #: PUT replaces the whole object, PATCH changes the fields that it names.
+    update_method: Literal["PUT", "PATCH"] = "PATCH"
+    #: Whether the update takes ``If-Match``.
+    conditional: bool = True
+    #: Whether one object can be read alone.
+    readable: bool = True
+    #: The contract's ranges and patterns, as ``strict`` has them; and those that are others in an update.
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    update_limits: Mapping[str, Any] = field(default_factory=dict)
+    #: What an object begins with where its create leaves it out. A PUT brings it back, ``kept`` fields aside.
+    defaults: Callable[[Project], Item] = _nothing
+    kept: tuple[str, ...] = ()
+    #: The fields of bodies that no answer holds.
+    write_only: tuple[str, ...] = ()
+    #: Fields that answers have and that are not stored.
+    computed: Callable[[Project, Item], Item] = _nothing
+    #: What no two objects of a parent have in common.
+    unique: Callable[[Item], Any] | None = None
+    #: The fields that hold the id of an object of another kind, with the key of that kind. An object that is referred
+    #: to is not deleted.
+    refers: Mapping[str, str] = field(default_factory=dict)
+    #: Raises where a body is not acceptable in its project.
+    check: Callable[[Project, Item], Any] = _nothing
+    #: DELETE leaves the object where it is, with the status ``revoked``, for ever.
+    revokes: bool = False
+    once: OneTime | None = None
+    #: Whether the plan limits the number of objects.
+    limited: bool = False
+    #: The last parts of the paths of the operations on one object that are not made from this.
+    actions: tuple[str, ...] = ()
+    #: For the tests: a body of a create, in which ``{n}`` stands for a number, without the fields in ``refers``; and
+    #: what an update changes of it.
+    example: Mapping[str, Any] = field(default_factory=dict)
+    change: Mapping[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def item_path(self) -> str:
+        return f"{self.path}/{{{self.noun}_id}}"
+
+    @functools.cached_property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all its operations, as the contract writes them."""
+        rotate = ("rotate",) if self.once else ()
+        return (self.path, self.item_path, *(f"{self.item_path}/{action}" for action in (*rotate, *self.actions)))
+
+    @functools.cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Matches the paths of all its operations: the parents' ids, the object's, and the last part."""
+        return re.compile(re.sub(r"{\w+}", "([^/]+)", self.path) + "(?:/([^/]+)(?:/(.+))?)?")
+
+    @functools.cached_property
+    def parent(self) -> str:
+        """The field that holds the parent's id."""
+        return str(re.findall(r"{(\w+)}", self.path)[-1])
+
+    @functools.cached_property
+    def create_body(self) -> TypeAdapter[Item]:
+        return TypeAdapter(strict(self.create, "forbid", self.limits))
+
+    @functools.cached_property
+    def update_body(self) -> TypeAdapter[Item]:
+        return TypeAdapter(strict(self.update, "forbid", {**self.limits, **self.update_limits}))
+
+    @functools.cached_property
+    def updatable(self) -> frozenset[str]:
+        """The fields of an update."""
+        return frozenset(hints(self.update) if self.update else ())
+
+    @functools.cached_property
+    def optional(self) -> frozenset[str]:
+        """The fields that answers may lack."""
+        return optional(self.model)
+
+    def live(self, item: Item) -> bool:
+        return not (self.revokes and item["status"] == "revoked")

@@ -1,0 +1,267 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kinds of objects that the sandbox has. One more is one more declaration here, and nothing elsewhere."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime, timezone
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from pgbeam import models
+from pydantic import AfterValidator, Field
+
+from tests.sandbox.declaration import Item, Kind, OneTime
+from tests.sandbox.refusals import invalid
+
+if TYPE_CHECKING:
+    from tests.sandbox.state import Project
+
+NOT_NEGATIVE = Field(ge=0)
+TEXT = Field(min_length=1, pattern=r"^[^\x00]+$")
+ANY_TEXT = Field(pattern=r"^[^\x00]*$")
+SECONDS = Field(ge=0, le=86400)
+CONNECTIONS = Field(ge=1, le=10000)
+LABEL = Field(min_length=1, max_length=128)
+
+HOST_AND_PORT: dict[str, Any] = {
+    "host": Field(min_length=1, pattern=r"^[^\s\x00]+$"),
+    "port": Field(ge=1, le=65535),
+}
+DATABASE: dict[str, Any] = {
+    **HOST_AND_PORT,
+    "name": TEXT,
+    "username": TEXT,
+    "password": TEXT,
+    "pool_region": ANY_TEXT,
+    "query_timeout_ms": Field(ge=0, le=300000),
+    "cache_config.ttl_seconds": SECONDS,
+    "cache_config.max_entries": Field(ge=0, le=1000000),
+    "cache_config.swr_seconds": SECONDS,
+    "pool_config.pool_size": CONNECTIONS,
+    "pool_config.min_pool_size": CONNECTIONS,
+    "pool_config.max_active": CONNECTIONS,
+}
+POLICY_NUMBERS = (
+    "budget_queries_per_hour", "budget_queries_per_day", "max_rows", "statement_timeout_ms", "approval_auto_max_rows",
+    "egress_bytes_per_day", "max_affected_rows", "content_scan_max_bytes",
+)  # fmt: skip
+
+
+def _network(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F.:]+(/[0-9]+)?", text):
+        raise ValueError("this is no IP address or network")
+    return str(ip_network(text, strict=False))
+
+
+def _in_the_future(text: str | None) -> str | None:
+    if text is not None:
+        moment = re.fullmatch(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)", text)
+        if not moment:
+            raise ValueError("this is no date and time of RFC 3339")
+        zone = "+00:00" if moment[4] in "Zz" else moment[4]
+        if datetime.fromisoformat(f"{moment[1]}T{moment[2]}{zone}") <= datetime.now(timezone.utc):
+            raise ValueError("this is in the past")
+    return text
+
+
+def _initial_database(project: Project) -> Item:
+    return project.settings.initial.model_dump(exclude={"replica_ssl_mode"})
+
+
+def _connection_string(project: Project, item: Item) -> Item:
+    if project.settings.omit_zero:
+        return {}  # the contract calls it optional as well
+    place = f"{project.item['proxy_host']}:5432/{quote(item['name'], safe='')}"
+    return {"connection_string": f"postgresql://{quote(item['username'], safe='')}:YOUR_PASSWORD@{place}"}
+
+
+def _initial_policy(dummy: Project) -> Item:
+    return {
+        "access_mode": "read_only",
+        "statement_rules": {"allow": [], "deny": []},
+        "table_allowlist": [],
+        "table_denylist": [],
+        "masking_rules": [],
+        "row_filters": [],
+        **dict.fromkeys(POLICY_NUMBERS, 0),
+        "approval_timeout_seconds": 300,
+        "write_mode": "normal",
+        "approval_mode": "off",
+        "migration_safety": "off",
+        "content_scan_mode": "off",
+        "query_mode": "sql",
+    }
+
+
+def _no_templates(dummy: Project, given: Item) -> None:
+    if given.get("query_mode") == "templates":
+        raise invalid([{"field": "query_mode", "detail": "the project has no enabled query template"}])
+
+
+def _initial_agent(dummy: Project) -> Item:
+    return {
+        "pg_username": f"agent_{secrets.token_hex(6)}",
+        "status": "active",
+        "principal_type": "agent",
+        "auth_method": "scram-sha-256",
+        "last_used_at": None,
+        "expires_at": None,
+    }
+
+
+def _agent_secrets(project: Project, item: Item) -> Item:
+    host = project.item["proxy_host"]
+    return {
+        "connection_string": f"postgresql://{item['pg_username']}:{secrets.token_urlsafe(24)}@{host}:5432/postgres",
+        "mcp_url": f"https://{host}/mcp",
+        "mcp_token": f"pba_{secrets.token_urlsafe(24)}",
+    }
+
+
+#: Its operations are special, save that other things derive from this as from the other kinds.
+PROJECT = Kind(
+    noun="project",
+    path="/v1/projects",
+    key="projects",
+    prefix="prj",
+    model=models.Project,
+    create=models.CreateProjectRequest,
+    update=models.UpdateProjectRequest,
+    limits={
+        "name": Field(min_length=1, max_length=100, pattern=r"^[^\x00]*$"),
+        "org_id": TEXT,
+        "description": Field(max_length=500),
+        "tags": Field(max_length=10),
+        "tags.*": Field(max_length=50),
+        "allowed_cidrs": Field(max_length=50),
+        "allowed_cidrs.*.cidr": AfterValidator(_network),
+        "allowed_cidrs.*.label": Field(max_length=100),
+        **{f"database.{name}": limit for name, limit in DATABASE.items()},
+    },
+    defaults=lambda dummy: {
+        "description": "",
+        "tags": [],
+        "cloud": "aws",
+        "self_hosted": False,
+        "allowed_cidrs": [],
+        "default_policy_profile_id": None,
+        "residency": "any",
+        "agents_disabled": False,
+        "status": "active",
+        "queries_per_second": 1000,
+        "burst_size": 200,
+        "max_connections": 500,
+        "active_connections": 0,
+    },
+    computed=lambda project, dummy: {"database_count": len(project.rows["databases"])},
+    refers={"default_policy_profile_id": "policies"},
+)
+
+#: By their lists' keys.
+KINDS = {
+    kind.key: kind
+    for kind in (
+        Kind(
+            noun="database",
+            path="/v1/projects/{project_id}/databases",
+            key="databases",
+            prefix="db",
+            model=models.Database,
+            create=models.CreateDatabaseRequest,
+            update=models.UpdateDatabaseRequest,
+            limits=DATABASE,
+            update_limits={"host": TEXT, "name": ANY_TEXT, "username": ANY_TEXT, "password": ANY_TEXT},
+            defaults=_initial_database,
+            write_only=("password",),
+            computed=_connection_string,
+            limited=True,
+            actions=("test-connection",),
+            example={"host": "127.0.0.1", "port": 1, "name": "db{n}", "username": "app", "password": "Sdk-1"},
+            change={"ssl_mode": "require"},
+        ),
+        Kind(
+            noun="replica",
+            path="/v1/databases/{database_id}/replicas",
+            key="replicas",
+            prefix="rep",
+            model=models.Replica,
+            create=models.CreateReplicaRequest,
+            readable=False,
+            limits=HOST_AND_PORT,
+            defaults=lambda project: {"ssl_mode": project.settings.initial.replica_ssl_mode},
+            example={"host": "replica.example.com", "port": 5432},
+        ),
+        Kind(
+            noun="policy",
+            path="/v1/projects/{project_id}/policies",
+            key="policies",
+            prefix="pol",
+            model=models.PolicyProfile,
+            create=models.PolicyProfileInput,
+            update=models.PolicyProfileInput,
+            update_method="PUT",
+            limits={"name": LABEL, **dict.fromkeys(("approval_timeout_seconds", *POLICY_NUMBERS), NOT_NEGATIVE)},
+            defaults=_initial_policy,
+            kept=("query_mode",),
+            check=_no_templates,
+            example={"name": "readers", "masking_rules": [{"table": "users", "column": "email", "kind": "null"}]},
+            change={"max_rows": 100, "statement_rules": {"allow": ["select"], "deny": []}},
+        ),
+        Kind(
+            noun="agent",
+            path="/v1/projects/{project_id}/agents",
+            key="agents",
+            prefix="agt",
+            model=models.AgentCredential,
+            create=models.CreateAgentCredentialRequest,
+            update=models.UpdateAgentCredentialStatusRequest,
+            limits={"name": LABEL, "expires_at": AfterValidator(_in_the_future)},
+            defaults=_initial_agent,
+            refers={"policy_profile_id": "policies"},
+            revokes=True,
+            once=OneTime("credential", ("connection_string", "mcp_token"), _agent_secrets),
+            limited=True,
+            example={"name": "bot"},
+            change={"status": "disabled"},
+        ),
+        Kind(
+            noun="honeytoken",
+            path="/v1/projects/{project_id}/honeytokens",
+            key="honeytokens",
+            prefix="hnt",
+            model=models.Honeytoken,
+            create=models.HoneytokenInput,
+            update=models.HoneytokenInput,
+            update_method="PUT",
+            limits={"schema_name": Field(max_length=255), "relation_name": Field(min_length=1, max_length=255)},
+            defaults=lambda dummy: {"schema_name": None},
+            unique=lambda item: (item["schema_name"] or "public", item["relation_name"]),
+            example={"schema_name": "billing", "relation_name": "decoy{n}", "action": "audit_only"},
+            change={"action": "kill"},
+        ),
+    )
+}  # fmt: skip
+
+
+class Place(NamedTuple):
+    """What a path is of: a list if it has no item, an operation on an object if it has an action."""
+
+    kind: Kind
+    parent: str
+    item: str
+    action: str
+
+
+def place_of(path: str) -> Place | None:
+    """The kind of object whose operation this path is of, by the path as requested."""
+    for kind in (*KINDS.values(), PROJECT):
+        found = kind.pattern.fullmatch(path)
+        if found:
+            *parents, item, action = found.groups(default="")
+            return Place(kind, parents[-1] if parents else "", item, action)
+    return None

@@ -1,0 +1,79 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations that almost every kind of object has, made from its declaration."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
+
+from tests.sandbox.declaration import Item, Kind
+from tests.sandbox.state import FIRST_PAGE, Id, IfMatch, PageSize, PageToken, State, now
+
+
+async def body_of(request: Request, accepted: TypeAdapter[Item]) -> Item:
+    """The fields that a request's body gives."""
+    try:
+        return accepted.validate_json(await request.body())
+    except ValidationError as error:
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from None
+
+
+def router(state: State, kind: Kind) -> APIRouter:
+    """Coroutines, so that no two of them interleave: what they await is there already."""
+    router = APIRouter(prefix=re.sub(r"{\w+}", "{parent_id}", kind.path))
+
+    @router.post("", status_code=201)
+    async def create(request: Request, parent_id: Id) -> dict[str, Any]:
+        given = await body_of(request, kind.create_body)
+        project = state.parent(kind, parent_id)
+        item = state.create(kind, project, parent_id, given)
+        return project.issue(kind, item) if kind.once else project.answer(kind, item)
+
+    @router.get("")
+    async def list_all(parent_id: Id, page_size: PageSize = 20, page_token: PageToken = FIRST_PAGE) -> dict[str, Any]:
+        project = state.parent(kind, parent_id)
+        rows = project.below(kind, parent_id)
+        return project.page(kind.key, rows, lambda item: project.answer(kind, item), page_size, page_token)
+
+    @router.delete("/{item_id}", status_code=204)
+    async def delete(parent_id: Id, item_id: Id) -> Response:
+        project = state.parent(kind, parent_id)
+        project.delete_object(kind, project.find(kind, parent_id, item_id))
+        return Response(status_code=204)
+
+    if kind.readable:
+
+        @router.get("/{item_id}")
+        async def get(parent_id: Id, item_id: Id) -> dict[str, Any]:
+            project = state.parent(kind, parent_id)
+            return project.answer(kind, project.find(kind, parent_id, item_id))
+
+    if kind.update:
+
+        @router.api_route("/{item_id}", methods=[kind.update_method])
+        async def update(request: Request, parent_id: Id, item_id: Id, if_match: IfMatch = "") -> dict[str, Any]:
+            given = await body_of(request, kind.update_body)
+            project = state.parent(kind, parent_id)
+            item = project.find(kind, parent_id, item_id)
+            if kind.conditional:
+                project.require(if_match, project.answer(kind, item))
+            project.update(kind, item, given)
+            return project.answer(kind, item)
+
+    if kind.once:
+
+        @router.post("/{item_id}/rotate")
+        async def rotate(parent_id: Id, item_id: Id) -> dict[str, Any]:
+            project = state.parent(kind, parent_id)
+            item = project.find(kind, parent_id, item_id)
+            project.require_live(kind, item)
+            item["updated_at"] = now()
+            return project.issue(kind, item)
+
+    return router
