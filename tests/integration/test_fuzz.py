@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _module
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible import argument_spec
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.organization import ORGANIZATION
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
@@ -38,16 +38,16 @@ Spec = dict[str, dict[str, Any]]
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 #: Each module with its resource and its argument spec.
 MODULES: dict[str, tuple[Resource, Spec]] = {
-    "database": (DATABASE, _module.item_spec(DATABASE)),
-    "databases": (DATABASE, _module.list_spec(DATABASE)),
-    "database_info": (DATABASE, _module.info_spec(DATABASE)),
-    "project": (PROJECT, _module.item_spec(PROJECT)),
-    "project_info": (PROJECT, _module.info_spec(PROJECT)),
-    "replica": (REPLICA, _module.item_spec(REPLICA)),
-    "replicas": (REPLICA, _module.list_spec(REPLICA)),
-    "replica_info": (REPLICA, _module.info_spec(REPLICA)),
-    "region_info": (REGION, _module.info_spec(REGION)),
-    "organization_info": (ORGANIZATION, _module.info_spec(ORGANIZATION)),
+    "database": (DATABASE, argument_spec.item_spec(DATABASE)),
+    "databases": (DATABASE, argument_spec.list_spec(DATABASE)),
+    "database_info": (DATABASE, argument_spec.info_spec(DATABASE)),
+    "project": (PROJECT, argument_spec.item_spec(PROJECT)),
+    "project_info": (PROJECT, argument_spec.info_spec(PROJECT)),
+    "replica": (REPLICA, argument_spec.item_spec(REPLICA)),
+    "replicas": (REPLICA, argument_spec.list_spec(REPLICA)),
+    "replica_info": (REPLICA, argument_spec.info_spec(REPLICA)),
+    "region_info": (REGION, argument_spec.info_spec(REGION)),
+    "organization_info": (ORGANIZATION, argument_spec.info_spec(ORGANIZATION)),
 }
 
 
@@ -132,7 +132,7 @@ def right(option: Field) -> st.SearchStrategy[Any]:
         return st.booleans() | st.sampled_from(["yes", "false"])
     if option.type == "int":
         low, high = option.minimum or 0, option.maximum or 10
-        return st.sampled_from([low, high, option.initial or low, str(high)])
+        return st.sampled_from([low, high, option.identity_default or low, str(high)])
     said = SAID[option.name]
     return st.sampled_from([said[0], *said])
 
@@ -141,7 +141,7 @@ def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
     """Options as the contract allows them, with all that finds or makes an object."""
     fields = {f.name: f for f in (*resource.fields, *resource.options)}
     needed = {"api_url", "api_key", resource.parent, resource.plural}
-    first = [resource.first.noun] if resource.first else []
+    first = [resource.nested.noun] if resource.nested else []
     if "state" in spec:
         needed |= {name for name, field in fields.items() if field.required or name in first}
     strategies: dict[str, st.SearchStrategy[Any]] = {}
@@ -460,7 +460,7 @@ def test_any_answer(tmp_path: Path, module: str) -> None:
     resource, spec = MODULES[module]
     parent = (
         {resource.parent: {"project_id": "prj_1", "database_id": "db_1"}[resource.parent]}
-        if resource.below_parent
+        if resource.path_has_parent
         else {}
     )
     server = Wild()

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _errors, _module
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import CONNECTION
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.responses import RETRY_STATUSES
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._role import STEPS
 
@@ -69,10 +70,11 @@ def essence(options: Values) -> Values:
     }
 
 
-SHARED = sorted((ROOT / "plugins" / "module_utils").glob("_*.py"))
+LAYERS = ("_http", "_engine", "_reconcile", "_ansible")
+SHARED = sorted(file for layer in LAYERS for file in (ROOT / "plugins" / "module_utils" / layer).glob("*.py"))
 
 
-@pytest.mark.parametrize("file", [f for f in SHARED if f.stem != "_errors"], ids=lambda file: str(file.stem))
+@pytest.mark.parametrize("file", [f for f in SHARED if f.stem != "responses"], ids=lambda file: str(file.stem))
 def test_a_resource_is_known_by_its_declaration_alone(file: Path) -> None:
     """What is shared by all resources names none of them, in code or in words, save the one that a key is of."""
     words = set(re.findall(r"[a-z]+", file.read_text().lower()))
@@ -83,8 +85,8 @@ def test_a_resource_is_known_by_its_declaration_alone(file: Path) -> None:
 
 def test_the_connection_options_are_documented() -> None:
     documented = connection_options()
-    assert essence(documented) == essence(_module.CONNECTION)
-    for name, option in _module.CONNECTION.items():
+    assert essence(documented) == essence(CONNECTION)
+    for name, option in CONNECTION.items():
         for variable in option.get("fallback", (None, []))[1]:
             assert f"E({variable})" in " ".join(documented[name]["description"])
 
@@ -205,7 +207,7 @@ def test_role_options_are_those_of_the_list_form() -> None:
 
 def test_retried_statuses_are_documented() -> None:
     text = " ".join(connection_options()["retries"]["description"])
-    assert all(str(status) in text for status in _errors.RETRY_STATUSES)
+    assert all(str(status) in text for status in RETRY_STATUSES)
 
 
 PAGES = sorted(
