@@ -42,21 +42,13 @@ CONDITIONAL = {(kind.update_method, kind.item_path) for kind in _KINDS if kind.u
 ENTITY_TAGS = re.compile(r'\*|"[^"]*"( *, *"[^"]*")*')
 
 #: What differs between the two, and why the SDK's is right; ``differences()`` finds it. The document refuses nothing of
-#: it: it passes over unknown query parameters, and it is not asked about problem documents.
+#: it: it passes over unknown fields and query parameters, and it is not asked about problem documents.
 DIFFERENCES: dict[str, str] = {
-    **{
-        f"{place}{field}": "the SDK's policies have these fields, which are newer than the document"
-        for field in ("content_scan_mode", "content_scan_max_bytes", "query_mode")
-        for place in (
-            "create_policy_profile body: ", "create_policy_profile answer: ", "get_policy_profile answer: ",
-            "list_policy_profiles answer: policies.", "update_policy_profile body: ",
-            "update_policy_profile answer: ",
-        )
-    },
+    **{f"{kind.noun}: {name}": "the document is older" for kind in _KINDS for name in kind.newer},
     "list_replicas query: page_size": "lists of replicas have pages since August, as all lists",
     "list_replicas query: page_token": "the same; the document has next_page_token in the answer alone",
     "errors": "problem documents have taken the place of the envelope, which older servers still send",
-}  # fmt: skip
+}
 
 
 class _Problem(TypedDict):
@@ -252,7 +244,10 @@ def differences() -> set[str]:
         ):
             schema = holder.get("content", {}).get("application/json", {}).get("schema")
             left, right = _shape(schema, document), _shape(adapter.json_schema() if adapter else None)
-            found |= {f"{operation.name} {part}: {place}" for place in _apart(left, right)}
+            for place in _apart(left, right):
+                name = place.rpartition(".")[2]
+                owner = next((kind for kind in _KINDS if operation.path in kind.paths and name in kind.newer), None)
+                found.add(f"{owner.noun}: {name}" if owner else f"{operation.name} {part}: {place}")
     problem = _error()["application/problem+json"].json_schema()
     if _shape(document["components"]["schemas"]["Error"], document) != _shape(problem):
         found.add("errors")

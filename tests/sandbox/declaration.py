@@ -59,6 +59,8 @@ class Kind:
     conditional: bool = True
     #: Whether one object can be read alone.
     readable: bool = True
+    #: The fields that the OpenAPI document of July does not have, or has otherwise than the SDK.
+    newer: tuple[str, ...] = ()
     #: The contract's ranges and patterns, as ``strict`` has them; and those that are others in an update.
     limits: Mapping[str, Any] = field(default_factory=dict)
     update_limits: Mapping[str, Any] = field(default_factory=dict)

@@ -205,6 +205,7 @@ KINDS = {
             create=models.PolicyProfileInput,
             update=models.PolicyProfileInput,
             update_method="PUT",
+            newer=("content_scan_mode", "content_scan_max_bytes", "query_mode"),
             limits={"name": LABEL, **dict.fromkeys(("approval_timeout_seconds", *POLICY_NUMBERS), NOT_NEGATIVE)},
             defaults=_initial_policy,
             kept=("query_mode",),
