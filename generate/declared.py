@@ -12,21 +12,22 @@ import importlib
 import pkgutil
 from typing import Any
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _module
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import RETRY_STATUSES, ApiError, Call
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible import argument_spec
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError, Call
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.responses import RETRY_STATUSES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
 
 __all__ = ["RETRY_STATUSES", "VARIABLES", "Field", "Resource"]
 
 Values = dict[str, Any]
 #: What the modules import: their bodies, and the package of the resources.
-BODIES = "ansible_collections.pgbeam.cloud.plugins.module_utils._run"
+BODIES = "ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.main"
 RESOURCES = "ansible_collections.pgbeam.cloud.plugins.module_utils._resources"
-CONNECTION: Values = _module.CONNECTION
-MAX_PARALLEL: int = _module.MAX_PARALLEL
+CONNECTION: Values = argument_spec.CONNECTION
+MAX_PARALLEL: int = argument_spec.MAX_PARALLEL
 ERROR_PARTS = tuple(ApiError(Call("GET", "/", ""), "", "").as_dict())
-SPECS = {"item": _module.item_spec, "list": _module.list_spec, "info": _module.info_spec}
+SPECS = {"item": argument_spec.item_spec, "list": argument_spec.list_spec, "info": argument_spec.info_spec}
 
 
 def resources() -> list[str]:

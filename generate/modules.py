@@ -31,8 +31,8 @@ EXAMPLES = r"""
 RETURN = r"""
 {results}"""
 
-from {resources}.{resource} import {constant}
 from {bodies} import run_{form}
+from {resources}.{resource} import {constant}
 
 
 def main() -> None:

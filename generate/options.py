@@ -39,12 +39,12 @@ def _behaviour(module: Module) -> list[str]:
     if module.form == "info":
         found = scope.shared("description.pages") if resource.paged else []
         found += scope.shared("description.filters") if resource.filters else []
-        if resource.gone:
-            field, value = resource.gone
+        if resource.deleted_marker:
+            field, value = resource.deleted_marker
             found += scope.shared("description.gone", gone_field=field, gone_value=value)
         return [" ".join(found)]
     found = []
-    late = [f.name for f in resource.writable if f.late]
+    late = [f.name for f in resource.writable if f.update_only]
     if late:
         found += scope.shared("description.late", late=options(late))
     found += scope.shared(f"description.{module.form}.partial" if resource.update_verb else "description.fixed")
@@ -84,7 +84,7 @@ def _of_object(scope: Scope, name: str, spec: Values) -> Values:
         return documented(spec, _parent(scope))
     if module.form == "info":
         return documented(spec, _filter(scope, name))
-    inside = module.first
+    inside = module.nested
     if inside and name == inside.resource.noun:
         members = {f.name: _field(inside, f, spec["options"][f.name]) for f in inside.resource.writable}
         return documented(spec, scope.own(scope.words.field(name)), members)
@@ -104,7 +104,7 @@ def _parent(scope: Scope) -> list[str]:
     module, resource = scope.module, scope.resource
     words = scope.words.field(resource.parent)
     found = [" ".join([*scope.own(words), *scope.own(words, "option")])]
-    if not resource.below_parent:
+    if not resource.path_has_parent:
         field = resource.field(resource.parent)
         found += [_needed(scope, field)] if module.writes else scope.shared("options.parent_unused")
         found += _limits_of_change(scope, field) if module.writes else []
@@ -117,7 +117,7 @@ def _filter(scope: Scope, name: str) -> list[str]:
     resource = scope.resource
     if name == "id":
         found = scope.shared("options.filter.id")
-        return found if resource.readable or not resource.parent else found + scope.shared("options.id.unreadable")
+        return found if resource.get_by_id or not resource.parent else found + scope.shared("options.id.unreadable")
     field = resource.field(name)
     words = scope.words.field(field)
     meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=name.replace("_", " "))
@@ -153,9 +153,9 @@ def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
     elif field.elements:
         limits = scope.sentence("field.most", maximum=field.maximum)
         found = scope.shared("field.set")
-        found += scope.shared("field.each", rule=field.elements.rule) if field.elements.rule else []
-    elif any(map(str.isdigit, field.rule)):
-        limits = scope.sentence("field.rule", rule=field.rule)
+        found += scope.shared("field.each", rule=field.elements.must_be) if field.elements.must_be else []
+    elif any(map(str.isdigit, field.must_be)):
+        limits = scope.sentence("field.rule", rule=field.must_be)
     return " ".join([in_first_sentence(text, limits) if limits else text, *found])
 
 
@@ -190,8 +190,10 @@ def _limits_of_change(scope: Scope, field: Field) -> list[str]:
 def _needed(scope: Scope, field: Field) -> str:
     """When the field is required."""
     resource = scope.resource
-    if field.initial is not None:
-        return scope.sentence("field.assumed" if scope.is_first else "field.assumed_unless_id", initial=field.initial)
+    if field.identity_default is not None:
+        return scope.sentence(
+            "field.assumed" if scope.is_first else "field.assumed_unless_id", initial=field.identity_default
+        )
     if field.name in resource.identity:
         return scope.sentence("field.in_first" if scope.is_first else "field.unless_id")
     return scope.sentence("field.to_create") if field.required else ""
@@ -200,13 +202,15 @@ def _needed(scope: Scope, field: Field) -> str:
 def _shared(scope: Scope, name: str) -> list[str]:
     """An option that is not a field."""
     resource, module = scope.resource, scope.module
-    first = resource.first
-    inside = module.first or scope
+    first = resource.nested
+    inside = module.nested or scope
     if name == "state":
         found = scope.shared("options.state")
         found += scope.shared("options.state_guarded") if first else []
-        if resource.gone:
-            found += scope.shared("options.state_gone", gone_field=resource.gone[0], gone_value=resource.gone[1])
+        if resource.deleted_marker:
+            found += scope.shared(
+                "options.state_gone", gone_field=resource.deleted_marker[0], gone_value=resource.deleted_marker[1]
+            )
         return found
     if name == "id":
         return _id(scope)
@@ -219,7 +223,7 @@ def _shared(scope: Scope, name: str) -> list[str]:
         limits = scope.sentence("field.range", minimum=1, maximum=MAX_PARALLEL)
         return [in_first_sentence(scope.sentence("options.parallel"), limits)]
     path = f"options.{'expected_firsts' if first and name == f'expected_{first.plural}' else name}"
-    needed = [name for name in resource.identity if resource.field(name).initial is None]
+    needed = [name for name in resource.identity if resource.field(name).identity_default is None]
     return scope.shared(path, found=options(resource.identity), needed=options(needed))
 
 
@@ -236,7 +240,7 @@ def _id(scope: Scope) -> list[str]:
     }
     found = scope.shared(f"options.id.{'updated' if resource.update_verb else 'fixed'}", **names)
     found += scope.shared(f"options.id.{'tie' if tie else 'ambiguous'}", **names)
-    if not resource.readable and scope.module.form == "item":
+    if not resource.get_by_id and scope.module.form == "item":
         found += scope.shared("options.id.unreadable")
     return found
 
@@ -247,7 +251,7 @@ def _attributes(module: Module) -> Values:
         reads = {"support": "N/A", "details": scope.shared("attributes.reads")}
         return {"check_mode": {"support": "full"}, "diff_mode": reads, "idempotent": {"support": "full"}}
     details = [] if resource.update_verb else scope.shared("attributes.replaces")
-    both = [resource, *filter(None, [resource.first])]
+    both = [resource, *filter(None, [resource.nested])]
     for secret in (f.name for r in both for f in r.fields if f.secret):
         details += scope.shared("attributes.resends", update=f"O(update_{secret}=always)", secret=secret)
     idempotent: Values = {"support": "partial", "details": details} if details else {"support": "full"}

@@ -26,12 +26,12 @@ def _item(module: Module) -> Values:
             "contains": _shown(scope),
         }
     }
-    if resource.first and module.first:
-        found[resource.first.noun] = {
-            "description": module.first.shared("returned.first") + scope.shared("returned.unknown"),
+    if resource.nested and module.nested:
+        found[resource.nested.noun] = {
+            "description": module.nested.shared("returned.first") + scope.shared("returned.unknown"),
             "type": "dict",
             "returned": scope.sentence("returned.first_when"),
-            "contains": _shown(module.first),
+            "contains": _shown(module.nested),
         }
     actions = [action for action in resource.actions if action != "skipped"]
     found["action"] = _action(scope, actions, planned, resource.actions[1])
@@ -137,15 +137,15 @@ def _changes(scope: Scope, returned: str) -> Values:
     resource = scope.resource
     names = texts(scope.words["changes"])
     for name in names:
-        if name not in resource.change_names:
+        if name not in resource.changed_names:
             raise WordsError(
                 f"resource {scope.words.name}: changes: {name} is no field that can change; "
                 f"correct it in generate/words/{scope.words.name}.yml"
             )
-    both: list[Resource] = [resource, *filter(None, [resource.first])]
+    both: list[Resource] = [resource, *filter(None, [resource.nested])]
     text = scope.shared("returned.changes")
     text += scope.shared("returned.changes_members") if any(f.fields for r in both for f in r.writable) else []
-    text += scope.shared("returned.changes_first") if resource.first and scope.module.form == "item" else []
+    text += scope.shared("returned.changes_first") if resource.nested and scope.module.form == "item" else []
     text += [] if resource.update_verb else scope.shared("returned.changes_duplicates")
     return {
         "description": [" ".join(text)],
@@ -161,7 +161,7 @@ def _connection_test(scope: Scope) -> Values:
 
 
 def _is_tested(resource: Resource) -> bool:
-    return bool(resource.test or (resource.first and resource.first.test))
+    return bool(resource.test_action or (resource.nested and resource.nested.test_action))
 
 
 def _error(scope: Scope, place: str, reads: bool) -> Values:
@@ -173,7 +173,7 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
     parent = scope.words.field(resource.parent).get("sample") if resource.parent else None
     call = {
         "method": "GET" if reads else "POST",
-        "path": resource.path.format(**{resource.parent: parent}) if resource.below_parent else resource.path,
+        "path": resource.path.format(**{resource.parent: parent}) if resource.path_has_parent else resource.path,
     }
     contains = {}
     for name, words in parts.items():
@@ -183,7 +183,7 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
         elif not reads:
             text += [words["writes"]] if "writes" in words else []
             text += [words["tests"]] if "tests" in words and _is_tested(resource) else []
-        inner = resource.first or resource
+        inner = resource.nested or resource
         contains[name] = {
             "description": [scope.fill(" ".join(text), first_or_noun=inner.noun)],
             **{key: words[key] for key in ("type", "elements") if key in words},

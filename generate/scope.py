@@ -59,9 +59,9 @@ class Module:
         return Scope(self, resource, "", {*self.spec}, shown, {f.name for f in resource.fields})
 
     @functools.cached_property
-    def first(self) -> Scope | None:
+    def nested(self) -> Scope | None:
         """The object that is created with this one, in the module that writes."""
-        first = self.resource.first
+        first = self.resource.nested
         if not first or self.form != "item":
             return None
         shown = {f.name for f in first.fields}
@@ -85,7 +85,7 @@ class Scope:
 
     @property
     def is_first(self) -> bool:
-        return self is self.module.first
+        return self is self.module.nested
 
     def shared(self, path: str, **more: object) -> list[str]:
         """Texts that all resources share, filled in for this object."""
@@ -111,7 +111,7 @@ class Scope:
     @functools.cached_property
     def _names(self) -> Values:
         outer, inner = self.module.resource, self.resource
-        first = outer.first
+        first = outer.nested
         called = self.words.content.get("object")
         return {
             "noun": inner.noun,

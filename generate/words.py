@@ -34,7 +34,7 @@ class Words:
 
     def __post_init__(self) -> None:
         declared = {*(f.name for f in self.resource.fields), self.resource.parent}
-        declared |= {self.resource.first.noun} if self.resource.first else set()
+        declared |= {self.resource.nested.noun} if self.resource.nested else set()
         self._refuse_others("", self.content, KEYS)
         self._refuse_others("fields.", self.content["fields"], declared)
         for form in FORMS & self.content.keys():

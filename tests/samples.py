@@ -25,7 +25,7 @@ def whole(resource: Resource) -> Values:
 
 def needed(resource: Resource) -> Values:
     """What a task declares to find or create an object, without its parent and its secrets."""
-    found = {name for name in resource.identity if resource.field(name).initial is None}
+    found = {name for name in resource.identity if resource.field(name).identity_default is None}
     return {
         field.name: sample(resource, field)
         for field in resource.writable
@@ -35,5 +35,5 @@ def needed(resource: Resource) -> Values:
 
 def body(resource: Resource, secret: str) -> Values:
     """The body of the smallest create, with this value for each secret."""
-    initial = {field.name: field.initial for field in resource.writable if field.initial is not None}
+    initial = {field.name: field.identity_default for field in resource.writable if field.identity_default is not None}
     return {**needed(resource), **initial, **{field.name: secret for field in resource.writable if field.secret}}

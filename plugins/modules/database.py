@@ -447,8 +447,8 @@ error:
       sample: false
 """
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.main import run_item
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
-from ansible_collections.pgbeam.cloud.plugins.module_utils._run import run_item
 
 
 def main() -> None:

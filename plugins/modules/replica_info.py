@@ -177,8 +177,8 @@ error:
       sample: false
 """
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.main import run_info
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
-from ansible_collections.pgbeam.cloud.plugins.module_utils._run import run_info
 
 
 def main() -> None:

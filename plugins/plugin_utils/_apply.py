@@ -12,8 +12,8 @@ import json
 import typing as t
 
 from ansible.errors import AnsibleError
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import validation
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _context, _declared, _plan, _prune, _report, _values
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project, Replicas
@@ -129,7 +129,7 @@ def _prune_problem(project: Project, found: list[Values] | None, results: Result
         pruned += [f"{REPLICA.describe(replica)} ({replica['id']}) of {replicas.database}" for replica in surplus]
         existing += sum(bool(replica["id"]) for replica in result["replicas"])
     what, limit = f"replicas of project {project.key}", str(project.settings["prune_limit"])
-    return _checks.prune_problem(pruned, existing, what, limit, prefix="pgbeam_")
+    return validation.prune_error(pruned, existing, what, limit, prefix="pgbeam_")
 
 
 def _project_options(project: Project, exists: bool) -> Values:

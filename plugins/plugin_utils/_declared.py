@@ -15,9 +15,9 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks, _register
-from ansible_collections.pgbeam.cloud.plugins.module_utils._module import MAX_PARALLEL
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import MAX_PARALLEL
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matching, validation
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
@@ -47,7 +47,7 @@ class Entry:
     def fingerprint(self) -> str:
         """The same for entries that declare the same."""
         values = self.values or {}
-        folded = {name: DATABASE.field(name).folded(values[name]) for name in DATABASE.identity if name in values}
+        folded = {name: DATABASE.field(name).normalized(values[name]) for name in DATABASE.identity if name in values}
         return json.dumps({**values, **folded}, sort_keys=True)
 
 
@@ -101,7 +101,7 @@ def read(name: str, gathered: Values) -> Host:
 def complete(host: Host, declared: Values) -> Entry:
     """An entry over its host's defaults, with the address of the host where it has none of its own."""
     merged = _over(host.variables["database_defaults"], declared)
-    values = _checks.named(merged)
+    values = validation.drop_nulls(merged)
     if "host" in values or "id" in values:
         return Entry(declared, merged, values, filled=False)
     return Entry(declared, merged, None if host.is_controller else {**values, "host": host.address}, filled=True)
@@ -135,7 +135,7 @@ def _setting_problems(host: Host) -> list[str]:
                     f"{variable}: {value!r} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}"
                 )
         elif name == "prune_limit":
-            found += _checks.limit_problems(value, variable)
+            found += validation.limit_errors(value, variable)
         elif name == "update_password" and value not in UPDATES:
             found.append(f"{variable}: {value!r} is not allowed; it must be one of {', '.join(UPDATES)}")
         elif not isinstance(value, str) and (name != "project_id" or isinstance(value, (bool, float, dict, list))):
@@ -148,8 +148,8 @@ def _read_project(host: Host) -> None:
     project = host.project
     # An id may be the empty default of a template, and then counts as none.
     values = {option: value for option, value in project.items() if option != "database" and (value or option != "id")}
-    found = _checks.unknown_options({"id", *(f.name for f in PROJECT.options)}, values, "pgbeam_project.")
-    found += _checks.problems(PROJECT, values, "pgbeam_project.")
+    found = validation.unknown_options({"id", *(f.name for f in PROJECT.options)}, values, "pgbeam_project.")
+    found += validation.validate(PROJECT, values, "pgbeam_project.")
     project_id = host.variables["project_id"]
     if project_id and project.get("id") not in (None, project_id):
         found.append("pgbeam_project_id and pgbeam_project.id are two ids; give one of them")
@@ -187,7 +187,7 @@ def _add_entry(host: Host, declared: t.Any, label: str) -> None:
     found = _entry_problems(host, entry, label)
     if not found and entry.filled and entry.values and is_local(host.address):
         found = [
-            f"{_checks.place(label, declared)}: it has no host, and {host.address} in ansible_host is "
+            f"{validation.entry_label(label, declared)}: it has no host, and {host.address} in ansible_host is "
             "another machine to PgBeam; set host in the entry to a name that PgBeam can reach"
         ]
     host.problems += found
@@ -199,20 +199,20 @@ def _entry_problems(host: Host, entry: Entry, label: str) -> list[str]:
     if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
         return [f"replicas of {label} is not a list of dictionaries"]
     # Where only the controller could be its host, another sentence says so, if no other host has the entry.
-    values = entry.values or {**_checks.named(entry.merged), "host": host.name}
+    values = entry.values or {**validation.drop_nulls(entry.merged), "host": host.name}
     replicas = values.get("replicas") or []
-    labels = [_checks.place(f"replicas[{index}]", replica) for index, replica in enumerate(replicas)]
+    labels = [validation.entry_label(f"replicas[{index}]", replica) for index, replica in enumerate(replicas)]
     found = _list_problems(DATABASE, values, "", "replicas")
     for replica, its in zip(replicas, labels):
         found += _list_problems(REPLICA, replica, f"{its}: ")
-    found = found or _register.clashes(REPLICA, replicas, lambda index: labels[index])
-    return [f"{_checks.place(label, values)}: {problem}" for problem in found]
+    found = found or matching.duplicate_entries(REPLICA, replicas, lambda index: labels[index])
+    return [f"{validation.entry_label(label, values)}: {problem}" for problem in found]
 
 
 def _list_problems(resource: Resource, values: Values, where: str, *more: str) -> list[str]:
     """What the list form of a resource's module says of an entry."""
-    missing = _checks.incomplete(resource, values, where)
-    return _checks.entry_problems(resource, values, where, *more) + ([missing] if missing else [])
+    missing = validation.missing_identity(resource, values, where)
+    return validation.validate_entry(resource, values, where, *more) + ([missing] if missing else [])
 
 
 def is_local(address: str) -> bool:

@@ -16,7 +16,7 @@ import typing as t
 
 import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.pgbeam.cloud.plugins.module_utils._module import PRUNE_LIMIT
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import PRUNE_LIMIT
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
 
 try:

@@ -27,7 +27,8 @@ from ansible.module_utils import basic
 from ansible.module_utils.common import warnings as core_warnings
 from ansible.utils.display import Display
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _module, _run
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible import main, module
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import REQUESTS_IMPORT_ERROR
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
 
 try:
@@ -56,7 +57,7 @@ AT_START = ("PYTHON", "LD_", "OPENSSL_")
 #: Where core collects what a module warns of.
 WARNINGS = ("_global_warnings", "_global_deprecations")
 #: So that it is loaded once, before Ansible forks its workers, and not by the first item of each task.
-BODY = _run
+BODY = main
 
 
 def environment(action: t.Any) -> dict[str, str]:
@@ -73,7 +74,7 @@ def suits(action: t.Any, task_vars: Values) -> bool:
         and not action._connection.become
         and not action._task.async_val
         and _is_own_interpreter(action, task_vars)
-        and _client.REQUESTS_IMPORT_ERROR is None
+        and REQUESTS_IMPORT_ERROR is None
         and sys.platform != "darwin"  # where a forked process must not look up proxies
     )
 
@@ -102,13 +103,13 @@ def _is_own_interpreter(action: t.Any, task_vars: Values) -> bool:
 def run(action: t.Any, name: str, arguments: Values, task_vars: Values, added: dict[str, str]) -> Values:
     """Run a module with these added to the environment. Returns what core would return for it, and raises the same."""
     action._update_module_args(name, arguments, task_vars)
-    module = importlib.import_module(f"ansible_collections.pgbeam.cloud.plugins.modules.{name.rpartition('.')[2]}")
+    loaded = importlib.import_module(f"ansible_collections.pgbeam.cloud.plugins.modules.{name.rpartition('.')[2]}")
     printed = io.StringIO()
     status: t.Any = None
     bug = ""
     with _as_a_process(added, arguments, printed):
         try:
-            module.main()
+            loaded.main()
         except SystemExit as end:
             status = end.code
         except Exception as error:  # whose traceback, which core would show, may quote a secret
@@ -131,7 +132,7 @@ def _as_a_process(added: dict[str, str], arguments: Values, printed: t.TextIO) -
         (core_warnings, {name: type(getattr(core_warnings, name))() for name in WARNINGS}),
         # With it, core shows warnings at once instead of returning them with the result.
         (core_internal, {"is_controller": False}),
-        (_module, {"SHOW": Display().display}),
+        (module, {"SHOW": Display().display}),
     ]  # fmt: skip
     frozen = gc.get_freeze_count()
     with contextlib.ExitStack() as stack:

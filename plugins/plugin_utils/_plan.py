@@ -11,9 +11,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _register
-from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Masking
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matching
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import Redactor
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _prune
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import CONTROLLER, SETTINGS, Entry, Host
@@ -75,7 +75,7 @@ def plan(hosts: list[Host], view: _prune.View) -> Plan:
 def _masked(problems: list[str], hosts: list[Host]) -> list[str]:
     """The sentences without secrets. A short one is only looked for as a whole value: its letters are in any word."""
     found = secrets(hosts)
-    masked: list[str] = Masking(text if len(text) >= SHORTEST else repr(text) for text in found).mask(problems)
+    masked: list[str] = Redactor(text if len(text) >= SHORTEST else repr(text) for text in found).mask(problems)
     return masked
 
 
@@ -141,7 +141,7 @@ def _project(key: str, members: list[Host]) -> tuple[Project, list[str]]:
         options = {**host.project, "database": _without(first, "state", "replicas")}
         if host.first and not found:
             labels = ["pgbeam_project.database", "an entry of pgbeam_databases"]
-            found = _register.clashes(DATABASE, databases, lambda index: labels[min(index, 1)])
+            found = matching.duplicate_entries(DATABASE, databases, lambda index: labels[min(index, 1)])
     elif host.project:
         options = dict(host.project)
     settings = {name: host.variables[name] for name in SETTINGS if name != "project"}
@@ -188,7 +188,7 @@ def _merged(members: list[Host]) -> tuple[dict[str, Values], list[str]]:
             elif entry.fingerprint not in entries:
                 entries[entry.fingerprint] = entry.values
                 origins.append(f"an entry of {host.name}")
-    problems += _register.clashes(DATABASE, list(entries.values()), lambda index: origins[index])
+    problems += matching.duplicate_entries(DATABASE, list(entries.values()), lambda index: origins[index])
     return entries, problems
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _register
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matching
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import Host, complete
@@ -72,7 +72,7 @@ def _unseen_lists(key: str, view: View) -> list[str]:
 
 def _unseen_hosts(key: str, databases: list[Values], view: View) -> list[str]:
     """A sentence on the first inventory host outside the play whose part of this project prune would delete."""
-    claims = _register.Claims(DATABASE, databases)
+    claims = matching.EntryIndex(DATABASE, databases)
     for name in view.others:
         try:
             why = _danger(key, name, view.hostvars[name], claims, databases)
@@ -83,7 +83,9 @@ def _unseen_hosts(key: str, databases: list[Values], view: View) -> list[str]:
     return []
 
 
-def _danger(key: str, name: str, variables: Variables, claims: _register.Claims, databases: list[Values]) -> str | None:
+def _danger(
+    key: str, name: str, variables: Variables, claims: matching.EntryIndex, databases: list[Values]
+) -> str | None:
     """Why prune may delete what a host outside the play declares, or None. Raises if its variables cannot be read."""
     host = _declared(name, variables)
     if not host.variables["databases"] and not host.project.get("database"):
@@ -120,13 +122,13 @@ def _wanted(host: Host) -> list[Values]:
     return [values for values in entries if values is not None and values.get("state") != "absent"]
 
 
-def _would_be_deleted(values: Values, claims: _register.Claims, databases: list[Values]) -> bool:
+def _would_be_deleted(values: Values, claims: matching.EntryIndex, databases: list[Values]) -> bool:
     """Whether prune would delete the database, or a replica of it, as no entry of the run claims it."""
     index = claims.find(values)
     if index is None:
         return True
     kept = databases[index].get("replicas") or []
-    claimed = _register.Claims(REPLICA, kept)
+    claimed = matching.EntryIndex(REPLICA, kept)
     return bool(kept) and any(claimed.find(replica) is None for replica in values.get("replicas") or [])
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS

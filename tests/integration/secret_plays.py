@@ -69,9 +69,9 @@ class Place:
         options: dict[str, Any] = {resource.parent: parents[resource.parent]} if resource.parent else {}
         if form == "list":
             options[resource.plural] = [{**needed(resource), **entry}]
-        elif form == "item" and resource.first:
-            first = {**needed(resource.first), **entry}
-            options |= {**needed(resource), "name": project, resource.first.noun: first}
+        elif form == "item" and resource.nested:
+            first = {**needed(resource.nested), **entry}
+            options |= {**needed(resource), "name": project, resource.nested.noun: first}
         elif form == "item":
             options |= {**needed(resource), **entry}
         return {**options, "retries": 0, "timeout": 5}
@@ -120,7 +120,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         given = place.options(module, password=ODD, name="new")
         add("fails, exception", module, given, environment={"PYTHONPATH": broken(watched)})
         add("fails, user in the URL", module, {**given, "api_url": f"https://me:{PLAIN}@h/"})
-    for module in [name for name in WRITERS if modules()[name].resource.below_parent]:
+    for module in [name for name in WRITERS if modules()[name].resource.path_has_parent]:
         parent = modules()[module].resource.parent
         add("fails, key as an id", module, {**place.options(module), parent: look_up("PGBEAM_API_KEY") + "/"})
         if module in HOLDERS:

@@ -152,7 +152,7 @@ class Reader:
         (block,) = examples.blocks(self.page, self.text)
         for resource in {module.resource.noun: module.resource for module in modules().values()}.values():
             identifier = str(sample(resource, resource.field("id")))
-            if resource.below_parent and resource.parent == "project_id" and identifier in block.text:
+            if resource.path_has_parent and resource.parent == "project_id" and identifier in block.text:
                 (project,) = self.projects.values()
                 made = project.create(resource.path.format(project_id=project.id), body(resource, PASSWORD))
                 self.text = self.text.replace(identifier, made["id"])

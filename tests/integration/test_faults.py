@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 import requests
 from ansible.module_utils import basic
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _module, _session
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible import module as ansible_module
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import reconciler
 
 from tests.contract import judge
 from tests.faults import CASES, ENDLESS, SCENES, Trial, table
@@ -237,8 +238,8 @@ def test_a_long_run_tells_the_log_and_the_terminal_how_far_it_is(
     """Every few seconds; here at each entry. Both are stood in for, as the machine that tests may have no log."""
     project = sandbox.project()
     log, terminal = tmp_path / "log", tmp_path / "terminal"
-    monkeypatch.setattr(_module, "SHOW", lambda text: print(text, file=terminal.open("a")))
-    monkeypatch.setattr(_session, "PROGRESS_SECONDS", 0)
+    monkeypatch.setattr(ansible_module, "SHOW", lambda text: print(text, file=terminal.open("a")))
+    monkeypatch.setattr(reconciler, "PROGRESS_SECONDS", 0)
     monkeypatch.setattr(syslog, "syslog", lambda level, text: print(text, file=log.open("a")))
     monkeypatch.setattr(basic, "has_journal", False)
     entries = [{**ENTRY, "name": f"db{n}", "password": PASSWORD} for n in range(5)]

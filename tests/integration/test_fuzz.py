@@ -115,7 +115,7 @@ def right(resource: Resource, option: Field, within: str = "") -> st.SearchStrat
         one = st.booleans() | st.sampled_from(["yes", "false"])
     elif kind.type == "int":
         low, high = kind.minimum or 0, kind.maximum or 10
-        one = st.sampled_from([low, high, kind.initial or low, str(high)])
+        one = st.sampled_from([low, high, kind.identity_default or low, str(high)])
     else:
         samples = [] if kind.secret else sample(resource, option, within)
         listed = samples if isinstance(samples, list) else [samples]
@@ -134,7 +134,7 @@ def right_object(
 def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
     """Options as the contract allows them, with all that finds or makes an object."""
     fields = {f.name: f for f in resource.fields}
-    first = [resource.first.noun] if resource.first else []
+    first = [resource.nested.noun] if resource.nested else []
     needed = {"api_url", "api_key", resource.parent, resource.plural}
     if "state" in spec:
         needed |= {name for name in spec if name in first or (name in fields and fields[name].required)}
@@ -145,8 +145,8 @@ def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
             strategies[name] = st.lists(
                 entry, max_size=3, unique_by=lambda one: one.get("id") or _identity(resource, one)
             )
-        elif resource.first and name in first:
-            strategies[name] = right_object(resource.first, resource.first.writable)
+        elif resource.nested and name in first:
+            strategies[name] = right_object(resource.nested, resource.nested.writable)
         elif name in THERE:
             strategies[name] = st.just(THERE[name])
         else:
@@ -160,7 +160,7 @@ def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
 def _identity(resource: Resource, entry: Values) -> str:
     """What tells the entries of a list apart."""
     names = [name for name in resource.identity if name != resource.parent]
-    return repr([resource.field(name).folded(resource.identifying(entry, name)) for name in names])
+    return repr([resource.field(name).normalized(resource.identity_value(entry, name)) for name in names])
 
 
 def places(options: Any, spec: Spec) -> Iterator[tuple[Values, str]]:
@@ -318,8 +318,8 @@ def tame(method: str, path: str) -> Answer:
         content = {resource.plural: [OBJECTS[last]]}
         if method == "POST":
             content = {**OBJECTS[last], "id": "new_1"}
-            if resource.first:
-                content = {resource.answer: content, resource.first.noun: whole(resource.first)}
+            if resource.nested:
+                content = {resource.create_envelope: content, resource.nested.noun: whole(resource.nested)}
     elif parent in RESOURCES:
         content = {**OBJECTS[parent], "id": last}
     return 204 if method == "DELETE" else 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
@@ -350,7 +350,11 @@ contents = st.one_of(
     problems,
     problems.map(lambda inner: {"error": inner}),
     st.tuples(lists, st.fixed_dictionaries({}, optional={"next_page_token": odd})).map(lambda pair: pair[0] | pair[1]),
-    *(st.fixed_dictionaries({r.answer: objects, r.first.noun: objects}) for r in RESOURCES.values() if r.first),
+    *(
+        st.fixed_dictionaries({r.create_envelope: objects, r.nested.noun: objects})
+        for r in RESOURCES.values()
+        if r.nested
+    ),
     st.fixed_dictionaries(
         {"ok": st.booleans() | odd}, optional={"error": odd, "latency_ms": odd, "server_version": odd}
     ),
@@ -410,13 +414,13 @@ def _instead(answer: Answer) -> Spoil:
 
 def same(resource: Resource) -> Values:
     """A task for the object that is there, or one like it."""
-    first = {resource.first.noun: same(resource.first)} if resource.first else {}
+    first = {resource.nested.noun: same(resource.nested)} if resource.nested else {}
     return {**needed(resource), **{f.name: "pw-Zq7" for f in resource.writable if f.secret}, **first}
 
 
 def moved(resource: Resource) -> Values:
     """The same with another value of all that can be changed."""
-    first = {resource.first.noun: moved(resource.first)} if resource.first else {}
+    first = {resource.nested.noun: moved(resource.nested)} if resource.nested else {}
     found = same(resource)
     others = [
         f for f in resource.writable if f.name not in found and not f.immutable and f.name not in resource.identity

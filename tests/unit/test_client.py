@@ -21,9 +21,10 @@ from typing import Any
 import pytest
 import requests
 import urllib3
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _brake, _client, _errors
-from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Client, ConfigError, Settings
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import ApiError, Call
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http import client as client_file
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http import responses, throttle
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Client, ConfigError, Settings
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError, Call
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 
 from tests.certificate import self_signed
@@ -48,9 +49,9 @@ class FixedDate(dt.datetime):
 def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
     """A fake clock, back-off without its random part, and an environment without the developer's own settings."""
     fake = Clock()
-    monkeypatch.setattr(_client, "time", fake)
-    monkeypatch.setattr(_brake, "time", fake)
-    monkeypatch.setattr(_errors, "datetime", FixedDate)
+    monkeypatch.setattr(client_file, "time", fake)
+    monkeypatch.setattr(throttle, "time", fake)
+    monkeypatch.setattr(responses, "datetime", FixedDate)
     monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)
     for name in [name for name in os.environ if name.lower().endswith(("_proxy", "_ca_bundle"))]:
         monkeypatch.delenv(name)
@@ -151,14 +152,14 @@ def test_short_and_empty_pages_are_followed(server: ScriptedServer, end: dict[st
     page(server, "", {"databases": [{"id": "db_1"}], "next_page_token": "a+/="})
     page(server, "a+/=", {"databases": [], "next_page_token": "b"})
     page(server, "b", {"databases": [{"id": "db_2"}, {"id": "db_3"}], **end})
-    items = client(server).list(LIST, "databases", "databases of project prj_1")
+    items = client(server).list_all(LIST, "databases", "databases of project prj_1")
     assert [item["id"] for item in items] == ["db_1", "db_2", "db_3"]
 
 
 def test_a_list_with_a_query_of_its_own_and_no_page_size(server: ScriptedServer) -> None:
     server.expect("GET", LIST, body={"regions": [{"id": "a"}], "next_page_token": "b"}, query={"on": "1"})
     server.expect("GET", LIST, body={"regions": []}, query={"on": "1", "page_token": "b"})
-    assert client(server).list(LIST, "regions", "regions", query={"on": "1"}, paged=False) == [{"id": "a"}]
+    assert client(server).list_all(LIST, "regions", "regions", query={"on": "1"}, paged=False) == [{"id": "a"}]
 
 
 @pytest.mark.parametrize(
@@ -186,15 +187,15 @@ def test_a_list_with_a_query_of_its_own_and_no_page_size(server: ScriptedServer)
 def test_a_list_that_is_none(server: ScriptedServer, pages: list[dict[str, Any]], reason: str) -> None:
     for token, answer in zip(["", "a"], pages):
         page(server, token, answer)
-    error = failure(lambda: client(server).list(LIST, "databases", "databases of project prj_1"))
+    error = failure(lambda: client(server).list_all(LIST, "databases", "databases of project prj_1"))
     assert str(error).startswith(f"GET databases of project prj_1: 200 with {reason}; check that api_url")
 
 
 def test_a_list_without_an_end(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_client, "MOST_PAGES", 3)
+    monkeypatch.setattr(client_file, "MAX_PAGES", 3)
     for token, following in zip(["", "1", "2", "3"], ["1", "2", "3", "4"]):
         page(server, token, {"databases": [], "next_page_token": following})
-    error = failure(lambda: client(server).list(LIST, "databases", "databases of project prj_1"))
+    error = failure(lambda: client(server).list_all(LIST, "databases", "databases of project prj_1"))
     assert error.reason == f"200 with {NO_NEXT_PAGE}"
 
 
@@ -265,7 +266,7 @@ def test_retries_are_counted(server: ScriptedServer, clock: Clock, retries: int)
         server.expect("GET", ITEM, 503)
     error = failure(lambda: client(server, retries=retries).get(ITEM, "database db_1"))
     assert (error.attempts, len(clock.waits), error.budget_spent) == (retries + 1, retries, False)
-    assert not error.ends_the_run
+    assert not error.fatal
 
 
 @pytest.mark.parametrize(
@@ -282,7 +283,7 @@ def test_a_wait_beyond_the_budget_ends_the_call(
     error = failure(lambda: create(server))
     assert (error.budget_spent, error.attempts, clock.waits) == (True, len(answers), waits)
     assert "retry_budget (120 s)" in error.advice and error.advice.endswith("or raise retry_budget")
-    assert error.ends_the_run
+    assert error.fatal
 
 
 @pytest.mark.parametrize("retries", [0, 1])
@@ -303,7 +304,7 @@ def test_every_refusal_of_more_makes_the_next_call_wait(
 def test_the_wait_that_another_call_was_told_to_make_may_pass_the_budget(server: ScriptedServer, clock: Clock) -> None:
     def others() -> None:
         clock.now = 50
-        api._brake.pull(100)
+        api._throttle.back_off(100)
 
     server.expect("POST", LIST, 502, meanwhile=others)
     api = client(server)
@@ -326,7 +327,7 @@ def test_connections_are_kept(server: ScriptedServer) -> None:
     failure(lambda: api.get(ITEM, "database db_1"))
     failure(lambda: api.write("PATCH", ITEM, "database db_1", {}))
     api.delete(ITEM, "database db_1")
-    api.list(LIST, "databases", "databases")
+    api.list_all(LIST, "databases", "databases")
     assert server.connections == 1
 
 
@@ -358,7 +359,7 @@ def test_an_answer_that_takes_too_long_ends_with_the_timeout(server: ScriptedSer
 def test_an_answer_without_an_end_is_no_answer(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(_client, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(client_file, "MAX_BYTES", 2**20)
     head = f"HTTP/1.1 {status} Told\r\nContent-Length: {10**12}\r\n\r\n"
     server.expect("POST", LIST, raw=head.encode() + b" " * 2**21)
     error = failure(lambda: create(server))
@@ -404,7 +405,7 @@ def test_a_404_of_something_else_than_the_api(server: ScriptedServer, body: Any)
     """A gateway that knows no such path says nothing of what the API has."""
     server.expect("DELETE", ITEM, 404, body)
     error = failure(lambda: client(server).delete(ITEM, "database db_1"))
-    assert (error.status, error.missing) == (404, False)
+    assert (error.status, error.not_found) == (404, False)
 
 
 def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clock) -> None:
@@ -434,7 +435,7 @@ def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clo
         "POST database c: not begun, since POST database a had ended the run; "
         "this API key may not do that: use a key of the organization that owns it"
     )
-    assert (error.attempts, error.maybe_done, error.ends_the_run) == (0, False, False)
+    assert (error.attempts, error.maybe_done, error.fatal) == (0, False, False)
     assert api.get(ITEM, "database db_1").content == {"id": "db_1"}
 
 
@@ -596,7 +597,7 @@ NO_OBJECTS = {
 @pytest.mark.parametrize("body", NO_OBJECTS.values(), ids=NO_OBJECTS)
 def test_a_success_without_an_object_is_an_error(server: ScriptedServer, clock: Clock, body: Any) -> None:
     server.expect("GET", LIST, 200, body, headers={"X-Request-Id": "req_1"})
-    error = failure(lambda: client(server).list(LIST, "databases", "databases of project prj_1"))
+    error = failure(lambda: client(server).list_all(LIST, "databases", "databases of project prj_1"))
     assert str(error) == (
         "GET databases of project prj_1: 200 with a body that is not a JSON object (request req_1); "
         f"check that api_url ({server.url}) is the PgBeam API"
@@ -660,7 +661,7 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
 
 
 @pytest.mark.parametrize(
-    "method, path, status, code, advice, ends_the_run",
+    "method, path, status, code, advice, fatal",
     [
         pytest.param("GET", LIST, 401, "UNAUTHORIZED", "check api_key (or PGBEAM_API_KEY)", True, id="401"),
         pytest.param("POST", LIST, 402, "PAYMENT_REQUIRED", "a payment is due", True, id="402"),
@@ -697,7 +698,7 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
 )  # fmt: skip
 @pytest.mark.parametrize("envelope", ["error", "problem"])
 def test_advice(
-    server: ScriptedServer, method: str, path: str, status: int, code: str, advice: str, ends_the_run: bool,
+    server: ScriptedServer, method: str, path: str, status: int, code: str, advice: str, fatal: bool,
     envelope: str,
 ) -> None:  # fmt: skip
     words = {"code": code, "message" if envelope == "error" else "detail": "The server's words."}
@@ -708,7 +709,7 @@ def test_advice(
     )
     assert str(error).startswith(f"{method} database orders: {status} {code}: The server's words.; ")
     assert advice in error.advice
-    assert error.ends_the_run is ends_the_run
+    assert error.fatal is fatal
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

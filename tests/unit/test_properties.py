@@ -13,15 +13,14 @@ import itertools
 import re
 import string
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import problems
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan, plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Register
-from ansible_collections.pgbeam.cloud.plugins.module_utils._session import Session
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Index
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import Plan, make_plan
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.validation import validate
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler, Run
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -52,8 +51,8 @@ def _values(resource: Resource, field: Field, within: str = "") -> st.SearchStra
         one = st.sampled_from(kind.choices)
     elif kind.type == "bool":
         one = st.booleans()
-    elif kind.initial is not None:
-        one = st.sampled_from([kind.initial, kind.initial + 1000])
+    elif kind.identity_default is not None:
+        one = st.sampled_from([kind.identity_default, kind.identity_default + 1000])
     elif kind.type == "int":
         low = kind.minimum or 0
         high = low + 1000 if kind.maximum is None else kind.maximum
@@ -75,7 +74,7 @@ def _texts(field: Field, samples: Any) -> list[str]:
 def _key(field: Field, item: Values) -> str:
     """What tells the items of a list apart."""
     (member,) = [member for member in cast(Field, field.elements).fields if member.name == field.key]
-    return str(member.folded(item[field.key]))
+    return str(member.normalized(item[field.key]))
 
 
 @dataclass
@@ -114,7 +113,7 @@ class Kind:
     @functools.cached_property
     def always(self) -> dict[str, st.SearchStrategy[Any]]:
         """What every task declares beside the places that it has to declare."""
-        first = self.resource.first
+        first = self.resource.nested
         found = {f.name: SECRETS for f in self.resource.writable if f.secret}
         if not first:
             return found
@@ -128,14 +127,16 @@ class Kind:
 
     @functools.cached_property
     def servers(self) -> st.SearchStrategy[Server]:
-        own = {f.name: _values(self.resource, f) for f in self.resource.writable if f.late}
+        own = {f.name: _values(self.resource, f) for f in self.resource.writable if f.update_only}
         items = st.lists(st.fixed_dictionaries(self.places, optional=self.settings), max_size=4)
         parts = st.tuples(items, st.booleans(), st.fixed_dictionaries({}, optional=own))
         return parts.map(lambda made: Server(self, *made))
 
     @functools.cached_property
     def tasks(self) -> st.SearchStrategy[Values]:
-        known = {name: values for name, values in self.places.items() if self.resource.field(name).initial is None}
+        known = {
+            name: values for name, values in self.places.items() if self.resource.field(name).identity_default is None
+        }
         known.pop(self.resource.tie_breaker, None)
         more = {name: values for name, values in self.places.items() if name not in known}
         return st.fixed_dictionaries(
@@ -179,7 +180,7 @@ class Server:
 
     def _store(self, item: Values) -> str:
         moment = f"t{next(self._numbers)}"
-        item.update((f.name, moment) for f in self.kind.resource.fields if f.recomputed)
+        item.update((f.name, moment) for f in self.kind.resource.fields if f.changes_on_write)
         for field in self.kind.resource.fields:
             if field.secret:
                 item.pop(field.name, None)
@@ -199,7 +200,7 @@ class Server:
         identifier = str(step.id)
         if step.action == "created" or (step.action == "replaced" and step.body):
             identifier = self._add(step.body)
-            late = plan(step.resource, step.late, self._items[identifier], "present", False).body
+            late = make_plan(step.resource, step.deferred, self._items[identifier], "present", False).body
             if late:
                 self._store({**self._items[identifier], **late})
         elif step.action == "updated":
@@ -212,15 +213,14 @@ class Server:
 
     def plan(self, wanted: Values, state: str = "present", resend: bool = False, replace: bool = False) -> Plan:
         """The plan as a module makes it."""
-        update = "always" if resend else "on_create"
-        params = {**{f"update_{f.name}": update for f in self.kind.resource.fields if f.secret}, "replace": replace}
-        session = Session(cast(Any, SimpleNamespace(params=params)), self.kind.resource, "", cast(Any, None))
-        return session.plan(Register(self.kind.resource, self.list()), wanted, state)
+        resource = self.kind.resource
+        run = Run(cast(Any, None), replace=replace, resent=frozenset(resource.secret_names if resend else []))
+        return Reconciler(run, resource, "").plan(Index(resource, self.list()), wanted, state)
 
 
 def secret(kind: Kind, wanted: Values) -> str:
     """The secret that a task declares; what no text contains if it declares none."""
-    first = kind.resource.first
+    first = kind.resource.nested
     places = [(kind.resource, wanted), *([(first, wanted[first.noun])] if first else [])]
     return next((str(values[f.name]) for resource, values in places for f in resource.fields if f.secret), "\0")
 
@@ -229,7 +229,7 @@ def planned(server: Server, wanted: Values, *how: Any, **more: Any) -> Plan:
     """A plan; the example is left aside where the task cannot be carried out, after a look at what it says."""
     try:
         return server.plan(wanted, *how, **more)
-    except PlanError as error:
+    except TaskError as error:
         assert secret(server.kind, wanted) not in str(error)
         assume(False)
         raise
@@ -269,7 +269,7 @@ def test_check_mode_predicts_the_server(name: str, data: st.DataObject) -> None:
     server._own = {}  # which no plan can know
     step = planned(server, wanted, resend=resend, replace=replace)
     identifier = server.apply(step)
-    live = kind.resource.whole(next(item for item in server.list() if item["id"] == identifier))
+    live = kind.resource.with_all_fields(next(item for item in server.list() if item["id"] == identifier))
     predicted = step.predict()
     assert set(predicted) == set(live)
     known = {
@@ -277,7 +277,7 @@ def test_check_mode_predicts_the_server(name: str, data: st.DataObject) -> None:
         for name, value in predicted.items()
         if value is not None
     }
-    assert {n for n, value in known.items() if not kind.resource.field(n).same(value, live[n])} == set()
+    assert {n for n, value in known.items() if not kind.resource.field(n).equals(value, live[n])} == set()
     # What else is there is set by the server, or left out by the task that makes the object.
     unknown = {name for name, value in live.items() if value is not None and name not in known}
     unknown -= {f.name for f in kind.resource.fields if f.read_only}
@@ -292,7 +292,7 @@ def test_only_what_the_task_names_moves(name: str, data: st.DataObject) -> None:
     kind = KINDS[name]
     server, wanted = data.draw(kind.servers), data.draw(kind.tasks)
     step = planned(server, wanted)
-    sent = {*step.late, *step.body}
+    sent = {*step.deferred, *step.body}
     assert {name.split(".")[0] for name in step.changes} == sent
     assert step.action == "created" or sent <= set(wanted)
 
@@ -319,7 +319,7 @@ def test_no_secret_is_shown(name: str, data: st.DataObject) -> None:
     server, wanted = data.draw(kind.servers), data.draw(kind.tasks)
     state, resend = data.draw(st.sampled_from(["present", "absent"])), data.draw(st.booleans())
     step = planned(server, wanted, state, resend)
-    for one in filter(None, (step, step.first)):
+    for one in filter(None, (step, step.nested)):
         assert secret(kind, wanted) not in repr([one.diff(), one.predict(), one.changes, one.label])
 
 
@@ -328,4 +328,4 @@ def test_no_secret_is_shown(name: str, data: st.DataObject) -> None:
 @settings(deadline=None, max_examples=60)
 def test_what_the_contract_allows_is_no_problem(name: str, data: st.DataObject) -> None:
     kind = KINDS[name]
-    assert problems(kind.resource, data.draw(kind.tasks)) == []
+    assert validate(kind.resource, data.draw(kind.tasks)) == []

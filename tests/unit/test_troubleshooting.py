@@ -13,9 +13,13 @@ import re
 import pytest
 import requests
 from ansible.module_utils.basic import missing_required_lib
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import RETRY_STATUSES, Call, refused
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import Call
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.responses import (
+    RETRY_STATUSES,
+    from_error_response,
+)
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import PROGRESS_SECONDS
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
-from ansible_collections.pgbeam.cloud.plugins.module_utils._session import PROGRESS_SECONDS
 
 from tests.examples import GUIDES, read
 from tests.tree import ROOT
@@ -62,7 +66,7 @@ def test_the_advice(status: int, code: str, advice: str) -> None:
     response = requests.Response()
     response.status_code = status
     response._content = json.dumps({"error": {"code": code, "message": "No."}}).encode()
-    told = str(refused(response, Call("POST", "/v1/projects/prj_1/databases", "databases")))
+    told = str(from_error_response(response, Call("POST", "/v1/projects/prj_1/databases", "databases")))
     assert f"{status} {code}: No." in told
     assert advice in told
 
@@ -114,5 +118,5 @@ def test_every_code_of_the_collection_is_in_the_guide() -> None:
 @pytest.mark.parametrize("page", [f"{GUIDES}/troubleshooting.rst", "roles/pgbeam/README.md"])
 def test_the_line_of_a_long_run(page: str) -> None:
     assert "{} of {} {}" in _texts()
-    assert f"1200 of 4000 {DATABASE.of_parent('prj_1')}" in read(page)
+    assert f"1200 of 4000 {DATABASE.collection_label('prj_1')}" in read(page)
     assert f"at most every {PROGRESS_SECONDS} seconds" in " ".join(read(page).split())

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._host import HOST_RULE, bracketed, canonical
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.host import HOST_RULE, bracketed, canonical
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
 
 TEXT = r"[^\x00]+"
 TEXT_RULE = "text that is not empty"
@@ -19,22 +19,22 @@ DATABASE = Resource(
     parent="project_id",
     identity=("host", "port", "name"),
     tie_breaker="username",
-    title="{name} on {host}:{port}",
+    label_format="{name} on {host}:{port}",
     filters=("host", "port", "name", "role"),
     summary=("id", "host", "port", "name", "connection_string"),
-    test="test-connection",
+    test_action="test-connection",
     fields=(
         Field("id", read_only=True),
         Field("project_id", read_only=True),
-        Field("connection_string", read_only=True, recomputed=True),
-        Field("host", rule=HOST_RULE, required=True, normalize=canonical, display=bracketed),
-        Field("port", "int", minimum=1, maximum=65535, initial=5432),
-        Field("name", pattern=TEXT, rule=TEXT_RULE, required=True),
-        Field("username", pattern=TEXT, rule=TEXT_RULE, required=True),
-        Field("password", pattern=TEXT, rule=TEXT_RULE, required=True, secret=True),
+        Field("connection_string", read_only=True, changes_on_write=True),
+        Field("host", must_be=HOST_RULE, required=True, normalize=canonical, display=bracketed),
+        Field("port", "int", minimum=1, maximum=65535, identity_default=5432),
+        Field("name", pattern=TEXT, must_be=TEXT_RULE, required=True),
+        Field("username", pattern=TEXT, must_be=TEXT_RULE, required=True),
+        Field("password", pattern=TEXT, must_be=TEXT_RULE, required=True, secret=True),
         Field("ssl_mode", choices=SSL_MODES),
         Field("role", choices=("primary", "replica")),
-        Field("pool_region", pattern=r"[^\x00]*", rule="a region, or empty for a direct connection"),
+        Field("pool_region", pattern=r"[^\x00]*", must_be="a region, or empty for a direct connection"),
         Field("query_timeout_ms", "int", minimum=0, maximum=300000),
         Field("auto_read_routing", "bool"),
         Field("cache_config", "dict", fields=(
@@ -50,6 +50,6 @@ DATABASE = Resource(
             Field("max_active", "int", minimum=1, maximum=10000),
         )),
         Field("created_at", read_only=True),
-        Field("updated_at", read_only=True, recomputed=True),
+        Field("updated_at", read_only=True, changes_on_write=True),
     ),
 )  # fmt: skip

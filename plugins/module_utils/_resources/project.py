@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import ID_PATTERN, Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import ID_PATTERN, Field, Resource
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 
 CIDR_RULE = "an IPv4 or IPv6 address, with or without a prefix length"
@@ -24,34 +24,34 @@ PROJECT = Resource(
     path="/v1/projects",
     parent="org_id",
     identity=("org_id", "name"),
-    title="{name} of {org_id}",
-    answer="project",
-    first=DATABASE,
-    gone=("status", "deleted"),
+    label_format="{name} of {org_id}",
+    create_envelope="project",
+    nested=DATABASE,
+    deleted_marker=("status", "deleted"),
     filters=("name",),
     fields=(
         Field("id", read_only=True),
-        Field("org_id", pattern=r"[\x20-\x7e]+", rule="an organization's id", required=True, immutable=True),
-        Field("name", pattern=r"[^\x00]{1,100}", rule="text of 1 to 100 characters", required=True),
-        Field("description", pattern=r"[^\x00]{0,500}", rule="text of 500 characters at most"),
+        Field("org_id", pattern=r"[\x20-\x7e]+", must_be="an organization's id", required=True, immutable=True),
+        Field("name", pattern=r"[^\x00]{1,100}", must_be="text of 1 to 100 characters", required=True),
+        Field("description", pattern=r"[^\x00]{0,500}", must_be="text of 500 characters at most"),
         Field("tags", "list", maximum=10, elements=Field(
-            "tag", pattern=r"[^\x00]{0,50}", rule="text of 50 characters at most",
+            "tag", pattern=r"[^\x00]{0,50}", must_be="text of 50 characters at most",
         )),
         Field("cloud", choices=("aws", "azure", "gcp"), immutable=True),
         Field("self_hosted", "bool", immutable=True),
-        Field("allowed_cidrs", "list", maximum=50, late=True, key="cidr", elements=Field(
+        Field("allowed_cidrs", "list", maximum=50, update_only=True, key="cidr", elements=Field(
             "cidr", "dict", fields=(
-                Field("cidr", pattern=r"[0-9a-fA-F.:]+(/[0-9]+)?", rule=CIDR_RULE, normalize=network),
-                Field("label", pattern=r"[^\x00]{0,100}", rule="text of 100 characters at most"),
+                Field("cidr", pattern=r"[0-9a-fA-F.:]+(/[0-9]+)?", must_be=CIDR_RULE, normalize=network),
+                Field("label", pattern=r"[^\x00]{0,100}", must_be="text of 100 characters at most"),
             ),
         )),
-        Field("agents_disabled", "bool", late=True),
+        Field("agents_disabled", "bool", update_only=True),
         Field(
             "default_policy_profile_id",
-            pattern=f"|{ID_PATTERN}", rule="the id of a policy profile, or empty", late=True,
+            pattern=f"|{ID_PATTERN}", must_be="the id of a policy profile, or empty", update_only=True,
         ),
-        Field("residency", choices=("any", "us", "eu"), late=True),
-        Field("status", choices=("active", "suspended"), late=True),
+        Field("residency", choices=("any", "us", "eu"), update_only=True),
+        Field("status", choices=("active", "suspended"), update_only=True),
         Field("proxy_host", read_only=True),
         Field("queries_per_second", "int", read_only=True),
         Field("burst_size", "int", read_only=True),
@@ -59,6 +59,6 @@ PROJECT = Resource(
         Field("database_count", "int", read_only=True),
         Field("active_connections", "int", read_only=True),
         Field("created_at", read_only=True),
-        Field("updated_at", read_only=True, recomputed=True),
+        Field("updated_at", read_only=True, changes_on_write=True),
     ),
 )  # fmt: skip

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
 
 REGION = Resource(
     noun="region",
     plural="regions",
     path="/v1/regions",
-    title="{name}",
-    readable=False,
+    label_format="{name}",
+    get_by_id=False,
     paged=False,
     filters=("provider", "available"),
     fields=(

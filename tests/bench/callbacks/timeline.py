@@ -68,16 +68,18 @@ def _watch(owner: Any, name: str, stage: str, then: str | None = None) -> None:
 
 def _watch_modules() -> None:
     from ansible.module_utils.basic import AnsibleModule
-    from ansible_collections.pgbeam.cloud.plugins.module_utils import _client, _masking, _session
+    from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import Redactor
+    from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Client
+    from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler
     from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _in_process
 
     _watch(AnsibleModule, "__init__", "options", then="work")
     _watch(AnsibleModule, "exit_json", "end", then="end")
-    _watch(_client.Client, "list", "listing")
-    _watch(_client.Client, "get", "listing")
-    _watch(_masking.Masking, "__init__", "masking")
-    _watch(_masking.Masking, "mask", "masking")
-    _watch(_session.Session, "carry_out", "writing")
+    _watch(Client, "list_all", "listing")
+    _watch(Client, "get", "listing")
+    _watch(Redactor, "__init__", "masking")
+    _watch(Redactor, "mask", "masking")
+    _watch(Reconciler, "apply", "writing")
     run = _in_process.run
 
     def told(*words: Any) -> Any:

@@ -11,19 +11,19 @@ from __future__ import annotations
 import typing as t
 from collections import Counter
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
 
 Identities = frozenset[tuple[t.Any, ...]]
-KEEP_ONE = ", or set replace: true to keep the one that is as the task says"
+REPLACE_HINT = ", or set replace: true to keep the one that is as the task says"
 
 
 def identity(resource: Resource, values: Values) -> tuple[t.Any, ...]:
     """What two objects must share to be the same registration, ready to compare."""
-    return tuple(resource.field(n).folded(resource.identifying(values, n)) for n in resource.identity)
+    return tuple(resource.field(n).normalized(resource.identity_value(values, n)) for n in resource.identity)
 
 
-class Register:
+class Index:
     """The server's objects of one parent, to find the one that a task means."""
 
     def __init__(self, resource: Resource, existing: list[Values]) -> None:
@@ -37,11 +37,11 @@ class Register:
     def size(self) -> int:
         return len(self._by_id)
 
-    def without(self, items: t.Sequence[Values]) -> Register:
+    def without(self, items: t.Sequence[Values]) -> Index:
         ids = {item["id"] for item in items}
-        return Register(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self
+        return Index(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self
 
-    def like(self, values: Values) -> list[Values]:
+    def duplicates_of(self, values: Values) -> list[Values]:
         """The other objects of the same identity."""
         return [m for m in self._by_identity.get(identity(self._resource, values), []) if m["id"] != values["id"]]
 
@@ -53,7 +53,7 @@ class Register:
         By id where that is named, else by identity, where the tie breaker narrows a tie. It has to agree even without
         a tie where ``shared`` holds the identity, as the list names it twice, and where a deletion names it: the second
         run must not delete the other one. Where objects may be replaced, one that is as wanted already is meant: the
-        others are what a replacement that was interrupted has left. Raises PlanError where it is not clear which object
+        others are what a replacement that was interrupted has left. Raises TaskError where it is not clear which object
         is meant.
         """
         if "id" in wanted:
@@ -66,14 +66,14 @@ class Register:
             if agreeing or state == "absent" or key in shared:
                 matches = agreeing
         if len(matches) > 1 and replace and state == "present":
-            fitting = [m for m in matches if not self._resource.moves(wanted, m)]
+            fitting = [m for m in matches if not self._resource.changed_fields(wanted, m)]
             matches = fitting if len(fitting) == 1 else matches
         if len(matches) > 1:
-            hint = "" if replace or state == "absent" or self._resource.update_verb else KEEP_ONE
-            raise PlanError(self._told(wanted, matches) + hint)
+            hint = "" if replace or state == "absent" or self._resource.update_verb else REPLACE_HINT
+            raise TaskError(self._told(wanted, matches) + hint)
         return matches[0] if matches else None
 
-    def twins(self) -> list[str]:
+    def duplicate_warnings(self) -> list[str]:
         """Sentences on the objects that nothing but their ids tells apart."""
         if not self._resource.identity:
             return []
@@ -96,14 +96,14 @@ class Register:
         return [item for key, item in self._by_id.items() if key not in ids]
 
 
-def shared_identities(resource: Resource, entries: list[Values], register: Register) -> Identities:
+def shared_identities(resource: Resource, entries: list[Values], register: Index) -> Identities:
     """The identities that several entries of one list share, told apart by the tie breaker alone."""
     there = [register.find(entry) if "id" in entry else entry for entry in entries]
     counts = Counter(identity(resource, values) for values in there if values)
     return frozenset(key for key, count in counts.items() if count > 1)
 
 
-class Claims:
+class EntryIndex:
     """Entries of a list by the object that each means: its id, or its identity and, where it names one, tie breaker."""
 
     def __init__(self, resource: Resource, entries: t.Iterable[Values] = ()) -> None:
@@ -125,10 +125,10 @@ class Claims:
         return ("id", entry["id"]) if "id" in entry else identity(self._resource, entry)
 
 
-def clashes(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
+def duplicate_entries(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
     """Sentences on entries of one list that mean one object. ``name`` tells an entry's place in words."""
     found = []
-    claims = Claims(resource)
+    claims = EntryIndex(resource)
     for index, entry in enumerate(entries):
         earlier = claims.find(entry)
         if earlier is not None:

@@ -10,22 +10,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import incomplete, named, problems
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import (
-    NOT_SHOWN,
-    Plan,
-    collisions,
-    plan,
-    plan_delete,
-)
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import (
-    Register,
-    clashes,
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import argument_spec
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import (
+    Index,
+    duplicate_entries,
     identity,
     shared_identities,
 )
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values, argument_spec
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import (
+    NOT_SHOWN,
+    Plan,
+    conflicts,
+    make_plan,
+    plan_delete,
+)
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.validation import (
+    drop_nulls,
+    missing_identity,
+    validate,
+)
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 
 pytestmark = pytest.mark.once
@@ -71,7 +76,7 @@ def by_id(**fields: Any) -> Values:
 
 
 def planned(server: list[Values], wanted: Values, state: str = "present", resend: bool = False) -> Plan:
-    return plan(DATABASE, wanted, Register(DATABASE, server).find(wanted, state), state, resend)
+    return make_plan(DATABASE, wanted, Index(DATABASE, server).find(wanted, state), state, resend)
 
 
 @dataclass
@@ -228,7 +233,7 @@ each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_plan(case: Case) -> None:
     result = case.plan()
     assert (result.action, result.body, result.changes) == (case.action, case.body, case.changes)
-    assert (result.before, result.after, result.late) == (case.before, case.after, case.late)
+    assert (result.before, result.after, result.deferred) == (case.before, case.after, case.late)
     assert (result.diff()["before"], result.diff()["after"]) == (case.before, case.after)
 
 
@@ -266,7 +271,7 @@ def test_predict_of_a_create_is_null_where_only_the_server_knows() -> None:
     ids=["object", "member"],
 )
 def test_what_the_server_does_not_show_is_not_guessed(server: Values, wanted: Values, unknown: str) -> None:
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(TaskError) as caught:
         planned([server], task(**wanted))
     name = next(iter(wanted))
     assert str(caught.value).startswith(f"database orders on db1.example.com:5432: PgBeam does not show {unknown}")
@@ -277,7 +282,7 @@ def test_what_new_objects_begin_with_completes_a_create() -> None:
     plan = CASES["create-without-the-objects-that-are-named-in-part"].plan()
     plan.complete({"cache_config": {**CACHE, "enabled": False}})
     assert plan.body["cache_config"] == {**CACHE, "enabled": False, "ttl_seconds": 5}
-    assert plan.late == {"pool_config": {"pool_mode": "transaction"}}
+    assert plan.deferred == {"pool_config": {"pool_mode": "transaction"}}
 
 
 def test_the_follow_up_of_a_create_lays_what_is_named_over_the_answer() -> None:
@@ -286,7 +291,7 @@ def test_the_follow_up_of_a_create_lays_what_is_named_over_the_answer() -> None:
     follow_up = plan.follow_up(made)
     assert follow_up.body == {"pool_config": {**POOL, "pool_mode": "transaction"}}
     assert follow_up.conditional
-    assert not plan.follow_up(live(**plan.late)).body
+    assert not plan.follow_up(live(**plan.deferred)).body
 
 
 @pytest.mark.parametrize(
@@ -308,7 +313,7 @@ def test_a_plan_is_made_again_over_what_another_writer_has_left() -> None:
     again = plan.again(live(cache_config={**CACHE, "swr_seconds": 777}))
     assert again.body == {"cache_config": {**CACHE, "ttl_seconds": 5, "swr_seconds": 777}}
     assert not plan.again(live(cache_config={**CACHE, "ttl_seconds": 5})).body
-    with pytest.raises(PlanError, match=r"^somebody has changed it to database orders on db9:5432; run again"):
+    with pytest.raises(TaskError, match=r"^somebody has changed it to database orders on db9:5432; run again"):
         plan.again(live(host="db9"))
 
 
@@ -347,7 +352,7 @@ def test_diff_header(case: str, header: str) -> None:
     ids=["password", "username"],
 )
 def test_create_without_a_required_field_is_refused(wanted: Values, missing: list[str]) -> None:
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(TaskError) as caught:
         planned([], wanted)
     words = str(caught.value)
     assert words.startswith("database orders on db1.example.com:5432 is not in PgBeam yet")
@@ -356,7 +361,7 @@ def test_create_without_a_required_field_is_refused(wanted: Values, missing: lis
 
 
 def test_an_id_that_is_not_there_is_never_created() -> None:
-    with pytest.raises(PlanError, match=r"^database db_1 is not in project prj_1, or this key may not see it; "):
+    with pytest.raises(TaskError, match=r"^database db_1 is not in project prj_1, or this key may not see it; "):
         planned([live(id="db_2")], by_id(host="db1.example.com", name="orders", username="app", password=PASSWORD))
 
 
@@ -379,7 +384,7 @@ TIED = [live(id="db_1"), live(id="db_2", username="report"), live(id="db_3", use
     ],
 )
 def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
-    match = Register(DATABASE, server).find(wanted)
+    match = Index(DATABASE, server).find(wanted)
     assert (match and match["id"]) == found
 
 
@@ -392,22 +397,22 @@ def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
 )
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_a_tie_that_stays_is_refused_with_the_ids(server: list[Values], wanted: Values, ids: str, state: str) -> None:
-    with pytest.raises(PlanError, match=rf"is in PgBeam \d times \({ids}\); name the one you mean by id"):
+    with pytest.raises(TaskError, match=rf"is in PgBeam \d times \({ids}\); name the one you mean by id"):
         planned(server, wanted, state)
 
 
 def test_an_object_that_comes_on_two_pages_is_one() -> None:
-    assert Register(DATABASE, [live(), live()]).find(task()) == live()
+    assert Index(DATABASE, [live(), live()]).find(task()) == live()
 
 
 def test_a_secret_that_a_server_answers_goes_no_further() -> None:
-    assert PASSWORD not in repr(DATABASE.whole(live(password=PASSWORD)))
+    assert PASSWORD not in repr(DATABASE.with_all_fields(live(password=PASSWORD)))
 
 
 def test_a_tie_without_the_username_named() -> None:
     """Which one to rename is not clear, so it is asked for; to delete there is nothing."""
     wanted = task(username="other", password=PASSWORD)
-    with pytest.raises(PlanError, match=r"is in PgBeam 2 times \(db_1, db_2\); name the one you mean by id"):
+    with pytest.raises(TaskError, match=r"is in PgBeam 2 times \(db_1, db_2\); name the one you mean by id"):
         planned(TIED[:2], wanted)
     assert planned(TIED[:2], wanted, "absent").action == "unchanged"
 
@@ -421,16 +426,16 @@ def test_absent_by_username_leaves_the_other_registration() -> None:
 
 def test_usernames_that_share_a_database_in_a_list() -> None:
     app, report, other = task(username="app"), task(username="report", host="DB1.example.com"), task(name="other")
-    shared = shared_identities(DATABASE, [app, other, report, {"id": "db_1"}, {"id": "db_2"}], Register(DATABASE, []))
+    shared = shared_identities(DATABASE, [app, other, report, {"id": "db_1"}, {"id": "db_2"}], Index(DATABASE, []))
     assert shared == {identity(DATABASE, app)} == {identity(DATABASE, report)}
-    register = Register(DATABASE, [live()])
+    register = Index(DATABASE, [live()])
     assert register.find(app, shared=shared) == live()
     assert register.find(report, shared=shared) is None
 
 
 def test_unclaimed_keeps_the_order_of_the_server() -> None:
     items = [live(id="db_3"), live(id="db_1"), live(id="db_2")]
-    assert Register(DATABASE, items).unclaimed([items[1]]) == [items[0], items[2]]
+    assert Index(DATABASE, items).unclaimed([items[1]]) == [items[0], items[2]]
 
 
 def test_a_pruned_registration_is_deleted() -> None:
@@ -522,12 +527,12 @@ BAD_VALUES = {
 
 @pytest.mark.parametrize("values, sentence", BAD_VALUES.values(), ids=BAD_VALUES.keys())
 def test_bad_value(values: Values, sentence: str) -> None:
-    assert problems(DATABASE, values) == [sentence]
-    assert problems(DATABASE, values, "databases[7]: ") == [f"databases[7]: {sentence}"]
+    assert validate(DATABASE, values) == [sentence]
+    assert validate(DATABASE, values, "databases[7]: ") == [f"databases[7]: {sentence}"]
 
 
 def test_every_bad_value_is_told() -> None:
-    found = problems(DATABASE, {"port": 0, "cache_config": {"ttl_seconds": -1, "swr_seconds": -1}, "id": "/"})
+    found = validate(DATABASE, {"port": 0, "cache_config": {"ttl_seconds": -1, "swr_seconds": -1}, "id": "/"})
     assert [sentence.split(":", maxsplit=1)[0] for sentence in found] == [
         "port", "cache_config.ttl_seconds", "cache_config.swr_seconds", "id",
     ]  # fmt: skip
@@ -546,7 +551,7 @@ def test_every_bad_value_is_told() -> None:
     ids=["usual", "lowest", "highest", "text as YAML gives it", "nulls", "unusual characters"],
 )
 def test_allowed_values(values: Values) -> None:
-    assert problems(DATABASE, values) == []
+    assert validate(DATABASE, values) == []
 
 
 @pytest.mark.parametrize(
@@ -560,7 +565,7 @@ def test_allowed_values(values: Values) -> None:
     ids=["identity", "id", "no host", "no name"],
 )
 def test_incomplete(wanted: Values, sentence: str | None) -> None:
-    assert incomplete(DATABASE, wanted) == sentence
+    assert missing_identity(DATABASE, wanted) == sentence
 
 
 @pytest.mark.parametrize(
@@ -592,7 +597,7 @@ def test_incomplete(wanted: Values, sentence: str | None) -> None:
     ],
 )
 def test_clashes(entries: list[Values], expected: list[str]) -> None:
-    assert clashes(DATABASE, entries, lambda index: f"#{index}") == expected
+    assert duplicate_entries(DATABASE, entries, lambda index: f"#{index}") == expected
 
 
 ALIKE = [live(id="db_1"), live(id="db_2", name="other"), live(id="db_3", name="other", username="report")]
@@ -626,16 +631,16 @@ ALIKE = [live(id="db_1"), live(id="db_2", name="other"), live(id="db_3", name="o
     ],
 )
 def test_collisions(entries: list[Values], expected: list[str]) -> None:
-    shared = shared_identities(DATABASE, entries, Register(DATABASE, []))
-    register = Register(DATABASE, ALIKE)
-    plans = [plan(DATABASE, entry, register.find(entry, shared=shared), "present", False) for entry in entries]
-    assert collisions(plans, lambda index: f"#{index}") == expected
+    shared = shared_identities(DATABASE, entries, Index(DATABASE, []))
+    register = Index(DATABASE, ALIKE)
+    plans = [make_plan(DATABASE, entry, register.find(entry, shared=shared), "present", False) for entry in entries]
+    assert conflicts(plans, lambda index: f"#{index}") == expected
 
 
 def test_named_leaves_out_what_core_fills_in() -> None:
     options = {"host": "db1", "port": None, "pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
     members = {"cache_config": {"enabled": False, "ttl_seconds": None}, "pool_config": {"pool_size": None}}
-    assert named({**options, **members}) == {
+    assert drop_nulls({**options, **members}) == {
         "host": "db1",
         "pool_region": "",
         "query_timeout_ms": 0,
@@ -648,4 +653,4 @@ def test_argument_spec_manages_nothing_that_is_not_named() -> None:
     spec = argument_spec(DATABASE.writable)
     assert not [name for name, option in spec.items() if "default" in option or option.get("required")]
     assert spec["password"] == {"type": "raw", "no_log": True}
-    assert "password" not in DATABASE.whole({})
+    assert "password" not in DATABASE.with_all_fields({})

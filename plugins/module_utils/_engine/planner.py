@@ -12,9 +12,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Claims, Register, identity
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Field, Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import EntryIndex, Index, identity
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource, Values
 
 NOT_SHOWN = "(sent, not shown)"
 
@@ -31,7 +31,7 @@ class Plan:
     #: The objects in whose place this one is, to be deleted after it is made.
     replaces: list[Values] = field(default_factory=list)
     #: The first object that is made in the same call.
-    first: Plan | None = None
+    nested: Plan | None = None
     changes: list[str] = field(default_factory=list)
     before: Values = field(default_factory=dict)
     after: Values = field(default_factory=dict)
@@ -45,22 +45,22 @@ class Plan:
         return (self.current or {}).get("id")
 
     @property
-    def about(self) -> list[Values]:
+    def affected(self) -> list[Values]:
         """The objects that are there and that this plan keeps, changes or removes."""
         return [item for item in (self.current, *self.replaces) if item]
 
     @property
-    def moves_identity(self) -> bool:
+    def changes_identity(self) -> bool:
         """Whether an object is found by other fields after this plan, or for the first time."""
         return not {*self.resource.identity, self.resource.tie_breaker}.isdisjoint(self.changes)
 
     @property
-    def relocates(self) -> bool:
+    def moves_existing(self) -> bool:
         """Whether an object that is there is found by other fields after this plan."""
-        return bool(self.current) and self.moves_identity
+        return bool(self.current) and self.changes_identity
 
     @property
-    def late(self) -> Values:
+    def deferred(self) -> Values:
         """What the task names and the create does not carry, to be sent after it if the object made differs.
 
         That is what a create does not take, and an object of which the task leaves members out: PgBeam alone knows what
@@ -75,33 +75,33 @@ class Plan:
         }
 
     def follow_up(self, made: Values) -> Plan:
-        """The plan for the write after a create. Raises PlanError if it cannot be made from the object made."""
-        return _plan_update(self.resource, self.late, made, False)
+        """The plan for the write after a create. Raises TaskError if it cannot be made from the object made."""
+        return _plan_update(self.resource, self.deferred, made, False)
 
-    def complete(self, begins_with: Values) -> None:
+    def complete(self, defaults: Values) -> None:
         """Put into a create the objects that the task names in part, with what other new objects begin with."""
-        for name, value in self.late.items():
+        for name, value in self.deferred.items():
             f = self.resource.field(name)
-            whole = f.over(value, begins_with.get(name))
-            if f.fields and not f.missing(whole):
+            whole = f.merged_onto(value, defaults.get(name))
+            if f.fields and not f.missing_members(whole):
                 self.body[name] = whole
 
     @property
     def conditional(self) -> bool:
         """Whether the body would undo what another writer has changed since the object was read."""
         fields = (f for f in self.resource.writable if f.name in self.body)
-        return self.action == "updated" and any(f.reads_server(self.wanted[f.name]) for f in fields)
+        return self.action == "updated" and any(f.keeps_server_values(self.wanted[f.name]) for f in fields)
 
     def again(self, current: Values, lost: Plan | None = None) -> Plan:
-        """The same task's plan for the object as it is now. Raises PlanError if that is not the one that was meant.
+        """The same task's plan for the object as it is now. Raises TaskError if that is not the one that was meant.
 
         ``lost`` is the plan of a write whose answer was lost and that may have been applied: what it changes and the
         object shows was changed by this run, and stays part of the report.
         """
         resource, before = self.resource, self.current or {}
         if "id" not in self.wanted and identity(resource, current) != identity(resource, before):
-            raise PlanError(f"somebody has changed it to {resource.describe(current)}; run again to see what is needed")
-        _refuse_drift(resource, self.wanted, current)
+            raise TaskError(f"somebody has changed it to {resource.describe(current)}; run again to see what is needed")
+        _refuse_immutable_change(resource, self.wanted, current)
         resend = any(f.secret and f.name in self.body for f in resource.fields)
         result = _plan_update(resource, self.wanted, current, resend)
         if lost:
@@ -109,11 +109,11 @@ class Plan:
         return result
 
     @property
-    def request(self) -> Values:
+    def create_body(self) -> Values:
         """The body of the first write."""
-        return {**self.body, self.first.resource.noun: self.first.body} if self.first else self.body
+        return {**self.body, self.nested.resource.noun: self.nested.body} if self.nested else self.body
 
-    def done(self, register: Register) -> Values | None:
+    def confirmed_by(self, register: Index) -> Values | None:
         """The object after this plan's first write, where the register shows that it was made; else None."""
         if self.action == "deleted":
             return None if self.id and register.find({"id": self.id}) else {}
@@ -127,11 +127,11 @@ class Plan:
             found = register.find(looked_for, shared=shared, replace=self.action == "replaced")
             if found is None or self.action == "created":
                 return found
-        except PlanError:
+        except TaskError:
             return None
         hidden = any(f.secret and f.name in self.body for f in self.resource.fields)
         sent = {name: self.wanted.get(name, value) for name, value in self.body.items()}
-        return None if hidden or self.resource.moves(sent, found) else found
+        return None if hidden or self.resource.changed_fields(sent, found) else found
 
     def diff(self) -> dict[str, t.Any]:
         """Ansible's diff of this plan: only what moves, headed by the object it moves in."""
@@ -142,54 +142,57 @@ class Plan:
         """The object after the plan, every API field named; null for what only the server knows."""
         if self.action == "deleted" or (self.action == "unchanged" and self.current is None):
             return {}
-        sent = {**self.resource.shown(self.body), **self.late}
-        known = {**(self.current or {}), **{n: self.resource.field(n).partly(value) for n, value in sent.items()}}
+        sent = {**self.resource.without_secrets(self.body), **self.deferred}
+        known = {
+            **(self.current or {}),
+            **{n: self.resource.field(n).with_all_members(value) for n, value in sent.items()},
+        }
         if self.action == "replaced" and self.body:
             known.update((f.name, None) for f in self.resource.fields if f.read_only and f.name != self.resource.parent)
         if self.action in ("created", "updated"):
-            known.update((f.name, None) for f in self.resource.fields if f.recomputed)
+            known.update((f.name, None) for f in self.resource.fields if f.changes_on_write)
         if self.resource.parent in {f.name for f in self.resource.fields}:
             known.setdefault(self.resource.parent, self.wanted.get(self.resource.parent))
-        return self.resource.whole(known)
+        return self.resource.with_all_fields(known)
 
 
-def collisions(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
+def conflicts(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
     """Sentences on plans of one list that are about one object, or would make two that only their ids tell apart.
 
     Two that are so already, and that the list names by their ids, may stay. ``name`` tells an entry's place in words.
     """
     found = []
     about: dict[str, int] = {}
-    remaining: Claims | None = None
+    remaining: EntryIndex | None = None
     for index, plan in enumerate(plans):
-        for item in plan.about:
+        for item in plan.affected:
             earlier = about.setdefault(item["id"], index)
             if earlier != index:
                 what = f"{plan.resource.noun} {item['id']}"
                 found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
         if plan.action == "created" or (plan.current and plan.action != "deleted"):
             values = {key: value for key, value in {**(plan.current or {}), **plan.wanted}.items() if key != "id"}
-            remaining = remaining or Claims(plan.resource)
+            remaining = remaining or EntryIndex(plan.resource)
             place = remaining.find(values)
-            if place is not None and (plan.moves_identity or plans[place].moves_identity):
+            if place is not None and (plan.changes_identity or plans[place].changes_identity):
                 what = plan.resource.describe(values)
                 found.append(f"{name(place)} and {name(index)} would both be {what}; keep one of them")
             remaining.add(values, index)
     return found
 
 
-def rivals(plan: Plan, others: Register) -> list[Values]:
+def occupants(plan: Plan, others: Index) -> list[Values]:
     """The others in the place that an object would move to, from which only the ids would tell it."""
-    if not plan.relocates:
+    if not plan.moves_existing:
         return []
     values = {**(plan.current or {}), **plan.wanted, "id": plan.id}
     breaker = plan.resource.tie_breaker
-    return [item for item in others.like(values) if item.get(breaker) == values.get(breaker)]
+    return [item for item in others.duplicates_of(values) if item.get(breaker) == values.get(breaker)]
 
 
-def crowded(plan: Plan, others: Register) -> str | None:
+def identity_taken(plan: Plan, others: Index) -> str | None:
     """A sentence where an object would move to the place of another one, else None."""
-    found = rivals(plan, others)
+    found = occupants(plan, others)
     if not found:
         return None
     place, ids = plan.resource.describe({**(plan.current or {}), **plan.wanted}), ", ".join(r["id"] for r in found)
@@ -199,41 +202,42 @@ def crowded(plan: Plan, others: Register) -> str | None:
     )
 
 
-def plan(
+def make_plan(
     resource: Resource,
     wanted: Values,
     current: Values | None,
     state: str,
     resend_secrets: bool,
     replace: bool = False,
-    twins: t.Sequence[Values] = (),
+    duplicates: t.Sequence[Values] = (),
 ) -> Plan:
-    """What has to be done so that the object is as the task says. Raises PlanError where it cannot be done.
+    """What has to be done so that the object is as the task says. Raises TaskError where it cannot be done.
 
-    ``replace`` says whether the task allows to replace it; ``twins`` are the others of the identity that it is to have.
+    ``replace`` says whether the task allows to replace it; ``duplicates`` are the other objects of the identity that it
+    is to have.
     """
     if current:
-        _refuse_drift(resource, wanted, current)
+        _refuse_immutable_change(resource, wanted, current)
     if state == "absent":
         return plan_delete(resource, wanted, current)
     if current is None:
         return _plan_create(resource, wanted)
     if not resource.update_verb:
-        return _plan_replace(resource, wanted, current, replace, twins)
+        return _plan_replace(resource, wanted, current, replace, duplicates)
     return _plan_update(resource, wanted, current, resend_secrets)
 
 
-def _refuse_drift(resource: Resource, wanted: Values, current: Values) -> None:
-    """Raise PlanError where the task has another value of what never changes: it may mean another object."""
-    for f in resource.moves(wanted, current):
+def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values) -> None:
+    """Raise TaskError where the task has another value of what never changes: it may mean another object."""
+    for f in resource.changed_fields(wanted, current):
         if f.immutable:
             old = f.zero if current.get(f.name) is None else current[f.name]
             if old is None:
-                raise PlanError(
+                raise TaskError(
                     f"{resource.describe(current)}: PgBeam does not show its {f.name}, so it cannot be compared with "
                     f"{wanted[f.name]!r}; leave {f.name} out"
                 )
-            raise PlanError(
+            raise TaskError(
                 f"{resource.describe(current)}: {f.name} is {old!r} and cannot be changed to {wanted[f.name]!r}; "
                 f"name what it is, leave it out, or make another {resource.noun}"
             )
@@ -250,29 +254,29 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
     if "id" in wanted:
         parent = wanted.get(resource.parent)
         place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
-        raise PlanError(
+        raise TaskError(
             f"{resource.noun} {wanted['id']} is not {place}, or this key may not see it; "
             f"check the id, or leave it out to add a new {resource.noun}"
         )
     result = Plan(resource, "created", wanted)
     for f in resource.writable:
-        value = wanted.get(f.name, f.initial)
+        value = wanted.get(f.name, f.identity_default)
         if value is None:
             if f.required:
-                raise PlanError(_too_little(resource, wanted, f.name))
-        elif not f.late and not (f.fields and f.missing(value)):
-            result.body[f.name] = f.over(value, None)
-    sent = {**result.body, **result.late}
+                raise TaskError(_missing_for_create(resource, wanted, f.name))
+        elif not f.update_only and not (f.fields and f.missing_members(value)):
+            result.body[f.name] = f.merged_onto(value, None)
+    sent = {**result.body, **result.deferred}
     result.changes = [name for f in resource.writable if f.name in sent for name in _names(f, wanted.get(f.name))]
-    result.after = resource.shown(sent, NOT_SHOWN)
-    if resource.first:
-        if resource.first.noun not in wanted:
-            raise PlanError(_too_little(resource, wanted, resource.first.noun))
-        result.first = _plan_create(resource.first, wanted[resource.first.noun])
+    result.after = resource.without_secrets(sent, NOT_SHOWN)
+    if resource.nested:
+        if resource.nested.noun not in wanted:
+            raise TaskError(_missing_for_create(resource, wanted, resource.nested.noun))
+        result.nested = _plan_create(resource.nested, wanted[resource.nested.noun])
     return result
 
 
-def _too_little(resource: Resource, wanted: Values, missing: str) -> str:
+def _missing_for_create(resource: Resource, wanted: Values, missing: str) -> str:
     return f"{resource.describe(wanted)} is not in PgBeam yet; give {missing} to add it"
 
 
@@ -283,15 +287,15 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             result.body[f.name] = wanted[f.name]
             result.changes.append(f.name)
             result.after[f.name] = NOT_SHOWN
-        elif f.moves(wanted, current):
-            result.body[f.name] = f.over(wanted[f.name], current.get(f.name))
-            unknown = f.missing(result.body[f.name])
+        elif f.differs(wanted, current):
+            result.body[f.name] = f.merged_onto(wanted[f.name], current.get(f.name))
+            unknown = f.missing_members(result.body[f.name])
             if unknown:
-                raise PlanError(
+                raise TaskError(
                     f"{result.label}: PgBeam does not show {', '.join(unknown)} of its {f.name}, so they cannot be "
                     f"kept; name them in {f.name} as well"
                 )
-            _tell_move(result, f)
+            _record_change(result, f)
     if result.body:
         result.action = "updated"
     return result
@@ -308,52 +312,54 @@ def _report_lost(result: Plan, lost: Plan) -> None:
 
 
 def _plan_replace(
-    resource: Resource, wanted: Values, current: Values, replace: bool, twins: t.Sequence[Values]
+    resource: Resource, wanted: Values, current: Values, replace: bool, duplicates: t.Sequence[Values]
 ) -> Plan:
     """The plan for an object that the API cannot change. What comes in its place is made before it is removed.
 
     It may be there already, where a replacement was interrupted.
     """
     result = Plan(resource, "unchanged", wanted, current)
-    moved = resource.moves(wanted, current)
+    moved = resource.changed_fields(wanted, current)
     if moved and not replace:
         old, new = current.get(moved[0].name), wanted[moved[0].name]
-        raise PlanError(
+        raise TaskError(
             f"{result.label} ({result.id}): {moved[0].name} is {old!r} and PgBeam cannot change it to {new!r}; "
             "set replace: true to add it anew and then remove this one"
         )
     for f in moved:
-        _tell_move(result, f)
+        _record_change(result, f)
     if moved:
         result.replaces = [current]
         values = {**current, **wanted}
         result.body = {f.name: values[f.name] for f in resource.writable if values.get(f.name) is not None}
-        made = [item for item in twins if not resource.moves(result.body, item)]
-        if made and not result.moves_identity:  # another one at another place may be any one
+        made = [item for item in duplicates if not resource.changed_fields(result.body, item)]
+        if made and not result.changes_identity:  # another one at another place may be any one
             result.current, result.body = made[0], {}
-    elif twins and "id" not in wanted:  # nothing moves but that it is there once
-        result.replaces = list(twins)
+    elif duplicates and "id" not in wanted:  # nothing moves but that it is there once
+        result.replaces = list(duplicates)
         result.changes = ["id"]
-        result.before = {"id": [current["id"], *(item["id"] for item in twins)]}
+        result.before = {"id": [current["id"], *(item["id"] for item in duplicates)]}
         result.after = {"id": [current["id"]]}
     if result.replaces:
         result.action = "replaced"
     return result
 
 
-def _tell_move(result: Plan, f: Field) -> None:
+def _record_change(result: Plan, f: Field) -> None:
     """Note what moves, of an object member by member."""
     value, old = result.wanted[f.name], (result.current or {}).get(f.name)
     if f.fields:
-        old = f.known(old)
-        moved = [m for m in f.fields if m.name in value and not (m.name in old and m.same(value[m.name], old[m.name]))]
+        old = f.member_values(old)
+        moved = [
+            m for m in f.fields if m.name in value and not (m.name in old and m.equals(value[m.name], old[m.name]))
+        ]
         result.changes += [f"{f.name}.{m.name}" for m in moved]
         result.before[f.name] = {m.name: old.get(m.name) for m in moved}
         result.after[f.name] = {m.name: value[m.name] for m in moved}
     else:
         result.changes.append(f.name)
         result.before[f.name] = f.zero if old is None else old
-        result.after[f.name] = f.over(value, old)
+        result.after[f.name] = f.merged_onto(value, old)
 
 
 def _names(f: Field, value: t.Any) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import MASK, Masking
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import MASK, Redactor
 
 from tests.secrecy import Search, invent
 
@@ -48,7 +48,7 @@ ENCODED: dict[str, Callable[[str], str]] = {
 
 
 def masked(secret: str, value: Any, *more: str, words: tuple[str, ...] = ()) -> Any:
-    return Masking([secret, *more], words).mask(value)
+    return Redactor([secret, *more], words).mask(value)
 
 
 @pytest.mark.parametrize("name", ENCODED)
@@ -65,8 +65,8 @@ def test_every_form_is_masked(name: str, secret: str) -> None:
 def test_what_holds_no_secret_stays() -> None:
     result: dict[str, Any] = {"msg": "1 created", "n": [1, None, True, 2.5, {"a": []}], "": {}}
     assert masked("s3cret-12", result) == result
-    assert Masking([]).mask(result) == result
-    assert Masking([""]).mask(result) == result
+    assert Redactor([]).mask(result) == result
+    assert Redactor([""]).mask(result) == result
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_what_holds_no_secret_stays() -> None:
     ],
 )  # fmt: skip
 def test_secrets_that_share_characters(secrets: list[str], text: str, told: str) -> None:
-    assert Masking(secrets).mask(text) == told
-    assert Masking(secrets[::-1]).mask(text) == told
+    assert Redactor(secrets).mask(text) == told
+    assert Redactor(secrets[::-1]).mask(text) == told
 
 
 def test_names_are_masked_like_values() -> None:
@@ -121,7 +121,7 @@ def test_an_id_that_is_none_is_masked() -> None:
 
 def test_words_of_our_own_stay_where_they_are_said() -> None:
     result = {"action": "created", "changes": ["host", "port"], "msg": "created host"}
-    told = Masking(["created", "host"], ["created", "host", "port"]).mask(result)
+    told = Redactor(["created", "host"], ["created", "host", "port"]).mask(result)
     assert told == {**result, "msg": f"{MASK} {MASK}"}
     assert masked("created", {"action": "created by created"}, words=("created",)) == {"action": f"{MASK} by {MASK}"}
 
@@ -139,10 +139,10 @@ def test_many_secrets_take_no_longer_than_few(prefix: str) -> None:
     entries = [{"host": f"postgres-{n}.example.com", "name": f"orders{n}", "port": 5432} for n in range(1000)]
     secrets = [f"{prefix}{n:05d}-{invent(10, n)}" for n in range(5000)]
 
-    def seconds(masking: Masking) -> float:
+    def seconds(masking: Redactor) -> float:
         began = time.process_time()
         assert masking.mask({"databases": entries}) == {"databases": entries}
         return time.process_time() - began
 
-    few, many = Masking(secrets[:20]), Masking(secrets)
+    few, many = Redactor(secrets[:20]), Redactor(secrets)
     assert min(seconds(many) for dummy in range(3)) < 3 * min(seconds(few) for dummy in range(3))

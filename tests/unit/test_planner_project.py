@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import incomplete, misfit, named, problems
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import NOT_SHOWN, Plan, plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
-from ansible_collections.pgbeam.cloud.plugins.module_utils._first import refuse_surplus
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Register
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Index
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import NOT_SHOWN, Plan, make_plan
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.validation import (
+    drop_nulls,
+    missing_identity,
+    response_error,
+    validate,
+)
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.nested import refuse_unexpected
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 
 pytestmark = pytest.mark.once
@@ -75,7 +80,7 @@ def task(**fields: Any) -> Values:
 
 
 def planned(server: list[Values], wanted: Values, state: str = "present", resend: bool = False) -> Plan:
-    return plan(PROJECT, wanted, Register(PROJECT, server).find(wanted, state), state, resend)
+    return make_plan(PROJECT, wanted, Index(PROJECT, server).find(wanted, state), state, resend)
 
 
 @dataclass
@@ -187,8 +192,8 @@ def test_plan(case: Case) -> None:
     result = case.plan()
     assert (result.action, result.body, result.changes) == (case.action, case.body, case.changes)
     assert (result.before, result.after) == (case.before, case.after)
-    assert (result.first is not None) == (case.action == "created")
-    assert result.late == case.late
+    assert (result.nested is not None) == (case.action == "created")
+    assert result.deferred == case.late
 
 
 @pytest.mark.parametrize(
@@ -202,8 +207,8 @@ def test_plan(case: Case) -> None:
 )
 def test_what_follows_a_create(made: Values, sent: Values) -> None:
     """What the server has made otherwise than the task says, whatever the documented default is."""
-    late = CASES["create-late-fields-at-their-default"].plan().late
-    assert plan(PROJECT, late, live(**made), "present", False).body == sent
+    late = CASES["create-late-fields-at-their-default"].plan().deferred
+    assert make_plan(PROJECT, late, live(**made), "present", False).body == sent
 
 
 @each_case
@@ -216,8 +221,8 @@ def test_predict_names_what_a_live_object_names(case: Case) -> None:
 
 def test_a_create_has_the_first_database_in_its_body() -> None:
     result = CASES["create-late-fields"].plan()
-    assert result.request == {**NEW, "database": SENT}
-    first = result.first
+    assert result.create_body == {**NEW, "database": SENT}
+    first = result.nested
     assert first is not None
     assert (first.action, first.body, first.after) == ("created", SENT, {**SENT, "password": NOT_SHOWN})
     assert PASSWORD not in repr([result.diff(), result.predict(), first.diff(), first.predict()])
@@ -245,7 +250,7 @@ def test_a_create_has_the_first_database_in_its_body() -> None:
     ids=["no database", "no password", "id in an organization", "id"],
 )
 def test_what_cannot_be_created(wanted: Values, sentence: str) -> None:
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(TaskError) as caught:
         planned([], wanted)
     assert str(caught.value) == sentence
 
@@ -275,7 +280,7 @@ ADVICE = "name what it is, leave it out, or make another project"
 )
 def test_what_is_told_at_creation_never_changes(server: Values, wanted: Values, told: str, state: str) -> None:
     """Nor is a project deleted that is another one than the task describes."""
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(TaskError) as caught:
         planned([server], wanted, state)
     assert str(caught.value) == f"project shop of org_1: {told}"
 
@@ -291,7 +296,7 @@ def test_what_is_told_at_creation_never_changes(server: Values, wanted: Values, 
     ],
 )
 def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
-    match = Register(PROJECT, server).find(wanted)
+    match = Index(PROJECT, server).find(wanted)
     assert (match and match["id"]) == found
 
 
@@ -299,15 +304,15 @@ def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
 def test_two_projects_of_one_name_are_told_apart_by_id(state: str) -> None:
     server = [live(id="prj_2"), live(id="prj_1")]
     told = r"^project shop of org_1 is in PgBeam 2 times \(prj_1, prj_2\); name the one you mean by id"
-    with pytest.raises(PlanError, match=told):
+    with pytest.raises(TaskError, match=told):
         planned(server, task(), state)
-    (twins,) = Register(PROJECT, server).twins()
+    (twins,) = Index(PROJECT, server).duplicate_warnings()
     assert "prj_1, prj_2" in twins
 
 
 @pytest.mark.parametrize("status, gone", [("active", False), ("suspended", False), ("deleted", True)])
 def test_a_project_that_is_shown_as_deleted_is_gone(status: str, gone: bool) -> None:
-    assert PROJECT.is_gone(live(status=status)) == gone
+    assert PROJECT.is_deleted(live(status=status)) == gone
 
 
 ORDERS: Values = {"id": "db_1", "host": "db1", "port": 5432, "name": "orders", "username": "app"}
@@ -339,10 +344,10 @@ def test_what_may_go_with_a_project(
     wanted = task(database=named_database) if named_database else task()
     result = planned([live()], wanted, "absent")
     if not surplus:
-        refuse_surplus(result, items, expected)
+        refuse_unexpected(result, items, expected)
         return
-    with pytest.raises(PlanError) as caught:
-        refuse_surplus(result, items, expected)
+    with pytest.raises(TaskError) as caught:
+        refuse_unexpected(result, items, expected)
     told = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
     counted = "1 database" if len(items) == 1 else f"{len(items)} databases"
     assert str(caught.value) == (
@@ -353,8 +358,8 @@ def test_what_may_go_with_a_project(
 
 def test_a_refusal_names_five_databases_and_counts_the_others() -> None:
     items = [{**ORDERS, "id": f"db_{n}", "name": f"d{n}"} for n in range(8)]
-    with pytest.raises(PlanError) as caught:
-        refuse_surplus(planned([live()], task(), "absent"), items, ["d0"])
+    with pytest.raises(TaskError) as caught:
+        refuse_unexpected(planned([live()], task(), "absent"), items, ["d0"])
     assert "would go with 8 databases, 7 of them not expected: database d1 on" in str(caught.value)
     assert "(db_5) and 2 more; list them" in str(caught.value)
 
@@ -482,7 +487,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
 
 @pytest.mark.parametrize("values, sentence", BAD_VALUES.values(), ids=BAD_VALUES.keys())
 def test_bad_value(values: Values, sentence: str) -> None:
-    assert problems(PROJECT, values) == [sentence]
+    assert validate(PROJECT, values) == [sentence]
     assert PASSWORD not in sentence
 
 
@@ -506,7 +511,7 @@ def test_bad_value(values: Values, sentence: str) -> None:
     ids=["usual", "longest", "unusual", "most networks", "networks", "text as core reads it", "nulls"],
 )
 def test_allowed_values(values: Values) -> None:
-    assert problems(PROJECT, values) == []
+    assert validate(PROJECT, values) == []
 
 
 @pytest.mark.parametrize(
@@ -525,7 +530,7 @@ def test_allowed_values(values: Values) -> None:
     ids=["identity", "id", "no organization", "no name", "database", "database without a host"],
 )
 def test_incomplete(wanted: Values, sentence: str | None) -> None:
-    assert incomplete(PROJECT, wanted) == sentence
+    assert missing_identity(PROJECT, wanted) == sentence
 
 
 def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
@@ -536,7 +541,7 @@ def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
         "allowed_cidrs": [{"cidr": "10.0.0.1", "label": None}],
         "database": {"host": "db1", "port": None, "cache_config": {"enabled": None}},
     }
-    assert named(options) == {
+    assert drop_nulls(options) == {
         "tags": [], "description": "", "allowed_cidrs": [{"cidr": "10.0.0.1"}], "database": {"host": "db1"},
     }  # fmt: skip
 
@@ -556,4 +561,4 @@ def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
     ],
 )
 def test_misfit(fields: Values, told: str | None) -> None:
-    assert misfit(PROJECT, live(**fields)) == told
+    assert response_error(PROJECT, live(**fields)) == told

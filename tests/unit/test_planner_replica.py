@@ -6,17 +6,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.module_utils._checks import problems
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import Plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import PlanError
-from ansible_collections.pgbeam.cloud.plugins.module_utils._register import Register
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Index
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import Plan
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.validation import validate
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler, Run
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
-from ansible_collections.pgbeam.cloud.plugins.module_utils._session import Session
 
 pytestmark = pytest.mark.once
 
@@ -50,8 +49,8 @@ def sent(**fields: Any) -> Values:
 
 def planned(server: list[Values], wanted: Values, state: str = "present", replace: bool = False) -> Plan:
     """The plan as a module makes it."""
-    module = cast(Any, SimpleNamespace(params={"replace": replace}))
-    return Session(module, REPLICA, "db_1", cast(Any, None)).plan(Register(REPLICA, server), wanted, state)
+    run = Run(cast(Any, None), replace=replace)
+    return Reconciler(run, REPLICA, "db_1").plan(Index(REPLICA, server), wanted, state)
 
 
 @dataclass
@@ -155,7 +154,7 @@ def test_predict(case: Case) -> None:
     ],
 )
 def test_drift_is_refused_where_nothing_may_be_replaced(wanted: Values, told: str) -> None:
-    with pytest.raises(PlanError) as caught:
+    with pytest.raises(TaskError) as caught:
         planned([live()], wanted)
     assert str(caught.value) == (
         f"replica r1.example.com:5432 (rep_1): {told}; set replace: true to add it anew and then remove this one"
@@ -177,12 +176,12 @@ def test_drift_is_refused_where_nothing_may_be_replaced(wanted: Values, told: st
 )
 def test_a_tie_is_refused_with_the_ids(server: list[Values], wanted: Values, state: str, replace: bool) -> None:
     told = r"^replica r1.example.com:5432 is in PgBeam 2 times \(rep_1, rep_2\); name the one you mean by id"
-    with pytest.raises(PlanError, match=told):
+    with pytest.raises(TaskError, match=told):
         planned(server, wanted, state, replace)
 
 
 def test_an_id_that_is_not_there_is_never_added() -> None:
-    with pytest.raises(PlanError, match=r"^replica rep_2 is not in database db_1, or this key may not see it; "):
+    with pytest.raises(TaskError, match=r"^replica rep_2 is not in database db_1, or this key may not see it; "):
         planned([live()], by_id(2, host="r1.example.com"), replace=True)
 
 
@@ -207,13 +206,13 @@ ADDED = live(9, ssl_mode=STRICT)
     ],
 )
 def test_how_a_write_ended_whose_answer_was_lost(case: str, now: list[Values], found: str | None) -> None:
-    done = CASES[case].plan().done(Register(REPLICA, now))
+    done = CASES[case].plan().confirmed_by(Index(REPLICA, now))
     assert (done and done["id"]) == found
 
 
 @pytest.mark.parametrize("now, done", [([], {}), ([live()], None), ([live(2)], {})])
 def test_how_a_delete_ended_whose_answer_was_lost(now: list[Values], done: Values | None) -> None:
-    assert CASES["delete"].plan().done(Register(REPLICA, now)) == done
+    assert CASES["delete"].plan().confirmed_by(Index(REPLICA, now)) == done
 
 
 @pytest.mark.parametrize(
@@ -233,4 +232,4 @@ def test_how_a_delete_ended_whose_answer_was_lost(now: list[Values], done: Value
     ],
 )
 def test_bad_value(values: Values, sentence: str) -> None:
-    assert problems(REPLICA, values, "replicas[7]: ") == [f"replicas[7]: {sentence}"]
+    assert validate(REPLICA, values, "replicas[7]: ") == [f"replicas[7]: {sentence}"]

@@ -24,9 +24,14 @@ from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _errors
-from ansible_collections.pgbeam.cloud.plugins.module_utils._brake import Brake
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import API_KEY_VARIABLES, ApiError, Call
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http import responses
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import (
+    API_KEY_VARIABLES,
+    ApiError,
+    Call,
+    one_line,
+)
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.throttle import Throttle
 from ansible_collections.pgbeam.cloud.plugins.module_utils._version import VERSION
 
 try:
@@ -38,12 +43,12 @@ except ImportError as exc:  # the caller reports it: importing this file never f
     REQUESTS_IMPORT_ERROR = exc
 
 PAGE_SIZE = 100
-MOST_PAGES = 10_000  # a list that goes on after a million objects has no end
-MOST_BYTES = 16 * 2**20  # of one answer; a page of a list is a hundredth of that
-PIECE = 2**16
-BACKOFF_FIRST = 0.5
+MAX_PAGES = 10_000  # a list that goes on after a million objects has no end
+MAX_BYTES = 16 * 2**20  # of one answer; a page of a list is a hundredth of that
+CHUNK_SIZE = 2**16
+BACKOFF_BASE = 0.5
 BACKOFF_LIMIT = 30.0
-SHORTEST_TIMEOUT = 1.0
+MIN_TIMEOUT = 1.0
 GRACE = 0.5  # in which requests can say by itself which step took too long
 EXCHANGE = "pgbeam exchange"  # the name of the threads that send and receive
 ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
@@ -179,19 +184,19 @@ class Client:
     """Calls to one PgBeam API with one key, for one run. Safe to share between threads: each has its own session.
 
     Every call raises ApiError. ``check`` says what is wrong with an object answered, None where it can be used.
-    ``conceal`` masks the secrets in a server's words, before they are shortened to what no search would find.
+    ``redact`` masks the secrets in a server's words, before they are shortened to what no search would find.
     """
 
-    def __init__(self, settings: Settings, conceal: t.Callable[[str], str] = str) -> None:
+    def __init__(self, settings: Settings, redact: t.Callable[[str], str] = str) -> None:
         self.settings = settings
         #: What every further call would meet as well, so that no other write is begun.
-        self.ended_by: ApiError | None = None
+        self.fatal_error: ApiError | None = None
         self._cancelled = False
         #: The operations in use whose end the API has announced.
         self.endings: dict[str, Ending] = {}
-        self._conceal = conceal
+        self._redact = redact
         self._idle = _idle_sessions(settings)
-        self._brake = Brake(settings.retry_budget)
+        self._throttle = Throttle(settings.retry_budget)
         if not settings.validate_certs:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
@@ -199,7 +204,7 @@ class Client:
         """Read one object; the error's status is 404 where there is none."""
         return self._call(Call("GET", path, target, headers={"Cache-Control": "no-cache"}), check)
 
-    def list(
+    def list_all(
         self,
         path: str,
         key: str,
@@ -219,14 +224,14 @@ class Client:
                 return f"no list of {key}"
             if not isinstance(following, str) or re.search(r"[\ud800-\udfff]", following):
                 return "a token of the next page that cannot be sent back"
-            if following in seen or len(seen) == MOST_PAGES:
+            if following in seen or len(seen) == MAX_PAGES:
                 return "a next page that leads back to one already read, or to no end"
             return next(filter(None, map(check, found)), None) if check else None
 
         while True:
-            asked = {**(query or {}), **({"page_size": PAGE_SIZE} if paged else {})}
-            asked.update({"page_token": token} if token else {})
-            page = self._call(Call("GET", path, target, asked), check_page).content
+            params = {**(query or {}), **({"page_size": PAGE_SIZE} if paged else {})}
+            params.update({"page_token": token} if token else {})
+            page = self._call(Call("GET", path, target, params), check_page).content
             items += page[key]
             token = page.get("next_page_token") or ""
             if not token:
@@ -254,7 +259,7 @@ class Client:
         try:
             self._call(Call("DELETE", path, target))
         except ApiError as error:
-            if not error.missing:
+            if not error.not_found:
                 raise
             # After a lost answer the first attempt may be what deleted it.
             return error.maybe_done
@@ -268,31 +273,31 @@ class Client:
         error: ApiError | None = None
         while True:
             attempt += 1
-            with self._brake.turn(attempt, began) as in_time:
+            with self._throttle.slot(attempt, began) as in_time:
                 if self._cancelled:
                     raise error or ApiError(call, "not begun, since the task was ended", "run again", attempts=0)
                 if error and not in_time:
                     self._give_up(error, "waiting for the other calls")
                 if attempt == 1:
-                    self._refuse_after_the_end(call)
+                    self._skip_if_aborted(call)
                 sent = time.monotonic()
                 began = sent if attempt == 1 else began
-                left = self.settings.retry_budget if attempt == 1 else self._brake.left(began)
+                left = self.settings.retry_budget if attempt == 1 else self._throttle.remaining(began)
                 try:
                     answer = self._attempt(call, check, left)
                     error = None
                 except ApiError as exc:
                     error = exc
             if error is None:
-                self._brake.works()
+                self._throttle.succeeded()
                 return answer
             if error.retriable or error.status is None:
-                self._brake.fails(sent)
+                self._throttle.failed(sent)
             else:
-                self._brake.works()
+                self._throttle.succeeded()
             maybe_done = error.maybe_done = maybe_done or (error.maybe_done and call.method != "GET")
             error.attempts = attempt
-            self._pause(error, began)
+            self._wait_before_retry(error, began)
 
     def cancel(self, then: t.Callable[[], None]) -> None:
         """Let no further attempt begin, and do something once those that are under way have ended."""
@@ -307,20 +312,20 @@ class Client:
 
         threading.Thread(target=wait).start()
 
-    def _refuse_after_the_end(self, call: Call) -> None:
-        if self.ended_by and call.method != "GET":
-            reason = f"not begun, since {self.ended_by.call.method} {self.ended_by.call.target} had ended the run"
-            raise ApiError(call, reason, self.ended_by.advice, attempts=0)
+    def _skip_if_aborted(self, call: Call) -> None:
+        if self.fatal_error and call.method != "GET":
+            reason = f"not begun, since {self.fatal_error.call.method} {self.fatal_error.call.target} had ended the run"
+            raise ApiError(call, reason, self.fatal_error.advice, attempts=0)
 
-    def _pause(self, error: ApiError, began: float) -> None:
+    def _wait_before_retry(self, error: ApiError, began: float) -> None:
         """Wait until the next attempt of the call that began then; raise the error where there is to be none."""
         delay = error.retry_after
         if delay is None or (delay == 0 and error.attempts > 1):  # a clock that is behind would ask for "now" for ever
-            delay = min(BACKOFF_FIRST * 2 ** (error.attempts - 1), BACKOFF_LIMIT) * random.uniform(0.5, 1.5)
-        in_time = delay < self._brake.left(began)
+            delay = min(BACKOFF_BASE * 2 ** (error.attempts - 1), BACKOFF_LIMIT) * random.uniform(0.5, 1.5)
+        in_time = delay < self._throttle.remaining(began)
         limited = error.status in (429, 503)
         if limited and in_time:
-            self._brake.pull(delay)  # even if this call ends here, the others wait
+            self._throttle.back_off(delay)  # even if this call ends here, the others wait
         if not error.retriable or error.attempts > self.settings.retries:
             self._fail(error)
         if not in_time:
@@ -335,8 +340,8 @@ class Client:
         self._fail(error)
 
     def _fail(self, error: ApiError) -> t.NoReturn:
-        if error.ends_the_run:
-            self.ended_by = self.ended_by or error
+        if error.fatal:
+            self.fatal_error = self.fatal_error or error
         raise error
 
     def _attempt(self, call: Call, check: Check | None, time_left: float) -> Answer:
@@ -344,7 +349,7 @@ class Client:
 
         What requests bounds is one step of it, such as one read: an answer that drips would never end.
         """
-        timeout = max(min(self.settings.timeout, time_left), SHORTEST_TIMEOUT)
+        timeout = max(min(self.settings.timeout, time_left), MIN_TIMEOUT)
         session = self._take_session()
         response: futures.Future[requests.Response] = futures.Future()
 
@@ -366,7 +371,7 @@ class Client:
         if not isinstance(failure, (requests.RequestException, HTTPError, OSError, UnicodeError)):
             raise failure
         # Not in an except block: the exception, whose text can quote the request, must not become this one's context.
-        raise _errors.unanswered(failure, call, self.settings.api_url, timeout)
+        raise responses.from_network_failure(failure, call, self.settings.api_url, timeout)
 
     def _exchange(self, session: requests.Session, call: Call, timeout: float) -> requests.Response:
         """Send the request and read the answer."""
@@ -385,29 +390,29 @@ class Client:
             stream=True,
         ) as response:
             content = bytearray()
-            for piece in response.iter_content(PIECE):
+            for piece in response.iter_content(CHUNK_SIZE):
                 content += piece
-                if len(content) > MOST_BYTES:
+                if len(content) > MAX_BYTES:
                     break
             # urllib3 2 raises by itself where an answer ends before its Content-Length; 1.26 takes it as whole.
-            if response.raw.length_remaining and len(content) <= MOST_BYTES:
+            if response.raw.length_remaining and len(content) <= MAX_BYTES:
                 raise requests.ConnectionError("the answer was cut short")
             response._content = bytes(content)
         return response
 
     def _content(self, response: requests.Response, call: Call, check: Check | None) -> Answer:
         self._note_ending(response, call)
-        if len(response.content) > MOST_BYTES:
-            too_much = f"a body of more than {MOST_BYTES // 2**20} MiB"
-            raise _errors.malformed(response, call, too_much, self.settings.api_url, self._conceal)
+        if len(response.content) > MAX_BYTES:
+            too_much = f"a body of more than {MAX_BYTES // 2**20} MiB"
+            raise responses.from_bad_content(response, call, too_much, self.settings.api_url, self._redact)
         if not 200 <= response.status_code < 300:
-            raise _errors.refused(response, call, self._conceal)
+            raise responses.from_error_response(response, call, self._redact)
         if call.method == "DELETE":
             return Answer({})  # nothing is left to answer with
-        content = _errors.json_of(response)
+        content = responses.json_of(response)
         wrong = (check(content) if check else None) if isinstance(content, dict) else "a body that is not a JSON object"
         if wrong:
-            raise _errors.malformed(response, call, wrong, self.settings.api_url, self._conceal)
+            raise responses.from_bad_content(response, call, wrong, self.settings.api_url, self._redact)
         tag = response.headers.get("ETag", "").strip()
         return Answer(t.cast("dict[str, t.Any]", content), tag if ETAG.fullmatch(tag) else None)
 
@@ -418,9 +423,9 @@ class Client:
             return
         links = {rel: link["url"] for link in _links(response) for rel in link.get("rel", "").split()}
         link = next((links[rel] for rel in ("deprecation", "sunset", "successor-version") if rel in links), None)
-        operation = f"{call.method} {_errors.operation(call.path)}"
-        shown = _errors.line(link, self._conceal) if link else None
-        self.endings.setdefault(operation, Ending(operation, _errors.date_of(since), _errors.date_of(until), shown))
+        operation = f"{call.method} {responses.operation(call.path)}"
+        shown = one_line(link, self._redact) if link else None
+        self.endings.setdefault(operation, Ending(operation, responses.date_of(since), responses.date_of(until), shown))
 
     def _take_session(self) -> requests.Session:
         """A session that nobody else uses; an idle one where there is one, whose connection is open already."""

@@ -15,8 +15,14 @@ import re
 import typing as t
 
 from ansible.module_utils.common.validation import check_type_bool, check_type_dict, check_type_list
-from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import MASK
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import ID_PATTERN, ID_RULE, Field, Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import MASK
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import (
+    ID_PATTERN,
+    ID_RULE,
+    Field,
+    Resource,
+    Values,
+)
 
 #: What YAML makes of unquoted text, in users' words; the first that fits.
 KINDS: tuple[tuple[tuple[type, ...], str], ...] = (
@@ -30,8 +36,8 @@ KINDS: tuple[tuple[tuple[type, ...], str], ...] = (
 )
 #: What core and this collection write in the place of a secret.
 MASKS = (MASK, "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
-PRUNED_SHOWN = 10
-LONGEST_SHOWN = 60  # characters of a value in a message
+MAX_PRUNED_SHOWN = 10
+MAX_VALUE_SHOWN = 60  # characters of a value in a message
 
 
 def kind(value: t.Any) -> str:
@@ -39,68 +45,68 @@ def kind(value: t.Any) -> str:
     return next((words for types, words in KINDS if isinstance(value, types)), "null")
 
 
-def shown(value: t.Any) -> str:
+def as_yaml(value: t.Any) -> str:
     """A value as YAML has it, for a message; nothing if it is long."""
     if isinstance(value, (bool, datetime.date, datetime.time)):
         return str(value).lower()
     text = ""
     with contextlib.suppress(ValueError):  # a number of more digits than Python turns into text
         text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else ""
+    return text if len(text) <= MAX_VALUE_SHOWN else ""
 
 
-def no_text(value: t.Any, secret: bool = False) -> str | None:
+def text_error(value: t.Any, secret: bool = False) -> str | None:
     """Why a value cannot be used where text is wanted, or None. An integer is taken as its digits, a secret is not."""
     if isinstance(value, str):
         return None
-    if isinstance(value, int) and not isinstance(value, bool) and not secret and shown(value):
+    if isinstance(value, int) and not isinstance(value, bool) and not secret and as_yaml(value):
         return None
-    said = "" if secret else shown(value)
+    said = "" if secret else as_yaml(value)
     return f"{said or 'the value'} is {kind(value)}, not text; put it in quotes"
 
 
-def named(values: Values) -> Values:
+def drop_nulls(values: Values) -> Values:
     """What the task names: the values without the nulls that core puts in for what it leaves out."""
-    given = {k: _named(v) for k, v in values.items() if v is not None}
+    given = {k: _drop_nulls(v) for k, v in values.items() if v is not None}
     return {k: v for k, v in given.items() if v != {}}
 
 
-def _named(value: t.Any) -> t.Any:
+def _drop_nulls(value: t.Any) -> t.Any:
     if isinstance(value, list):
-        return [_named(item) for item in value]
-    return named(value) if isinstance(value, dict) else value
+        return [_drop_nulls(item) for item in value]
+    return drop_nulls(value) if isinstance(value, dict) else value
 
 
-def problems(resource: Resource, values: Values, where: str = "") -> list[str]:
+def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
     """Sentences on the values that the contract does not allow, for the options of one object.
 
     ``where`` goes before each option's name. Values may still be of the types that YAML gave them.
     """
-    found = _bad_values(resource.options, values, where)
-    return found + id_problems(values.get("id"), f"{where}id")
+    found = _field_errors(resource.options, values, where)
+    return found + id_errors(values.get("id"), f"{where}id")
 
 
-def id_problems(identifier: t.Any, place: str) -> list[str]:
+def id_errors(identifier: t.Any, place: str) -> list[str]:
     """Sentences on what cannot be an id. ``place`` is the option's name."""
     if identifier is None:
         return []
-    reason = no_text(identifier)
+    reason = text_error(identifier)
     if not reason and not re.fullmatch(ID_PATTERN, str(identifier)):
         reason = f"{identifier!r} is not an id; allowed are {ID_RULE}"
     return [f"{place}: {reason}"] if reason else []
 
 
-def entry_problems(resource: Resource, entry: Values, where: str, *more: str) -> list[str]:
+def validate_entry(resource: Resource, entry: Values, where: str, *more: str) -> list[str]:
     """Sentences on an entry of a list; ``more`` are options beside the resource's."""
     known = {"id", "state", *more, *(f.name for f in resource.writable)}
-    found = unknown_options(known, entry, where) + problems(resource, entry, where)
+    found = unknown_options(known, entry, where) + validate(resource, entry, where)
     state = entry.get("state", "present")
     if state not in ("present", "absent"):
         found.append(f"{where}state: {state!r} is not allowed; it must be one of present, absent")
     return found
 
 
-def limit_problems(limit: t.Any, place: str) -> list[str]:
+def limit_errors(limit: t.Any, place: str) -> list[str]:
     """Sentences on what is no limit of how many objects may be deleted: a number, or a percentage of all."""
     percentage = re.fullmatch(r"([0-9]{1,3})%", str(limit))
     if percentage and int(percentage.group(1)) <= 100:
@@ -110,7 +116,7 @@ def limit_problems(limit: t.Any, place: str) -> list[str]:
     return [f"{place}: {limit!r} is not allowed; it must be a whole number of 1 or more, or a percentage such as 50%"]
 
 
-def prune_problem(pruned: list[str], existing: int, what: str, limit: str, prefix: str = "") -> str | None:
+def prune_error(pruned: list[str], existing: int, what: str, limit: str, prefix: str = "") -> str | None:
     """A sentence if pruning these, of so many that are there, would pass the limit; else None.
 
     ``prefix`` begins the names of the options. One may always go: it is a slip of one entry at most.
@@ -118,15 +124,15 @@ def prune_problem(pruned: list[str], existing: int, what: str, limit: str, prefi
     allowed = existing * int(limit[:-1]) // 100 if limit.endswith("%") else int(limit)
     if len(pruned) <= max(allowed, 1):
         return None
-    more = len(pruned) - PRUNED_SHOWN
-    listed = ", ".join([*pruned[:PRUNED_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+    more = len(pruned) - MAX_PRUNED_SHOWN
+    listed = ", ".join([*pruned[:MAX_PRUNED_SHOWN], *([f"and {more} more"] if more > 0 else [])])
     return (
         f"{prefix}prune: {len(pruned)} of the {existing} {what} would be deleted, more than {prefix}prune_limit "
         f"({limit}) allows: {listed}; check that the list is complete, or set {prefix}prune_limit to {len(pruned)}"
     )
 
 
-def place(where: str, entry: Values) -> str:
+def entry_label(where: str, entry: Values) -> str:
     """The place of an entry with what identifies it: many hosts may have made the list, so an index says little."""
     known = " on ".join(entry[key] for key in ("name", "host") if isinstance(entry.get(key), str) and entry[key])
     return f"{where} ({known})" if known else where
@@ -142,37 +148,37 @@ def unknown_options(known: set[str], values: Values, where: str) -> list[str]:
     return found
 
 
-def _bad_values(fields: t.Iterable[Field], values: Values, where: str) -> list[str]:
+def _field_errors(fields: t.Iterable[Field], values: Values, where: str) -> list[str]:
     found: list[str] = []
     for f in fields:
         value = values.get(f.name)
         if value is not None:
-            found += _bad_members(f, value, f"{where}{f.name}")
+            found += _errors_in(f, value, f"{where}{f.name}")
     return found
 
 
-def _bad_members(f: Field, value: t.Any, place: str) -> list[str]:
+def _errors_in(f: Field, value: t.Any, place: str) -> list[str]:
     """Sentences on one value, whatever it is made of. ``place`` is its name."""
     if value is None:
         return [f"{place}: it is null; give a value, or leave it out"]
-    value = _read(f, value)
+    value = _coerce(f, value)
     if f.fields:
         if isinstance(value, dict):
             unknown = unknown_options({member.name for member in f.fields}, value, f"{place}.")
-            return unknown + _bad_values(f.fields, value, f"{place}.")
+            return unknown + _field_errors(f.fields, value, f"{place}.")
         return [f"{place}: {kind(value)} was given; it must be a dictionary"]
     if not f.elements:
-        reason = _bad_value(f, value)
+        reason = _value_error(f, value)
         return [f"{place}: {reason}"] if reason else []
     if not isinstance(value, list):
         return [f"{place}: {kind(value)} was given; it must be a list"]
     if f.maximum is not None and len(value) > f.maximum:
         return [f"{place}: {len(value)} elements were given; it must be {f.maximum} at most"]
-    found = [told for n, item in enumerate(value) for told in _bad_members(f.elements, item, f"{place}[{n}]")]
-    return found or _alike(f, [_read(f.elements, item) for item in value], place)
+    found = [told for n, item in enumerate(value) for told in _errors_in(f.elements, item, f"{place}[{n}]")]
+    return found or _duplicate_items(f, [_coerce(f.elements, item) for item in value], place)
 
 
-def _read(f: Field, value: t.Any) -> t.Any:
+def _coerce(f: Field, value: t.Any) -> t.Any:
     """The value as core reads it: a text may stand for a dictionary, or for a list. One with a secret in it may not."""
     if isinstance(value, str) and not any(member.secret for member in f.fields):
         with contextlib.suppress(TypeError, ValueError):
@@ -183,7 +189,7 @@ def _read(f: Field, value: t.Any) -> t.Any:
     return value
 
 
-def _alike(f: Field, items: list[t.Any], place: str) -> list[str]:
+def _duplicate_items(f: Field, items: list[t.Any], place: str) -> list[str]:
     """Sentences on the objects of a list that are one, and may say different things of it."""
     seen: dict[t.Any, int] = {}
     found = []
@@ -197,21 +203,21 @@ def _alike(f: Field, items: list[t.Any], place: str) -> list[str]:
     return found
 
 
-def _bad_value(f: Field, value: t.Any) -> str | None:
+def _value_error(f: Field, value: t.Any) -> str | None:
     """Why a value is not allowed, or None. A secret's value is never part of the answer."""
     if f.type == "int":
         number = whole_number(value)
         if number is not None and (f.minimum or 0) <= number <= (f.maximum or 0):
             return None
-        given = shown(value) or "the value"
+        given = as_yaml(value) or "the value"
         return f"{given} is not allowed; it must be a whole number from {f.minimum} to {f.maximum}"
     if f.type == "bool":
         try:
             check_type_bool(value)
         except TypeError:
-            return f"{shown(value) or 'the value'} is not allowed; it must be true or false"
+            return f"{as_yaml(value) or 'the value'} is not allowed; it must be true or false"
         return None
-    reason = no_text(value, f.secret)
+    reason = text_error(value, f.secret)
     if reason:
         return f"{reason}, in a vault file too" if f.secret else reason
     text = str(value)
@@ -220,13 +226,15 @@ def _bad_value(f: Field, value: t.Any) -> str | None:
             return "it is empty; check that the variable or the lookup that it comes from is set"
         if text in MASKS:
             return "the value is a mask that stands for a secret; give the secret itself"
-        return None if re.fullmatch(f.pattern or ".*", text) else f"the value given is not allowed; it must be {f.rule}"
+        return (
+            None if re.fullmatch(f.pattern or ".*", text) else f"the value given is not allowed; it must be {f.must_be}"
+        )
     if any(mask in text for mask in MASKS):
         return f"{text!r} contains the mask of a secret, as in a result that was masked; give the value itself"
     if f.choices and text not in f.choices:
         return f"{value!r} is not allowed; it must be one of {', '.join(f.choices)}"
-    if not _fits(f, text):
-        return f"{value!r} is not allowed; it must be {f.rule}"
+    if not _matches(f, text):
+        return f"{value!r} is not allowed; it must be {f.must_be}"
     return None
 
 
@@ -237,29 +245,31 @@ def whole_number(value: t.Any) -> int | None:
     return int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,30}\s*", value) else None
 
 
-def _fits(f: Field, value: str) -> bool:
+def _matches(f: Field, value: str) -> bool:
     try:
         return not (f.pattern and not re.fullmatch(f.pattern, value)) and (not f.normalize or bool(f.normalize(value)))
     except ValueError:
         return False
 
 
-def incomplete(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
+def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
     """A sentence where the task names too little to find an object by, else None."""
-    missing = [n for n in resource.identity if n not in wanted and resource.field(n).initial is None]
+    missing = [n for n in resource.identity if n not in wanted and resource.field(n).identity_default is None]
     if missing and "id" not in wanted:
-        known = _listed(resource.identity)
+        known = _join(resource.identity)
         return f"{where}{missing[0]}: it is missing; give {known}{or_id} to say which {resource.noun}"
-    if resource.first and resource.first.noun in wanted:
-        return incomplete(resource.first, wanted[resource.first.noun], f"{where}{resource.first.noun}.", or_id="")
+    if resource.nested and resource.nested.noun in wanted:
+        return missing_identity(
+            resource.nested, wanted[resource.nested.noun], f"{where}{resource.nested.noun}.", or_id=""
+        )
     return None
 
 
-def _listed(names: t.Sequence[str]) -> str:
+def _join(names: t.Sequence[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def misfit(resource: Resource, values: Values) -> str | None:
+def response_error(resource: Resource, values: Values) -> str | None:
     """What is wrong with an object that the server answered, None where it is one of this resource.
 
     Its id goes into paths, and its fields are compared, so each has to be what the contract says.
@@ -269,10 +279,10 @@ def misfit(resource: Resource, values: Values) -> str | None:
         # Whole or not at all: in a part of it, masking would not find a secret.
         shown = repr(identifier)
         return "an object without a usable id" + (f" (id: {shown})" if len(shown) <= 60 else "")
-    return _mistyped(resource.fields, values)
+    return _type_error(resource.fields, values)
 
 
-def _mistyped(fields: t.Iterable[Field], values: Values) -> str | None:
+def _type_error(fields: t.Iterable[Field], values: Values) -> str | None:
     types = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
     for f in fields:
         value = values.get(f.name)
@@ -280,12 +290,12 @@ def _mistyped(fields: t.Iterable[Field], values: Values) -> str | None:
             continue
         if not isinstance(value, types[f.type]) or (f.type == "int" and isinstance(value, bool)):
             return f"an object whose {f.name} is no {f.type}"
-        if isinstance(value, dict) and (wrong := _mistyped(f.fields, value)):
+        if isinstance(value, dict) and (wrong := _type_error(f.fields, value)):
             return wrong
         if f.elements and isinstance(value, list):
             for item in value:
                 if item is None:
                     return f"an object whose {f.elements.name} is no {f.elements.type}"
-                if wrong := _mistyped([f.elements], {f.elements.name: item}):
+                if wrong := _type_error([f.elements], {f.elements.name: item}):
                     return wrong
     return None

@@ -19,27 +19,27 @@ from urllib.parse import quote, quote_plus
 
 MASK = "********"
 #: What this collection says in words of its own. Such a word stays; anything else under these names may be a server's.
-OWN_WORDS = frozenset({"action", "changes", "method"})
+TRUSTED_KEYS = frozenset({"action", "changes", "method"})
 #: The names of what the server makes, and what it looks like. A hit of a shorter secret than this in it is chance.
 IDS = re.compile(r"id|\w+_id")
 ID = re.compile(r"[\w.-]+")
-TOO_LONG_FOR_CHANCE = 8
+MIN_UNAMBIGUOUS = 8
 #: A field, an option or a part of a result, which no server makes of a password.
 CONTRACT_NAME = re.compile(r"[a-z_]+")
 URL_SAFE = str.maketrans("+/", "-_")
-HEAD = 8
+PREFIX = 8
 
 
-class Masking:
+class Redactor:
     """Finds and masks these secrets. ``words`` are the collection's own, which no secret gets into."""
 
     def __init__(self, secrets: t.Iterable[str], words: t.Iterable[str] = ()) -> None:
         self._words = frozenset(words)
-        self._forms = {form for secret in secrets for form in _forms(str(secret)) if form}
+        self._forms = {form for secret in secrets for form in _encodings(str(secret)) if form}
         #: How long those are that begin alike, by that beginning and by its length: to look up at each place of a text.
         self._lengths: dict[int, dict[str, set[int]]] = {}
         for form in self._forms:
-            head = form[:HEAD]
+            head = form[:PREFIX]
             self._lengths.setdefault(len(head), {}).setdefault(head, set()).add(len(form))
 
     def mask(self, value: t.Any) -> t.Any:
@@ -53,14 +53,14 @@ class Masking:
             return [self._masked(item, "") for item in value]
         if isinstance(value, str):
             by_chance = IDS.fullmatch(name) and ID.fullmatch(value)
-            return self._text(value, TOO_LONG_FOR_CHANCE if by_chance else 1)
+            return self._text(value, MIN_UNAMBIGUOUS if by_chance else 1)
         return value
 
     def _name(self, name: str) -> t.Any:
         return name if CONTRACT_NAME.fullmatch(name) else self._masked(name, "id")
 
     def _own(self, name: str, value: t.Any) -> bool:
-        return name in OWN_WORDS and self._words.issuperset(map(str, value if isinstance(value, list) else [value]))
+        return name in TRUSTED_KEYS and self._words.issuperset(map(str, value if isinstance(value, list) else [value]))
 
     def _text(self, text: str, shortest: int) -> str:
         """A text with what is as long as this or longer starred out; secrets that overlap are one."""
@@ -80,15 +80,15 @@ class Masking:
         return masked + text[end:]
 
 
-def _forms(secret: str) -> set[str]:
+def _encodings(secret: str) -> set[str]:
     """A secret as it is, and as a quoting server or log may write it."""
     # Also in one line, without what a server may strip where enough is left of it.
     line = re.sub(r"\s+", " ", secret)
-    texts = {secret, line, *({line.strip()} if len(line.strip()) >= TOO_LONG_FOR_CHANCE else ())}
-    return {form for text in texts for form in _written(text)}
+    texts = {secret, line, *({line.strip()} if len(line.strip()) >= MIN_UNAMBIGUOUS else ())}
+    return {form for text in texts for form in _variants(text)}
 
 
-def _written(text: str) -> t.Iterator[str]:
+def _variants(text: str) -> t.Iterator[str]:
     data = text.encode(errors="surrogatepass")
     quoted = {quote(data, safe=""), quote(data), quote_plus(data)}
     yield from quoted
@@ -97,7 +97,7 @@ def _written(text: str) -> t.Iterator[str]:
     yield from (form[1:-1] for form in escaped)
     yield from (text, html.escape(text), html.escape(text, quote=False), repr(data)[2:-1])
     for form in _base64(data):
-        if len(form) >= TOO_LONG_FOR_CHANCE:
+        if len(form) >= MIN_UNAMBIGUOUS:
             yield from (form, form.translate(URL_SAFE))
 
 

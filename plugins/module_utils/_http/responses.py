@@ -1,9 +1,8 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How failures are told: one sentence of what happened, to which object, and what to do next.
+"""Network failures and HTTP responses, turned into errors.
 
-No text of an exception and no header of a request goes into one, since both can quote the key or a password.
 Private to this collection: it may change in any release.
 """
 
@@ -12,98 +11,27 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import re
 import traceback
 import typing as t
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import (
+    API_KEY_VARIABLES,
+    ApiError,
+    Call,
+    one_line,
+)
 
 with contextlib.suppress(ImportError):  # the client reports it: importing this file never fails
     import requests
 
-API_KEY_VARIABLES = ("PGBEAM_API_KEY", "PGBEAM_TOKEN", "PGBEAM_API_TOKEN")
 RETRY_STATUSES = frozenset({408, 429, 502, 503, 504})
-WORDS_SHOWN = 500  # characters
-MOST_LEVELS = 100  # of objects and lists in each other, so that nothing that goes through an answer runs out of stack
+MAX_DEPTH = 100  # levels of nested objects and lists, so that handling an answer never exhausts the stack
 
 
-class PlanError(Exception):
-    """The task cannot be carried out as it stands; the text is one sentence for the user and holds no secret."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One logical call, however many attempts it takes. ``target`` names its object in messages."""
-
-    method: str
-    path: str
-    target: str
-    query: dict[str, t.Any] | None = None
-    body: dict[str, t.Any] | None = None
-    headers: dict[str, str] | None = None
-
-
-@dataclass(eq=False)  # exceptions are compared and hashed by identity
-class ApiError(Exception):
-    """A call that failed, told in one sentence (``str(error)``) and in parts.
-
-    ``maybe_done`` says that the server may have acted although the call failed; ``retriable`` that another attempt may
-    succeed, and ``retry_after`` in how many seconds; ``budget_spent`` that there was no time left for one.
-    """
-
-    call: Call
-    reason: str
-    advice: str
-    status: int | None = None
-    code: str | None = None
-    message: str | None = None
-    request_id: str | None = None
-    attempts: int = 1
-    fields: list[dict[str, t.Any]] = field(default_factory=list)
-    maybe_done: bool = False
-    retriable: bool = False
-    retry_after: float | None = None
-    budget_spent: bool = False
-
-    def __str__(self) -> str:
-        details = [f"{self.attempts} attempts"] if self.attempts > 1 else []
-        details += [f"request {self.request_id}"] if self.request_id else []
-        told = f" ({', '.join(details)})" if details else ""
-        return f"{self.call.method} {self.call.target}: {self.reason}{told}; {self.advice}"
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything was sent. An earlier call may have ended the run before this one."""
-        return self.attempts > 0
-
-    @property
-    def ends_the_run(self) -> bool:
-        """Whether every further call would fail in the same way."""
-        return self.budget_spent or self.status in (401, 402, 403)
-
-    @property
-    def missing(self) -> bool:
-        """Whether the API itself says that there is no such object. A gateway's 404 has no code of the API."""
-        return self.status == 404 and self.code is not None
-
-    def as_dict(self) -> dict[str, t.Any]:
-        """The parts that a playbook can test; the same keys for every failure, and every text a short line."""
-        return {
-            "status": self.status,
-            "code": line(self.code) if self.code else None,
-            "message": line(self.message or self.reason),
-            "method": self.call.method,
-            "path": self.call.path,
-            "request_id": line(self.request_id) if self.request_id else None,
-            "attempts": self.attempts,
-            "fields": self.fields,
-            "maybe_done": self.maybe_done,
-        }
-
-
-def unanswered(exc: Exception, call: Call, api_url: str, timeout: float) -> ApiError:
+def from_network_failure(exc: Exception, call: Call, api_url: str, timeout: float) -> ApiError:
     """Tell a network failure. What failed while connecting was certainly not sent, all else may have been.
 
     The exception's kind alone proves nothing: a broken answer can end as a TLS error or as a proxy's error, too.
@@ -177,13 +105,13 @@ def json_of(response: requests.Response) -> t.Any:
         content = json.loads(response.content, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
         return None
-    return content if _fits(content, MOST_LEVELS) else None
+    return content if _within_depth(content, MAX_DEPTH) else None
 
 
-def _fits(value: t.Any, levels: int) -> bool:
+def _within_depth(value: t.Any, levels: int) -> bool:
     """Whether a value has no more levels than this."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return not inner or (levels > 0 and all(_fits(item, levels - 1) for item in inner))
+    return not inner or (levels > 0 and all(_within_depth(item, levels - 1) for item in inner))
 
 
 def _finite(text: str) -> float:
@@ -194,34 +122,28 @@ def _finite(text: str) -> float:
     return number
 
 
-def line(value: t.Any, conceal: t.Callable[[str], str] = str) -> str:
-    """A server's words as part of a sentence: without secrets, in one line, and not too long."""
-    line = " ".join(conceal(str(value)).split())
-    return line if len(line) <= WORDS_SHOWN else line[: WORDS_SHOWN - 1] + "…"
-
-
-def malformed(
-    response: requests.Response, call: Call, reason: str, api_url: str, conceal: t.Callable[[str], str] = str
+def from_bad_content(
+    response: requests.Response, call: Call, reason: str, api_url: str, redact: t.Callable[[str], str] = str
 ) -> ApiError:
     """Tell a success whose content is not what the API answers. A write may have been made all the same."""
     return ApiError(
         call, f"{response.status_code} with {reason}", f"check that api_url ({api_url}) is the PgBeam API",
-        status=response.status_code, request_id=_request_id(response, conceal), maybe_done=True,
+        status=response.status_code, request_id=_request_id(response, redact), maybe_done=True,
     )  # fmt: skip
 
 
-def _request_id(response: requests.Response, conceal: t.Callable[[str], str]) -> str | None:
-    return line(response.headers.get("X-Request-Id") or "", conceal) or None
+def _request_id(response: requests.Response, redact: t.Callable[[str], str]) -> str | None:
+    return one_line(response.headers.get("X-Request-Id") or "", redact) or None
 
 
-def refused(response: requests.Response, call: Call, conceal: t.Callable[[str], str] = str) -> ApiError:
+def from_error_response(response: requests.Response, call: Call, redact: t.Callable[[str], str] = str) -> ApiError:
     """Read an error answer: ``{"error": {…}}``, an RFC 9457 problem, or a body that is neither.
 
-    ``conceal`` masks the secrets in the server's words, which are shortened here.
+    ``redact`` masks the secrets in the server's words, which are shortened here.
     """
 
     def texts(values: dict[str, t.Any], *names: str) -> dict[str, str | None]:
-        return {n: line(values[n], conceal) or None if isinstance(values.get(n), str) else None for n in names}
+        return {n: one_line(values[n], redact) or None if isinstance(values.get(n), str) else None for n in names}
 
     status = response.status_code
     content = json_of(response)
@@ -239,18 +161,18 @@ def refused(response: requests.Response, call: Call, conceal: t.Callable[[str], 
     elif not isinstance(content, dict):
         reason += " with a body that is not a JSON object" if response.content else " without an error message"
     if fields:
-        reason += f" [{line(', '.join(': '.join(filter(None, entry.values())) for entry in fields))}]"
+        reason += f" [{one_line(', '.join(': '.join(filter(None, entry.values())) for entry in fields))}]"
     if 300 <= status < 400:
         # Without its user and its query, which may hold a secret.
         place = re.match(r"(https?://)(?:[^/?#]*@)?([^?#]+)", response.headers.get("Location", ""))
-        reason = f"{status} redirects to {line(place.group(1) + place.group(2), conceal)}" if place else reason
+        reason = f"{status} redirects to {one_line(place.group(1) + place.group(2), redact)}" if place else reason
     # With Retry-After, a 503 says that the request was not begun.
     retry_after = _retry_after(response.headers.get("Retry-After"))
-    turned_away = status == 503 and retry_after is not None
+    rejected = status == 503 and retry_after is not None
     return ApiError(
         call, reason, _advice(status, code, call), status=status, code=code, message=message, fields=fields,
-        request_id=_request_id(response, conceal) or told["request_id"],
-        maybe_done=status >= 500 and not turned_away, retriable=status in RETRY_STATUSES,
+        request_id=_request_id(response, redact) or told["request_id"],
+        maybe_done=status >= 500 and not rejected, retriable=status in RETRY_STATUSES,
         retry_after=retry_after,
     )  # fmt: skip
 
@@ -311,10 +233,3 @@ def _advice(status: int, code: str | None, call: Call) -> str:
         "then run again",
         429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",
     }.get(status, "correct what it names, then run again")
-
-
-def unexpected(error: Exception) -> tuple[str, str]:
-    """What happened and what to do, for a fault of our own, by type and place; its text may quote a secret."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{os.path.basename(last.filename)}:{last.lineno}"
-    return f"unexpected {type(error).__name__} at {place}", "this is a bug in pgbeam.cloud, please report it"

@@ -30,21 +30,21 @@ class Field:
     maximum: int | None = None
     #: A regular expression for the whole value, and what it allows in words.
     pattern: str | None = None
-    rule: str = ""
+    must_be: str = ""
     #: A create is refused without it. For a member: the API wants it whenever the object is sent.
     required: bool = False
     #: The value of an identity field that the task leaves out.
-    initial: t.Any = None
+    identity_default: t.Any = None
     #: Never read back, so never compared; sent on create, later only when asked for; shown nowhere.
     secret: bool = False
     #: Set by the server alone.
     read_only: bool = False
     #: A read-only field that any write may change.
-    recomputed: bool = False
+    changes_on_write: bool = False
     #: Told at creation and never changed; another value than the server's fails.
     immutable: bool = False
     #: Not taken by a create: an update that follows it sends the value, where the object made has another one.
-    late: bool = False
+    update_only: bool = False
     #: Two values of which this makes the same are one. Raises ValueError for what is no value of the field.
     normalize: t.Callable[[str], str] | None = None
     #: How a value reads in messages and diff headers.
@@ -70,50 +70,52 @@ class Field:
             return ()
         return "" if self.pattern and not self.choices and re.fullmatch(self.pattern, "") else None
 
-    def same(self, value: t.Any, current: t.Any) -> bool:
+    def equals(self, value: t.Any, current: t.Any) -> bool:
         """Whether two values mean the same to the server; of an object, the members that the first names."""
         if self.fields:
-            known = self.known(current)
-            return all(f.name in known and f.same(value[f.name], known[f.name]) for f in self.fields if f.name in value)
+            known = self.member_values(current)
+            return all(
+                f.name in known and f.equals(value[f.name], known[f.name]) for f in self.fields if f.name in value
+            )
         value, current = (self.zero if v is None else v for v in (value, current))
         if not self.elements:
-            return bool(self.folded(value) == self.folded(current))
+            return bool(self.normalized(value) == self.normalized(current))
         left, right = self._by_key(value), self._by_key(current)
-        return left.keys() == right.keys() and all(self.elements.same(left[k], right[k]) for k in left)
+        return left.keys() == right.keys() and all(self.elements.equals(left[k], right[k]) for k in left)
 
-    def moves(self, wanted: Values, current: Values) -> bool:
+    def differs(self, wanted: Values, current: Values) -> bool:
         """Whether a task wants the field otherwise than the server has it, as far as that can be seen."""
-        return self.name in wanted and not self.secret and not self.same(wanted[self.name], current.get(self.name))
+        return self.name in wanted and not self.secret and not self.equals(wanted[self.name], current.get(self.name))
 
-    def known(self, current: t.Any) -> Values:
+    def member_values(self, current: t.Any) -> Values:
         """The members of an object as the server has them, without those that its answer says nothing about."""
         if current is None:
             return {}
         values = {m.name: m.zero if current.get(m.name) is None else current[m.name] for m in self.fields}
         return {name: value for name, value in values.items() if value is not None}
 
-    def over(self, value: t.Any, current: t.Any) -> t.Any:
+    def merged_onto(self, value: t.Any, current: t.Any) -> t.Any:
         """The value as it is sent: what an object's task leaves out is taken from the server's."""
         if self.fields:  # a member that the contract does not know would be refused
-            return {**self.known(current), **value}
+            return {**self.member_values(current), **value}
         if self.elements and self.key:
             old = self._by_key(current or [])
-            return [self.elements.over(item, old.get(self._key(item))) for item in value]
+            return [self.elements.merged_onto(item, old.get(self._key(item))) for item in value]
         return value
 
-    def partly(self, value: t.Any) -> t.Any:
+    def with_all_members(self, value: t.Any) -> t.Any:
         """A value with every member of an object named, null where only the server knows it."""
         return {**{m.name: None for m in self.fields}, **value} if self.fields else value
 
-    def missing(self, value: Values) -> list[str]:
+    def missing_members(self, value: Values) -> list[str]:
         """The members without which the API does not take this object."""
         return [m.name for m in self.fields if m.required and m.name not in value]
 
-    def reads_server(self, value: t.Any) -> bool:
+    def keeps_server_values(self, value: t.Any) -> bool:
         """Whether a value is sent with anything that was read from the server, or replaces what another may extend."""
         return bool(self.elements) or any(m.name not in value for m in self.fields)
 
-    def folded(self, value: t.Any) -> t.Any:
+    def normalized(self, value: t.Any) -> t.Any:
         """The value, ready to compare."""
         with contextlib.suppress(ValueError):  # of more digits than Python reads, or what the server has by other rules
             if self.type == "int" and isinstance(value, str) and value.isdecimal():
@@ -129,8 +131,8 @@ class Field:
         """What tells an element of this list from the others."""
         kind = t.cast(Field, self.elements)
         if not self.key:
-            return kind.folded(item)
-        return next(f for f in kind.fields if f.name == self.key).folded(item.get(self.key))
+            return kind.normalized(item)
+        return next(f for f in kind.fields if f.name == self.key).normalized(item.get(self.key))
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Resource:
     #: The collection's path. A placeholder in it is the option of the parent's id.
     path: str
     #: How one object is called in messages; filled from its fields.
-    title: str
+    label_format: str
     fields: tuple[Field, ...]
     #: The option of the parent's id. Where the path does not hold it, it goes into the query of a listing.
     parent: str = ""
@@ -152,34 +154,34 @@ class Resource:
     #: How an object is changed in place: only the fields of the body move. Without one it can only be replaced.
     update_verb: str = "PATCH"
     #: The key of the object in a create's answer, where that is not the object itself.
-    answer: str = ""
+    create_envelope: str = ""
     #: The resource whose first object is made with this one, in one call. Its noun is the option that says how.
-    first: Resource | None = None
+    nested: Resource | None = None
     #: The field, and its value, of an object that is deleted although the API still shows it.
-    gone: tuple[str, str] | None = None
+    deleted_marker: tuple[str, str] | None = None
     #: Whether one object can be read by its id, and whether a listing has pages.
-    readable: bool = True
+    get_by_id: bool = True
     paged: bool = True
     #: The filters of the info module, ``id`` apart.
     filters: tuple[str, ...] = ()
     #: What the list form tells of an object.
     summary: tuple[str, ...] = ()
     #: The verb below an object's path that tests its connection.
-    test: str = ""
+    test_action: str = ""
 
     @property
     def parent_noun(self) -> str:
         return self.parent.removesuffix("_id")
 
     @property
-    def below_parent(self) -> bool:
+    def path_has_parent(self) -> bool:
         """Whether the collection's path leads through the parent."""
         return bool(self.parent) and f"{{{self.parent}}}" in self.path
 
     @property
     def options(self) -> tuple[Field, ...]:
         """What a task can say of one object: its fields, and the first object in it."""
-        first = (Field(self.first.noun, "dict", fields=self.first.writable),) if self.first else ()
+        first = (Field(self.nested.noun, "dict", fields=self.nested.writable),) if self.nested else ()
         return (*self.writable, *first)
 
     @property
@@ -187,6 +189,12 @@ class Resource:
         """What can become of one object."""
         moved = "updated" if self.update_verb else "replaced"
         return ("created", moved, "deleted", "unchanged", "failed", "skipped")
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """The names of the secret fields, those of the nested object included."""
+        inner = self.nested.secret_names if self.nested else ()
+        return (*(f.name for f in self.fields if f.secret), *inner)
 
     def field(self, name: str) -> Field:
         return self._by_name[name]
@@ -200,62 +208,42 @@ class Resource:
         return tuple(f for f in self.fields if not f.read_only)
 
     @property
-    def change_names(self) -> set[str]:
+    def changed_names(self) -> set[str]:
         """The names that changes are told with."""
-        inner = {f"{self.first.noun}.{name}" for name in self.first.change_names} if self.first else set()
+        inner = {f"{self.nested.noun}.{name}" for name in self.nested.changed_names} if self.nested else set()
         return inner.union(*({f.name, *(f"{f.name}.{m.name}" for m in f.fields)} for f in self.writable))
 
-    def moves(self, wanted: Values, current: Values) -> list[Field]:
+    def changed_fields(self, wanted: Values, current: Values) -> list[Field]:
         """The fields that a task wants otherwise than the server has them."""
-        return [f for f in self.writable if f.moves(wanted, current)]
+        return [f for f in self.writable if f.differs(wanted, current)]
 
-    def shown(self, values: Values, marker: str | None = None) -> Values:
+    def without_secrets(self, values: Values, marker: str | None = None) -> Values:
         """Values without the secrets, or with a marker in their place."""
         hidden = {f.name for f in self.fields if f.secret}
         return {k: marker if k in hidden else v for k, v in values.items() if marker or k not in hidden}
 
-    def whole(self, values: Values) -> Values:
+    def with_all_fields(self, values: Values) -> Values:
         """The server's object with every readable field named, null where the server leaves it out.
 
         A server never answers a secret; if one ever did, it would go no further than this.
         """
-        return {**{f.name: None for f in self.fields if not f.secret}, **self.shown(values)}
+        return {**{f.name: None for f in self.fields if not f.secret}, **self.without_secrets(values)}
 
     def describe(self, values: Values) -> str:
         """The object in words, for messages and diff headers: by its identity where known, else by its id."""
-        if all(values.get(name) is not None or self.field(name).initial is not None for name in self.identity):
-            known = {name: self.field(name).display(self.identifying(values, name)) for name in self.identity}
-            return f"{self.noun} {self.title.format(**known)}"
+        if all(values.get(name) is not None or self.field(name).identity_default is not None for name in self.identity):
+            known = {name: self.field(name).display(self.identity_value(values, name)) for name in self.identity}
+            return f"{self.noun} {self.label_format.format(**known)}"
         return f"{self.noun} {values.get('id') or '(unnamed)'}"
 
-    def is_gone(self, item: Values) -> bool:
-        return self.gone is not None and item.get(self.gone[0]) == self.gone[1]
+    def is_deleted(self, item: Values) -> bool:
+        return self.deleted_marker is not None and item.get(self.deleted_marker[0]) == self.deleted_marker[1]
 
-    def identifying(self, values: Values, name: str) -> t.Any:
+    def identity_value(self, values: Values, name: str) -> t.Any:
         """The value of an identity field, named or not."""
         value = values.get(name)
-        return self.field(name).initial if value is None else value
+        return self.field(name).identity_default if value is None else value
 
-    def of_parent(self, parent: t.Any) -> str:
+    def collection_label(self, parent: t.Any) -> str:
         """All objects of one parent in words."""
         return f"{self.plural} of {self.parent_noun} {parent or '(not there yet)'}" if self.parent else self.plural
-
-
-def argument_spec(fields: t.Iterable[Field]) -> dict[str, dict[str, t.Any]]:
-    """The options of an argument spec for these fields. Nothing has a default: what is not named is not managed."""
-    spec: dict[str, dict[str, t.Any]] = {}
-    for f in fields:
-        option: dict[str, t.Any] = {"type": f.type}
-        if f.choices:
-            option["choices"] = list(f.choices)
-        if f.secret:
-            # raw, because core turns a number given for a str into text, and the password it makes is another one.
-            option.update(type="raw", no_log=True)
-        members = f.fields
-        if f.elements:
-            option["elements"] = f.elements.type
-            members = f.elements.fields
-        if members:
-            option["options"] = argument_spec(members)
-        spec[f.name] = option
-    return spec

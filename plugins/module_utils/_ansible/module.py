@@ -13,129 +13,47 @@ import functools
 import os
 import typing as t
 
-from ansible.module_utils.basic import AnsibleFallbackNotFound, AnsibleModule
-from ansible_collections.pgbeam.cloud.plugins.module_utils import _checks
-from ansible_collections.pgbeam.cloud.plugins.module_utils._client import Ending, Settings
-from ansible_collections.pgbeam.cloud.plugins.module_utils._errors import API_KEY_VARIABLES
-from ansible_collections.pgbeam.cloud.plugins.module_utils._masking import Masking
-from ansible_collections.pgbeam.cloud.plugins.module_utils._resource import (
-    Resource,
-    Values,
-    argument_spec,
-)
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import CONNECTION, MAX_PARALLEL, Spec
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import validation
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import Redactor
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Ending
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import API_KEY_VARIABLES
 
-MAX_PARALLEL = 32
-MESSAGES_SHOWN = 5
-PRUNE_LIMIT = "50%"
-METHODS = ("GET", "POST", "PATCH", "DELETE", "write")
+MAX_ERRORS = 5
+METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 #: Shows a line in the terminal; None where the module runs in a process of its own, whose output is its result.
 SHOW: t.Callable[[str], t.Any] | None = None
-
-
-def first_env(*names: str) -> str:
-    """A fallback for an argument spec: the first of these environment variables that is not empty."""
-    for name in names:
-        if os.environ.get(name):
-            return os.environ[name]
-    raise AnsibleFallbackNotFound
-
-
-CONNECTION: dict[str, dict[str, t.Any]] = {
-    "api_key": {"type": "str", "no_log": True, "fallback": (first_env, list(API_KEY_VARIABLES))},
-    "api_url": {"type": "str", "default": Settings.api_url, "fallback": (first_env, ["PGBEAM_API_URL"])},
-    "timeout": {"type": "int", "default": Settings.timeout},
-    "retries": {"type": "int", "default": Settings.retries},
-    "retry_budget": {"type": "int", "default": Settings.retry_budget},
-    "validate_certs": {"type": "bool", "default": Settings.validate_certs},
-    "ca_path": {"type": "path"},
-}
-STATE = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
-
-
-def _parent_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
-    """Without a path through it, the parent is not needed for an object whose id is known."""
-    return {resource.parent: {"type": "str", "required": resource.below_parent}} if resource.parent else {}
-
-
-def _writing_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
-    """The options on how to write, as far as the resource, or the first object in it, has what they are about."""
-    spec: dict[str, dict[str, t.Any]] = {}
-    both = [r for r in (resource, resource.first) if r]
-    for secret in (f.name for r in both for f in r.fields if f.secret):
-        spec[f"update_{secret}"] = {
-            "type": "str",
-            "choices": ["on_create", "always"],
-            "default": "on_create",
-            "no_log": False,
-        }
-    if any(r.test for r in both):
-        spec["test_connection"] = {"type": "bool", "default": False}
-    if not resource.update_verb:
-        spec["replace"] = {"type": "bool", "default": False}
-    if resource.first:
-        spec[f"expected_{resource.first.plural}"] = {"type": "list", "elements": "str"}
-        spec["force"] = {"type": "bool", "default": False}
-    return spec
-
-
-def item_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
-    """The argument spec of the module for one object."""
-    fields = argument_spec(resource.options)
-    writing = _writing_spec(resource)
-    return {**CONNECTION, **fields, **_parent_spec(resource), **STATE, "id": {"type": "str"}, **writing}
-
-
-def list_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
-    """The argument spec of the module for a whole list."""
-    entry = {**STATE, "id": {"type": "str"}, **argument_spec(resource.writable)}
-    return {
-        **CONNECTION,
-        **_parent_spec(resource),
-        resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry},
-        "prune": {"type": "bool", "default": False},
-        "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
-        "parallel": {"type": "int", "default": 8},
-        **_writing_spec(resource),
-    }
-
-
-def info_spec(resource: Resource) -> dict[str, dict[str, t.Any]]:
-    """The argument spec of the module that reads."""
-    filters = argument_spec(resource.field(name) for name in resource.filters)
-    return {**CONNECTION, **_parent_spec(resource), "id": {"type": "str"}, **filters}
 
 
 class Module(AnsibleModule):
     """AnsibleModule whose results and logs hold no list of entries, and whose refusals name the entry."""
 
-    def __init__(self, resource: Resource, spec: dict[str, dict[str, t.Any]]) -> None:
+    def __init__(self, resource: Resource, spec: Spec) -> None:
         self.resource = resource
-        #: Whether anything was written, for a run that ends in a way that nobody has thought of.
-        self.changed = False
         #: The operations in use whose end the API has announced.
         self.endings: t.Mapping[str, Ending] = {}
-        #: What is held until the module ends, which its process need not do with it.
-        self.until_end = contextlib.ExitStack()
-        stumbled = True
+        spec_failed = True
         # Core's own checks stumble over some values: cache_config: [null].
         with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
             super().__init__(argument_spec=spec, supports_check_mode=True)
-            stumbled = False
-        if stumbled:
+            spec_failed = False
+        if spec_failed:
             self.fail_json("the options cannot be read; check the type of each")
 
     def _load_params(self) -> None:
         super()._load_params()
         parent = self.resource.parent
-        if self.resource.below_parent and self.params.get(parent, "") is None:
+        if self.resource.path_has_parent and self.params.get(parent, "") is None:
             self.params[parent] = ""  # in check mode it may be null, which core would make the text "None" of
         #: The options before core converts them, as it drops entries that it cannot read, and quotes them.
-        self.given: Values = dict(self.params)
+        self.raw_params: Values = dict(self.params)
 
     @property
-    def _echo(self) -> Values:
+    def _invocation(self) -> Values:
         """What ``invocation`` shows: no list, and no option outside the spec, as a misspelled one may hold a secret."""
-        return {"module_args": _echoed(self.argument_spec, self.params, self._secrets)}
+        return {"module_args": _loggable(self.argument_spec, self.params, self._secrets)}
 
     @property
     def user_tmp(self) -> str:
@@ -149,14 +67,14 @@ class Module(AnsibleModule):
         """
         if log_args:
             holding = {name for name, option in self.argument_spec.items() if _secret_names(option.get("options", {}))}
-            shown = self._echo["module_args"]
+            shown = self._invocation["module_args"]
             log_args = {name: shown[name] for name in log_args if name in shown and name not in holding}
         if log_args:  # core masks the message, but not what goes to systemd's journal beside it
-            log_args = self._masking.mask({name: str(value) for name, value in log_args.items()})
+            log_args = self._redactor.mask({name: str(value) for name, value in log_args.items()})
             msg = "Invoked with " + " ".join(f"{name}={value!s}" for name, value in log_args.items())
         super().log(msg, log_args)
 
-    def finish(self, failure: str | None = None, counted: str = "", **result: t.Any) -> None:
+    def exit(self, failure: str | None = None, totals: str = "", **result: t.Any) -> t.NoReturn:
         """End the module: as failed where there is a failure to tell, else well.
 
         What was counted is told in this collection's own words, which no secret gets into. No secret is left in the
@@ -165,48 +83,48 @@ class Module(AnsibleModule):
         if self.endings:
             told = "; ".join(map(str, self.endings.values()))
             self.warn(f"PgBeam has announced the end of {told}; update the pgbeam.cloud collection")
-        result = self._masking.mask({**result, "invocation": self._echo, "msg": failure or ""})
-        result["msg"] = " ".join(filter(None, (result["msg"], f"[{counted}]" if failure and counted else counted)))
+        result = self._redactor.mask({**result, "invocation": self._invocation, "msg": failure or ""})
+        result["msg"] = " ".join(filter(None, (result["msg"], f"[{totals}]" if failure and totals else totals)))
         if not result["msg"]:
             del result["msg"]
         self.no_log_values: set[str] = set()
         if failure is None:
             self.exit_json(**result)
-        else:
-            super().fail_json(**result)
+        super().fail_json(**result)
+        raise AssertionError  # fail_json has ended the process
 
     def show(self, progress: str) -> None:
         """Tell how far the work is: in the system's log, and in the terminal where the module can write to it."""
         self.log(progress)
         if SHOW and not self.no_log:
-            SHOW(self.conceal(progress))
+            SHOW(self.redact(progress))
 
-    def conceal(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """The text without secrets."""
-        return str(self._masking.mask(text))
+        return str(self._redactor.mask(text))
 
     def warn(self, warning: str) -> None:
-        super().warn(self.conceal(warning))
+        super().warn(self.redact(warning))
 
     @functools.cached_property
     def _secrets(self) -> set[str]:
         """All secrets that the options hold: core gives up collecting them at the first entry of a wrong type."""
-        given = _secrets(_secret_names(self.argument_spec), self.given)
+        given = _secrets(_secret_names(self.argument_spec), self.raw_params)
         return {*self.no_log_values, *given, *filter(None, map(os.environ.get, API_KEY_VARIABLES))}
 
     @functools.cached_property
-    def _masking(self) -> Masking:
-        return Masking(self._secrets, {*self.resource.actions, *METHODS, *self.resource.change_names})
+    def _redactor(self) -> Redactor:
+        return Redactor(self._secrets, {*self.resource.actions, *METHODS, *self.resource.changed_names})
 
     def fail_json(self, msg: str, **kwargs: t.Any) -> None:
         """Core calls this when its own checks refuse the options; ours say the same with the entry's place."""
         found = [] if kwargs else self.problems()
-        result = {"invocation": self._echo, **kwargs, "msg": sentences(found) if found else msg}
-        super().fail_json(**self._masking.mask(result))
+        result = {"invocation": self._invocation, **kwargs, "msg": join_errors(found) if found else msg}
+        super().fail_json(**self._redactor.mask(result))
 
     def problems(self) -> list[str]:
         """What is wrong with the values of the options, each in a sentence, before any request."""
-        resource, given = self.resource, self.given
+        resource, given = self.resource, self.raw_params
         found = self._parent_problems()
         parallel = self.params.get("parallel")
         found += self._type_problems()
@@ -214,50 +132,50 @@ class Module(AnsibleModule):
         found += [f"{name}: a number of that size is not allowed; give a smaller one" for name in large]
         if isinstance(parallel, int) and not 1 <= parallel <= MAX_PARALLEL and not large:
             found.append(f"parallel: {parallel} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
-        if self.params.get("test_connection") and not resource.test and self.params.get("state") != "absent":
-            noun = resource.first.noun if resource.first else ""
-            if not _checks.named({noun: given.get(noun)}):
+        if self.params.get("test_connection") and not resource.test_action and self.params.get("state") != "absent":
+            noun = resource.nested.noun if resource.nested else ""
+            if not validation.drop_nulls({noun: given.get(noun)}):
                 found.append(f"test_connection: there is no {noun} to test; name it in {noun}, or leave it out")
         if resource.plural not in self.argument_spec:
-            return found + _checks.problems(resource, given)
-        found += _checks.limit_problems(self.params.get("prune_limit"), "prune_limit")
-        found += _misread(resource.plural, given.get(resource.plural))
+            return found + validation.validate(resource, given)
+        found += validation.limit_errors(self.params.get("prune_limit"), "prune_limit")
+        found += _shape_errors(resource.plural, given.get(resource.plural))
         for place, entry in entries(resource, given):
-            found += _checks.entry_problems(resource, entry, f"{place}: ")
+            found += validation.validate_entry(resource, entry, f"{place}: ")
         return found
 
     def _type_problems(self) -> list[str]:
         """Sentences on values of a wrong type, which some core would convert, of the options that are no field."""
         found = []
         own = {"id", self.resource.plural, *(f.name for f in self.resource.options)}
-        for name in self.given.keys() & self.argument_spec.keys() - own:
-            option, value = self.argument_spec[name], self.given[name]
+        for name in self.raw_params.keys() & self.argument_spec.keys() - own:
+            option, value = self.argument_spec[name], self.raw_params[name]
             items = value if option["type"] == "list" and isinstance(value, list) else [value]
             for item in items:
                 reason = None
                 if item is None or option["type"] == "bool":
                     continue
-                if option["type"] == "int" and _checks.whole_number(item) is None:
-                    reason = f"{_checks.shown(item) or 'the value'} is not allowed; give a whole number"
+                if option["type"] == "int" and validation.whole_number(item) is None:
+                    reason = f"{validation.as_yaml(item) or 'the value'} is not allowed; give a whole number"
                 elif option["type"] != "int":
-                    reason = _checks.no_text(item, secret=bool(option.get("no_log")))
+                    reason = validation.text_error(item, secret=bool(option.get("no_log")))
                 if reason:
                     found.append(f"{name}: {reason}")
         return sorted(found)
 
     def _parent_problems(self) -> list[str]:
         name, parent = self.resource.parent, self.params.get(self.resource.parent)
-        if parent is None or not self.resource.below_parent or (parent == "" and self.check_mode):
+        if parent is None or not self.resource.path_has_parent or (parent == "" and self.check_mode):
             return []
         if parent == "":
             return [
                 f"{name}: it is empty; that is allowed in check mode only, for a {self.resource.parent_noun} "
                 "that is not there yet"
             ]
-        return _checks.id_problems(parent, name)
+        return validation.id_errors(parent, name)
 
 
-def _echoed(spec: Values, params: Values, secrets: set[str]) -> Values:
+def _loggable(spec: Values, params: Values, secrets: set[str]) -> Values:
     """These options as a result may show them."""
     shown = {}
     for name, option in spec.items():
@@ -271,14 +189,14 @@ def _echoed(spec: Values, params: Values, secrets: set[str]) -> Values:
         if value and hidden:
             value = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
         elif value and "options" in option:
-            value = _echoed(option["options"], value, secrets) if isinstance(value, dict) else "(not a dictionary)"
+            value = _loggable(option["options"], value, secrets) if isinstance(value, dict) else "(not a dictionary)"
         shown[name] = value
     return shown
 
 
 def _is_large(value: t.Any) -> bool:
     """Whether a value is a number that Python may make no text of, because it has too many digits."""
-    return isinstance(value, int) and not _checks.shown(value)
+    return isinstance(value, int) and not validation.as_yaml(value)
 
 
 def _secret_names(spec: Values) -> set[str]:
@@ -305,21 +223,22 @@ def entries(resource: Resource, params: Values) -> list[tuple[str, Values]]:
     if not isinstance(listed, list):
         return []
     found = [(f"{resource.plural}[{n}]", entry) for n, entry in enumerate(listed) if isinstance(entry, dict)]
-    return [(_checks.place(where, entry), entry) for where, entry in found]
+    return [(validation.entry_label(where, entry), entry) for where, entry in found]
 
 
-def _misread(name: str, listed: t.Any) -> list[str]:
+def _shape_errors(name: str, listed: t.Any) -> list[str]:
     """What is no dictionary in a list of them. Core takes text for one, and a password in it for something else."""
     if listed is None:
         return []
     if not isinstance(listed, list):
-        return [f"{name}: {_checks.kind(listed)} was given; it must be a list of dictionaries"]
-    others = [(n, _checks.kind(entry)) for n, entry in enumerate(listed) if not isinstance(entry, dict)]
+        return [f"{name}: {validation.kind(listed)} was given; it must be a list of dictionaries"]
+    others = [(n, validation.kind(entry)) for n, entry in enumerate(listed) if not isinstance(entry, dict)]
     return [f"{name}[{n}]: {what} was given; it must be a dictionary" for n, what in others]
 
 
-def sentences(found: list[str]) -> str:
-    shown = found[:MESSAGES_SHOWN]
-    if len(found) > len(shown):
-        shown.append(f"and {len(found) - len(shown)} more")
+def join_errors(errors: list[str]) -> str:
+    """The first errors as one text."""
+    shown = errors[:MAX_ERRORS]
+    if len(errors) > len(shown):
+        shown.append(f"and {len(errors) - len(shown)} more")
     return "; ".join(shown)

@@ -1,0 +1,114 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The argument specs of the modules, built from a resource.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleFallbackNotFound
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Settings
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import API_KEY_VARIABLES
+
+Spec = dict[str, dict[str, t.Any]]
+MAX_PARALLEL = 32
+PRUNE_LIMIT = "50%"
+
+
+def first_env(*names: str) -> str:
+    """A fallback for an argument spec: the first of these environment variables that is not empty."""
+    for name in names:
+        if os.environ.get(name):
+            return os.environ[name]
+    raise AnsibleFallbackNotFound
+
+
+CONNECTION: Spec = {
+    "api_key": {"type": "str", "no_log": True, "fallback": (first_env, list(API_KEY_VARIABLES))},
+    "api_url": {"type": "str", "default": Settings.api_url, "fallback": (first_env, ["PGBEAM_API_URL"])},
+    "timeout": {"type": "int", "default": Settings.timeout},
+    "retries": {"type": "int", "default": Settings.retries},
+    "retry_budget": {"type": "int", "default": Settings.retry_budget},
+    "validate_certs": {"type": "bool", "default": Settings.validate_certs},
+    "ca_path": {"type": "path"},
+}
+STATE = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+
+
+def argument_spec(fields: t.Iterable[Field]) -> Spec:
+    """The options of an argument spec for these fields. Nothing has a default: what is not named is not managed."""
+    spec: Spec = {}
+    for f in fields:
+        option: dict[str, t.Any] = {"type": f.type}
+        if f.choices:
+            option["choices"] = list(f.choices)
+        if f.secret:
+            # raw, because core turns a number given for a str into text, and the password it makes is another one.
+            option.update(type="raw", no_log=True)
+        members = f.fields
+        if f.elements:
+            option["elements"] = f.elements.type
+            members = f.elements.fields
+        if members:
+            option["options"] = argument_spec(members)
+        spec[f.name] = option
+    return spec
+
+
+def _parent_spec(resource: Resource) -> Spec:
+    """Without a path through it, the parent is not needed for an object whose id is known."""
+    return {resource.parent: {"type": "str", "required": resource.path_has_parent}} if resource.parent else {}
+
+
+def _writing_spec(resource: Resource) -> Spec:
+    """The options on how to write, as far as the resource, or the first object in it, has what they are about."""
+    spec: Spec = {}
+    both = [r for r in (resource, resource.nested) if r]
+    for secret in resource.secret_names:
+        spec[f"update_{secret}"] = {
+            "type": "str",
+            "choices": ["on_create", "always"],
+            "default": "on_create",
+            "no_log": False,
+        }
+    if any(r.test_action for r in both):
+        spec["test_connection"] = {"type": "bool", "default": False}
+    if not resource.update_verb:
+        spec["replace"] = {"type": "bool", "default": False}
+    if resource.nested:
+        spec[f"expected_{resource.nested.plural}"] = {"type": "list", "elements": "str"}
+        spec["force"] = {"type": "bool", "default": False}
+    return spec
+
+
+def item_spec(resource: Resource) -> Spec:
+    """The argument spec of the module for one object."""
+    fields = argument_spec(resource.options)
+    writing = _writing_spec(resource)
+    return {**CONNECTION, **fields, **_parent_spec(resource), **STATE, "id": {"type": "str"}, **writing}
+
+
+def list_spec(resource: Resource) -> Spec:
+    """The argument spec of the module for a whole list."""
+    entry = {**STATE, "id": {"type": "str"}, **argument_spec(resource.writable)}
+    return {
+        **CONNECTION,
+        **_parent_spec(resource),
+        resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry},
+        "prune": {"type": "bool", "default": False},
+        "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
+        "parallel": {"type": "int", "default": 8},
+        **_writing_spec(resource),
+    }
+
+
+def info_spec(resource: Resource) -> Spec:
+    """The argument spec of the module that reads."""
+    filters = argument_spec(resource.field(name) for name in resource.filters)
+    return {**CONNECTION, **_parent_spec(resource), "id": {"type": "str"}, **filters}

@@ -1,0 +1,283 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules' bodies: parameters in, calls to the API, results and failures out.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import typing as t
+from collections import Counter
+
+from ansible.module_utils.basic import missing_required_lib
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible import argument_spec
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import CONNECTION
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.module import Module, entries, join_errors
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matching, planner, validation
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Index
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import Plan
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http import client, errors
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Client, ConfigError, Settings
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import nested
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Outcome, Reconciler, Run
+
+Body = t.Callable[[Module, Reconciler], None]
+
+
+def _main(body: Body, module: Module) -> t.NoReturn:
+    """Run a module's body. Whatever it raises becomes one sentence."""
+    gc.freeze()  # what was imported stays to the end, and walking through it takes longer than many a module's work
+    if client.REQUESTS_IMPORT_ERROR:
+        module.exit(missing_required_lib("requests"))
+    failure: str | None = None
+    result: Values = {}
+    run: Run | None = None
+    with contextlib.ExitStack() as until_end:
+        try:
+            problems = module.problems()
+            if problems:
+                raise TaskError(join_errors(problems))
+            run = _run(module, until_end)
+            body(module, Reconciler(run, module.resource, module.params.get(module.resource.parent) or ""))
+        except (ConfigError, TaskError) as error:
+            failure = str(error)
+        except ApiError as error:
+            failure = str(error)
+            result["error"] = error.as_dict()
+        except Exception as error:
+            failure = "; ".join(errors.bug(error))
+        except SystemExit:
+            raise
+        except BaseException:
+            # The task has run out of time, or the user has interrupted it. What is under way may end.
+            if run:
+                run.client.cancel(then=until_end.pop_all().close)
+            raise
+        # Not in an except block: there core could be told to show the exception, whose text may quote a secret.
+        module.exit(failure, changed=bool(run and run.changed), **result)
+
+
+def _run(module: Module, until_end: contextlib.ExitStack) -> Run:
+    """The run that the module's options describe. Raises ConfigError."""
+    params = module.params
+    connection = Client(Settings(**{name: params[name] for name in CONNECTION}), module.redact)
+    module.endings = connection.endings
+    return Run(
+        connection,
+        check_mode=module.check_mode,
+        parallel=params.get("parallel") or 1,
+        replace=params.get("replace", False),
+        resent=frozenset(name for name in module.resource.secret_names if params.get(f"update_{name}") == "always"),
+        test_connection=params.get("test_connection", False),
+        lock_folder=module.user_tmp,
+        until_end=until_end,
+        show_progress=module.show,
+        redact=module.redact,
+    )
+
+
+def run_item(resource: Resource) -> None:
+    """The body of a module for one object."""
+    _main(_item, Module(resource, argument_spec.item_spec(resource)))
+
+
+def _item(module: Module, reconciler: Reconciler) -> None:
+    resource, params = reconciler.resource, module.params
+    wanted = _wanted(reconciler, params)
+    problem = validation.missing_identity(resource, wanted)
+    if problem:
+        raise TaskError(problem)
+    reconciler.take_lock()
+    index = reconciler.load_index(wanted.get("id"))
+    plan = reconciler.plan(index, wanted, params["state"])
+    if plan.moves_existing:
+        if "id" in wanted and resource.get_by_id:  # else all that is there was listed
+            parent = reconciler.parent or t.cast(Values, plan.current).get(resource.parent) or ""
+            index = Reconciler(reconciler.run, resource, parent).load_index(None)
+        problem = planner.identity_taken(plan, index.without(plan.affected))
+        if problem:
+            raise TaskError(problem)
+    inner = None
+    if resource.nested and plan.action == "deleted":
+        expected = params[f"expected_{resource.nested.plural}"] or []
+        nested.check_deletion(reconciler, plan, None if params["force"] else expected)
+    elif resource.nested and plan.id:
+        inner = nested.plan_nested(reconciler, plan)
+    _warn_unsent_secrets(module, [plan, *([inner[1]] if inner else [])])
+    outcomes = reconciler.apply([plan])
+    if resource.nested and resource.nested.noun in wanted and params["state"] == "present":
+        outcomes += nested.apply_nested(reconciler, outcomes[0], inner)
+    _finish_item(module, reconciler, outcomes)
+
+
+def _finish_item(module: Module, reconciler: Reconciler, outcomes: list[Outcome]) -> None:
+    """End a module for one object. The second outcome is that of the first object in it."""
+    outcome, first = outcomes[0], outcomes[1] if len(outcomes) > 1 else None
+    changed = [o for o in outcomes if o.changed]
+    within = [f"{first.plan.resource.noun}.{name}" for name in first.changes] if first else []
+    result: Values = {
+        reconciler.resource.noun: outcome.values,
+        "action": outcome.action if outcome.action != "unchanged" or not changed else "updated",
+        "changes": outcome.changes + within,
+        "changed": bool(changed),
+    }
+    if first:
+        result[first.plan.resource.noun] = first.values
+    if module.params.get("test_connection"):
+        result["connection_test"] = outcomes[-1].connection_test
+    if module._diff:
+        diffs = [o.diff() for o in changed]
+        result["diff"] = diffs if len(diffs) > 1 else (diffs or [{"before": {}, "after": {}}])[0]
+    errors = reconciler.errors(outcomes)
+    if errors:
+        module.exit(join_errors(list(map(str, errors))), error=errors[0].as_dict(), **result)
+    else:
+        module.exit(**result)
+
+
+def run_list(resource: Resource) -> None:
+    """The body of a module for a whole list."""
+    _main(_list, Module(resource, argument_spec.list_spec(resource)))
+
+
+def _list(module: Module, reconciler: Reconciler) -> None:
+    resource, params = reconciler.resource, module.params
+    labelled = entries(resource, params)
+    places = [place for place, entry in labelled]
+    wanted = [_wanted(reconciler, entry) for place, entry in labelled]
+    found = [p for p in (validation.missing_identity(resource, e, f"{w}: ") for w, e in zip(places, wanted)) if p]
+    found = found or matching.duplicate_entries(resource, wanted, lambda index: places[index])
+    if params["prune"] and not wanted:
+        found.append(
+            f"prune: the list of {resource.plural} is empty, and pruning by it would delete all "
+            f"{resource.collection_label(reconciler.parent)}; give the list, or use state=absent"
+        )
+    if found:
+        raise TaskError(join_errors(found))
+    reconciler.take_lock()
+    index = reconciler.load_index(None)
+    plans = _plans(module, reconciler, places, wanted, index)
+    surplus = index.unclaimed([item for plan in plans for item in plan.affected]) if params["prune"] else []
+    _refuse_to_prune_more(module, reconciler, surplus, index)
+    _warn_unsent_secrets(module, plans)
+    outcomes = reconciler.apply(plans)
+    prune_skipped = params["prune"] and (reconciler.client.fatal_error or any(outcome.error for outcome in outcomes))
+    if not prune_skipped:
+        outcomes += reconciler.apply([planner.plan_delete(resource, {}, item) for item in surplus])
+    _finish_list(module, reconciler, outcomes, bool(prune_skipped))
+
+
+def _refuse_to_prune_more(module: Module, reconciler: Reconciler, surplus: list[Values], index: Index) -> None:
+    """Raise TaskError if prune would delete more than its limit allows: rather a list lost entries on its way here."""
+    resource, limit = reconciler.resource, str(module.params["prune_limit"])
+    pruned = [f"{resource.describe(item)} ({item['id']})" for item in surplus]
+    problem = validation.prune_error(pruned, index.size, resource.collection_label(reconciler.parent), limit)
+    if problem:
+        raise TaskError(problem)
+
+
+def _plans(
+    module: Module, reconciler: Reconciler, places: list[str], entries: list[Values], index: Index
+) -> list[Plan]:
+    """A plan an entry. Raises TaskError with every entry that cannot be planned, before anything is written."""
+    resource, params = reconciler.resource, module.params
+    shared = matching.shared_identities(resource, entries, index)
+    plans: dict[str, Plan] = {}
+    found: list[str] = []
+    for place, wanted, given in zip(places, entries, params[resource.plural]):
+        try:
+            plans[place] = reconciler.plan(index, wanted, given["state"], shared)
+        except TaskError as error:
+            found.append(f"{place}: {error}")
+    planned = list(plans)
+    found += planner.conflicts(list(plans.values()), lambda index: planned[index])
+    if any(plan.moves_existing for plan in plans.values()):
+        others = index.without([item for plan in plans.values() for item in plan.affected])
+        taken = {place: planner.identity_taken(plan, others) for place, plan in plans.items()}
+        found += [f"{place}: {problem}" for place, problem in taken.items() if problem]
+    if found:
+        raise TaskError(join_errors(found))
+    return list(plans.values())
+
+
+def _finish_list(module: Module, reconciler: Reconciler, outcomes: list[Outcome], prune_skipped: bool) -> None:
+    resource = reconciler.resource
+    counts = Counter(outcome.action for outcome in outcomes)
+    counted = [f"{counts[action]} {action}" for action in resource.actions if counts[action]]
+    totals = ", ".join(counted) or "nothing to do"
+    result: Values = {
+        resource.plural: [_entry_result(module, outcome) for outcome in outcomes],
+        "summary": {action: counts[action] for action in resource.actions},
+        "changed": any(outcome.changed for outcome in outcomes),
+    }
+    if module._diff:
+        result["diff"] = [outcome.diff() for outcome in outcomes if outcome.changed]
+    errors = list(dict.fromkeys(map(str, reconciler.errors(outcomes, prune_skipped))))
+    if errors:
+        totals += ", nothing was pruned" if prune_skipped else ""
+        module.exit(join_errors(errors), totals, **result)
+    else:
+        module.exit(totals=totals, **result)
+
+
+def _entry_result(module: Module, outcome: Outcome) -> Values:
+    """What the list form tells of one entry."""
+    resource = outcome.plan.resource
+    known = {**outcome.plan.wanted, **(outcome.plan.current or {}), **outcome.values}
+    told: Values = {"action": outcome.action}
+    for name in resource.summary:
+        told[name] = known.get(name, resource.field(name).identity_default)
+    told["changes"] = outcome.changes
+    if module.params.get("test_connection"):
+        told["connection_test"] = outcome.connection_test
+    if outcome.error:
+        told["error"] = outcome.error.as_dict()
+    return told
+
+
+def _warn_unsent_secrets(module: Module, plans: list[Plan]) -> None:
+    """Warn where the login changes and the secret that is named with it is not sent: the old one stays in force."""
+    for plan in plans:
+        resource = plan.resource
+        for secret in (f.name for f in resource.fields if f.secret):
+            if resource.tie_breaker in plan.changes and secret in plan.wanted and secret not in plan.body:
+                module.warn(
+                    f"{plan.label}: {resource.tie_breaker} changes, but PgBeam keeps the {secret} of the old one; "
+                    f"set update_{secret}: always in this run to send it"
+                )
+
+
+def _wanted(reconciler: Reconciler, values: Values) -> Values:
+    """What the task names of one object, with the parent that it belongs to."""
+    names = {"id", *(f.name for f in reconciler.resource.options)}
+    wanted = validation.drop_nulls({name: value for name, value in values.items() if name in names})
+    return {**wanted, reconciler.resource.parent: reconciler.parent} if reconciler.parent else wanted
+
+
+def run_info(resource: Resource) -> None:
+    """The body of a module that reads."""
+    _main(_info, Module(resource, argument_spec.info_spec(resource)))
+
+
+def _info(module: Module, reconciler: Reconciler) -> None:
+    resource = reconciler.resource
+    wanted = validation.drop_nulls({name: module.params[name] for name in ("id", *resource.filters)})
+    if resource.parent and not resource.path_has_parent and not reconciler.parent and "id" not in wanted:
+        raise TaskError(f"{resource.parent}: it is missing; give it, or the id, to say which {resource.plural}")
+    filters = [resource.field(name) for name in resource.filters if name in wanted]
+    items = reconciler.read_one(wanted["id"]) if "id" in wanted else reconciler.read_all()
+    kept = [item for item in items if all(f.equals(wanted[f.name], item.get(f.name)) for f in filters)]
+    hidden = {f.name for f in filters for item in items if item.get(f.name) is None and f.zero is None}
+    if hidden:
+        module.warn(f"PgBeam does not show {', '.join(sorted(hidden))} of all {resource.plural}; those are left out")
+    for duplicates in Index(resource, kept).duplicate_warnings():
+        module.warn(duplicates)
+    result: Values = {resource.plural: kept}
+    module.exit(changed=False, **result)

@@ -1,0 +1,13 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The failure of a task that is known before, or without, a call to the API.
+
+Private to this collection: it may change in any release.
+"""
+
+from __future__ import annotations
+
+
+class TaskError(Exception):
+    """The task cannot be carried out as it stands. The text is one sentence for the user and holds no secret."""
