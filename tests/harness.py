@@ -50,6 +50,13 @@ class Scope(abc.ABC):
         """Call the API below ``path`` as another client would."""
         return self._call(method, self.path + path, **kwargs)
 
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Make an object behind the collection's back. Returns the answer."""
+        response = self._call("POST", path, json=body)
+        assert response.status_code == 201, response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
     def fault(self, kind: str, **settings: Any) -> None:
         """Ask for a fault with the next matching request; see tests/sandbox/models.py."""
         self._control("POST", "/faults", {"kind": kind, **settings})
@@ -91,12 +98,6 @@ class Scope(abc.ABC):
         headers = {"Authorization": f"Bearer {API_KEY}", **kwargs.pop("headers", {})}
         return requests.request(method, self.url + path, headers=headers, timeout=10, **kwargs)
 
-    def _create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        response = self._call("POST", path, json=body)
-        assert response.status_code == 201, response.text
-        answer: dict[str, Any] = response.json()
-        return answer
-
     def _pages(self, path: str, key: str, **query: Any) -> list[dict[str, Any]]:
         """All items of a list, read page by page."""
         items: list[dict[str, Any]] = []
@@ -124,7 +125,7 @@ class Organization(Scope):
         ``database`` has the fields of the first database that are not to be those of DATABASE.
         """
         database = {**DATABASE, **fields.pop("database", {})}
-        return self._create(self.path, {"name": "shop", **fields, "org_id": self.id, "database": database})
+        return self.post(self.path, {"name": "shop", **fields, "org_id": self.id, "database": database})
 
     def projects(self) -> list[dict[str, Any]]:
         """All projects, read page by page."""
@@ -158,7 +159,7 @@ class Project(Scope):
 
     def register(self, **fields: Any) -> dict[str, Any]:
         """Register a database behind the collection's back."""
-        return self._create(self.path, {**DATABASE, **fields})
+        return self.post(self.path, {**DATABASE, **fields})
 
     def databases(self) -> list[dict[str, Any]]:
         """All registrations, read page by page."""
@@ -167,7 +168,7 @@ class Project(Scope):
     def register_replica(self, database_id: str, **fields: Any) -> dict[str, Any]:
         """Add a replica to a database behind the collection's back."""
         body = {"host": "replica1.example.com", "port": 5432, **fields}
-        return self._create(f"/v1/databases/{database_id}/replicas", body)
+        return self.post(f"/v1/databases/{database_id}/replicas", body)
 
     def replicas(self, database_id: str) -> list[dict[str, Any]]:
         """All replicas of a database, read page by page."""
@@ -183,7 +184,7 @@ class Project(Scope):
 
     def create(self, key: str, **fields: Any) -> dict[str, Any]:
         """Create an object of any kind that is right below the project, such as ``policies``. Returns the answer."""
-        return self._create(f"/v1/projects/{self.id}/{key}", fields)
+        return self.post(f"/v1/projects/{self.id}/{key}", fields)
 
     def secrets(self, salt: str) -> dict[str, dict[str, str]]:
         """The salted hashes of the secrets that arrived or were issued, by object id and field, oldest object first."""

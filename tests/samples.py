@@ -31,3 +31,9 @@ def needed(resource: Resource) -> Values:
         for field in resource.writable
         if (field.name in found or field.required) and not field.secret and field.name != resource.parent
     }
+
+
+def body(resource: Resource, secret: str) -> Values:
+    """The body of the smallest create, with this value for each secret."""
+    initial = {field.name: field.identity_default for field in resource.writable if field.identity_default is not None}
+    return {**needed(resource), **initial, **{field.name: secret for field in resource.writable if field.secret}}

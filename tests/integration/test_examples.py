@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
+from generate.modules import modules
 from tests import examples
 from tests.examples import Block, Command
 from tests.harness import API_KEY, Organization, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, Ansible, Run
+from tests.samples import body, sample
 from tests.tree import ROOT
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
@@ -26,7 +28,6 @@ pytestmark = [pytest.mark.once, pytest.mark.long]
 REGISTER = "pgbeam.cloud.register_databases"
 VAULT_KEY = "vault-key"
 IMPORTS = ("import_playbook", "ansible.builtin.import_playbook")
-ID = "01h455vb4pex5vsknk084sn02q"
 #: What the role leaves behind.
 RESULTS = ("pgbeam_result", "pgbeam_project_result", "pgbeam_replica_results")
 
@@ -81,18 +82,10 @@ GIVEN = {
     ),
     "docs/docsite/rst/inventory_patterns.rst": Given(variables={"vault_passwords": dict.fromkeys(HOSTS, PASSWORD)}),
     "docs/docsite/rst/troubleshooting.rst": Given(settings={"plan_limit": 0}),
-    "plugins/modules/database.py": Given(
-        registered={f"db_{ID}": {"host": "old.example.com", "name": "orders"}},
-        variables={"vault_passwords": {"orders": PASSWORD, "invoices": PASSWORD}},
-    ),
-    "plugins/modules/database_info.py": Given(registered={f"db_{ID}": ORDERS}),
+    "plugins/modules/database.py": Given(variables={"vault_passwords": {"orders": PASSWORD, "invoices": PASSWORD}}),
     "plugins/modules/databases.py": Given(variables={"pgbeam_databases": [{**ORDERS, **LOGIN}]}),
     "plugins/modules/organization_info.py": Given(replaced={"slug: acme": "slug: org-sandbox"}),
-    "plugins/modules/replica.py": Given(registered={f"db_{ID}": ORDERS}),
-    "plugins/modules/replica_info.py": Given(registered={f"db_{ID}": ORDERS}),
-    "plugins/modules/replicas.py": Given(
-        registered={f"db_{ID}": ORDERS}, variables={"orders_replicas": [{"host": "replica1.example.com"}]}
-    ),
+    "plugins/modules/replicas.py": Given(variables={"orders_replicas": [{"host": "replica1.example.com"}]}),
     "plugins/filter/connection_string.py": Given(
         variables={"registered": {"database": {"connection_string": "postgresql://app:YOUR_PASSWORD@h:5432/orders"}}},
         replaced={"/etc/orders": "{home}"},
@@ -146,11 +139,23 @@ class Reader:
             self.text = re.sub(rf"\b{placeholder}\b", made["id"], self.text)
         for words, instead in given.replaced.items():
             self.text = self.text.replace(words, instead.format(home=self.ansible.home))
+        if self.page.startswith("plugins/modules/"):
+            self._create_samples()
         names = sorted(set(re.findall(r"\bvault_\w+", self.text)))
         self.secrets = {name: API_KEY if name.endswith("_key") else PASSWORD for name in names}
         self.secrets.update({name: value for name, value in given.variables.items() if name in names})
         self.ansible.write(VAULT_KEY, "the-vault-key\n")
         self.ansible.write("given.json", json.dumps({**self.secrets, **given.variables}))
+
+    def _create_samples(self) -> None:
+        """Make the objects of the project whose sample ids the examples of a module have."""
+        (block,) = examples.blocks(self.page, self.text)
+        for resource in {module.resource.noun: module.resource for module in modules().values()}.values():
+            identifier = str(sample(resource, resource.field("id")))
+            if resource.path_has_parent and resource.parent == "project_id" and identifier in block.text:
+                (project,) = self.projects.values()
+                made = project.post(resource.path.format(project_id=project.id), body(resource, PASSWORD))
+                self.text = self.text.replace(identifier, made["id"])
 
     def _follow(self, block: Block) -> None:
         if block.language == "yaml" and (self.page, block.title) not in NOT_RUN:
