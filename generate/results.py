@@ -178,7 +178,7 @@ def _secrets(scope: Scope) -> Values:
                     "returned": scope.sentence("returned.secrets_part_when"),
                     "sample": words[name]["sample"],
                 }
-                for name in scope.resource.issued
+                for name in scope.resource.shown_once
             },
         }
     }

@@ -219,16 +219,16 @@ agents:
           type: str
           returned: if secrets were issued
           sample: postgresql://agent_a1b2c3d4e5f6:********@myproject.proxy.pgbeam.app:5432/orders
-        mcp_url:
-          description: The address of the project's MCP server.
-          type: str
-          returned: if secrets were issued
-          sample: https://myproject.proxy.pgbeam.app/mcp
         mcp_token:
           description: The bearer token for the MCP server.
           type: str
           returned: if secrets were issued
           sample: "********"
+        mcp_url:
+          description: The address of the project's MCP server.
+          type: str
+          returned: if secrets were issued
+          sample: https://myproject.proxy.pgbeam.app/mcp
     error:
       description: The parts of the failed call, for conditions in a playbook.
       type: dict

@@ -157,14 +157,15 @@ class Modules(Ansible):
     """
 
     def play(self, tasks: list[dict[str, Any]], *words: str, check: bool = False, **keywords: Any) -> Run:
-        """Run tasks that have no keywords but ``ignore_errors`` and ``check_mode``."""
+        """Run tasks that have no keywords but ``ignore_errors``, ``check_mode`` and ``no_log``."""
         assert not keywords and not set(words) - {"--diff"}
         events: list[dict[str, Any]] = []
         exchanges: list[dict[str, Any]] = []
         status = 0
         for task in tasks:
-            (module,) = task.keys() - {"name", "ignore_errors", "check_mode"}
+            (module,) = task.keys() - {"name", "ignore_errors", "check_mode", "no_log"}
             options = {"_ansible_diff": "--diff" in words, **_looked_up(task[module])}
+            options["_ansible_no_log"] = task.get("no_log", False)
             foresees = check or task.get("check_mode", False)
             result, made = run_watched(self.url, module.rpartition(".")[2], options, self.home, foresees)
             exchanges += made

@@ -319,7 +319,7 @@ def tame(method: str, path: str) -> Answer:
         if method == "POST":
             content = {**OBJECTS[last], "id": "new_1"}
             if resource.create_envelope:
-                issued = dict.fromkeys(resource.issued, "Issued-5ecret")
+                issued = dict.fromkeys(resource.shown_once, "Issued-5ecret")
                 inner = {resource.nested.noun: whole(resource.nested)} if resource.nested else issued
                 content = {resource.create_envelope: content, **inner}
     elif parent in RESOURCES:
@@ -354,7 +354,7 @@ contents = st.one_of(
     st.tuples(lists, st.fixed_dictionaries({}, optional={"next_page_token": odd})).map(lambda pair: pair[0] | pair[1]),
     *(
         st.fixed_dictionaries(
-            {r.create_envelope: objects, **({r.nested.noun: objects} if r.nested else dict.fromkeys(r.issued, odd))}
+            {r.create_envelope: objects, **({r.nested.noun: objects} if r.nested else dict.fromkeys(r.shown_once, odd))}
         )
         for r in RESOURCES.values()
         if r.create_envelope

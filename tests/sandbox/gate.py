@@ -37,6 +37,8 @@ RECORDED_HEADERS = ("idempotency-key", "if-match", "user-agent", "content-type",
 NOT_RECORDED = "(not recorded)"
 #: The fields of bodies that hold secrets.
 WRITE_ONLY = frozenset(name for kind in KINDS.values() for name in kind.write_only)
+#: What every object of an answer holds if a scope asks for fields that no contract knows.
+EXTRA_FIELDS: dict[str, Any] = {"shard": {"number": 7}, "labels": ["a"]}
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ class Gate:
         entry["fault"] = fault.kind if fault else None
         entry["other_writer"] = other_writer.change if other_writer else None
         entry["in_contract"] = not scope.settings.left_out
+        entry["extra_fields"] = scope.settings.extra_fields
         try:
             if other_writer and target:
                 target.change(other_writer.change)
@@ -360,7 +363,7 @@ def _with_more(value: Any) -> Any:
         return [_with_more(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return {**{name: _with_more(item) for name, item in value.items()}, "shard": {"number": 7}, "labels": ["a"]}
+    return {**{name: _with_more(item) for name, item in value.items()}, **EXTRA_FIELDS}
 
 
 def _spoilt(response: Response, fault: Fault) -> Response:

@@ -252,7 +252,7 @@ def _entry_result(module: Module, outcome: Outcome) -> Values:
 
 def _secrets(outcome: Outcome) -> Values:
     """The secrets that this run has issued, null in check mode; empty if it has issued none."""
-    foreseen = dict.fromkeys(outcome.plan.resource.issued) if outcome.plan.issues_secrets else {}
+    foreseen = dict.fromkeys(outcome.plan.resource.shown_once) if outcome.plan.issues_secrets else {}
     return outcome.secrets or ({} if outcome.error or not outcome.changed else foreseen)
 
 

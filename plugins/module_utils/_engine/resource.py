@@ -177,8 +177,10 @@ class Resource:
     update_verb: str = "PATCH"
     #: The key of the object in a create's answer, where that is not the object itself.
     create_envelope: str = ""
-    #: The secrets beside it, which the API shows this once, and the verb below an object's path that issues new ones.
+    #: The secrets beside it, which the API shows this once, and what else is kept with them.
     issued: tuple[str, ...] = ()
+    kept_with_issued: tuple[str, ...] = ()
+    #: The verb below an object's path that issues new ones.
     rotate_action: str = ""
     #: The resource whose first object is made with this one, in one call. Its noun is the option that says how.
     nested: Resource | None = None
@@ -215,6 +217,11 @@ class Resource:
         """What a task can say of one object: that of an object of a list, and the object nested in it."""
         nested = (Field(self.nested.noun, "dict", fields=self.nested.writable),) if self.nested else ()
         return (*self.entry_options, *nested)
+
+    @property
+    def shown_once(self) -> tuple[str, ...]:
+        """What an answer holds that issues secrets, beside the object."""
+        return (*self.issued, *self.kept_with_issued)
 
     @property
     def references(self) -> tuple[Field, ...]:

@@ -67,7 +67,7 @@ class Outcome:
     def _applied(self, name: str) -> bool:
         """Whether a field has changed as planned, also if a later write has failed."""
         if name in self.plan.resource.issued:
-            return bool(self.secrets)
+            return not self.error or bool(self.secrets)
         return not self.error or self.completed or name.partition(".")[0] not in self.plan.deferred
 
 
@@ -323,7 +323,7 @@ class Reconciler:
     def _check_created(self, answer: Values) -> str | None:
         """What is wrong with the answer to a create, or to a rotation."""
         wrong = self._response_error(_unwrap(answer, self.resource.create_envelope))
-        absent = [name for name in self.resource.issued if not isinstance(answer.get(name), str)]
+        absent = [name for name in self.resource.shown_once if not isinstance(answer.get(name), str)]
         return wrong or (f"no {absent[0]}" if absent else None)
 
     def _send(self, method: str, path: str, label: str, body: Values, check: Check, etag: str | None = None) -> Answer:
@@ -344,7 +344,7 @@ class Reconciler:
 
     def _keep_secrets(self, outcome: Outcome, answer: Values) -> None:
         """Write the secrets of an answer to the task's file, before anything else can go wrong."""
-        outcome.secrets = {name: answer[name] for name in self.resource.issued}
+        outcome.secrets = {name: answer[name] for name in self.resource.shown_once}
         path = outcome.plan.wanted.get("secrets_file")
         if not path or not outcome.secrets:
             return
