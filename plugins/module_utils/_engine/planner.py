@@ -242,7 +242,7 @@ def make_plan(
 def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values) -> None:
     """Raise TaskError where the task has another value of what never changes: it may mean another object."""
     for f in resource.changed_fields(wanted, current):
-        if f.immutable and not (f.refers_to and wanted[f.name] is None):
+        if f.immutable:
             old = f.zero if current.get(f.name) is None else current[f.name]
             if old is None:
                 raise TaskError(
