@@ -358,8 +358,9 @@ def _plan_replace(
         _record_change(result, f)
     if moved:
         result.replaces = [current]
-        values = {**current, **wanted}
-        result.body = {f.name: values[f.name] for f in resource.writable if values.get(f.name) is not None}
+        values = {f.name: f.identity_default for f in resource.writable}
+        values.update({name: v for name, v in {**current, **wanted}.items() if name in values and v is not None})
+        result.body = {name: value for name, value in values.items() if value is not None}
         made = [item for item in duplicates if not resource.changed_fields(result.body, item)]
         if made and not result.changes_identity:  # another one at another place may be any one
             result.current, result.body = made[0], {}
