@@ -124,7 +124,7 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
     name: reporting-bot
     policy: readers
-    expires_at: "2027-01-31T12:00:00Z"
+    expires_at: "2035-01-31T12:00:00Z"
     secrets_file: "{{ playbook_dir }}/reporting-bot.json"
 
 - name: Refuse the agent's connections for now
@@ -187,7 +187,7 @@ agent:
       description: When the login expires. Null if it never does.
       type: str
       returned: always
-      sample: "2027-01-31T12:00:00Z"
+      sample: "2035-01-31T12:00:00Z"
     status:
       description: Whether the agent can connect. V(disabled) refuses its connections until it is V(active) again.
       type: str

@@ -108,7 +108,7 @@ agents:
       description: When the login expires. Null if it never does.
       type: str
       returned: always
-      sample: "2027-01-31T12:00:00Z"
+      sample: "2035-01-31T12:00:00Z"
     status:
       description: Whether the agent can connect. V(disabled) refuses its connections until it is V(active) again.
       type: str
