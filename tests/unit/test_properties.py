@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from generate.declared import Field, Resource, Values
 from generate.modules import modules
-from tests.samples import needed, sample
+from tests.samples import needed, sample, varied
 
 pytestmark = pytest.mark.once
 
@@ -53,7 +53,7 @@ def _values(resource: Resource, field: Field, within: str = "") -> st.SearchStra
     elif kind.type == "bool":
         one = st.booleans()
     elif kind.identity_default is not None:
-        one = st.sampled_from([kind.identity_default, kind.identity_default + 1000])
+        one = st.sampled_from([kind.identity_default, varied(kind, kind.identity_default, 1)])
     elif kind.type == "int":
         low = kind.minimum or 0
         high = low + 1000 if kind.maximum is None else kind.maximum
