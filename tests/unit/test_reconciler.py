@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,20 @@ def test_an_object_that_somebody_else_deleted_first_is_unchanged(client: FakeCli
     assert not reconciler.run.changed
 
 
+@pytest.mark.parametrize(
+    "case, action, changes", [("duplicates removed", "unchanged", []), ("replaced", "replaced", ["ssl_mode"])]
+)
+def test_a_replica_that_somebody_else_removed_first_is_not_reported_as_removed(
+    client: FakeClient, case: str, action: str, changes: list[str]
+) -> None:
+    add_all(client, REPLICA, *CASES[case].there)
+    removed = [call.split()[1] for call in CASES[case].calls if call.startswith("DELETE")]
+    for identifier in removed:
+        client.script("DELETE", identifier, meanwhile=partial(client.remove, identifier))
+    (outcome,) = apply(reconciler_of(client, REPLICA, replace=True), CASES[case].entry)
+    assert (outcome.action, outcome.changes, outcome.error) == (action, changes, None)
+
+
 @dataclass
 class Refusal:
     """A plan of which one write is refused."""
@@ -411,6 +426,13 @@ def test_a_412_to_an_update_without_a_condition_is_final(client: FakeClient) -> 
     client.script("PATCH", failure=refused(412))
     (outcome,) = apply(reconciler_of(client), {**LOGIN, "ssl_mode": "require"})
     assert (outcome.action, error_of(outcome).status, client.methods) == ("failed", 412, ["PATCH"])
+
+
+def test_the_condition_is_kept_even_if_the_server_never_accepts_it(client: FakeClient) -> None:
+    add_all(client, DATABASE, STORED)
+    client.script("PATCH", times=MAX_CONFLICTS + 1, failure=refused(412))
+    (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL})
+    assert (outcome.action, error_of(outcome).status, tags(client)) == ("failed", 412, ['"1"'] * (MAX_CONFLICTS + 1))
 
 
 def test_the_diff_is_that_of_the_write_that_was_made(client: FakeClient) -> None:
@@ -688,6 +710,21 @@ def test_an_object_is_reported_as_created_if_the_run_ends_before_its_second_writ
     assert (error_of(outcomes[0]).sent, outcomes[0].values["id"]) == (False, "new_1")
     assert sorted(outcomes[0].changes) == sorted(CREATED)
     assert client.made == ["POST databases", "GET databases", "GET new_1"]
+
+
+def test_a_fatal_error_after_lost_answers_leaves_what_they_would_have_replaced(client: FakeClient) -> None:
+    """The list shows all three replacements; the removal of the first old one is refused, and no other is tried."""
+    add_all(client, REPLICA, *(replica(f"rep_{n}", f"r{n}") for n in range(3)))
+    client.script("POST", times=3, failure=lost(), applied=True)
+    client.script("DELETE", failure=refused(403))
+    reconciler = reconciler_of(client, REPLICA, replace=True)
+    outcomes = apply(reconciler, *({"host": f"r{n}", "ssl_mode": "require"} for n in range(3)))
+    assert client.methods == ["POST"] * 3 + ["GET", "DELETE"]
+    assert [(o.action, o.changes, o.values["id"]) for o in outcomes] == [
+        ("replaced", ["ssl_mode"], f"new_{n}") for n in (1, 2, 3)
+    ]
+    assert [error_of(outcome).attempts for outcome in outcomes] == [1, 0, 0]
+    assert reconciler.errors(outcomes)[0] is outcomes[0].error
 
 
 FAILED = ApiError(Call("PATCH", "/a", "a"), "400", "look at it", status=400)
