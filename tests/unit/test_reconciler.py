@@ -235,6 +235,17 @@ def test_the_first_create_shows_the_defaults_so_that_the_others_take_one_call(cl
     assert all("cache_config.ttl_seconds" in outcome.changes for outcome in outcomes[1:])
 
 
+def test_what_a_task_sets_in_one_object_is_not_taken_for_the_default_of_another(client: FakeClient) -> None:
+    whole = {"cache_config": {**CACHE, "max_entries": 99}}
+    entries = [{**LOGIN, **fields, "name": f"db{n}"} for n, fields in enumerate((TTL, whole, TTL))]
+    apply(reconciler_of(client), *entries)
+    assert [body.get("cache_config") for body in client.bodies("POST")] == [
+        None,
+        whole["cache_config"],
+        WHOLE["cache_config"],
+    ]
+
+
 def test_a_replacement_that_cannot_be_created_leaves_the_old_one(client: FakeClient) -> None:
     add_all(client, REPLICA, replica("rep_1"))
     client.script("POST", failure=refused(400))
@@ -620,6 +631,24 @@ def test_a_412_after_a_lost_answer_of_our_own_write_is_success(client: FakeClien
     assert outcome.diff()["before"] == {"cache_config": {"ttl_seconds": 60}}
 
 
+def test_a_lost_write_is_looked_for_even_if_the_object_cannot_be_read_again(client: FakeClient) -> None:
+    add_all(client, DATABASE, STORED)
+    client.script("PATCH", failure=lost(412), applied=True)
+    client.script("GET", "/db_1", skip=1, failure=refused(503, None))
+    (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL})
+    assert (outcome.action, outcome.error) == ("updated", None)
+    assert client.made == ["GET db_1", "PATCH db_1", "GET db_1", "GET databases"]
+
+
+def test_a_refusal_of_the_write_after_a_lost_create_is_certain(client: FakeClient) -> None:
+    client.script("POST", failure=lost(), applied=True)
+    client.script("PATCH", failure=refused(409))
+    (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL})
+    error = error_of(outcome)
+    assert (outcome.action, error.status, error.maybe_done) == ("created", 409, False)
+    assert "the change may have been" not in error.advice
+
+
 def test_all_that_was_written_is_reported_if_a_part_was_undone_after_a_lost_answer(client: FakeClient) -> None:
     add_all(client, DATABASE, STORED)
     client.script("PATCH", failure=lost(412), applied=True)
@@ -696,8 +725,9 @@ def test_a_fatal_error_of_a_deletion_skips_the_other_entries(client: FakeClient)
     add_all(client, DATABASE, STORED, {**STORED, "id": "db_2", "host": "db2"})
     client.script("DELETE", failure=refused(403))
     entries = [{"id": "db_2", "state": "absent"}, {"id": "db_1", "ssl_mode": "require"}, {**LOGIN, "name": "new"}]
-    outcomes = apply(reconciler_of(client), *entries)
+    outcomes = apply(reconciler_of(client, test_connection=True), *entries)
     assert [outcome.action for outcome in outcomes] == ["failed", "skipped", "skipped"]
+    assert [outcome.error is None for outcome in outcomes] == [False, True, True]
     assert client.methods == ["DELETE"]
 
 
@@ -840,9 +870,11 @@ def test_no_connection_is_tested_unless_the_task_asks_for_it_and_the_resource_ha
 def test_a_connection_that_cannot_be_made_is_an_error_of_an_object_that_was_created(client: FakeClient) -> None:
     client.connection_test = {"ok": False, "error": f"{PASSWORD} was rejected\nby app"}
     reconciler = reconciler_of(client, test_connection=True, redact=lambda text: text.replace(PASSWORD, "***"))
-    (outcome,) = apply(reconciler, LOGIN)
+    (outcome,) = apply(reconciler, {**LOGIN, **TTL})
     error = error_of(outcome)
-    assert (outcome.action, outcome.changed, sorted(outcome.changes)) == ("created", True, sorted(CREATED))
+    assert (outcome.action, outcome.changed) == ("created", True)
+    assert sorted(outcome.changes) == sorted([*CREATED, "cache_config.ttl_seconds"])
+    assert outcome.diff()["after"]["cache_config"] == TTL["cache_config"]
     assert (error.code, error.message, error.maybe_done) == ("CONNECTION_TEST_FAILED", "*** was rejected by app", False)
     assert "*** was rejected by app" in error.reason
 
