@@ -1022,12 +1022,15 @@ def test_a_second_run_waits_until_the_first_one_ends(client: FakeClient, clock: 
 
 
 def test_runs_on_the_objects_of_other_parents_do_not_wait(client: FakeClient, clock: Clock, tmp_path: Path) -> None:
-    for parent in ("prj_1", "prj_2"):
-        reconciler_of(client, parent=parent, lock_folder=str(tmp_path)).take_lock()
+    runs = [reconciler_of(client, parent=parent, lock_folder=str(tmp_path)) for parent in ("prj_1", "prj_2")]
+    for run in runs:
+        run.take_lock()
     assert clock.waits == []
 
 
 def test_a_run_in_check_mode_neither_waits_nor_holds_the_lock(client: FakeClient, clock: Clock, tmp_path: Path) -> None:
-    for check_mode in (True, False, True):
-        reconciler_of(client, lock_folder=str(tmp_path), check_mode=check_mode).take_lock()
+    order = (True, False, True)
+    runs = [reconciler_of(client, lock_folder=str(tmp_path), check_mode=check_mode) for check_mode in order]
+    for run in runs:
+        run.take_lock()
     assert clock.waits == []
