@@ -49,6 +49,8 @@ class Relay:
                 port = int(head.split(b":")[1].split()[0])
                 near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             with socket.create_connection(("127.0.0.1", port)) as far:
+                for side in (near, far):  # else a request in two writes waits for a delayed acknowledgement
+                    side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
                 self._pump(near, far, True)
 

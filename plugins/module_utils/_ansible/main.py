@@ -200,8 +200,8 @@ def _plans(
     found += planner.conflicts(list(plans.values()), lambda index: planned[index])
     if any(plan.moves_existing for plan in plans.values()):
         others = index.without([item for plan in plans.values() for item in plan.affected])
-        identity_taken = {place: planner.identity_taken(plan, others) for place, plan in plans.items()}
-        found += [f"{place}: {summary}" for place, summary in identity_taken.items() if summary]
+        taken = {place: planner.identity_taken(plan, others) for place, plan in plans.items()}
+        found += [f"{place}: {problem}" for place, problem in taken.items() if problem]
     if found:
         raise TaskError(join_errors(found))
     return list(plans.values())
@@ -210,9 +210,8 @@ def _plans(
 def _finish_list(module: Module, reconciler: Reconciler, outcomes: list[Outcome], prune_skipped: bool) -> None:
     resource = reconciler.resource
     counts = Counter(outcome.action for outcome in outcomes)
-    summary = (
-        ", ".join(f"{counts[action]} {action}" for action in resource.actions if counts[action]) or "nothing to do"
-    )
+    counted = [f"{counts[action]} {action}" for action in resource.actions if counts[action]]
+    totals = ", ".join(counted) or "nothing to do"
     result: Values = {
         resource.plural: [_entry_result(module, outcome) for outcome in outcomes],
         "summary": {action: counts[action] for action in resource.actions},
@@ -222,10 +221,10 @@ def _finish_list(module: Module, reconciler: Reconciler, outcomes: list[Outcome]
         result["diff"] = [outcome.diff() for outcome in outcomes if outcome.changed]
     errors = list(dict.fromkeys(map(str, reconciler.errors(outcomes, prune_skipped))))
     if errors:
-        summary += ", nothing was pruned" if prune_skipped else ""
-        module.exit(join_errors(errors), summary, **result)
+        totals += ", nothing was pruned" if prune_skipped else ""
+        module.exit(join_errors(errors), totals, **result)
     else:
-        module.exit(summary=summary, **result)
+        module.exit(totals=totals, **result)
 
 
 def _entry_result(module: Module, outcome: Outcome) -> Values:

@@ -74,7 +74,7 @@ class Module(AnsibleModule):
             msg = "Invoked with " + " ".join(f"{name}={value!s}" for name, value in log_args.items())
         super().log(msg, log_args)
 
-    def exit(self, failure: str | None = None, summary: str = "", **result: t.Any) -> t.NoReturn:
+    def exit(self, failure: str | None = None, totals: str = "", **result: t.Any) -> t.NoReturn:
         """End the module: as failed where there is a failure to tell, else well.
 
         What was counted is told in this collection's own words, which no secret gets into. No secret is left in the
@@ -84,7 +84,7 @@ class Module(AnsibleModule):
             told = "; ".join(map(str, self.endings.values()))
             self.warn(f"PgBeam has announced the end of {told}; update the pgbeam.cloud collection")
         result = self._redactor.mask({**result, "invocation": self._invocation, "msg": failure or ""})
-        result["msg"] = " ".join(filter(None, (result["msg"], f"[{summary}]" if failure and summary else summary)))
+        result["msg"] = " ".join(filter(None, (result["msg"], f"[{totals}]" if failure and totals else totals)))
         if not result["msg"]:
             del result["msg"]
         self.no_log_values: set[str] = set()
