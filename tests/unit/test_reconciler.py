@@ -318,7 +318,7 @@ def test_a_refused_write_is_reported_with_what_was_written_before_it(
     case = CASES[refusal.case]
     add_all(client, case.resource, *case.there)
     client.script(refusal.method, skip=refusal.skip, failure=refused(status))
-    reconciler = reconciler_of(client, case.resource, **case.run)
+    reconciler = reconciler_of(client, case.resource, test_connection=True, **case.run)
     (outcome,) = apply(reconciler, case.entry)
     error = error_of(outcome)
     assert (error.status, error.maybe_done, error.call.method) == (status, False, refusal.method)
@@ -327,6 +327,7 @@ def test_a_refused_write_is_reported_with_what_was_written_before_it(
     assert outcome.changed == reconciler.run.changed == bool(refusal.changes)
     if outcome.changed:
         assert set(outcome.diff()["after"]) == set(refusal.changes)
+    assert outcome.connection_test is None and "POST test-connection" not in client.made
     assert "GET" not in client.methods, "the outcome is known"
 
 
@@ -486,12 +487,13 @@ def test_an_object_that_was_deleted_meanwhile_fails(client: FakeClient) -> None:
     assert not error.maybe_done
 
 
-def test_an_object_that_is_shown_as_deleted_meanwhile_is_not_written(client: FakeClient) -> None:
+@pytest.mark.parametrize("fields", [{}, {"name": "shop (deleted)"}], ids=["as it was", "renamed"])
+def test_an_object_that_is_shown_as_deleted_meanwhile_is_not_written(client: FakeClient, fields: Values) -> None:
     add_all(client, PROJECT, SHOP)
-    client.script("GET", "prj_1", meanwhile=lambda: client.change("prj_1", status="deleted"))
+    client.script("GET", "prj_1", meanwhile=lambda: client.change("prj_1", status="deleted", **fields))
     (outcome,) = apply(reconciler_of(client, PROJECT), {"name": "shop", "tags": ["b"]})
     assert (outcome.action, client.methods) == ("failed", ["GET"])
-    assert "deleted" in error_of(outcome).reason
+    assert "deleted meanwhile" in error_of(outcome).reason
 
 
 # Lost answers
