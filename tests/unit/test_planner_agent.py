@@ -84,7 +84,7 @@ REFUSED = {
         "policy_profile_id is 'pol_1' and cannot be changed to 'pol_2'",
     ),
     "principal_type": ({"principal_type": "human"}, "principal_type is 'agent' and cannot be changed to 'human'"),
-    "expires_at": ({"expires_at": None}, f"expires_at is '{FUTURE}' and cannot be changed to None"),
+    "expires_at": ({"expires_at": None}, f"expires_at is '{FUTURE}' and cannot be changed to null"),
 }
 
 
@@ -92,6 +92,12 @@ REFUSED = {
 def test_what_is_set_at_creation_cannot_change(task: Values, why: str) -> None:
     with pytest.raises(TaskError, match=f"agent bot: {why}"):
         planned(live(expires_at=FUTURE), task)
+
+
+def test_a_null_that_cannot_change() -> None:
+    """Of a nullable field, null is what the server has, not what it does not show."""
+    with pytest.raises(TaskError, match=f"agent bot: expires_at is null and cannot be changed to '{FUTURE}'"):
+        planned(live(expires_at=None), {"expires_at": FUTURE})
 
 
 def test_what_a_create_needs() -> None:

@@ -244,15 +244,19 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
     for f in resource.changed_fields(wanted, current):
         if f.immutable:
             old = f.zero if current.get(f.name) is None else current[f.name]
-            if old is None:
+            if old is None and not f.nullable:
                 raise TaskError(
                     f"{resource.describe(current)}: PgBeam does not show its {f.name}, so it cannot be compared with "
                     f"{wanted[f.name]!r}; leave {f.name} out"
                 )
             raise TaskError(
-                f"{resource.describe(current)}: {f.name} is {old!r} and cannot be changed to {wanted[f.name]!r}; "
-                f"name what it is, leave it out, or make another {resource.noun}"
+                f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
+                f"{_shown(wanted[f.name])}; name what it is, leave it out, or make another {resource.noun}"
             )
+
+
+def _shown(value: t.Any) -> str:
+    return "null" if value is None else repr(value)
 
 
 def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> Plan:
