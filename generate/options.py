@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
-from generate.declared import MAX_PARALLEL, SPECS, Field, Values
-from generate.scope import Module, Scope, options
+import yaml
+
+from generate.declared import MAX_PARALLEL, SPECS, Field, Resource, Values
+from generate.scope import Module, Scope, listed, options
 from generate.words import texts
 
 SPECIFIED = ("type", "elements", "required", "choices", "default")
@@ -136,6 +139,8 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
     if field.fields:
         found += scope.shared("field.members")
     found += scope.shared("field.nullable") if field.nullable else []
+    quoted = [f"V({choice})" for choice in kind.choices if yaml.safe_load(choice) != choice]
+    found += scope.shared("field.quoted", values=listed(quoted)) if quoted else []
     found += scope.shared("field.in_future") if field.in_future else []
     if field.secret:
         found += scope.shared("field.secret", update=f"O(update_{field.name})")
@@ -223,7 +228,8 @@ def _shared(scope: Scope, name: str) -> list[str]:
         return inside.shared("options.update_secret", secret=f"O({name.removeprefix('update_')})")
     reference = next((f for f in resource.references if f.name_option == name), None)
     if reference:
-        more = scope.shared("options.reference", field=f"O({reference.name})")
+        referred = cast(Resource, reference.refers_to).noun
+        more = scope.shared("options.reference", field=f"O({reference.name})", referred=referred)
         return [" ".join([*scope.own(scope.words.field(reference), "by_name"), *more])]
     if name == "test_connection":
         found = inside.shared("options.test_connection", absent=scope.fill("O(state=absent)"))

@@ -26,8 +26,7 @@ options:
     type: str
   name:
     description:
-      - Only agents with this name (text of 1 to 128 characters). PgBeam allows several with one name, which a warning
-        reports.
+      - Only agents with this name (text of 1 to 128 characters). If there are several, a warning reports it.
     type: str
   status:
     description:
@@ -105,12 +104,14 @@ agents:
       returned: always
       sample: agent
     expires_at:
-      description: When the login expires. Null if it never does.
+      description:
+        - The time at which the login expires.
+        - Null if it never does.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"
     status:
-      description: Whether the agent can connect. V(disabled) refuses its connections until it is V(active) again.
+      description: Whether the agent can connect. V(disabled) also closes its open connections within seconds.
       type: str
       returned: always
       sample: active

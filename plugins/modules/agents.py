@@ -11,15 +11,15 @@ module: agents
 short_description: Manage the logins of the AI agents in a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, disables or revokes a list of agents in one run. An agent is a login of its own for an AI agent or a
-    person, restricted by a policy.
+  - Creates, disables or revokes a list of agents in one run. An agent is a login for an AI agent or a person,
+    restricted by a policy. It has a connection string for PostgreSQL and a token for the project's MCP server.
   - The agents of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
   - Entries with O(agents[].state=absent) are deleted before anything else is written, which makes room in a plan with a
     limit. O(prune) deletes at the end.
-  - PgBeam does not accept O(agents[].status) when the agent is created. If one of them differs from PgBeam's default, a
-    second call sets it. If that call fails, the task fails with the RV(agents[].action) V(created), and the next run
-    completes the agent.
+  - PgBeam does not accept O(agents[].status) when the agent is created. A second call sets what differs from PgBeam's
+    default. If that call fails, the task fails with the RV(agents[].action) V(created), and the next run completes the
+    agent.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
     spent. The task then fails, and its result reports the outcome of every entry.
@@ -40,8 +40,8 @@ options:
       state:
         description:
           - V(present) ensures that the agent exists and matches the entry.
-          - V(absent) ensures that it does not exist. Revoking an agent closes its connections and cannot be undone.
-            PgBeam keeps a revoked agent, and a new one may have its name.
+          - V(absent) ensures that it does not exist. The agent is revoked, which closes its connections and cannot be
+            undone. PgBeam keeps it, and a new agent may have its name.
           - The agent also counts as absent if its status is C(revoked).
         type: str
         choices: [present, absent]
@@ -54,14 +54,13 @@ options:
       name:
         description:
           - The agent's name (text of 1 to 128 characters).
-          - PgBeam allows several agents with one name. The task then fails and reports their ids.
           - It cannot be changed once the agent exists. A different value fails the task.
           - Required unless O(agents[].id) is given.
         type: str
       policy_profile_id:
         description:
           - The id of the agent's policy.
-          - Give O(agents[].policy) instead to use the policy's name.
+          - To use the policy's name, set O(agents[].policy) instead.
           - It cannot be changed once the agent exists. A different value fails the task.
           - Required to create an agent, unless O(agents[].policy) is given.
         type: str
@@ -73,33 +72,34 @@ options:
         choices: [agent, human]
       expires_at:
         description:
-          - When the login expires (a date and a time with a zone, such as 2027-01-31T12:00:00Z). Null if it never does.
-          - Compared as a moment, so that a different spelling of the same one is no difference. Put it in quotes.
-          - V(null) means that there is none.
+          - The time at which the login expires (a date and a time with a zone, such as 2027-01-31T12:00:00Z).
+          - Another spelling of the same time is no difference. Put it in quotes.
+          - V(null) declares that there is none.
           - It must be in the future when you create an agent.
           - It cannot be changed once the agent exists. A different value fails the task.
         type: str
       status:
         description:
-          - Whether the agent can connect. V(disabled) refuses its connections until it is V(active) again.
+          - Whether the agent can connect. V(disabled) also closes its open connections within seconds.
         type: str
         choices: [active, disabled]
       policy:
         description:
-          - The name of the agent's policy, or its id. It replaces O(agents[].policy_profile_id). In check mode it may
-            refer to an object that does not exist yet, which a warning reports.
+          - The name of the agent's policy, or its id. Use it in place of O(agents[].policy_profile_id). If no policy
+            has this name or id, the task fails. In check mode, a warning reports it instead.
         type: str
       secrets_file:
         description:
           - The file on the target that keeps the secrets of the agent, which PgBeam shows only once.
-          - If the task creates the agent or issues new secrets, they are written there as JSON with the mode C(0600)
-            before the task ends. The file is replaced as a whole. Otherwise it is neither read nor written.
-          - A folder that is missing or not writable fails the task before any request.
+          - When the task creates the agent or rotates its secrets, it replaces the file with the new ones, as JSON and
+            with the mode C(0600). At all other times, the file is neither read nor written.
+          - If its folder is missing or not writable, the task fails before any request.
         type: path
       rotate:
         description:
-          - Issue new secrets if the agent exists, and make the old ones invalid.
-          - Every run with V(true) reports a change. If the task creates the agent, its secrets are issued once.
+          - Issue new secrets if the agent exists. The old ones become invalid. Connections with the old password are
+            closed within seconds.
+          - Every run with V(true) reports a change. If the task creates the agent, this has no effect.
         type: bool
   prune:
     description:
@@ -199,7 +199,7 @@ agents:
       returned: always
       sample: reporting-bot
     status:
-      description: Whether the agent can connect. V(disabled) refuses its connections until it is V(active) again.
+      description: Whether the agent can connect. V(disabled) also closes its open connections within seconds.
       type: str
       returned: always
       sample: active

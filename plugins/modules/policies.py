@@ -12,7 +12,7 @@ short_description: Manage the policies for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
   - Creates, updates or deletes a list of policies in one run. A policy defines which statements PgBeam lets agents send
-    to the databases of a project, and what it returns to them.
+    to the databases of a project, and what it returns to them. An update also applies to open connections.
   - The policies of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
   - Entries with O(policies[].state=absent) are deleted before anything else is written, which makes room in a plan with
@@ -37,8 +37,7 @@ options:
       state:
         description:
           - V(present) ensures that the policy exists and matches the entry.
-          - V(absent) ensures that it does not exist. PgBeam refuses to delete a policy that an agent has or that is the
-            default of its project.
+          - V(absent) ensures that it does not exist. PgBeam refuses to delete a policy while agents use it.
         type: str
         choices: [present, absent]
         default: present
@@ -51,12 +50,12 @@ options:
       name:
         description:
           - The policy's name (text of 1 to 128 characters).
-          - PgBeam allows several policies with one name. The task then fails and reports their ids.
           - Required unless O(policies[].id) is given.
         type: str
       access_mode:
         description:
-          - Whether statements that change data or schemas are refused. V(read_only) refuses them.
+          - Whether agents may change data and schemas.
+          - If you omit it when you create a policy, the policy is read-only.
         type: str
         choices: [read_only, read_write]
       statement_rules:
@@ -73,23 +72,23 @@ options:
             choices: [select, insert, update, delete, ddl, copy, set, show, explain, transaction, other]
           deny:
             description:
-              - The kinds that are refused, also if they are allowed. Compared as a set.
+              - The kinds that are refused, even if they are allowed. Compared as a set.
             type: list
             elements: str
             choices: [select, insert, update, delete, ddl, copy, set, show, explain, transaction, other]
       table_allowlist:
         description:
-          - The tables that agents can reach. Empty for every table. Compared as a set. Each must be the name of a
-            table.
-          - A name without a schema means the schema C(public) only. If a task empties the list, a warning reports that
-            every table can be reached.
+          - The tables and other relations that agents can reach. Empty for all of them. Compared as a set. Each must be
+            the name of a table.
+          - A name without a schema refers to the schema C(public) only. If a task empties the list, a warning reports
+            it.
         type: list
         elements: str
       table_denylist:
         description:
-          - The tables that agents cannot reach, also if they are in the allowlist. Compared as a set. Each must be the
-            name of a table.
-          - A name without a schema means the table in every schema.
+          - The tables and other relations that agents cannot reach, even if they are in the allowlist. Compared as a
+            set. Each must be the name of a table.
+          - A name without a schema refers to every schema.
         type: list
         elements: str
       masking_rules:
@@ -100,7 +99,7 @@ options:
         suboptions:
           table:
             description:
-              - The table that contains the column.
+              - The table that contains the column, with or without its schema.
               - Required in each entry.
             type: str
           column:
@@ -110,9 +109,9 @@ options:
             type: str
           kind:
             description:
-              - What is returned in place of the value. V(redact) returns a fixed text, V(null) returns null, and
-                V(hash) returns the SHA-256 hash.
-              - Put V(null) in quotes, because YAML reads the bare word as no value.
+              - What is returned in place of the value. V(redact) returns a placeholder, V(null) returns null, and
+                V(hash) returns the SHA-256 hash of the value in hexadecimal.
+              - In YAML, V(null) must be in quotes.
             type: str
             choices: [redact, "null", hash]
       row_filters:
@@ -123,17 +122,17 @@ options:
         suboptions:
           table:
             description:
-              - The table whose rows are filtered.
+              - The table whose rows are filtered, with or without its schema.
               - Required in each entry.
             type: str
           predicate:
             description:
-              - The SQL condition that is added to the C(WHERE) clause of statements that read the table.
+              - An SQL condition. PgBeam adds it with C(AND) to the C(WHERE) clause of statements that read the table.
               - Required in each entry.
             type: str
       budget_queries_per_hour:
         description:
-          - The maximum number of queries an hour. 0 for no limit.
+          - The maximum number of queries in any period of an hour. 0 for no limit.
         type: int
       budget_queries_per_day:
         description:
@@ -146,15 +145,15 @@ options:
       max_affected_rows:
         description:
           - The maximum number of rows that one statement may insert, update or delete. A statement that exceeds it is
-            rolled back. 0 for no limit.
+            rolled back and refused, even if a person has approved it. 0 for no limit.
         type: int
       statement_timeout_ms:
         description:
-          - The timeout of a statement, in milliseconds. 0 for the default of the project.
+          - The timeout of a statement, in milliseconds. 0 for the project's default.
         type: int
       egress_bytes_per_day:
         description:
-          - The maximum number of bytes that are returned a day. 0 for no limit.
+          - The maximum number of bytes that queries return a day. 0 for no limit.
         type: int
       write_mode:
         description:
@@ -164,38 +163,42 @@ options:
         choices: [normal, rollback, sandbox]
       approval_mode:
         description:
-          - The statements that wait for the approval of a person. Put V(off) in quotes.
+          - The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects none.
+          - In YAML, V(off) must be in quotes.
         type: str
         choices: ["off", writes, ddl, all]
       approval_auto_max_rows:
         description:
-          - Statements that affect no more rows than this need no approval. 0 if all of them need it.
+          - The number of rows up to which a statement needs no approval. 0 if every statement needs it.
         type: int
       approval_timeout_seconds:
         description:
-          - How long a statement waits for approval before it is refused, in seconds.
+          - How long a statement waits for approval before it expires, in seconds.
         type: int
       migration_safety:
         description:
-          - What happens to schema changes that can lock a table or lose data. V(warn) reports them, and V(block)
-            refuses them. Put V(off) in quotes.
+          - What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and V(block)
+            refuses them.
+          - In YAML, V(off) must be in quotes.
         type: str
         choices: ["off", warn, block]
       content_scan_mode:
         description:
-          - Whether results are searched for text that is written as an instruction to the agent. V(annotate) reports it
-            in the audit log, and V(block) withholds it. Put V(off) in quotes.
+          - Whether results are searched for text that is written as an instruction to the agent. V(annotate) records it
+            in the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
+          - In YAML, V(off) must be in quotes.
         type: str
         choices: ["off", annotate, block]
       content_scan_max_bytes:
         description:
-          - The number of bytes of one result that are searched. 0 for PgBeam's default.
+          - How much of a statement's result is searched, in bytes. 0 for PgBeam's default (4 MiB).
         type: int
       query_mode:
         description:
           - The statements that agents may send. V(sql) allows every statement that the policy permits, and V(templates)
             only those that match a query template of the project.
-          - PgBeam refuses V(templates) if the project has no enabled template.
+          - PgBeam refuses V(templates) if the project has no enabled template, or the organization an active
+            self-hosted enrollment.
         type: str
         choices: [sql, templates]
   prune:

@@ -25,8 +25,7 @@ options:
     type: str
   name:
     description:
-      - Only policies with this name (text of 1 to 128 characters). PgBeam allows several with one name, which a warning
-        reports.
+      - Only policies with this name (text of 1 to 128 characters). If there are several, a warning reports it.
     type: str
 attributes:
   check_mode:
@@ -89,7 +88,7 @@ policies:
       returned: always
       sample: readers
     access_mode:
-      description: Whether statements that change data or schemas are refused. V(read_only) refuses them.
+      description: Whether agents may change data and schemas.
       type: str
       returned: always
       sample: read_only
@@ -105,19 +104,19 @@ policies:
           returned: always
           sample: [select, explain]
         deny:
-          description: The kinds that are refused, also if they are allowed.
+          description: The kinds that are refused, even if they are allowed.
           type: list
           elements: str
           returned: always
           sample: [copy]
     table_allowlist:
-      description: The tables that agents can reach. Empty for every table.
+      description: The tables and other relations that agents can reach. Empty for all of them.
       type: list
       elements: str
       returned: always
       sample: [orders, billing.invoices]
     table_denylist:
-      description: The tables that agents cannot reach, also if they are in the allowlist.
+      description: The tables and other relations that agents cannot reach, even if they are in the allowlist.
       type: list
       elements: str
       returned: always
@@ -129,7 +128,7 @@ policies:
       returned: always
       contains:
         table:
-          description: The table that contains the column.
+          description: The table that contains the column, with or without its schema.
           type: str
           returned: always
           sample: customers
@@ -139,8 +138,8 @@ policies:
           returned: always
           sample: email
         kind:
-          description: What is returned in place of the value. V(redact) returns a fixed text, V(null) returns null, and
-            V(hash) returns the SHA-256 hash.
+          description: What is returned in place of the value. V(redact) returns a placeholder, V(null) returns null,
+            and V(hash) returns the SHA-256 hash of the value in hexadecimal.
           type: str
           returned: always
           sample: hash
@@ -151,17 +150,18 @@ policies:
       returned: always
       contains:
         table:
-          description: The table whose rows are filtered.
+          description: The table whose rows are filtered, with or without its schema.
           type: str
           returned: always
           sample: orders
         predicate:
-          description: The SQL condition that is added to the C(WHERE) clause of statements that read the table.
+          description: An SQL condition. PgBeam adds it with C(AND) to the C(WHERE) clause of statements that read the
+            table.
           type: str
           returned: always
           sample: tenant_id = 7
     budget_queries_per_hour:
-      description: The maximum number of queries an hour. 0 for no limit.
+      description: The maximum number of queries in any period of an hour. 0 for no limit.
       type: int
       returned: always
       sample: 1000
@@ -177,17 +177,17 @@ policies:
       sample: 500
     max_affected_rows:
       description: The maximum number of rows that one statement may insert, update or delete. A statement that exceeds
-        it is rolled back. 0 for no limit.
+        it is rolled back and refused, even if a person has approved it. 0 for no limit.
       type: int
       returned: always
       sample: 100
     statement_timeout_ms:
-      description: The timeout of a statement, in milliseconds. 0 for the default of the project.
+      description: The timeout of a statement, in milliseconds. 0 for the project's default.
       type: int
       returned: always
       sample: 5000
     egress_bytes_per_day:
-      description: The maximum number of bytes that are returned a day. 0 for no limit.
+      description: The maximum number of bytes that queries return a day. 0 for no limit.
       type: int
       returned: always
       sample: 104857600
@@ -198,34 +198,35 @@ policies:
       returned: always
       sample: normal
     approval_mode:
-      description: The statements that wait for the approval of a person. Put V(off) in quotes.
+      description: The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects
+        none.
       type: str
       returned: always
       sample: writes
     approval_auto_max_rows:
-      description: Statements that affect no more rows than this need no approval. 0 if all of them need it.
+      description: The number of rows up to which a statement needs no approval. 0 if every statement needs it.
       type: int
       returned: always
       sample: 10
     approval_timeout_seconds:
-      description: How long a statement waits for approval before it is refused, in seconds.
+      description: How long a statement waits for approval before it expires, in seconds.
       type: int
       returned: always
       sample: 300
     migration_safety:
-      description: What happens to schema changes that can lock a table or lose data. V(warn) reports them, and V(block)
-        refuses them. Put V(off) in quotes.
+      description: What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and
+        V(block) refuses them.
       type: str
       returned: always
       sample: block
     content_scan_mode:
       description: Whether results are searched for text that is written as an instruction to the agent. V(annotate)
-        reports it in the audit log, and V(block) withholds it. Put V(off) in quotes.
+        records it in the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
       type: str
       returned: always
       sample: annotate
     content_scan_max_bytes:
-      description: The number of bytes of one result that are searched. 0 for PgBeam's default.
+      description: How much of a statement's result is searched, in bytes. 0 for PgBeam's default (4 MiB).
       type: int
       returned: always
       sample: 4194304

@@ -16,8 +16,8 @@ description:
   - PgBeam creates a project and its first database in one call, so O(database) is required to create a project. Later,
     the same task also keeps that database as declared.
   - PgBeam does not accept O(allowed_cidrs), O(agents_disabled), O(default_policy_profile_id), O(residency) and
-    O(status) when the project is created. If one of them differs from PgBeam's default, a second call sets it. If that
-    call fails, the task fails with the RV(action) V(created), and the next run completes the project.
+    O(status) when the project is created. A second call sets what differs from PgBeam's default. If that call fails,
+    the task fails with the RV(action) V(created), and the next run completes the project.
   - Options that you omit are neither compared nor changed.
 options:
   org_id:
@@ -91,12 +91,12 @@ options:
         type: str
   agents_disabled:
     description:
-      - Whether connections with agent credentials are refused.
+      - Whether connections of agents are refused.
       - V(true) also closes those that are open. Other connections are not affected.
     type: bool
   default_policy_profile_id:
     description:
-      - The id of the policy profile for connections without agent credentials. Empty for none.
+      - The id of the policy for connections that agents do not make. Empty for none.
     type: str
   residency:
     description:
@@ -387,13 +387,13 @@ project:
           returned: always
           sample: VPC
     agents_disabled:
-      description: Whether connections with agent credentials are refused.
+      description: Whether connections of agents are refused.
       type: bool
       returned: always
       sample: false
     default_policy_profile_id:
       description:
-        - The id of the policy profile for connections without agent credentials. Empty for none.
+        - The id of the policy for connections that agents do not make. Empty for none.
         - May also be null for none.
       type: str
       returned: always

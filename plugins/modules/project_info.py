@@ -133,13 +133,13 @@ projects:
           returned: always
           sample: VPC
     agents_disabled:
-      description: Whether connections with agent credentials are refused.
+      description: Whether connections of agents are refused.
       type: bool
       returned: always
       sample: false
     default_policy_profile_id:
       description:
-        - The id of the policy profile for connections without agent credentials. Empty for none.
+        - The id of the policy for connections that agents do not make. Empty for none.
         - May also be null for none.
       type: str
       returned: always

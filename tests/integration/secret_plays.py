@@ -50,30 +50,42 @@ HOLDERS = [name for name, module in modules().items() if "update_password" in mo
 
 @dataclass(frozen=True)
 class Place:
-    """An organization with a project, ``shop``, in which one database is registered."""
+    """An organization with a project, ``shop``, with one database and what tasks refer to by name."""
 
     organization: Organization
     project: str
     database: str
+    #: Where tasks keep the secrets that the API shows once.
+    issued: Path
 
     @staticmethod
-    def make(sandbox: Sandbox, **settings: Any) -> Place:
+    def make(sandbox: Sandbox, watched: Watched, **settings: Any) -> Place:
         organization = sandbox.organization(**settings)
         made = organization.create_project(database=ENTRY)
-        return Place(organization, made["project"]["id"], made["database"]["id"])
+        project = made["project"]["id"]
+        fields = [f for module in modules().values() for f in module.resource.references]
+        for target in {f.refers_to.noun: f.refers_to for f in fields if f.refers_to}.values():
+            organization.post(target.path.format(project_id=project), needed(target, 1))
+        return Place(organization, project, made["database"]["id"], watched.issued)
 
     def options(self, module: str, project: str = "new", **entry: Any) -> dict[str, Any]:
         """A task's options: to read, or for one object with these fields."""
         form, resource = modules()[module].form, modules()[module].resource
         parents = {"org_id": self.organization.id, "project_id": self.project, "database_id": self.database}
         options: dict[str, Any] = {resource.parent: parents[resource.parent]} if resource.parent else {}
+        given = needed(resource)
+        for f in resource.references:
+            if f.refers_to and given.pop(f.name, None):
+                (given[f.name_option],) = needed(f.refers_to, 1).values()
+        if resource.issued:
+            given["secrets_file"] = str(self.issued / f"{module}-{self.project}.json")
         if form == "list":
-            options[resource.plural] = [{**needed(resource), **entry}]
+            options[resource.plural] = [{**given, **entry}]
         elif form == "item" and resource.nested:
             first = {**needed(resource.nested), **entry}
-            options |= {**needed(resource), "name": project, resource.nested.noun: first}
+            options |= {**given, "name": project, resource.nested.noun: first}
         elif form == "item":
-            options |= {**needed(resource), **entry}
+            options |= {**given, **entry}
         return {**options, "retries": 0, "timeout": 5}
 
 
@@ -85,21 +97,21 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         tasks.append({"name": f"{name}: {module}", f"pgbeam.cloud.{module}": given, "ignore_errors": True, **keywords})
 
     for module in WRITERS:
-        place = Place.make(sandbox)
+        place = Place.make(sandbox, watched)
         secret, again = ({"password": ODD, "name": "new"}, ALWAYS) if module in HOLDERS else ({}, {})
         add("works", module, place.options(module, **secret))
         add("works again", module, {**place.options(module, **secret), **again})
         for name, fault in FAULTS.items():
             if module not in HOLDERS and name not in ("refusal", "page", "server"):
                 continue
-            place = Place.make(sandbox, envelope="problem" if name == "problem" else "error")
+            place = Place.make(sandbox, watched, envelope="problem" if name == "problem" else "error")
             place.organization.fault(**fault, method="POST", times=9)
             secret = {"password": LONG if name == "problem" else ODD, "name": "new"} if module in HOLDERS else {}
             waits = {"timeout": 1} if name == "late" else {}
             begin = "works" if name in SETTLED else "fails when it writes"
             add(f"{begin}, {name}", module, {**place.options(module, **secret), **waits})
     for module in READERS:
-        place = Place.make(sandbox)
+        place = Place.make(sandbox, watched)
         resource = modules()[module].resource
         ends = "" if resource.parent else resource.path
         scope = sandbox.default_organization if ends else place.organization
@@ -107,7 +119,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         add("fails, refusal", module, place.options(module))
         add("works", module, place.options(module))
     for module in HOLDERS:
-        place = Place.make(sandbox)
+        place = Place.make(sandbox, watched)
         place.organization.fault(**FAULTS["refusal"], method="PATCH")
         add("fails when it writes, refusal", module, {**place.options(module, "shop", password=ODD), **ALWAYS})
         place.organization.fault("failed_test", method="POST", path_ends="/test-connection", message=f"FATAL: {QUOTES}")

@@ -81,6 +81,9 @@ GIVEN = {
         }
     ),
     "docs/docsite/rst/inventory_patterns.rst": Given(variables={"vault_passwords": dict.fromkeys(HOSTS, PASSWORD)}),
+    "docs/docsite/rst/policies_and_agents.rst": Given(
+        replaced={"/etc/reporting-bot/": "{home}/reporting-", "/etc/support-bot/": "{home}/support-"}
+    ),
     "docs/docsite/rst/troubleshooting.rst": Given(settings={"plan_limit": 0}),
     "plugins/modules/database.py": Given(variables={"vault_passwords": {"orders": PASSWORD, "invoices": PASSWORD}}),
     "plugins/modules/databases.py": Given(variables={"pgbeam_databases": [{**ORDERS, **LOGIN}]}),

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from generate.modules import modules
 from tests.integration.conftest import Ansible, Run
 from tests.secrecy import Search, invent
 
@@ -57,6 +58,13 @@ class Watched(Ansible):
     @property
     def inputs(self) -> Path:
         return self.home.parent / "inputs"
+
+    @property
+    def issued(self) -> Path:
+        """Where tasks keep the secrets that the API shows once, which are searched for as well."""
+        folder = self.home.parent / "issued"
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def runner(self, playbook: str, *words: str) -> Run:
         """Run a playbook as a job platform does, with a file for each event. Ends the command line with the words."""
@@ -109,7 +117,9 @@ class Watched(Ansible):
 
     def left(self, run: Run) -> list[str]:
         """Each secret that is found in what the run left behind."""
-        search = Search(self.secrets)
+        names = {name for module in modules().values() for name in module.resource.issued}
+        files = [json.loads(path.read_text()) for path in self.issued.iterdir()]
+        search = Search([*self.secrets, *(held[name] for held in files for name in names & held.keys())])
         # It holds the environment as it is, secrets among them: that is ansible-runner's way.
         exempt = [self.home / "runner" / "artifacts" / "job" / "command"]
         hits = search.found_below(self.home, exempt) + search.found_below(self.temporary)
