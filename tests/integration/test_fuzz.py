@@ -282,7 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.exchanges.append({
             "method": self.command, "path": place.path, "query": dict(parse_qsl(place.query)),
             "headers": {name.lower(): value for name, value in self.headers.items()},
-            "body": json.loads(body) if body else None, "fault": "wild", "status": None,
+            "body": json.loads(body) if body else None, "fault": "wild", "extra_fields": False, "status": None,
         })  # fmt: skip
         hit = number == self.server.nth or (number > self.server.nth and self.server.for_ever)
         status, headers, content = tame(self.command, place.path)
