@@ -98,10 +98,10 @@ class Scope(abc.ABC):
         headers = {"Authorization": f"Bearer {API_KEY}", **kwargs.pop("headers", {})}
         return requests.request(method, self.url + path, headers=headers, timeout=10, **kwargs)
 
-    def _pages(self, path: str, key: str, **query: Any) -> list[dict[str, Any]]:
-        """All items of a list, read page by page."""
+    def pages(self, path: str, key: str, page_size: int | None = 100, **query: Any) -> list[dict[str, Any]]:
+        """All items of a list at a path, read page by page."""
         items: list[dict[str, Any]] = []
-        query["page_size"] = 100
+        query["page_size"] = page_size  # None for the lists that have no pages
         while True:
             page = self._call("GET", path, params=query).json()
             items += page[key]
@@ -129,7 +129,7 @@ class Organization(Scope):
 
     def projects(self) -> list[dict[str, Any]]:
         """All projects, read page by page."""
-        return self._pages(self.path, "projects", org_id=self.id)
+        return self.pages(self.path, "projects", org_id=self.id)
 
     def truth(self) -> dict[str, dict[str, Any]]:
         """The projects as the server truly has them, by id, once nothing is under way.
@@ -163,7 +163,7 @@ class Project(Scope):
 
     def databases(self) -> list[dict[str, Any]]:
         """All registrations, read page by page."""
-        return self._pages(self.path, "databases")
+        return self.pages(self.path, "databases")
 
     def register_replica(self, database_id: str, **fields: Any) -> dict[str, Any]:
         """Add a replica to a database behind the collection's back."""
@@ -172,7 +172,7 @@ class Project(Scope):
 
     def replicas(self, database_id: str) -> list[dict[str, Any]]:
         """All replicas of a database, read page by page."""
-        return self._pages(f"/v1/databases/{database_id}/replicas", "replicas")
+        return self.pages(f"/v1/databases/{database_id}/replicas", "replicas")
 
     def stored(self, key: str) -> dict[str, dict[str, Any]]:
         """The objects of a kind, such as ``policies``, as the server truly has them, by id."""

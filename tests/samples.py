@@ -1,20 +1,29 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values for the tests that hold for every resource, from the samples in its words."""
+"""Values for the tests that hold for every resource, from the samples in its words and its declaration."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
 
 from generate import words
 from generate.declared import Field, Resource, Values
 
+MAX_INTEGER = 2**63 - 1
 
-def sample(resource: Resource, field: Field, within: str = "") -> object:
+
+def sample(resource: Resource, field: Field, within: str = "") -> Any:
     """The sample of a field, or of the member of one at the path ``within``; of an object, those of its members."""
     if (field.elements or field).fields:
         below = f"{within}.{field.name}" if within else field.name
         one = {member.name: sample(resource, member, below) for member in (field.elements or field).fields}
         return [one] if field.elements else one
+    if field.in_future:  # the sample of the words will be past one day
+        return f"{date.today().year + 1}-01-31T12:00:00Z"
     return words.read(resource.noun).sample(field, within)
 
 
@@ -23,17 +32,115 @@ def whole(resource: Resource) -> Values:
     return {field.name: sample(resource, field) for field in resource.fields if not field.secret}
 
 
-def needed(resource: Resource) -> Values:
-    """What a task declares to find or create an object, without its parent and its secrets."""
+def needed(resource: Resource, number: int = 0) -> Values:
+    """What a task declares to find or create an object, without its parent and its secrets; each number has its own."""
     found = {name for name in resource.identity if resource.field(name).identity_default is None}
     return {
-        field.name: sample(resource, field)
+        field.name: varied(field, sample(resource, field), number if field.name in found else 0)
         for field in resource.writable
         if (field.name in found or field.required) and not field.secret and field.name != resource.parent
     }
 
 
-def body(resource: Resource, secret: str) -> Values:
+def complete(resource: Resource, secret: str, number: int = 0) -> Values:
+    """What a task declares to create an object, without its parent, and with this value for each secret."""
+    return {**needed(resource, number), **{field.name: secret for field in resource.writable if field.secret}}
+
+
+def body(resource: Resource, secret: str, number: int = 0) -> Values:
     """The body of the smallest create, with this value for each secret."""
     initial = {field.name: field.identity_default for field in resource.writable if field.identity_default is not None}
-    return {**needed(resource), **initial, **{field.name: secret for field in resource.writable if field.secret}}
+    return {**complete(resource, secret, number), **initial}
+
+
+def varied(field: Field, value: Any, number: int) -> Any:
+    """The value for the number 0; for a few numbers after it other ones, as far as the field has any."""
+    if number == 0:
+        return value
+    if field.fields:
+        return {member.name: varied(member, value[member.name], number) for member in field.fields}
+    if field.elements:
+        return [varied(field.elements, value[0], number)]
+    if field.choices:
+        return field.choices[(field.choices.index(value) + number) % len(field.choices)]
+    if field.type == "bool":
+        return value if number % 2 == 0 else not value
+    if field.type == "int":
+        low, high = field.minimum or 0, MAX_INTEGER if field.maximum is None else field.maximum
+        return low + (value - low + number) % (high - low + 1)
+    before, digit, after = re.fullmatch(r"(.*?)(\d?)(\D*)", value).groups()  # type: ignore[union-attr]  # any text
+    return f"{before}{(int(digit) + number) % 10}{after}" if digit else f"{value}{number}"
+
+
+def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -> Iterator[tuple[Any, str]]:
+    """Values that the field does not take, each with what a message says of it: its place, the value, what is allowed.
+
+    ``place`` is the value's name in messages, ``within`` the path of the field that it is a member of.
+    """
+    place = place or field.name
+    below = f"{within}.{field.name}" if within else field.name
+    if field.fields:
+        yield 5, f"{place}: a number was given; it must be a dictionary"
+        yield {"no_such": 1}, f"{place}.no_such: there is no such option"
+        for member in field.fields:
+            for value, told in wrong(resource, member, f"{place}.{member.name}", below):
+                yield {member.name: value}, told
+    elif field.elements:
+        yield from _wrong_lists(resource, field, place, within, below)
+    elif field.type == "int":
+        low, high = field.minimum or 0, MAX_INTEGER if field.maximum is None else field.maximum
+        limits = f"of {low} or more" if field.maximum is None else f"from {low} to {high}"
+        for value in (low - 1, high + 1, low + 0.5, "many", [low]):
+            yield value, f"{place}: {value!r} is not allowed; it must be a whole number {limits}"
+    elif field.type == "bool":
+        for value in ("no-such", 7):
+            yield value, f"{place}: {value!r} is not allowed; it must be true or false"
+    else:
+        shown = "the value" if field.secret else "true"
+        yield True, f"{place}: {shown} is a boolean, not text; put it in quotes"
+        yield 1.5, f"{place}: {'the value' if field.secret else 1.5} is a number, not text; put it in quotes"
+        if field.choices:
+            yield "no-such", f"{place}: 'no-such' is not allowed; it must be one of {', '.join(field.choices)}"
+        for text in _wrong_texts(field):
+            given = "the value given" if field.secret else repr(text)
+            yield text, f"{place}: {given} is not allowed; it must be {field.must_be}"
+
+
+def _wrong_lists(resource: Resource, field: Field, place: str, within: str, below: str) -> Iterator[tuple[Any, str]]:
+    element = field.elements
+    assert element
+    one = sample(resource, field, within)[0]
+    yield {"a": 1}, f"{place}: a dictionary was given; it must be a list"
+    if field.maximum is not None:
+        many = [varied(element, one, number) for number in range(field.maximum + 1)]
+        yield many, f"{place}: {len(many)} elements were given; it must be {field.maximum} at most"
+    if not element.fields:
+        for value, told in wrong(resource, element, f"{place}[0]", within):
+            yield [value], told
+        return
+    yield [7], f"{place}[0]: a number was given; it must be a dictionary"
+    for member in element.fields:
+        for value, told in wrong(resource, member, f"{place}[0].{member.name}", below):
+            yield [{**one, member.name: value}], told
+        if member.required or member.name in field.key:
+            lacking = {name: value for name, value in one.items() if name != member.name}
+            yield [lacking], f"{place}[0].{member.name}: it is missing"
+    if field.key:
+        yield [one, one], f"{place}[0] and {place}[1] are both "
+
+
+def _wrong_texts(field: Field) -> Iterator[str]:
+    """Texts that the field does not take: empty, with a blank, with a null character, and too long by one."""
+    longest = re.search(r"\{\d+,(\d+)\}$", field.pattern or "")
+    for text in ("", "a b", "a\0b", *(["x" * (int(longest.group(1)) + 1)] if longest else [])):
+        if not _allowed(field, text) and not (field.secret and not text):
+            yield text
+
+
+def _allowed(field: Field, text: str) -> bool:
+    try:
+        return bool(
+            re.fullmatch(field.pattern or ".*", text, re.DOTALL) and (not field.normalize or field.normalize(text))
+        )
+    except ValueError:
+        return False

@@ -123,7 +123,7 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
     name: reporting-bot
     policy: readers
-    expires_at: "2027-01-31T12:00:00Z"
+    expires_at: "2035-01-31T12:00:00Z"
     secrets_file: "{{ playbook_dir }}/reporting-bot.json"
 
 - name: Disable the agent
@@ -188,7 +188,7 @@ agent:
         - Null if it never does.
       type: str
       returned: always
-      sample: "2027-01-31T12:00:00Z"
+      sample: "2035-01-31T12:00:00Z"
     status:
       description: Whether the agent can connect. V(disabled) also closes its open connections within seconds.
       type: str

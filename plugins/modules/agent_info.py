@@ -109,7 +109,7 @@ agents:
         - Null if it never does.
       type: str
       returned: always
-      sample: "2027-01-31T12:00:00Z"
+      sample: "2035-01-31T12:00:00Z"
     status:
       description: Whether the agent can connect. V(disabled) also closes its open connections within seconds.
       type: str

@@ -279,7 +279,7 @@ def test_what_never_changes(modules: Modules, project: Project, file: Path) -> N
         ({"policy_profile_id": other}, "policy_profile_id is 'pol_"),
         ({"principal_type": "human"}, "principal_type is 'agent' and cannot be changed to 'human'"),
         ({"expires_at": "2098-01-01T00:00:00Z"}, "expires_at is '2099-01-01T00:00:00Z'"),
-        ({"expires_at": None}, "expires_at is '2099-01-01T00:00:00Z' and cannot be changed to None"),
+        ({"expires_at": None}, "expires_at is '2099-01-01T00:00:00Z' and cannot be changed to null"),
     ):
         run = modules.play([agent(project, **options)])
         assert why in run.result("agent")["msg"], options

@@ -211,7 +211,7 @@ KINDS = {
             kept=("query_mode",),
             check=_no_templates,
             example={"name": "readers", "masking_rules": [{"table": "users", "column": "email", "kind": "null"}]},
-            change={"max_rows": 100, "statement_rules": {"allow": ["select"], "deny": []}},
+            change={"max_rows": 100, "statement_rules": {"allow": ["select"], "deny": []}, "query_mode": "sql"},
         ),
         Kind(
             noun="agent",

@@ -164,9 +164,12 @@ def test_nothing_is_reported_of_the_database_if_the_create_is_refused(client: Fa
     assert (outcome.action, inner, client.made) == ("failed", [], ["POST projects"])
 
 
-def test_the_database_is_reconciled_even_if_a_second_write_to_its_project_fails(client: FakeClient) -> None:
+@pytest.mark.parametrize("fields", [{}, TTL], ids=["complete", "to be completed"])
+def test_the_database_is_reconciled_even_if_a_second_write_to_its_project_fails(
+    client: FakeClient, fields: Values
+) -> None:
     client.script("PATCH", failure=refused(409))
-    outcome, (inner,) = apply(projects(client, test_connection=True), {**LOGIN, **TTL}, status="suspended")
+    outcome, (inner,) = apply(projects(client, test_connection=True), {**LOGIN, **fields}, status="suspended")
     assert (outcome.action, outcome.error is None) == ("created", False)
     assert (inner.action, inner.error, inner.connection_test) == ("created", None, {"ok": True})
 
@@ -198,6 +201,15 @@ def test_a_lost_create_is_followed_by_a_look_at_the_databases(client: FakeClient
     assert (outcome.action, outcome.error, inner.action, inner.error) == ("created", None, "created", None)
     assert client.made == ["POST projects", "GET projects", "GET databases"]
     assert inner.values == DATABASE.with_all_fields(client.truth(inner.values["id"]))
+
+
+def test_a_database_is_looked_up_even_if_the_budget_was_spent_on_the_create(client: FakeClient) -> None:
+    client.script("POST", failure=lost(budget_spent=True), applied=True)
+    outcome, (inner,) = apply(projects(client, test_connection=True))
+    assert (outcome.action, outcome.error, inner.action) == ("created", None, "created")
+    assert inner.values == DATABASE.with_all_fields(client.truth(inner.values["id"]))
+    assert client.made == ["POST projects", "GET projects", "GET databases"]
+    assert inner.error and not inner.error.sent, "the connection test was not attempted"
 
 
 def test_a_database_that_cannot_be_looked_up_is_reported_as_it_was_sent(client: FakeClient) -> None:

@@ -101,6 +101,9 @@ CASES = {
     "replace-by-id": replaced(
         [live()], by_id(ssl_mode=STRICT), sent(ssl_mode=STRICT), ["rep_1"], ssl_mode="prefer",
     ),
+    "replace-where-the-answer-leaves-the-port-out": replaced(
+        [live(port=None)], task(ssl_mode=STRICT), sent(ssl_mode=STRICT), ["rep_1"], ssl_mode="prefer",
+    ),
     "replace-host-and-port-by-id": replaced(
         [live()], by_id(host="r9", port=6432), {"host": "r9", "port": 6432, "ssl_mode": "prefer"}, ["rep_1"],
         host="r1.example.com", port=5432,

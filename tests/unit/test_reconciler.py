@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,17 @@ def test_the_first_create_shows_the_defaults_so_that_the_others_take_one_call(cl
     assert all("cache_config.ttl_seconds" in outcome.changes for outcome in outcomes[1:])
 
 
+def test_what_a_task_sets_in_one_object_is_not_taken_for_the_default_of_another(client: FakeClient) -> None:
+    whole = {"cache_config": {**CACHE, "max_entries": 99}}
+    entries = [{**LOGIN, **fields, "name": f"db{n}"} for n, fields in enumerate((TTL, whole, TTL))]
+    apply(reconciler_of(client), *entries)
+    assert [body.get("cache_config") for body in client.bodies("POST")] == [
+        None,
+        whole["cache_config"],
+        WHOLE["cache_config"],
+    ]
+
+
 def test_a_replacement_that_cannot_be_created_leaves_the_old_one(client: FakeClient) -> None:
     add_all(client, REPLICA, replica("rep_1"))
     client.script("POST", failure=refused(400))
@@ -249,6 +261,20 @@ def test_an_object_that_somebody_else_deleted_first_is_unchanged(client: FakeCli
     (outcome,) = apply(reconciler, {**LOGIN, "state": "absent"})
     assert (outcome.action, outcome.error, outcome.values) == ("unchanged", None, {})
     assert not reconciler.run.changed
+
+
+@pytest.mark.parametrize(
+    "case, action, changes", [("duplicates removed", "unchanged", []), ("replaced", "replaced", ["ssl_mode"])]
+)
+def test_a_replica_that_somebody_else_removed_first_is_not_reported_as_removed(
+    client: FakeClient, case: str, action: str, changes: list[str]
+) -> None:
+    add_all(client, REPLICA, *CASES[case].there)
+    removed = [call.split()[1] for call in CASES[case].calls if call.startswith("DELETE")]
+    for identifier in removed:
+        client.script("DELETE", identifier, meanwhile=partial(client.remove, identifier))
+    (outcome,) = apply(reconciler_of(client, REPLICA, replace=True), CASES[case].entry)
+    assert (outcome.action, outcome.changes, outcome.error) == (action, changes, None)
 
 
 @dataclass
@@ -292,7 +318,7 @@ def test_a_refused_write_is_reported_with_what_was_written_before_it(
     case = CASES[refusal.case]
     add_all(client, case.resource, *case.there)
     client.script(refusal.method, skip=refusal.skip, failure=refused(status))
-    reconciler = reconciler_of(client, case.resource, **case.run)
+    reconciler = reconciler_of(client, case.resource, test_connection=True, **case.run)
     (outcome,) = apply(reconciler, case.entry)
     error = error_of(outcome)
     assert (error.status, error.maybe_done, error.call.method) == (status, False, refusal.method)
@@ -301,6 +327,7 @@ def test_a_refused_write_is_reported_with_what_was_written_before_it(
     assert outcome.changed == reconciler.run.changed == bool(refusal.changes)
     if outcome.changed:
         assert set(outcome.diff()["after"]) == set(refusal.changes)
+    assert outcome.connection_test is None and "POST test-connection" not in client.made
     assert "GET" not in client.methods, "the outcome is known"
 
 
@@ -413,6 +440,13 @@ def test_a_412_to_an_update_without_a_condition_is_final(client: FakeClient) -> 
     assert (outcome.action, error_of(outcome).status, client.methods) == ("failed", 412, ["PATCH"])
 
 
+def test_the_condition_is_kept_even_if_the_server_never_accepts_it(client: FakeClient) -> None:
+    add_all(client, DATABASE, STORED)
+    client.script("PATCH", times=MAX_CONFLICTS + 1, failure=refused(412))
+    (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL})
+    assert (outcome.action, error_of(outcome).status, tags(client)) == ("failed", 412, ['"1"'] * (MAX_CONFLICTS + 1))
+
+
 def test_the_diff_is_that_of_the_write_that_was_made(client: FakeClient) -> None:
     add_all(client, DATABASE, STORED)
     client.script("PATCH", meanwhile=lambda: client.change("db_1", cache_config={**CACHE, "ttl_seconds": 77}))
@@ -453,12 +487,13 @@ def test_an_object_that_was_deleted_meanwhile_fails(client: FakeClient) -> None:
     assert not error.maybe_done
 
 
-def test_an_object_that_is_shown_as_deleted_meanwhile_is_not_written(client: FakeClient) -> None:
+@pytest.mark.parametrize("fields", [{}, {"name": "shop (deleted)"}], ids=["as it was", "renamed"])
+def test_an_object_that_is_shown_as_deleted_meanwhile_is_not_written(client: FakeClient, fields: Values) -> None:
     add_all(client, PROJECT, SHOP)
-    client.script("GET", "prj_1", meanwhile=lambda: client.change("prj_1", status="deleted"))
+    client.script("GET", "prj_1", meanwhile=lambda: client.change("prj_1", status="deleted", **fields))
     (outcome,) = apply(reconciler_of(client, PROJECT), {"name": "shop", "tags": ["b"]})
     assert (outcome.action, client.methods) == ("failed", ["GET"])
-    assert "deleted" in error_of(outcome).reason
+    assert "deleted meanwhile" in error_of(outcome).reason
 
 
 # Lost answers
@@ -598,6 +633,24 @@ def test_a_412_after_a_lost_answer_of_our_own_write_is_success(client: FakeClien
     assert outcome.diff()["before"] == {"cache_config": {"ttl_seconds": 60}}
 
 
+def test_a_lost_write_is_looked_for_even_if_the_object_cannot_be_read_again(client: FakeClient) -> None:
+    add_all(client, DATABASE, STORED)
+    client.script("PATCH", failure=lost(412), applied=True)
+    client.script("GET", "/db_1", skip=1, failure=refused(503, None))
+    (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL})
+    assert (outcome.action, outcome.error) == ("updated", None)
+    assert client.made == ["GET db_1", "PATCH db_1", "GET db_1", "GET databases"]
+
+
+def test_a_refusal_of_the_write_after_a_lost_create_is_certain(client: FakeClient) -> None:
+    client.script("POST", failure=lost(), applied=True)
+    client.script("PATCH", failure=refused(409))
+    (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL})
+    error = error_of(outcome)
+    assert (outcome.action, error.status, error.maybe_done) == ("created", 409, False)
+    assert "the change may have been" not in error.advice
+
+
 def test_all_that_was_written_is_reported_if_a_part_was_undone_after_a_lost_answer(client: FakeClient) -> None:
     add_all(client, DATABASE, STORED)
     client.script("PATCH", failure=lost(412), applied=True)
@@ -674,8 +727,9 @@ def test_a_fatal_error_of_a_deletion_skips_the_other_entries(client: FakeClient)
     add_all(client, DATABASE, STORED, {**STORED, "id": "db_2", "host": "db2"})
     client.script("DELETE", failure=refused(403))
     entries = [{"id": "db_2", "state": "absent"}, {"id": "db_1", "ssl_mode": "require"}, {**LOGIN, "name": "new"}]
-    outcomes = apply(reconciler_of(client), *entries)
+    outcomes = apply(reconciler_of(client, test_connection=True), *entries)
     assert [outcome.action for outcome in outcomes] == ["failed", "skipped", "skipped"]
+    assert [outcome.error is None for outcome in outcomes] == [False, True, True]
     assert client.methods == ["DELETE"]
 
 
@@ -688,6 +742,21 @@ def test_an_object_is_reported_as_created_if_the_run_ends_before_its_second_writ
     assert (error_of(outcomes[0]).sent, outcomes[0].values["id"]) == (False, "new_1")
     assert sorted(outcomes[0].changes) == sorted(CREATED)
     assert client.made == ["POST databases", "GET databases", "GET new_1"]
+
+
+def test_a_fatal_error_after_lost_answers_leaves_what_they_would_have_replaced(client: FakeClient) -> None:
+    """The list shows all three replacements; the removal of the first old one is refused, and no other is tried."""
+    add_all(client, REPLICA, *(replica(f"rep_{n}", f"r{n}") for n in range(3)))
+    client.script("POST", times=3, failure=lost(), applied=True)
+    client.script("DELETE", failure=refused(403))
+    reconciler = reconciler_of(client, REPLICA, replace=True)
+    outcomes = apply(reconciler, *({"host": f"r{n}", "ssl_mode": "require"} for n in range(3)))
+    assert client.methods == ["POST"] * 3 + ["GET", "DELETE"]
+    assert [(o.action, o.changes, o.values["id"]) for o in outcomes] == [
+        ("replaced", ["ssl_mode"], f"new_{n}") for n in (1, 2, 3)
+    ]
+    assert [error_of(outcome).attempts for outcome in outcomes] == [1, 0, 0]
+    assert reconciler.errors(outcomes)[0] is outcomes[0].error
 
 
 FAILED = ApiError(Call("PATCH", "/a", "a"), "400", "look at it", status=400)
@@ -803,9 +872,11 @@ def test_no_connection_is_tested_unless_the_task_asks_for_it_and_the_resource_ha
 def test_a_connection_that_cannot_be_made_is_an_error_of_an_object_that_was_created(client: FakeClient) -> None:
     client.connection_test = {"ok": False, "error": f"{PASSWORD} was rejected\nby app"}
     reconciler = reconciler_of(client, test_connection=True, redact=lambda text: text.replace(PASSWORD, "***"))
-    (outcome,) = apply(reconciler, LOGIN)
+    (outcome,) = apply(reconciler, {**LOGIN, **TTL})
     error = error_of(outcome)
-    assert (outcome.action, outcome.changed, sorted(outcome.changes)) == ("created", True, sorted(CREATED))
+    assert (outcome.action, outcome.changed) == ("created", True)
+    assert sorted(outcome.changes) == sorted([*CREATED, "cache_config.ttl_seconds"])
+    assert outcome.diff()["after"]["cache_config"] == TTL["cache_config"]
     assert (error.code, error.message, error.maybe_done) == ("CONNECTION_TEST_FAILED", "*** was rejected by app", False)
     assert "*** was rejected by app" in error.reason
 
@@ -953,12 +1024,15 @@ def test_a_second_run_waits_until_the_first_one_ends(client: FakeClient, clock: 
 
 
 def test_runs_on_the_objects_of_other_parents_do_not_wait(client: FakeClient, clock: Clock, tmp_path: Path) -> None:
-    for parent in ("prj_1", "prj_2"):
-        reconciler_of(client, parent=parent, lock_folder=str(tmp_path)).take_lock()
+    runs = [reconciler_of(client, parent=parent, lock_folder=str(tmp_path)) for parent in ("prj_1", "prj_2")]
+    for run in runs:
+        run.take_lock()
     assert clock.waits == []
 
 
 def test_a_run_in_check_mode_neither_waits_nor_holds_the_lock(client: FakeClient, clock: Clock, tmp_path: Path) -> None:
-    for check_mode in (True, False, True):
-        reconciler_of(client, lock_folder=str(tmp_path), check_mode=check_mode).take_lock()
+    order = (True, False, True)
+    runs = [reconciler_of(client, lock_folder=str(tmp_path), check_mode=check_mode) for check_mode in order]
+    for run in runs:
+        run.take_lock()
     assert clock.waits == []

@@ -242,17 +242,21 @@ def make_plan(
 def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values) -> None:
     """Raise TaskError where the task has another value of what never changes: it may mean another object."""
     for f in resource.changed_fields(wanted, current):
-        if f.immutable and not (f.refers_to and wanted[f.name] is None):
+        if f.immutable:
             old = f.zero if current.get(f.name) is None else current[f.name]
-            if old is None:
+            if old is None and not f.nullable:
                 raise TaskError(
                     f"{resource.describe(current)}: PgBeam does not show its {f.name}, so it cannot be compared with "
                     f"{wanted[f.name]!r}; leave {f.name} out"
                 )
             raise TaskError(
-                f"{resource.describe(current)}: {f.name} is {old!r} and cannot be changed to {wanted[f.name]!r}; "
-                f"name what it is, leave it out, or make another {resource.noun}"
+                f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
+                f"{_shown(wanted[f.name])}; name what it is, leave it out, or make another {resource.noun}"
             )
+
+
+def _shown(value: t.Any) -> str:
+    return "null" if value is None else repr(value)
 
 
 def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> Plan:
@@ -358,8 +362,9 @@ def _plan_replace(
         _record_change(result, f)
     if moved:
         result.replaces = [current]
-        values = {**current, **wanted}
-        result.body = {f.name: values[f.name] for f in resource.writable if values.get(f.name) is not None}
+        values = {f.name: f.identity_default for f in resource.writable}
+        values.update({name: v for name, v in {**current, **wanted}.items() if name in values and v is not None})
+        result.body = {name: value for name, value in values.items() if value is not None}
         made = [item for item in duplicates if not resource.changed_fields(result.body, item)]
         if made and not result.changes_identity:  # another one at another place may be any one
             result.current, result.body = made[0], {}

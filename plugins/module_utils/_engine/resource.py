@@ -94,7 +94,11 @@ class Field:
 
     def differs(self, wanted: Values, current: Values) -> bool:
         """Whether a task wants the field otherwise than the server has it, as far as that can be seen."""
-        return self.name in wanted and not self.secret and not self.equals(wanted[self.name], current.get(self.name))
+        if self.name not in wanted or self.secret:
+            return False
+        if self.refers_to and wanted[self.name] is None:  # the id of what does not exist yet
+            return False
+        return not self.equals(wanted[self.name], current.get(self.name))
 
     def member_values(self, current: t.Any) -> Values:
         """The members of an object as the server has them, without those that its answer says nothing about."""

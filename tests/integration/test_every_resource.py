@@ -1,0 +1,719 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What holds for every resource, from its declaration and the samples in its words."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generate.declared import Field, Resource, Values
+from generate.modules import modules as all_modules
+from tests import forked, samples
+from tests.harness import Organization, Project, Sandbox
+from tests.integration.conftest import PASSWORD, Modules, Run
+from tests.sandbox.kinds import KINDS, PROJECT
+from tests.sandbox.state import merged
+
+pytestmark = pytest.mark.once
+
+ENDLESS = 10**6
+#: A message has so many sentences at most.
+MAX_ERRORS = 5
+MAYBE = "the change may have been made, as a second run will tell"
+#: The declarations, and the modules by form, both by the resource's name.
+RESOURCES: dict[str, Resource] = {module.words.name: module.resource for module in all_modules().values()}
+FORMS: dict[str, dict[str, str]] = {
+    name: {each.form: each.name for each in all_modules().values() if each.words.name == name} for name in RESOURCES
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field that a task can change alone, or a member of one."""
+
+    field: Field
+    member: Field | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.field.name}.{self.member.name}" if self.member else self.field.name
+
+    def options(self, value: Any) -> Values:
+        return {self.field.name: {self.member.name: value} if self.member else value}
+
+    def differs(self, value: Any, item: Values) -> bool:
+        return not self.field.equals(self.options(value)[self.field.name], item.get(self.field.name))
+
+    @property
+    def is_merged(self) -> bool:
+        """Whether an update that changes this sends what was read, too."""
+        return bool(self.member or self.field.elements)
+
+
+def settings(resource: Resource) -> list[Setting]:
+    """What an update can change, the identity and the secrets aside."""
+    own = {*resource.identity, resource.parent}
+    fields = [f for f in resource.writable if not (f.immutable or f.secret or f.name in own)]
+    return [Setting(f, member) for f in fields for member in (f.fields or (None,))]
+
+
+def merging(resource: Resource) -> list[Setting]:
+    """The settings whose update sends what was read, too."""
+    if not resource.update_verb:
+        return []
+    return [each for each in settings(resource) if resource.update_verb == "PUT" or each.is_merged]
+
+
+def each(form: str = "item", where: Callable[[Resource], Any] = bool) -> pytest.MarkDecorator:
+    """A row for each resource that has a module of this form and is as the test needs it."""
+    return pytest.mark.parametrize(
+        "name", [name for name, found in FORMS.items() if form in found and where(RESOURCES[name])]
+    )
+
+
+@dataclass
+class World:
+    """A place for the objects of one resource, with all that they need, and the tasks of its modules."""
+
+    modules: Modules
+    sandbox: Sandbox
+    name: str
+    organization: Organization = field(init=False)
+    #: What the objects are in.
+    scope: Organization | Project = field(init=False)
+    parent: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.organization = self.sandbox.organization()
+        project = self.sandbox.project()
+        parents = {"": "", "org_id": self.organization.id, "project_id": project.id}
+        self.scope = self.organization if self.resource.parent == "org_id" else project
+        if self.resource.parent not in parents:
+            parents[self.resource.parent] = self._create(RESOURCES[self.resource.parent_noun], project.id, 0)["id"]
+        self.parent = parents[self.resource.parent]
+
+    @property
+    def resource(self) -> Resource:
+        return RESOURCES[self.name]
+
+    def create(self, number: int = 0, **fields: Any) -> Values:
+        """Create an object behind the collection's back. Returns it as the answer has it."""
+        return self._create(self.resource, self.parent, number, **fields)
+
+    def _create(self, resource: Resource, parent: str, number: int, **fields: Any) -> Values:
+        first = {resource.nested.noun: self._body(resource.nested, parent, 0)} if resource.nested else {}
+        above = {} if resource.path_has_parent else {resource.parent: parent}
+        body = {**self._body(resource, parent, number), **first, **above, **fields}
+        answer = self.scope.post(resource.path.format(**{resource.parent: parent}), body)
+        made: Values = answer[resource.create_envelope] if resource.create_envelope else answer
+        return made
+
+    def _body(self, resource: Resource, parent: str, number: int) -> Values:
+        body = samples.body(resource, PASSWORD, number)
+        return {**body, **{f.name: self.referred(f, parent)["id"] for f in resource.references if f.name in body}}
+
+    def referred(self, reference: Field, parent: str = "") -> Values:
+        """An object that a field can refer to."""
+        target, parent = reference.refers_to, parent or self.parent
+        assert target
+        found = self.scope.pages(target.path.format(**{target.parent: parent}), target.plural)
+        return found[0] if found else self._create(target, parent, 0)
+
+    def new(self, number: int = 0) -> Values:
+        """The options with which a task creates an object, one for each number."""
+        resource = self.resource
+        options = samples.complete(resource, PASSWORD, number)
+        for f in resource.references:
+            if options.pop(f.name, None):
+                options[f.name_option] = next(self.referred(f)[key] for key in f.refers_to.identity)  # type: ignore[union-attr]
+        if resource.nested:
+            options[resource.nested.noun] = samples.complete(resource.nested, PASSWORD)
+        if resource.issued:
+            options["secrets_file"] = str(self.secrets_file(number))
+        return options
+
+    def secrets_file(self, number: int = 0) -> Path:
+        return self.modules.home / f"secrets-{number}.json"
+
+    def named(self, number: int = 0) -> Values:
+        """The options by which a task finds the object of a number."""
+        found = samples.needed(self.resource, number).items()
+        return {name: value for name, value in found if name in self.resource.identity}
+
+    def absent(self, form: str = "item", **options: Any) -> Values:
+        allowed = {"force": True} if self.resource.nested and form == "item" else {}
+        return {"state": "absent", **allowed, **options}
+
+    def listed(self, *entries: Any) -> Values:
+        """The option with which the list form takes these entries."""
+        return {self.resource.plural: list(entries)}
+
+    def values(self, setting: Setting) -> Iterator[Any]:
+        """Values that the API takes: those that the sandbox declares for an update, or else some like the sample."""
+        kind = next(kind for kind in (PROJECT, *KINDS.values()) if kind.noun == self.resource.noun)
+        declared = kind.change.get(setting.field.name)
+        if declared is not None and not setting.member:
+            yield declared
+            return
+        within = setting.field.name if setting.member else ""
+        changed = setting.member or setting.field
+        start = samples.sample(self.resource, changed, within)
+        yield from (samples.varied(changed, start, number) for number in range(3))
+
+    def other(self, setting: Setting, item: Values) -> Any:
+        """Another value than an object has; None if there is none."""
+        return next((value for value in self.values(setting) if setting.differs(value, item)), None)
+
+    def truth(self) -> list[Values]:
+        """The objects of the resource that the server truly has, in the order of their creation."""
+        found = self.scope.truth() if isinstance(self.scope, Organization) else self.scope.stored(self.resource.plural)
+        return [item for item in found.values() if not self.resource.is_deleted(item)]
+
+    def run(self, form: str = "item", check: bool = False, **options: Any) -> Run:
+        """Run a task of one of the resource's modules, in the parent unless the options have another."""
+        above = {self.resource.parent: self.parent} if self.resource.parent else {}
+        task = {"name": "task", f"pgbeam.cloud.{FORMS[self.name][form]}": {**above, **options}}
+        return self.modules.play([task], "--diff", check=check)
+
+    def result(self, form: str = "item", **options: Any) -> Values:
+        run = self.run(form, **options)
+        assert run.status == 0, run.output
+        return run.result("task")
+
+    def foreseen(self, form: str = "item", **options: Any) -> Run:
+        """Run a task in check mode and live. Everything that check mode reports comes true. Returns the live run."""
+        told, done = self.run(form, check=True, **options), self.run(form, **options)
+        assert done.status == told.status == 0, told.output + done.output
+        foretold, live = told.result("task"), done.result("task")
+        assert foretold.keys() == live.keys()
+        for key in live.keys() & {"action", "changed", "changes", "diff", "msg", "summary", "warnings"}:
+            assert foretold[key] == live[key], key
+        for resource in filter(None, (self.resource, self.resource.nested)):
+            if resource.noun in live:
+                given = options if resource is self.resource else options[resource.noun]
+                _compare(resource, foretold[resource.noun], live[resource.noun], given, live["action"])
+        if form == "list":
+            for entry, before, after in zip(
+                options[self.resource.plural], foretold[self.resource.plural], live[self.resource.plural]
+            ):
+                assert (before["action"], before["changes"]) == (after["action"], after["changes"])
+                _compare(self.resource, before, after, entry, after["action"])
+        return done
+
+    def unchanged(self, form: str = "item", **options: Any) -> Run:
+        """Run a task that has nothing to do: it reads, reports no change, and leaves the server as it is."""
+        before = self.truth()
+        run = self.foreseen(form, **options)
+        result = run.result("task")
+        assert result["changed"] is False
+        if form == "item":
+            assert (result["action"], result["changes"]) == ("unchanged", [])
+            assert (result["diff"]["before"], result["diff"]["after"]) == ({}, {})
+        else:
+            assert result["diff"] == []
+        assert {method for method, path in run.requests} == {"GET"}
+        assert self.truth() == before
+        return run
+
+    def refused(self, told: str, form: str = "item", **options: Any) -> Run:
+        """Run a task that fails before any write, in check mode for the same reason."""
+        before = self.truth()
+        for check in (True, False):
+            run = self.run(form, check=check, **options)
+            result = run.result("task")
+            assert (result["failed"], result.get("changed", False)) == (True, False), result
+            assert told in result["msg"]
+            assert run.writes == []
+        assert self.truth() == before
+        return run
+
+
+def _compare(resource: Resource, foretold: Values, live: Values, given: Values, action: str) -> None:
+    """What check mode reports of an object is what it becomes; null stands only for what the server alone knows."""
+    assert foretold.keys() == live.keys()
+    for f in resource.fields:
+        told, became = foretold.get(f.name), live.get(f.name)
+        if told is None:
+            server_only = f.read_only or (action in ("created", "replaced") and given.get(f.name) is None)
+            assert became is None or server_only, f.name
+        elif f.fields:
+            members = {name: value for name, value in told.items() if value is not None}
+            assert members.keys() >= (given.get(f.name) or {}).keys()
+            assert f.equals(members, became), f.name
+        else:
+            assert f.equals(told, became), f.name
+
+
+def _bodies(run: Run, method: str) -> list[Values]:
+    return [entry["body"] for entry in run.exchanges if entry["method"] == method]
+
+
+def _without_moments(resource: Resource, item: Values) -> Values:
+    hidden = {f.name for f in resource.fields if f.changes_on_write}
+    return {name: value for name, value in item.items() if name not in hidden}
+
+
+@each()
+def test_a_life(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """Create, repeat, rename, absent, by identity and by id: foreseen by check mode, and not done twice."""
+    world = World(modules, sandbox, name)
+    resource = world.resource
+    assert world.unchanged(**world.named(), **world.absent()).result("task")[resource.noun] == {}
+
+    done = world.foreseen(**world.new())
+    made = done.result("task")
+    identifier = made[resource.noun]["id"]
+    assert (made["action"], made["changed"]) == ("created", True)
+    assert [method for method, path in done.writes] == ["POST"]
+    (item,) = world.truth()
+    assert item["id"] == identifier
+    assert made[resource.noun].keys() >= {f.name for f in resource.fields if not f.secret}
+    for field_name, value in world.named().items():
+        assert item[field_name] == value
+    diff = made["diff"][0] if resource.nested else made["diff"]
+    within = f"{resource.nested.noun}." if resource.nested else ""
+    own = {change for change in made["changes"] if not within or not change.startswith(within)}
+    assert (diff["before"], diff["after"].keys()) == ({}, own)
+
+    assert world.unchanged(**world.new()).result("task")[resource.noun]["id"] == identifier
+    world.unchanged(**world.named())
+    world.unchanged(id=identifier)
+    for f in resource.references:
+        world.unchanged(**world.named(), **{f.name: item[f.name]})
+    for secret in (f.name for f in resource.fields if f.secret):
+        sent = world.foreseen(**world.new(), **{f"update_{secret}": "always"}).result("task")
+        assert (sent["action"], sent["changes"]) == ("updated", [secret])
+
+    new_names = {n: v for n, v in world.named(1).items() if not resource.field(n).immutable}
+    if new_names and resource.update_verb:
+        moved = world.foreseen(id=identifier, **new_names).result("task")
+        assert (moved["action"], moved["changes"]) == ("updated", list(new_names))
+        world.unchanged(**{**world.named(), **new_names})
+        world.result(id=identifier, **world.named())
+
+    gone = world.foreseen(**world.named(), **world.absent())
+    assert gone.result("task")["action"] == "deleted"
+    assert gone.result("task")[resource.noun] == {}
+    assert [method for method, path in gone.writes] == ["DELETE"]
+    assert gone.result("task")["diff"]["after"] == {}
+    assert world.truth() == []
+    world.unchanged(**world.named(), **world.absent())
+    world.unchanged(id=identifier, **world.absent())
+    world.refused("this key may not see it", id=identifier)
+    world.result(**world.new())
+    (item,) = world.truth()
+    assert item["id"] != identifier
+    assert world.foreseen(id=item["id"], **world.absent()).result("task")["action"] == "deleted"
+    assert world.truth() == []
+
+
+@each(where=settings)
+def test_each_field_changes_alone(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """Nothing else is sent, or the rest is sent as it was; and the next run has nothing to do."""
+    world = World(modules, sandbox, name)
+    resource = world.resource
+    allowed: Values = {} if resource.update_verb else {"replace": True}
+    world.create()
+    changed = set()
+    for number, setting in enumerate(settings(resource)):
+        (before,) = world.truth()
+        value = world.other(setting, before)
+        if value is None:
+            continue
+        wanted = setting.options(value)
+        found = {"id": before["id"]} if number % 2 and resource.update_verb else world.named()
+        if not resource.update_verb:
+            world.refused(
+                f"{setting.name} is {before[setting.field.name]!r} and PgBeam cannot change it", **found, **wanted
+            )
+        run = world.foreseen(**found, **wanted, **allowed)
+        result = run.result("task")
+        assert result["action"] == ("updated" if resource.update_verb else "replaced")
+        assert result["changes"] == [setting.name]
+        assert result["diff"]["after"] == wanted
+        (after,) = world.truth()
+        assert not setting.differs(value, after)
+        if resource.update_verb:
+            # What the value looks like is the server's: of a network, say.
+            expected = merged(before, {setting.field.name: after[setting.field.name]} if not setting.member else wanted)
+            assert _without_moments(resource, after) == _without_moments(resource, expected)
+            (body,) = _bodies(run, resource.update_verb)
+            assert body.keys() == {setting.field.name} or resource.update_verb == "PUT"
+        world.unchanged(**world.named(), **wanted, **allowed)
+        if setting.field.nullable:
+            world.foreseen(**found, **setting.options(None))
+            assert world.truth()[0][setting.field.name] is None
+        if setting.field.when_empty:
+            emptied = world.foreseen(**found, **setting.options([]))
+            assert f"{setting.name} becomes empty, so {setting.field.when_empty}" in emptied.output
+        changed.add(setting.name)
+    assert changed
+
+
+@each(where=lambda resource: any(f.immutable for f in resource.fields))
+def test_what_never_changes(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    world = World(modules, sandbox, name)
+    before = world.create()
+    for f in (f for f in world.resource.writable if f.immutable and f.name != world.resource.parent):
+        found = {"id": before["id"]} if f.name in world.resource.identity else world.named()
+        value = next(
+            value
+            for value in (samples.varied(f, samples.sample(world.resource, f), number) for number in (1, 2))
+            if not f.equals(value, before.get(f.name))
+        )
+        world.refused(
+            f"{f.name} is {_in_words(before.get(f.name))} and cannot be changed to {value!r}",
+            **found,
+            **{f.name: value},
+        )
+
+
+def _in_words(value: Any) -> str:
+    return "null" if value is None else repr(value)
+
+
+@each("list")
+def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """A list over two pages is created, kept, changed and pruned, and reported in its order."""
+    world = World(modules, sandbox, name)
+    world.scope.settings(page_limit=2)
+    resource, plural = world.resource, world.resource.plural
+    entries = [world.new(number) for number in range(4)]
+    done = world.foreseen("list", **world.listed(*entries))
+    result = done.result("task")
+    assert result["msg"] == "4 created"
+    assert [entry["action"] for entry in result[plural]] == ["created"] * 4
+    assert [method for method, path in done.writes] == ["POST"] * 4
+    ids = [entry["id"] for entry in result[plural]]
+    assert {item["id"] for item in world.truth()} == set(ids)
+    for number, entry in enumerate(result[plural]):
+        assert entry.keys() >= {"action", "changes", *resource.summary}
+        assert entry.items() >= {n: v for n, v in world.named(number).items() if n in resource.summary}.items()
+
+    again = world.unchanged("list", **world.listed(*entries))
+    assert len([path for method, path in again.requests if path.endswith(resource.path.rpartition("/")[2])]) >= 2
+    assert again.result("task")["msg"] == "4 unchanged"
+    assert [entry["id"] for entry in again.result("task")[plural]] == ids
+    world.unchanged("list", **world.listed(*({"id": identifier} for identifier in reversed(ids))))
+
+    before = {item["id"]: item for item in world.truth()}
+    setting, value = next((s, v) for s in settings(resource) if (v := world.other(s, before[ids[1]])) is not None)
+    entries[1] = {**entries[1], **setting.options(value)}
+    allowed: Values = {} if resource.update_verb else {"replace": True}
+    done = world.foreseen("list", **world.listed(*entries), **allowed)
+    action = "updated" if resource.update_verb else "replaced"
+    assert done.result("task")["msg"] == f"1 {action}, 3 unchanged"
+    assert [entry["changes"] for entry in done.result("task")[plural]] == [[], [setting.name], [], []]
+    assert len(done.writes) == (1 if resource.update_verb else 2)
+    others = {item["id"]: item for item in world.truth()}
+    assert all(others[identifier] == before[identifier] for identifier in (ids[0], ids[2], ids[3]))
+
+    entries[3] = {**world.named(3), **world.absent("list")}
+    assert world.foreseen("list", **world.listed(*entries)).result("task")["summary"]["deleted"] == 1
+    world.unchanged("list", **world.listed(*entries))
+
+    kept = {**world.listed(entries[0]), "prune": True}
+    world.refused(f"prune: 2 of the 3 {resource.collection_label(world.parent)} would be deleted", "list", **kept)
+    pruned = world.foreseen("list", **kept, prune_limit="2").result("task")
+    assert pruned["summary"]["deleted"] == 2
+    assert [entry["action"] for entry in pruned[plural]] == ["unchanged", "deleted", "deleted"]
+    assert [item["id"] for item in world.truth()] == ids[:1]
+    world.unchanged("list", **kept)
+
+
+@each("list")
+def test_a_list_that_is_refused(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """Before any request, with the place of each entry that is wrong."""
+    world = World(modules, sandbox, name)
+    plural = world.resource.plural
+    good, second = world.new(0), world.new(1)
+    option, value, told = next(
+        (f.name, value, told) for f in world.resource.writable for value, told in samples.wrong(world.resource, f)
+    )
+    lacking = {name: value for name, value in second.items() if name not in world.named()}
+    for entries, message in (
+        ([good, second, good], f"{plural}[2]"),
+        ([good, {**second, option: value}], told),
+        ([good, {**second, "stat": "absent"}], "stat: there is no such option; did you mean state?"),
+        ([good, {**second, "state": "gone"}], "state: 'gone' is not allowed; it must be one of present, absent"),
+        ([good, lacking], "it is missing"),
+        ([good, "text"], "text was given; it must be a dictionary"),
+    ):
+        run = world.refused(message, "list", **world.listed(*entries))
+        assert f"{plural}[{2 if len(entries) == 3 else 1}]" in run.result("task")["msg"]
+        assert run.requests == []
+    run = world.refused("prune: the list", "list", **world.listed(), prune=True)
+    assert run.requests == []
+
+
+@each()
+def test_bad_input(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """Each value that a field does not take is refused before any request, with its place and what is allowed."""
+    world = World(modules, sandbox, name)
+    options = world.new()
+    # A wrong value of a secret would be masked in the messages on the other fields.
+    for secret in (True, False):
+        fields = [f for f in world.resource.writable if f.secret is secret]
+        waiting = [(f.name, value, told) for f in fields for value, told in samples.wrong(world.resource, f)]
+        assert waiting or secret
+        while waiting:
+            batch: dict[str, tuple[Any, str]] = {}
+            for case in list(waiting):
+                option, value, told = case
+                if option not in batch and len(batch) < MAX_ERRORS:
+                    batch[option] = (value, told)
+                    waiting.remove(case)
+            run = world.run(**{**options, **{option: value for option, (value, told) in batch.items()}})
+            result = run.result("task")
+            assert (result["failed"], run.requests) == (True, [])
+            assert [told for value, told in batch.values() if told not in result["msg"]] == [], result["msg"]
+
+
+@each("info")
+def test_info(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """All objects over two pages, one by its id, and those that a filter matches; check mode is no different."""
+    world = World(modules, sandbox, name)
+    resource = world.resource
+    if "item" in FORMS[name]:
+        world.scope.settings(page_limit=2)
+        given = [resource.field(n) for n in resource.filters if not resource.field(n).read_only]
+        for number in range(3):
+            more = {f.name: samples.varied(f, samples.sample(resource, f), number) for f in given if not f.update_only}
+            world.create(number, **more)
+    query = {resource.parent: world.parent} if resource.parent and not resource.path_has_parent else {}
+    path = resource.path.format(**{resource.parent: world.parent})
+    listed = world.scope.pages(path, resource.plural, 100 if resource.paged else None, **query)
+    fields = {f.name: None for f in resource.fields if not f.secret}
+    expected = [{**fields, **item} for item in listed]
+    assert expected
+
+    def found(**options: Any) -> list[Values]:
+        checked, live = world.run("info", check=True, **options), world.run("info", **options)
+        assert live.status == 0, live.output
+        assert (checked.result("task"), checked.requests) == (live.result("task"), live.requests)
+        assert live.result("task")["changed"] is False
+        items: list[Values] = live.result("task")[resource.plural]
+        return items
+
+    assert found() == expected
+    for name_of_filter in resource.filters:
+        for value in {repr(item[name_of_filter]): item[name_of_filter] for item in expected}.values():
+            assert found(**{name_of_filter: value}) == [item for item in expected if item[name_of_filter] == value]
+    for item in expected[-1:]:
+        assert found(id=item["id"]) == [item]
+    assert found(id="no_such") == []
+
+
+@each(where=merging)
+def test_another_writer(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """What somebody else changes between the read and the write is kept; an endless conflict is reported."""
+    for form in FORMS[name].keys() & {"item", "list"}:
+        world = World(modules, sandbox, name)
+        resource = world.resource
+        known = world.create()
+        mine, value = next((s, v) for s in merging(resource) if (v := world.other(s, known)) is not None)
+        beside = [s for s in settings(resource) if s != mine and (s.field == mine.field) == bool(mine.member)]
+        theirs = next((s.options(v) for s in beside if (v := world.other(s, known)) is not None), None)
+        theirs = theirs or {n: v for n, v in world.named(1).items() if not resource.field(n).immutable}
+        task = {"id": known["id"], **mine.options(value)}
+        options = task if form == "item" else world.listed(task)
+        before = world.truth()
+
+        world.scope.fault("status", method=resource.update_verb, times=ENDLESS, status=412, code="PRECONDITION_FAILED")
+        result = world.run(form, **options).result("task")
+        assert (result["failed"], result["changed"]) == (True, False)
+        assert "412 PRECONDITION_FAILED" in result["msg"]
+        assert "find out what else writes to it" in result["msg"]
+        assert world.truth() == before
+        world.scope.clear_faults()
+
+        world.scope.fault("other_writer", method=resource.update_verb, change=theirs)
+        run = world.run(form, **options)
+        assert run.status == 0, run.output
+        sent = [entry["status"] for entry in run.exchanges if entry["method"] == resource.update_verb]
+        assert sent == [412, 200]
+        (item,) = world.truth()
+        expected = merged(merged(known, theirs), mine.options(value))
+        assert not mine.differs(value, item)
+        assert {n: item[n] for n in theirs} == {n: expected[n] for n in theirs}
+        world.unchanged(form, **options)
+
+
+def _older(resource: Resource) -> tuple[Resource, Setting, list[str]] | None:
+    """The resource as an older release may have it, a setting in it, and the fields that it does not have whole."""
+    for known in merging(resource):
+        own = {*resource.identity, resource.parent, known.field.name}
+        if known.member:
+            members = tuple(m for m in known.field.fields if m is known.member)
+            fields = tuple(replace(f, fields=members) if f is known.field else f for f in resource.fields)
+            return replace(resource, fields=fields), known, [known.field.name]
+        unknown = [f.name for f in resource.writable if f.name not in own and not (f.required or f.secret)]
+        if unknown:
+            fields = tuple(f for f in resource.fields if f.name not in unknown)
+            return replace(resource, fields=fields), known, unknown
+    return None
+
+
+@each(where=_older)
+def test_an_older_release(modules: Modules, sandbox: Sandbox, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a release does not know, it does not reset."""
+    world = World(modules, sandbox, name)
+    found = _older(world.resource)
+    assert found
+    older, setting, unknown = found
+    identifier = world.create()["id"]
+    everything: Values = {}
+    for each_setting in settings(world.resource):
+        value = world.other(each_setting, world.truth()[0])
+        if each_setting.field.name in unknown and each_setting.name != setting.name and value is not None:
+            everything = merged(everything, each_setting.options(value))
+    world.result(id=identifier, **everything)
+    (before,) = world.truth()
+    module = importlib.import_module(f"{forked.PLACE}.{FORMS[name]['item']}")
+    monkeypatch.setattr(module, name.upper(), older)
+    value = world.other(setting, before)
+    assert value is not None
+    result = world.result(id=identifier, **setting.options(value))
+    assert (result["action"], result["changes"]) == ("updated", [setting.name])
+    (after,) = world.truth()
+    expected = merged(before, setting.options(value))
+    assert _without_moments(world.resource, after) == _without_moments(world.resource, expected)
+
+
+@each()
+@pytest.mark.parametrize("applied", [True, False], ids=["applied", "not applied"])
+def test_lost_answers(modules: Modules, sandbox: Sandbox, name: str, applied: bool) -> None:
+    """A write whose answer is lost is looked up: reported as done if it was, and as a failure if it was not."""
+    world = World(modules, sandbox, name)
+    resource = world.resource
+    allowed: Values = {} if resource.update_verb else {"replace": True}
+
+    def lose(method: str, action: str, **options: Any) -> Run:
+        before = world.truth()
+        world.scope.fault("drop_after" if applied else "drop_before", method=method)
+        run = world.run(retries=0, **options)
+        result = run.result("task")
+        if applied:
+            assert run.status == 0, run.output
+            assert (result["action"], result["changed"]) == (action, True)
+            assert world.truth() != before
+        else:
+            assert (result["failed"], result["changed"], result["error"]["maybe_done"]) == (True, False, True)
+            assert MAYBE in result["msg"] and result["msg"].startswith(f"{method} ")
+            assert world.truth() == before
+        world.scope.clear_faults()
+        return run
+
+    run = lose("POST", "created", **world.new())
+    if applied:
+        world.unchanged(**world.new())
+        (item,) = world.truth()
+        assert run.result("task")[resource.noun]["id"] == item["id"]
+        if resource.issued:
+            assert "the answer that showed its secrets was lost, so new ones were issued" in run.output
+            _hold_to_issued(world)
+    else:
+        world.create()
+    (item,) = world.truth()
+    change = next(((s, v) for s in settings(resource) if (v := world.other(s, item)) is not None), None)
+    if change:
+        wanted = {**world.named(), **change[0].options(change[1]), **allowed}
+        lose(resource.update_verb or "POST", "updated" if resource.update_verb else "replaced", **wanted)
+        if applied:
+            world.unchanged(**wanted)
+    lose("DELETE", "deleted", **world.named(), **world.absent())
+
+
+@each()
+def test_refusals(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """What the API refuses fails the task, with the request, the code and what to do; nothing else is tried."""
+    world = World(modules, sandbox, name)
+    resource = world.resource
+    new, second = world.new(), world.new(1)
+    world.scope.fault("status", method="POST", times=ENDLESS, status=403, code="FORBIDDEN")
+    run = world.run(**new)
+    result = run.result("task")
+    assert result["msg"].startswith(f"POST {resource.noun} ") and "403 FORBIDDEN" in result["msg"]
+    assert "use a key of the organization that owns it" in result["msg"]
+    assert (result["changed"], result["action"], len(run.writes)) == (False, "failed", 1)
+    assert (result["error"]["status"], result["error"]["attempts"]) == (403, 1)
+    if "list" in FORMS[name]:
+        run = world.run("list", **world.listed(new, second), parallel=1)
+        listed = run.result("task")
+        assert [entry["action"] for entry in listed[resource.plural]] == ["failed", "skipped"]
+        assert (listed["changed"], len(run.writes)) == (False, 1)
+    assert world.truth() == []
+
+
+@each(where=lambda resource: resource.path_has_parent)
+def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """The API's 404 of a parent is a failure, for absent as well; in check mode, a parent may be yet to be created."""
+    world = World(modules, sandbox, name)
+    resource = world.resource
+    nowhere: Values = {resource.parent: "no_such"}
+    later: Values = {resource.parent: ""}
+    new = world.new()
+    for options in (
+        {"form": "item", **new},
+        {"form": "item", **world.named(), **world.absent()},
+        {"form": "list", **world.listed(new)},
+        {"form": "info"},
+    ):
+        if options["form"] in FORMS[name]:
+            result = world.run(**{**options, **nowhere}).result("task")
+            assert result["failed"] and not result["changed"]
+            assert "404 NOT_FOUND" in result["msg"] and "or this key may not see it" in result["msg"]
+    for f in resource.references:
+        new.pop(f.name_option, None)
+        new[f.name] = samples.sample(resource, f)
+    run = world.run(check=True, **new, **later)
+    assert (run.status, run.requests, run.result("task")["action"]) == (0, [], "created")
+    refused = world.run(**new, **later)
+    assert "it is empty; that is allowed in check mode only" in refused.result("task")["msg"]
+    assert refused.requests == []
+
+
+def _hold_to_issued(world: World) -> Values:
+    """The file holds the secrets that the server has, for its owner alone. Returns them."""
+    path = world.secrets_file()
+    assert path.stat().st_mode & 0o777 == 0o600
+    held: Values = json.loads(path.read_text())
+    assert held.keys() == {"id", *world.resource.shown_once}
+    assert isinstance(world.scope, Project)
+    kept = world.scope.secrets("s")[held["id"]]
+    assert kept == {n: hashlib.sha256(f"s{held[n]}".encode()).hexdigest() for n in kept}
+    return held
+
+
+@each(where=lambda resource: resource.issued)
+def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """They are kept in a file or returned, or else the task fails before it makes any; and rotated on request."""
+    world = World(modules, sandbox, name)
+    new = world.new()
+    nowhere = {name: value for name, value in new.items() if name != "secrets_file"}
+    world.refused("set secrets_file, or return_secrets: true and no_log: true", **nowhere)
+    world.refused("set no_log: true for the task as well", **nowhere, return_secrets=True)
+    for path, told in ((modules.home, "is a folder"), (modules.home / "missing" / "file", "does not exist")):
+        assert world.refused(told, **{**new, "secrets_file": str(path)}).requests == []
+    if "list" in FORMS[name]:
+        shared = {**world.new(1), "secrets_file": new["secrets_file"]}
+        assert world.refused("has the same file; give each its own", "list", **world.listed(new, shared)).requests == []
+
+    made = world.foreseen(**new).result("task")
+    first = _hold_to_issued(world)
+    modules.secrets += [first[n] for n in world.scope.secrets("s")[first["id"]]]  # type: ignore[union-attr]
+    world.unchanged(**new)
+    assert _hold_to_issued(world) == first
+    rotated = world.foreseen(**new, rotate=True).result("task")
+    assert (rotated["action"], rotated["changes"]) == ("updated", list(world.resource.issued))
+    second = _hold_to_issued(world)
+    assert second != first and second["id"] == first["id"] == made[world.resource.noun]["id"]
