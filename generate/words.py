@@ -15,18 +15,8 @@ from generate.declared import Field, Resource, Values, resource
 
 FOLDER = Path(__file__).parent / "words"
 FORMS = {"item", "list", "info"}
-KEYS = {
-    "version_added",
-    "object",
-    "meaning",
-    "create",
-    "kept",
-    "rotated",
-    "seealso",
-    "changes",
-    "fields",
-    "issued",
-} | FORMS
+TEXTS = {"version_added", "object", "meaning", "create", "kept", "rotated"}
+KEYS = {*TEXTS, "seealso", "changes", "fields", "issued", *FORMS}
 FORM_KEYS = {"short_description", "description", "returned", "examples"}
 FIELD_KEYS = {"like", "description", "option", "compared", "filter", "returned", "sample", "fields", "by_name"}
 

@@ -88,6 +88,7 @@ GIVEN = {
     "plugins/modules/database.py": Given(variables={"vault_passwords": {"orders": PASSWORD, "invoices": PASSWORD}}),
     "plugins/modules/databases.py": Given(variables={"pgbeam_databases": [{**ORDERS, **LOGIN}]}),
     "plugins/modules/organization_info.py": Given(replaced={"slug: acme": "slug: org-sandbox"}),
+    "plugins/modules/policies.py": Given(variables={"agent_policies": [{"name": "readers"}, {"name": "writers"}]}),
     "plugins/modules/replicas.py": Given(variables={"orders_replicas": [{"host": "replica1.example.com"}]}),
     "plugins/filter/connection_string.py": Given(
         variables={"registered": {"database": {"connection_string": "postgresql://app:YOUR_PASSWORD@h:5432/orders"}}},
@@ -151,11 +152,17 @@ class Reader:
         self.ansible.write("given.json", json.dumps({**self.secrets, **given.variables}))
 
     def _create_samples(self) -> None:
-        """Make the objects of the project whose sample ids the examples of a module have."""
+        """Make the objects of the project that the examples of a module have by sample id, or refer to by name."""
         (block,) = examples.blocks(self.page, self.text)
+        module = modules()[Path(self.page).stem]
+        referred = [field.refers_to for field in module.resource.references]
         for resource in {module.resource.noun: module.resource for module in modules().values()}.values():
             identifier = str(sample(resource, resource.field("id")))
-            if resource.path_has_parent and resource.parent == "project_id" and identifier in block.text:
+            if (
+                resource.path_has_parent
+                and resource.parent == "project_id"
+                and (resource in referred or identifier in block.text)
+            ):
                 (project,) = self.projects.values()
                 made = project.post(resource.path.format(project_id=project.id), body(resource, PASSWORD))
                 self.text = self.text.replace(identifier, made["id"])

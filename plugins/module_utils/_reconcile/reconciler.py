@@ -28,7 +28,7 @@ PROGRESS_SECONDS = 5
 MAX_CONFLICTS = 5  # times that one object's write is planned again after another writer has changed it
 
 
-@dataclass
+@dataclass(eq=False)  # two creates of one list may look alike
 class Outcome:
     """What became of one plan."""
 
@@ -405,13 +405,12 @@ class Reconciler:
                     tag if plan.conditional else None,
                 )
             except ApiError as error:
-                lost = plan if error.maybe_done and plan.body else lost
+                lost = plan if error.maybe_done else lost
                 error.maybe_done = lost is not None
                 if error.status != 412 or not plan.conditional or conflicts == MAX_CONFLICTS:
                     raise
                 conflicts, fresh = conflicts + 1, False
             else:
-                self._etags[identifier] = answer.etag
                 outcome.values = resource.with_all_fields(answer.content)
                 break
         return plan
