@@ -72,6 +72,13 @@ def varied(field: Field, value: Any, number: int) -> Any:
     return f"{before}{(int(digit) + number) % 10}{after}" if digit else f"{value}{number}"
 
 
+def respelled(field: Field, value: Any) -> Any:
+    """Another text that means the same to the field; None if there is none that differs in case."""
+    if field.normalize and value != value.upper() and field.normalize(value) == field.normalize(value.upper()):
+        return value.upper()
+    return None
+
+
 def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -> Iterator[tuple[Any, str]]:
     """Values that the field does not take, each with what a message says of it: its place, the value, what is allowed.
 
@@ -99,6 +106,10 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         shown = "the value" if field.secret else "true"
         yield True, f"{place}: {shown} is a boolean, not text; put it in quotes"
         yield 1.5, f"{place}: {'the value' if field.secret else 1.5} is a number, not text; put it in quotes"
+        yield (
+            ["no-such"],
+            f"{place}: {'the value' if field.secret else ['no-such']} is a list, not text; put it in quotes",
+        )
         if field.choices:
             yield "no-such", f"{place}: 'no-such' is not allowed; it must be one of {', '.join(field.choices)}"
         for text in _wrong_texts(field):

@@ -26,6 +26,8 @@ from tests.sandbox.state import merged
 pytestmark = pytest.mark.once
 
 ENDLESS = 10**6
+#: What the sandbox has of each resource.
+KIND = {kind.noun: kind for kind in (PROJECT, *KINDS.values())}
 #: A message has so many sentences at most.
 MAX_ERRORS = 5
 MAYBE = "the change may have been made, as a second run will tell"
@@ -157,10 +159,37 @@ class World:
         """The option with which the list form takes these entries."""
         return {self.resource.plural: list(entries)}
 
+    @property
+    def replacing(self) -> Values:
+        """The option without which an object that the API cannot update is kept."""
+        return {} if self.resource.update_verb else {"replace": True}
+
+    @property
+    def update(self) -> str:
+        """The action that changes an object."""
+        return "updated" if self.resource.update_verb else "replaced"
+
+    def moved(self) -> Values:
+        """Other values of all the fields that find an object and can change."""
+        resource = self.resource
+        names = [f.name for f in resource.writable if f.name in (*resource.identity, resource.tie_breaker)]
+        fields = [resource.field(n) for n in names if n != resource.parent and not resource.field(n).immutable]
+        return {f.name: samples.varied(f, samples.sample(resource, f), 1) for f in fields}
+
+    def lacking(self) -> Iterator[tuple[str, str]]:
+        """The options without which an object is neither found nor created, each with what the task reports."""
+        resource = self.resource
+        for f in resource.writable:
+            if f.name in self.named():
+                yield f.name, f"{f.name}: it is missing; give "
+            elif f.required and f.name != resource.parent:
+                yield f.name_option or f.name, f"is not in PgBeam yet; give {f.name} to add it"
+        if resource.nested:
+            yield resource.nested.noun, f"is not in PgBeam yet; give {resource.nested.noun} to add it"
+
     def values(self, setting: Setting) -> Iterator[Any]:
         """Values that the API takes: those that the sandbox declares for an update, or else some like the sample."""
-        kind = next(kind for kind in (PROJECT, *KINDS.values()) if kind.noun == self.resource.noun)
-        declared = kind.change.get(setting.field.name)
+        declared = KIND[self.resource.noun].change.get(setting.field.name)
         if declared is not None and not setting.member:
             yield declared
             return
@@ -275,6 +304,9 @@ def test_a_life(modules: Modules, sandbox: Sandbox, name: str) -> None:
     world = World(modules, sandbox, name)
     resource = world.resource
     assert world.unchanged(**world.named(), **world.absent()).result("task")[resource.noun] == {}
+    for option, told in world.lacking():
+        given = {name: value for name, value in world.new().items() if name != option}
+        world.refused(told, **given)
 
     done = world.foreseen(**world.new())
     made = done.result("task")
@@ -294,18 +326,25 @@ def test_a_life(modules: Modules, sandbox: Sandbox, name: str) -> None:
     assert world.unchanged(**world.new()).result("task")[resource.noun]["id"] == identifier
     world.unchanged(**world.named())
     world.unchanged(id=identifier)
+    world.unchanged(**{n: samples.respelled(resource.field(n), value) or value for n, value in world.named().items()})
     for f in resource.references:
         world.unchanged(**world.named(), **{f.name: item[f.name]})
     for secret in (f.name for f in resource.fields if f.secret):
         sent = world.foreseen(**world.new(), **{f"update_{secret}": "always"}).result("task")
         assert (sent["action"], sent["changes"]) == ("updated", [secret])
 
-    new_names = {n: v for n, v in world.named(1).items() if not resource.field(n).immutable}
-    if new_names and resource.update_verb:
-        moved = world.foreseen(id=identifier, **new_names).result("task")
-        assert (moved["action"], moved["changes"]) == ("updated", list(new_names))
-        world.unchanged(**{**world.named(), **new_names})
-        world.result(id=identifier, **world.named())
+    moved = world.moved()
+    if moved:
+        done = world.foreseen(id=identifier, **moved, **world.replacing)
+        result = done.result("task")
+        assert (result["action"], result["changes"]) == (world.update, list(moved))
+        assert [method for method, path in done.writes] == (
+            [resource.update_verb] if resource.update_verb else ["POST", "DELETE"]
+        )
+        world.unchanged(**{**world.named(), **moved})
+        identifier = result[resource.noun]["id"]
+        back = {n: item[n] for n in moved}
+        identifier = world.result(id=identifier, **back, **world.replacing)[resource.noun]["id"]
 
     gone = world.foreseen(**world.named(), **world.absent())
     assert gone.result("task")["action"] == "deleted"
@@ -315,7 +354,9 @@ def test_a_life(modules: Modules, sandbox: Sandbox, name: str) -> None:
     assert world.truth() == []
     world.unchanged(**world.named(), **world.absent())
     world.unchanged(id=identifier, **world.absent())
-    world.refused("this key may not see it", id=identifier)
+    world.refused(f"{resource.noun} {identifier} is not in ", id=identifier)
+    if "info" in FORMS[name]:
+        assert world.result("info")[resource.plural] == []
     world.result(**world.new())
     (item,) = world.truth()
     assert item["id"] != identifier
@@ -328,7 +369,6 @@ def test_each_field_changes_alone(modules: Modules, sandbox: Sandbox, name: str)
     """Nothing else is sent, or the rest is sent as it was; and the next run has nothing to do."""
     world = World(modules, sandbox, name)
     resource = world.resource
-    allowed: Values = {} if resource.update_verb else {"replace": True}
     world.create()
     changed = set()
     for number, setting in enumerate(settings(resource)):
@@ -342,11 +382,15 @@ def test_each_field_changes_alone(modules: Modules, sandbox: Sandbox, name: str)
             world.refused(
                 f"{setting.name} is {before[setting.field.name]!r} and PgBeam cannot change it", **found, **wanted
             )
-        run = world.foreseen(**found, **wanted, **allowed)
+        run = world.foreseen(**found, **wanted, **world.replacing)
         result = run.result("task")
-        assert result["action"] == ("updated" if resource.update_verb else "replaced")
+        assert result["action"] == world.update
         assert result["changes"] == [setting.name]
         assert result["diff"]["after"] == wanted
+        if setting.member:
+            assert result["diff"]["before"] == setting.options(before[setting.field.name][setting.member.name])
+        else:
+            assert setting.field.equals(result["diff"]["before"][setting.field.name], before[setting.field.name])
         (after,) = world.truth()
         assert not setting.differs(value, after)
         if resource.update_verb:
@@ -355,7 +399,9 @@ def test_each_field_changes_alone(modules: Modules, sandbox: Sandbox, name: str)
             assert _without_moments(resource, after) == _without_moments(resource, expected)
             (body,) = _bodies(run, resource.update_verb)
             assert body.keys() == {setting.field.name} or resource.update_verb == "PUT"
-        world.unchanged(**world.named(), **wanted, **allowed)
+            if resource.update_verb == "PUT" or setting.is_merged:
+                assert run.exchanges[-1]["headers"]["if-match"]
+        world.unchanged(**world.named(), **wanted, **world.replacing)
         if setting.field.nullable:
             world.foreseen(**found, **setting.options(None))
             assert world.truth()[0][setting.field.name] is None
@@ -392,7 +438,7 @@ def _in_words(value: Any) -> str:
 def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
     """A list over two pages is created, kept, changed and pruned, and reported in its order."""
     world = World(modules, sandbox, name)
-    world.scope.settings(page_limit=2)
+    world.scope.settings(page_limit=2, empty_pages=True)
     resource, plural = world.resource, world.resource.plural
     entries = [world.new(number) for number in range(4)]
     done = world.foreseen("list", **world.listed(*entries))
@@ -400,6 +446,8 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
     assert result["msg"] == "4 created"
     assert [entry["action"] for entry in result[plural]] == ["created"] * 4
     assert [method for method, path in done.writes] == ["POST"] * 4
+    assert result["summary"] == {**dict.fromkeys(resource.actions, 0), "created": 4}
+    assert plural not in result["invocation"]["module_args"]
     ids = [entry["id"] for entry in result[plural]]
     assert {item["id"] for item in world.truth()} == set(ids)
     for number, entry in enumerate(result[plural]):
@@ -407,7 +455,8 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
         assert entry.items() >= {n: v for n, v in world.named(number).items() if n in resource.summary}.items()
 
     again = world.unchanged("list", **world.listed(*entries))
-    assert len([path for method, path in again.requests if path.endswith(resource.path.rpartition("/")[2])]) >= 2
+    listings = [path for method, path in again.requests if path.endswith(resource.path.rpartition("/")[2])]
+    assert len(listings) == 4, "two pages, each after an empty one"
     assert again.result("task")["msg"] == "4 unchanged"
     assert [entry["id"] for entry in again.result("task")[plural]] == ids
     world.unchanged("list", **world.listed(*({"id": identifier} for identifier in reversed(ids))))
@@ -415,10 +464,8 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
     before = {item["id"]: item for item in world.truth()}
     setting, value = next((s, v) for s in settings(resource) if (v := world.other(s, before[ids[1]])) is not None)
     entries[1] = {**entries[1], **setting.options(value)}
-    allowed: Values = {} if resource.update_verb else {"replace": True}
-    done = world.foreseen("list", **world.listed(*entries), **allowed)
-    action = "updated" if resource.update_verb else "replaced"
-    assert done.result("task")["msg"] == f"1 {action}, 3 unchanged"
+    done = world.foreseen("list", **world.listed(*entries), **world.replacing)
+    assert done.result("task")["msg"] == f"1 {world.update}, 3 unchanged"
     assert [entry["changes"] for entry in done.result("task")[plural]] == [[], [setting.name], [], []]
     assert len(done.writes) == (1 if resource.update_verb else 2)
     others = {item["id"]: item for item in world.truth()}
@@ -428,8 +475,17 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
     assert world.foreseen("list", **world.listed(*entries)).result("task")["summary"]["deleted"] == 1
     world.unchanged("list", **world.listed(*entries))
 
+    for option, told in world.lacking():
+        lacking = {name: value for name, value in world.new(5).items() if name != option}
+        assert f"{plural}[1]" in world.refused(told, "list", **world.listed(entries[0], lacking)).result("task")["msg"]
+
     kept = {**world.listed(entries[0]), "prune": True}
-    world.refused(f"prune: 2 of the 3 {resource.collection_label(world.parent)} would be deleted", "list", **kept)
+    going = ", ".join(f"{resource.describe(item)} ({item['id']})" for item in world.truth()[1:])
+    refusal = (
+        f"prune: 2 of the 3 {resource.collection_label(world.parent)} would be deleted, more than prune_limit (50%) "
+        f"allows: {going}; check that the list is complete, or set prune_limit to 2"
+    )
+    world.refused(refusal, "list", **kept)
     pruned = world.foreseen("list", **kept, prune_limit="2").result("task")
     assert pruned["summary"]["deleted"] == 2
     assert [entry["action"] for entry in pruned[plural]] == ["unchanged", "deleted", "deleted"]
@@ -468,9 +524,15 @@ def test_bad_input(modules: Modules, sandbox: Sandbox, name: str) -> None:
     world = World(modules, sandbox, name)
     options = world.new()
     # A wrong value of a secret would be masked in the messages on the other fields.
+    resource, first = world.resource, world.resource.nested
     for secret in (True, False):
-        fields = [f for f in world.resource.writable if f.secret is secret]
-        waiting = [(f.name, value, told) for f in fields for value, told in samples.wrong(world.resource, f)]
+        fields = [f for f in resource.writable if f.secret is secret]
+        waiting = [(f.name, value, told) for f in fields for value, told in samples.wrong(resource, f)]
+        if first:
+            inner = [(f, f"{first.noun}.{f.name}") for f in first.writable if f.secret is secret]
+            waiting += [
+                (first.noun, {f.name: v}, told) for f, place in inner for v, told in samples.wrong(first, f, place)
+            ]
         assert waiting or secret
         while waiting:
             batch: dict[str, tuple[Any, str]] = {}
@@ -514,9 +576,14 @@ def test_info(modules: Modules, sandbox: Sandbox, name: str) -> None:
     assert found() == expected
     for name_of_filter in resource.filters:
         for value in {repr(item[name_of_filter]): item[name_of_filter] for item in expected}.values():
-            assert found(**{name_of_filter: value}) == [item for item in expected if item[name_of_filter] == value]
-    for item in expected[-1:]:
-        assert found(id=item["id"]) == [item]
+            matching = [item for item in expected if item[name_of_filter] == value]
+            assert found(**{name_of_filter: value}) == matching
+            other_spelling = samples.respelled(resource.field(name_of_filter), value)
+            if other_spelling:
+                assert found(**{name_of_filter: other_spelling}) == matching
+            for item in (expected[0], expected[-1]):
+                assert found(id=item["id"], **{name_of_filter: value}) == [item for one in matching if one == item]
+    assert found(id=expected[-1]["id"]) == [expected[-1]]
     assert found(id="no_such") == []
 
 
@@ -602,7 +669,6 @@ def test_lost_answers(modules: Modules, sandbox: Sandbox, name: str, applied: bo
     """A write whose answer is lost is looked up: reported as done if it was, and as a failure if it was not."""
     world = World(modules, sandbox, name)
     resource = world.resource
-    allowed: Values = {} if resource.update_verb else {"replace": True}
 
     def lose(method: str, action: str, /, **options: Any) -> Run:
         before = world.truth()
@@ -633,8 +699,8 @@ def test_lost_answers(modules: Modules, sandbox: Sandbox, name: str, applied: bo
     (item,) = world.truth()
     change = next(((s, v) for s in settings(resource) if (v := world.other(s, item)) is not None), None)
     if change:
-        wanted = {**world.named(), **change[0].options(change[1]), **allowed}
-        lose(resource.update_verb or "POST", "updated" if resource.update_verb else "replaced", **wanted)
+        wanted = {**world.named(), **change[0].options(change[1]), **world.replacing}
+        lose(resource.update_verb or "POST", world.update, **wanted)
         if applied:
             world.unchanged(**wanted)
     lose("DELETE", "deleted", **world.named(), **world.absent())
@@ -645,20 +711,42 @@ def test_refusals(modules: Modules, sandbox: Sandbox, name: str) -> None:
     """What the API refuses fails the task, with the request, the code and what to do; nothing else is tried."""
     world = World(modules, sandbox, name)
     resource = world.resource
-    new, second = world.new(), world.new(1)
+    entries = [world.new(number) for number in range(3)]
     world.scope.fault("status", method="POST", times=ENDLESS, status=403, code="FORBIDDEN")
-    run = world.run(**new)
+    run = world.run(**entries[0])
     result = run.result("task")
     assert result["msg"].startswith(f"POST {resource.noun} ") and "403 FORBIDDEN" in result["msg"]
     assert "use a key of the organization that owns it" in result["msg"]
     assert (result["changed"], result["action"], len(run.writes)) == (False, "failed", 1)
     assert (result["error"]["status"], result["error"]["attempts"]) == (403, 1)
-    if "list" in FORMS[name]:
-        run = world.run("list", **world.listed(new, second), parallel=1)
-        listed = run.result("task")
-        assert [entry["action"] for entry in listed[resource.plural]] == ["failed", "skipped"]
-        assert (listed["changed"], len(run.writes)) == (False, 1)
     assert world.truth() == []
+    if "list" in FORMS[name]:
+        world.scope.clear_faults()
+        world.scope.fault("status", method="POST", skip=1, times=ENDLESS, status=403, code="FORBIDDEN")
+        run = world.run("list", **world.listed(*entries), parallel=1)
+        listed = run.result("task")
+        assert [entry["action"] for entry in listed[resource.plural]] == ["created", "failed", "skipped"]
+        assert listed["msg"].endswith("[1 created, 1 failed, 1 skipped]")
+        assert (listed["failed"], listed["changed"], len(run.writes), len(world.truth())) == (True, True, 2, 1)
+
+
+@each(where=lambda resource: not KIND[resource.noun].unique)
+def test_an_ambiguous_identity(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """Of two objects that only their ids tell apart, none is touched unless the task has its id."""
+    world = World(modules, sandbox, name)
+    ids = sorted(world.create()["id"] for dummy in range(2))
+    told = f"is in PgBeam 2 times ({', '.join(ids)})"
+    world.refused(told, **world.named())
+    world.refused(told, **world.named(), **world.absent())
+    if "list" in FORMS[name]:
+        world.refused(told, "list", **world.listed(world.named()))
+    assert told in world.run("info").output
+    moved = world.moved()
+    if moved:
+        assert world.foreseen(id=ids[0], **moved, **world.replacing).result("task")["action"] == world.update
+        world.unchanged(**world.named())
+    world.foreseen(id=ids[1], **world.absent())
+    assert [item["id"] for item in world.truth()].count(ids[1]) == 0
 
 
 @each(where=lambda resource: resource.path_has_parent)
@@ -667,7 +755,6 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
     world = World(modules, sandbox, name)
     resource = world.resource
     nowhere: Values = {resource.parent: "no_such"}
-    later: Values = {resource.parent: ""}
     new = world.new()
     for form, options in (
         ("item", new),
@@ -682,11 +769,29 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
     for f in resource.references:
         new.pop(f.name_option, None)
         new[f.name] = samples.sample(resource, f)
-    run = world.check(**new, **later)
-    assert (run.status, run.requests, run.result("task")["action"]) == (0, [], "created")
-    refused = world.run(**new, **later)
-    assert "it is empty; that is allowed in check mode only" in refused.result("task")["msg"]
-    assert refused.requests == []
+    for later in ({resource.parent: ""}, {resource.parent: None}):
+        for form, options, action in (
+            ("item", new, "created"),
+            ("item", {**world.named(), **world.absent()}, "unchanged"),
+            ("item", {"id": "some_1", **world.absent()}, "unchanged"),
+            ("list", {**world.listed(new), "prune": True}, "created"),
+            ("info", {}, ""),
+            ("info", {"id": "some_1"}, ""),
+        ):
+            if form in FORMS[name]:
+                foreseen = world.check(form, **{**options, **later})
+                result = foreseen.result("task")
+                assert (foreseen.status, foreseen.requests) == (0, []), foreseen.output
+                found = result.get(resource.plural, [])
+                assert action == (result["action"] if form == "item" else "".join(entry["action"] for entry in found))
+                live = world.run(form, **{**options, **later})
+                assert "it is empty; that is allowed in check mode only" in live.result("task")["msg"]
+                assert live.requests == []
+        unknown = world.check(**{"id": "some_1", **later})
+        assert f"{resource.noun} some_1 is not in PgBeam, or this key may not see it" in unknown.result("task")["msg"]
+    slash = world.run(**{**new, resource.parent: "a/b"})
+    assert f"{resource.parent}: 'a/b' is not an id" in slash.result("task")["msg"]
+    assert slash.requests == []
 
 
 def _hold_to_issued(world: World) -> Values:
@@ -709,6 +814,8 @@ def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: s
     nowhere = {name: value for name, value in new.items() if name != "secrets_file"}
     world.refused("set secrets_file, or return_secrets: true and no_log: true", **nowhere)
     world.refused("set no_log: true for the task as well", **nowhere, return_secrets=True)
+    if "list" in FORMS[name]:
+        world.refused("set secrets_file, or", "list", **world.listed(world.new(1), nowhere))
     for path, told in ((modules.home, "is a folder"), (modules.home / "missing" / "file", "does not exist")):
         assert world.refused(told, **{**new, "secrets_file": str(path)}).requests == []
     if "list" in FORMS[name]:
@@ -719,6 +826,9 @@ def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: s
     first = _hold_to_issued(world)
     modules.secrets += [first[n] for n in world.scope.secrets("s")[first["id"]]]  # type: ignore[union-attr]
     world.unchanged(**new)
+    assert _hold_to_issued(world) == first
+    world.refused("set secrets_file, or", **nowhere, rotate=True)
+    world.check(**new, rotate=True)
     assert _hold_to_issued(world) == first
     rotated = world.foreseen(**new, rotate=True).result("task")
     assert (rotated["action"], rotated["changes"]) == ("updated", list(world.resource.issued))
