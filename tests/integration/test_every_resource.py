@@ -480,7 +480,8 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
         assert f"{plural}[1]" in world.refused(told, "list", **world.listed(entries[0], lacking)).result("task")["msg"]
 
     kept = {**world.listed(entries[0]), "prune": True}
-    going = ", ".join(f"{resource.describe(item)} ({item['id']})" for item in world.truth()[1:])
+    surplus = [item for item in world.truth() if item["id"] != ids[0]]
+    going = ", ".join(f"{resource.describe(item)} ({item['id']})" for item in surplus)
     refusal = (
         f"prune: 2 of the 3 {resource.collection_label(world.parent)} would be deleted, more than prune_limit (50%) "
         f"allows: {going}; check that the list is complete, or set prune_limit to 2"
