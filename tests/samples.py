@@ -90,8 +90,8 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         yield 5, f"{place}: a number was given; it must be a dictionary"
         yield {"no_such": 1}, f"{place}.no_such: there is no such option"
         for member in field.fields:
-            for value, told in wrong(resource, member, f"{place}.{member.name}", below):
-                yield {member.name: value}, told
+            for value, reported in wrong(resource, member, f"{place}.{member.name}", below):
+                yield {member.name: value}, reported
     elif field.elements:
         yield from _wrong_lists(resource, field, place, within, below)
     elif field.type == "int":
@@ -103,13 +103,16 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         for value in ("no-such", 7):
             yield value, f"{place}: {value!r} is not allowed; it must be true or false"
     else:
-        shown = "the value" if field.secret else "true"
-        yield True, f"{place}: {shown} is a boolean, not text; put it in quotes"
-        yield 1.5, f"{place}: {'the value' if field.secret else 1.5} is a number, not text; put it in quotes"
-        yield (
-            ["no-such"],
-            f"{place}: {'the value' if field.secret else ['no-such']} is a list, not text; put it in quotes",
-        )
+        number = 8154711 if field.secret else 1.5  # text that is no secret may be an integer
+        for value, shown, kind in (
+            (True, "true", "a boolean"),
+            (number, repr(number), "a number"),
+            (["no-such"], "['no-such']", "a list"),
+        ):
+            given = "the value" if field.secret else shown
+            yield value, f"{place}: {given} is {kind}, not text; put it in quotes"
+        if field.secret:
+            yield "", f"{place}: it is empty; check that the variable or the lookup that it comes from is set"
         if field.choices:
             yield "no-such", f"{place}: 'no-such' is not allowed; it must be one of {', '.join(field.choices)}"
         for text in _wrong_texts(field):
@@ -126,13 +129,13 @@ def _wrong_lists(resource: Resource, field: Field, place: str, within: str, belo
         many = [varied(element, one, number) for number in range(field.maximum + 1)]
         yield many, f"{place}: {len(many)} elements were given; it must be {field.maximum} at most"
     if not element.fields:
-        for value, told in wrong(resource, element, f"{place}[0]", within):
-            yield [value], told
+        for value, reported in wrong(resource, element, f"{place}[0]", within):
+            yield [value], reported
         return
     yield [7], f"{place}[0]: a number was given; it must be a dictionary"
     for member in element.fields:
-        for value, told in wrong(resource, member, f"{place}[0].{member.name}", below):
-            yield [{**one, member.name: value}], told
+        for value, reported in wrong(resource, member, f"{place}[0].{member.name}", below):
+            yield [{**one, member.name: value}], reported
         if member.required or member.name in field.key:
             lacking = {name: value for name, value in one.items() if name != member.name}
             yield [lacking], f"{place}[0].{member.name}: it is missing"

@@ -18,7 +18,6 @@ from tests.harness import Project, Sandbox
 from tests.integration.conftest import Ansible, Modules, Run
 
 SALT = "a salt"
-NOWHERE = "bot: PgBeam shows its new secrets once; set secrets_file, or return_secrets: true and no_log: true"
 
 
 @pytest.fixture
@@ -110,39 +109,6 @@ def test_no_log_hides_returned_secrets_in_ansible(ansible: Ansible, project: Pro
     ansible.hold_to_secrecy(run, run.output + json.dumps(run.events), ["agent"])
     (made,) = project.stored("agents")
     assert are_current(project, made, issued)
-
-
-def test_secrets_without_a_destination_fail_before_any_write(modules: Modules, project: Project, file: Path) -> None:
-    for check in (True, False):
-        run = modules.play([agent(project, policy="readers", check_mode=check)])
-        assert run.result("agent")["msg"] == f"agent {NOWHERE}"
-        assert run.writes == []
-    entries = [{"name": "bot", "policy": "readers"}, {"name": "cat", "policy": "readers", "secrets_file": str(file)}]
-    run = modules.play([agents(project, *entries)])
-    assert run.result("agents")["msg"] == f"agent {NOWHERE}"
-    assert run.writes == []
-    created(modules, project, file)
-    assert modules.play([agent(project, rotate=True)]).result("agent")["msg"] == f"agent {NOWHERE}"
-
-
-@pytest.mark.parametrize(
-    ("place", "why"),
-    [
-        ("missing/bot.json", "/missing' does not exist; create it first"),
-        ("", "is a folder; give the path of a file"),
-    ],
-)
-def test_an_unusable_file_fails_before_any_request(
-    modules: Modules, project: Project, tmp_path: Path, place: str, why: str
-) -> None:
-    run = modules.play([agent(project, policy="readers", secrets_file=str(tmp_path / place))])
-    assert run.result("agent")["msg"].startswith("secrets_file: ")
-    assert run.result("agent")["msg"].endswith(why)
-    assert run.exchanges == []
-    entry = {"policy": "readers", "secrets_file": str(tmp_path / "one.json")}
-    run = modules.play([agents(project, {"name": "bot", **entry}, {"name": "cat", **entry})])
-    assert "agents[1] (cat): secrets_file: agents[0] (bot): it has the same file" in run.result("agents")["msg"]
-    assert run.exchanges == []
 
 
 def test_a_file_that_cannot_be_written_after_the_create_is_told(
@@ -270,22 +236,6 @@ def test_a_revoked_agent_stays_revoked(modules: Modules, project: Project, file:
     assert (new["action"], new["agent"]["id"] == identifier) == ("created", False)
     info = {"name": "found", "pgbeam.cloud.agent_info": {"project_id": project.id}}
     assert [item["id"] for item in modules.play([info]).result("found")["agents"]] == [new["agent"]["id"]]
-
-
-def test_what_never_changes(modules: Modules, project: Project, file: Path) -> None:
-    other = project.create("policies", name="writers")["id"]
-    created(modules, project, file, expires_at="2099-01-01T00:00:00Z")
-    for options, why in (
-        ({"policy_profile_id": other}, "policy_profile_id is 'pol_"),
-        ({"principal_type": "human"}, "principal_type is 'agent' and cannot be changed to 'human'"),
-        ({"expires_at": "2098-01-01T00:00:00Z"}, "expires_at is '2099-01-01T00:00:00Z'"),
-        ({"expires_at": None}, "expires_at is '2099-01-01T00:00:00Z' and cannot be changed to null"),
-    ):
-        run = modules.play([agent(project, **options)])
-        assert why in run.result("agent")["msg"], options
-        assert run.writes == []
-    same = modules.play([agent(project, expires_at="2099-01-01T01:00:00.000+01:00")]).result("agent")
-    assert same["action"] == "unchanged"
 
 
 @pytest.mark.parametrize(

@@ -227,9 +227,9 @@ class World:
 
     def foreseen(self, form: str = "item", /, **options: Any) -> Run:
         """Run a task in check mode and live. Everything that check mode reports comes true. Returns the live run."""
-        told, done = self.check(form, **options), self.run(form, **options)
-        assert done.status == told.status == 0, told.output + done.output
-        foretold, live = told.result("task"), done.result("task")
+        reported, done = self.check(form, **options), self.run(form, **options)
+        assert done.status == reported.status == 0, reported.output + done.output
+        foretold, live = reported.result("task"), done.result("task")
         assert foretold.keys() == live.keys()
         for key in live.keys() & {"action", "changed", "changes", "diff", "msg", "summary", "warnings"}:
             assert foretold[key] == live[key], key
@@ -260,14 +260,14 @@ class World:
         assert self.truth() == before
         return run
 
-    def refused(self, told: str, form: str = "item", /, **options: Any) -> Run:
+    def refused(self, reported: str, form: str = "item", /, **options: Any) -> Run:
         """Run a task that fails before any write, in check mode for the same reason."""
         before = self.truth()
         for play in (self.check, self.run):
             run = play(form, **options)
             result = run.result("task")
             assert (result["failed"], result.get("changed", False)) == (True, False), result
-            assert told in result["msg"]
+            assert reported in result["msg"]
             assert run.writes == []
         assert self.truth() == before
         return run
@@ -277,16 +277,16 @@ def _compare(resource: Resource, foretold: Values, live: Values, given: Values, 
     """What check mode reports of an object is what it becomes; null stands only for what the server alone knows."""
     assert foretold.keys() == live.keys()
     for f in resource.fields:
-        told, became = foretold.get(f.name), live.get(f.name)
-        if told is None:
+        reported, became = foretold.get(f.name), live.get(f.name)
+        if reported is None:
             server_only = f.read_only or (action in ("created", "replaced") and given.get(f.name) is None)
             assert became is None or server_only, f.name
         elif f.fields:
-            members = {name: value for name, value in told.items() if value is not None}
+            members = {name: value for name, value in reported.items() if value is not None}
             assert members.keys() >= (given.get(f.name) or {}).keys()
             assert f.equals(members, became), f.name
         else:
-            assert f.equals(told, became), f.name
+            assert f.equals(reported, became), f.name
 
 
 def _bodies(run: Run, method: str) -> list[Values]:
@@ -304,9 +304,9 @@ def test_a_life(modules: Modules, sandbox: Sandbox, name: str) -> None:
     world = World(modules, sandbox, name)
     resource = world.resource
     assert world.unchanged(**world.named(), **world.absent()).result("task")[resource.noun] == {}
-    for option, told in world.lacking():
+    for option, reported in world.lacking():
         given = {name: value for name, value in world.new().items() if name != option}
-        world.refused(told, **given)
+        world.refused(reported, **given)
 
     done = world.foreseen(**world.new())
     made = done.result("task")
@@ -475,9 +475,11 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
     assert world.foreseen("list", **world.listed(*entries)).result("task")["summary"]["deleted"] == 1
     world.unchanged("list", **world.listed(*entries))
 
-    for option, told in world.lacking():
+    for option, reported in world.lacking():
         lacking = {name: value for name, value in world.new(5).items() if name != option}
-        assert f"{plural}[1]" in world.refused(told, "list", **world.listed(entries[0], lacking)).result("task")["msg"]
+        assert (
+            f"{plural}[1]" in world.refused(reported, "list", **world.listed(entries[0], lacking)).result("task")["msg"]
+        )
 
     kept = {**world.listed(entries[0]), "prune": True}
     surplus = [item for item in world.truth() if item["id"] != ids[0]]
@@ -500,13 +502,15 @@ def test_a_list_that_is_refused(modules: Modules, sandbox: Sandbox, name: str) -
     world = World(modules, sandbox, name)
     plural = world.resource.plural
     good, second = world.new(0), world.new(1)
-    option, value, told = next(
-        (f.name, value, told) for f in world.resource.writable for value, told in samples.wrong(world.resource, f)
+    option, value, reported = next(
+        (f.name, value, reported)
+        for f in world.resource.writable
+        for value, reported in samples.wrong(world.resource, f)
     )
     lacking = {name: value for name, value in second.items() if name not in world.named()}
     for entries, message in (
         ([good, second, good], f"{plural}[2]"),
-        ([good, {**second, option: value}], told),
+        ([good, {**second, option: value}], reported),
         ([good, {**second, "stat": "absent"}], "stat: there is no such option; did you mean state?"),
         ([good, {**second, "state": "gone"}], "state: 'gone' is not allowed; it must be one of present, absent"),
         ([good, lacking], "it is missing"),
@@ -528,24 +532,28 @@ def test_bad_input(modules: Modules, sandbox: Sandbox, name: str) -> None:
     resource, first = world.resource, world.resource.nested
     for secret in (True, False):
         fields = [f for f in resource.writable if f.secret is secret]
-        waiting = [(f.name, value, told) for f in fields for value, told in samples.wrong(resource, f)]
+        waiting = [(f.name, value, reported) for f in fields for value, reported in samples.wrong(resource, f)]
         if first:
             inner = [(f, f"{first.noun}.{f.name}") for f in first.writable if f.secret is secret]
             waiting += [
-                (first.noun, {f.name: v}, told) for f, place in inner for v, told in samples.wrong(first, f, place)
+                (first.noun, {f.name: v}, reported)
+                for f, place in inner
+                for v, reported in samples.wrong(first, f, place)
             ]
         assert waiting or secret
         while waiting:
             batch: dict[str, tuple[Any, str]] = {}
             for case in list(waiting):
-                option, value, told = case
+                option, value, reported = case
                 if option not in batch and len(batch) < MAX_ERRORS:
-                    batch[option] = (value, told)
+                    batch[option] = (value, reported)
                     waiting.remove(case)
-            run = world.run(**{**options, **{option: value for option, (value, told) in batch.items()}})
+            run = world.run(**{**options, **{option: value for option, (value, reported) in batch.items()}})
             result = run.result("task")
             assert (result["failed"], run.requests) == (True, [])
-            assert [told for value, told in batch.values() if told not in result["msg"]] == [], result["msg"]
+            assert [reported for value, reported in batch.values() if reported not in result["msg"]] == [], result[
+                "msg"
+            ]
 
 
 @each("info")
@@ -736,12 +744,12 @@ def test_an_ambiguous_identity(modules: Modules, sandbox: Sandbox, name: str) ->
     """Of two objects that only their ids tell apart, none is touched unless the task has its id."""
     world = World(modules, sandbox, name)
     ids = sorted(world.create()["id"] for dummy in range(2))
-    told = f"is in PgBeam 2 times ({', '.join(ids)})"
-    world.refused(told, **world.named())
-    world.refused(told, **world.named(), **world.absent())
+    reported = f"is in PgBeam 2 times ({', '.join(ids)})"
+    world.refused(reported, **world.named())
+    world.refused(reported, **world.named(), **world.absent())
     if "list" in FORMS[name]:
-        world.refused(told, "list", **world.listed(world.named()))
-    assert told in world.run("info").output
+        world.refused(reported, "list", **world.listed(world.named()))
+    assert reported in world.run("info").output
     moved = world.moved()
     if moved:
         assert world.foreseen(id=ids[0], **moved, **world.replacing).result("task")["action"] == world.update
@@ -778,6 +786,7 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
             ("list", {**world.listed(new), "prune": True}, "created"),
             ("info", {}, ""),
             ("info", {"id": "some_1"}, ""),
+            ("info", {n: samples.sample(resource, resource.field(n)) for n in resource.filters[:1]}, ""),
         ):
             if form in FORMS[name]:
                 foreseen = world.check(form, **{**options, **later})
@@ -817,8 +826,8 @@ def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: s
     world.refused("set no_log: true for the task as well", **nowhere, return_secrets=True)
     if "list" in FORMS[name]:
         world.refused("set secrets_file, or", "list", **world.listed(world.new(1), nowhere))
-    for path, told in ((modules.home, "is a folder"), (modules.home / "missing" / "file", "does not exist")):
-        assert world.refused(told, **{**new, "secrets_file": str(path)}).requests == []
+    for path, reported in ((modules.home, "is a folder"), (modules.home / "missing" / "file", "does not exist")):
+        assert world.refused(reported, **{**new, "secrets_file": str(path)}).requests == []
     if "list" in FORMS[name]:
         shared = {**world.new(1), "secrets_file": new["secrets_file"]}
         assert world.refused("has the same file; give each its own", "list", **world.listed(new, shared)).requests == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import DATABASE, Organization, Sandbox
+from tests.harness import Organization, Sandbox
 from tests.integration.test_project import Done, Runner
 from tests.sandbox.platform import REGIONS
 
@@ -69,26 +69,6 @@ def test_a_project_is_told_whole(run: Runner, sandbox: Sandbox) -> None:
     (project,) = read(run, "project_info", org_id=organization.id).result["projects"]
     assert (project["tags"], project["allowed_cidrs"], project["database_count"]) == (None, None, 1)
     assert project["shard"] == {"number": 7}
-
-
-def test_replicas(run: Runner, sandbox: Sandbox) -> None:
-    project = sandbox.project(page_limit=2)
-    first, second = (project.register(name=name)["id"] for name in ("a", "b"))
-    known = [
-        project.register_replica(first, host=host, port=port)["id"]
-        for host, port in (("r1", 5432), ("r1", 6432), ("r2", 5432))
-    ]
-    project.register_replica(second)
-    cases: list[tuple[Values, list[str]]] = [
-        ({}, known), ({"host": "R1"}, known[:2]), ({"port": 5432}, [known[0], known[2]]),
-        ({"host": "r1", "port": 6432}, known[1:2]), ({"id": known[2]}, known[2:]), ({"id": known[2], "host": "r1"}, []),
-        ({"id": "rep_none"}, []),
-    ]  # fmt: skip
-    for options, found in cases:
-        done = read(run, "replica_info", database_id=first, **options)
-        assert (ids(done, "replicas"), len(done.methods)) == (found, 2), options
-    gone = run("replica_info", database_id="db_none")
-    assert "404 NOT_FOUND" in gone.result["msg"]
 
 
 def test_regions(run: Runner) -> None:
@@ -174,15 +154,3 @@ def test_what_is_refused_before_any_request(run: Runner, module: str, options: V
     assert done.failed
     assert message in done.result["msg"]
     assert done.methods == []
-
-
-@pytest.mark.parametrize("parent", ["", None])
-@pytest.mark.parametrize("module, name, key", [
-    ("database_info", "project_id", "databases"), ("replica_info", "database_id", "replicas"),
-])  # fmt: skip
-@pytest.mark.parametrize("more", [{}, {"id": "some_1"}, {"host": DATABASE["host"]}], ids=["all", "by id", "by host"])
-def test_nothing_is_in_a_parent_that_is_not_there_yet(
-    run: Runner, module: str, name: str, key: str, parent: str | None, more: Values
-) -> None:
-    done = run(module, check=True, **{name: parent}, **more)
-    assert (done.failed, done.result[key], done.methods) == (False, [], [])

@@ -68,27 +68,8 @@ def test_a_whole_life(run: Runner, project: Project, database: str) -> None:
     assert there(project) == [("r1", 6432, "prefer")]
 
 
-def test_by_id(run: Runner, project: Project, database: str) -> None:
-    known = project.register_replica(database, host="r1")["id"]
-    one = {"database_id": database, "id": known}
-    assert run("replica", **one).methods == ["GET"]
-    moved = run.foreseen("replica", "replica", **one, host="r2", port=6432, replace=True)
-    assert (moved.result["changes"], moved.methods) == (["host", "port"], ["GET", "POST", "DELETE"])
-    gone = run("replica", **one, host="r2")
-    assert f"replica {known} is not in database {database}, or this key may not see it" in gone.result["msg"]
-    other = moved.result["replica"]["id"]
-    for action in ("deleted", "unchanged"):
-        done = run("replica", database_id=database, id=other, state="absent")
-        assert done.result["action"] == action
-
-
 REFUSED: dict[str, tuple[str, Values, str]] = {
-    "drift": ("replica", {"host": "r1", "ssl_mode": STRICT}, "ssl_mode is 'prefer' and PgBeam cannot change it to"),
     "drift by id": ("replica", {"id": "{0}", "host": "r9"}, "host is 'r1' and PgBeam cannot change it to 'r9'"),
-    "no host": ("replica", {}, "host: it is missing; give host and port, or the id, to say which replica"),
-    "port": ("replica", {"host": "r1", "port": 0}, "port: 0 is not allowed; it must be a whole number"),
-    "list for a host": ("replica", {"host": ["r1"]}, "host: ['r1'] is a list, not text; put it in quotes"),
-    "database with a slash": ("replica", {"host": "r1", "database_id": "a/b"}, "database_id: 'a/b' is not an id"),
     "drift in a list": (
         "replicas",
         {"replicas": [{"host": "r2"}, {"host": "r1", "ssl_mode": STRICT}, {"id": "{0}", "port": 1}]},
@@ -105,21 +86,10 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
         {"replicas": [{"host": "r1"}, {"id": "{0}"}]},
         "replicas[0] (r1) and replicas[1] are both replica {0}; keep one of them",
     ),
-    "misspelled option": (
-        "replicas",
-        {"replicas": [{"host": "r2", "sslmode": STRICT}]},
-        "replicas[0] (r2): sslmode: there is no such option; did you mean ssl_mode?",
-    ),
     "null for a state": (
         "replicas",
         {"replicas": [{"host": "r2", "state": None}]},
         "replicas[0] (r2): state: None is not allowed; it must be one of present, absent",
-    ),
-    "text in a list": ("replicas", {"replicas": ["r1"]}, "replicas[0]: text was given"),
-    "prune nothing": (
-        "replicas",
-        {"replicas": [], "prune": True},
-        "prune: the list of replicas is empty, and pruning by it would delete all replicas of database {1}",
     ),
 }
 
@@ -304,13 +274,6 @@ def test_a_database_that_goes_while_its_replicas_come(run: Runner) -> None:
     )
 
 
-@pytest.mark.parametrize("kind, made", [("drop_after", True), ("drop_before", False)])
-def test_a_create_whose_answer_is_lost(run: Runner, project: Project, database: str, kind: str, made: bool) -> None:
-    project.fault(kind, method="POST")
-    done = run("replica", database_id=database, host="r1")
-    assert (done.failed, done.result["changed"], len(project.replicas(database))) == (not made, made, made)
-
-
 ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
     "moved to where another one is added": (
         [{"id": "{0}", "host": "r9"}, {"host": "r9"}],
@@ -421,23 +384,6 @@ def test_a_whole_list(run: Runner, project: Project, database: str) -> None:
     assert (again.result["msg"], again.methods) == ("5 unchanged", ["GET"])
 
 
-def test_prune_deletes_no_more_than_its_limit(run: Runner, project: Project, database: str) -> None:
-    """Nothing is written then, in check mode as live, and what would have gone is listed with its ids."""
-    ids = [project.register_replica(database, host=f"r{n}")["id"] for n in range(4)]
-    options: Values = {"database_id": database, "replicas": [{"host": "r0"}, {"host": "new"}], "prune": True}
-    listed = ", ".join(f"replica r{n}:5432 ({ids[n]})" for n in (1, 2, 3))
-    refusal = (
-        f"prune: 3 of the 4 replicas of database {database} would be deleted, more than prune_limit (50%) allows: "
-        f"{listed}; check that the list is complete, or set prune_limit to 3"
-    )
-    for check in (True, False):
-        refused = run("replicas", check=check, **options)
-        assert (refused.result["msg"], refused.methods) == (refusal, ["GET"])
-    for check in (True, False):
-        allowed = run("replicas", check=check, **options, prune_limit=3)
-        assert allowed.result["msg"] == "1 created, 3 deleted, 1 unchanged"
-
-
 def test_one_failure_does_not_stop_the_others_but_the_prune(run: Runner, project: Project, database: str) -> None:
     project.register_replica(database, host="r1")
     project.register_replica(database, host="unlisted")
@@ -454,14 +400,6 @@ def test_one_failure_does_not_stop_the_others_but_the_prune(run: Runner, project
     again = run("replicas", database_id=database, replicas=wanted, replace=True, prune=True)
     assert again.result["msg"] == "1 created, 1 replaced, 1 deleted, 1 unchanged"
     assert [host for host, *dummy in there(project)] == ["r1", "r2", "r3"]
-
-
-def test_a_refusal_ends_the_run(run: Runner, project: Project, database: str) -> None:
-    project.fault("status", method="POST", status=403, code="FORBIDDEN", skip=1, times=9)
-    wanted = [{"host": f"r{n}"} for n in range(4)]
-    done = run("replicas", database_id=database, replicas=wanted, parallel=1)
-    assert actions(done) == ["created", "failed", "skipped", "skipped"]
-    assert done.methods == ["GET", "POST", "POST"]
 
 
 LIST_FAULTS: dict[str, tuple[Values, str]] = {
@@ -481,61 +419,6 @@ def test_a_list_that_cannot_be_read(run: Runner, project: Project, database: str
         project.clear_faults()
         assert done.result["msg"].startswith(f"GET replicas of database {database}: {message}")
         assert set(done.methods) == {"GET"}
-
-
-def test_a_replica_on_the_second_page(run: Runner, sandbox: Sandbox) -> None:
-    project = sandbox.project(page_limit=2, empty_pages=True, extra_fields=True)
-    database = project.register()["id"]
-    for n in range(5):
-        project.register_replica(database, host=f"r{n}")
-    done = run("replicas", database_id=database, replicas=[{"host": f"r{n}"} for n in range(6)])
-    assert done.result["msg"] == "1 created, 5 unchanged"
-
-
-@pytest.mark.parametrize("parent", ["", None])
-@pytest.mark.parametrize(
-    "module, options, action",
-    [
-        ("replica", {"database_id": None, "host": "r1", "ssl_mode": STRICT}, "created"),
-        ("replica", {"database_id": None, "host": "r1", "state": "absent"}, "unchanged"),
-        ("replicas", {"database_id": None, "replicas": [{"host": "r1"}], "prune": True, "replace": True}, "created"),
-        (
-            "database",
-            {"project_id": None, "host": "db1", "name": "a", "username": "b", "password": "c" * 9},
-            "created",
-        ),
-        (
-            "databases",
-            {"project_id": None, "databases": [{"host": "h", "name": "a", "username": "b", "password": "c" * 9}]},
-            "created",
-        ),
-    ],
-)
-def test_a_parent_that_is_not_there_yet(
-    run: Runner, module: str, options: Values, action: str, parent: str | None
-) -> None:
-    """In check mode all of it is to be made, and nothing is asked for; live it is refused."""
-    given = {**options, next(iter(options)): parent}
-    done = run(module, check=True, **given)
-    assert not done.failed, done.result["msg"]
-    assert done.methods == []
-    told = done.result["action"] if "action" in done.result else done.result[module][0]["action"]
-    assert told == action
-    live = run(module, **given)
-    name = next(iter(options))
-    noun = name.removesuffix("_id")
-    assert live.result["msg"] == (
-        f"{name}: it is empty; that is allowed in check mode only, for a {noun} that is not there yet"
-    )
-    assert live.methods == []
-
-
-def test_an_id_in_a_parent_that_is_not_there_yet(run: Runner) -> None:
-    for module, name in (("replica", "database_id"), ("database", "project_id")):
-        done = run(module, check=True, **{name: ""}, id="some_1")
-        assert f"{module} some_1 is not in PgBeam, or this key may not see it" in done.result["msg"]
-        assert run(module, check=True, **{name: ""}, id="some_1", state="absent").result["action"] == "unchanged"
-        assert done.methods == []
 
 
 def test_as_ansible_runs_it(ansible: Ansible, project: Project, database: str) -> None:
