@@ -144,7 +144,7 @@ def test_a_policy_in_use_is_not_deleted(modules: Modules, project: Project) -> N
 
 
 def test_two_policies_of_one_name(modules: Modules, project: Project) -> None:
-    ids = sorted(project.create("policies", name="readers")["id"] for _ in range(2))
+    ids = sorted(project.create("policies", name="readers")["id"] for dummy in range(2))
     result = modules.play([policy(project, max_rows=1)]).result("policy")
     assert result["msg"].startswith(f"policy readers is in PgBeam 2 times ({', '.join(ids)})")
     by_id = {"project_id": project.id, "id": ids[0], "name": "writers"}
