@@ -44,9 +44,10 @@ def projects(client: FakeClient, **run: Any) -> Reconciler:
     return Reconciler(Run(client, **run), PROJECT, "org_1")
 
 
-def apply(reconciler: Reconciler, database: Values | None = LOGIN, **fields: Any) -> tuple[Outcome, list[Outcome]]:
+def apply(reconciler: Reconciler, **fields: Any) -> tuple[Outcome, list[Outcome]]:
     """What becomes of the project ``shop`` and, second, of its database. The calls before the first write are gone."""
-    wanted: Values = {"org_id": "org_1", "name": "shop", **fields, **({"database": database} if database else {})}
+    wanted: Values = {"org_id": "org_1", "name": "shop", "database": LOGIN, **fields}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
     plan = reconciler.plan(reconciler.load_index(None), wanted, "present")
     inner = plan_nested(reconciler, plan) if plan.id else None
     assert isinstance(reconciler.client, FakeClient)
@@ -83,7 +84,7 @@ def test_the_database_of_a_project_that_exists_is_reconciled(
     client: FakeClient, there: list[Values], fields: Values, action: str, made: list[str]
 ) -> None:
     add_shop(client, *there)
-    outcome, (inner,) = apply(projects(client), {**LOGIN, **fields})
+    outcome, (inner,) = apply(projects(client), database={**LOGIN, **fields})
     assert (outcome.action, inner.action, inner.error, client.made) == ("unchanged", action, None, made)
     assert inner.values["project_id"] == "prj_1"
     assert inner.values == DATABASE.with_all_fields(client.truth(inner.values["id"]))
@@ -91,14 +92,14 @@ def test_the_database_of_a_project_that_exists_is_reconciled(
 
 def test_check_mode_foresees_the_database_of_a_project_that_exists(client: FakeClient) -> None:
     add_shop(client, STORED)
-    dummy, (inner,) = apply(projects(client, check_mode=True), {**LOGIN, "ssl_mode": "require"})
+    dummy, (inner,) = apply(projects(client, check_mode=True), database={**LOGIN, "ssl_mode": "require"})
     assert (inner.action, inner.values["ssl_mode"], client.made) == ("updated", "require", [])
 
 
 def test_the_database_is_left_alone_if_its_project_fails(client: FakeClient) -> None:
     add_shop(client, STORED)
     client.script("PATCH", failure=refused(409))
-    outcome, inner = apply(projects(client), {**LOGIN, "ssl_mode": "require"}, description="web")
+    outcome, inner = apply(projects(client), database={**LOGIN, "ssl_mode": "require"}, description="web")
     assert (outcome.action, inner, client.made) == ("failed", [], ["PATCH prj_1"])
 
 
@@ -129,7 +130,7 @@ def test_check_mode_foresees_the_database_of_a_project_that_would_be_created(cli
 
 
 def test_the_database_is_completed_after_the_create(client: FakeClient) -> None:
-    outcome, (inner,) = apply(projects(client), {**LOGIN, **TTL})
+    outcome, (inner,) = apply(projects(client), database={**LOGIN, **TTL})
     assert [call.split()[0] for call in client.made] == ["POST", "GET", "PATCH"]
     assert client.calls[-1].path.startswith(f"/v1/projects/{outcome.values['id']}/databases/")
     assert client.bodies("PATCH") == [{"cache_config": {**CACHE, "ttl_seconds": 300}}]
@@ -139,7 +140,7 @@ def test_the_database_is_completed_after_the_create(client: FakeClient) -> None:
 
 def test_a_database_that_cannot_be_completed_is_reported_as_created(client: FakeClient) -> None:
     client.script("PATCH", failure=refused(409))
-    outcome, (inner,) = apply(projects(client), {**LOGIN, **TTL})
+    outcome, (inner,) = apply(projects(client), database={**LOGIN, **TTL})
     assert (outcome.error, inner.action) == (None, "created")
     assert inner.error and inner.error.status == 409
     assert sorted(inner.changes) == sorted([*LOGIN, "port"])
@@ -147,13 +148,13 @@ def test_a_database_that_cannot_be_completed_is_reported_as_created(client: Fake
 
 def test_a_lost_completion_that_was_applied_is_no_failure(client: FakeClient) -> None:
     client.script("PATCH", failure=lost(), applied=True)
-    dummy, (inner,) = apply(projects(client), {**LOGIN, **TTL})
+    dummy, (inner,) = apply(projects(client), database={**LOGIN, **TTL})
     assert (inner.error, inner.values["cache_config"]["ttl_seconds"]) == (None, 300)
     assert client.made[-1] == "GET databases"
 
 
 def test_the_connection_is_tested_after_the_database_is_complete(client: FakeClient) -> None:
-    outcome, (inner,) = apply(projects(client, test_connection=True), {**LOGIN, **TTL})
+    outcome, (inner,) = apply(projects(client, test_connection=True), database={**LOGIN, **TTL})
     assert [call.split()[0] for call in client.made] == ["POST", "GET", "PATCH", "POST"]
     assert (outcome.connection_test, inner.connection_test) == (None, {"ok": True})
 
@@ -169,7 +170,7 @@ def test_the_database_is_reconciled_even_if_a_second_write_to_its_project_fails(
     client: FakeClient, fields: Values
 ) -> None:
     client.script("PATCH", failure=refused(409))
-    outcome, (inner,) = apply(projects(client, test_connection=True), {**LOGIN, **fields}, status="suspended")
+    outcome, (inner,) = apply(projects(client, test_connection=True), database={**LOGIN, **fields}, status="suspended")
     assert (outcome.action, outcome.error is None) == ("created", False)
     assert (inner.action, inner.error, inner.connection_test) == ("created", None, {"ok": True})
 
@@ -188,7 +189,7 @@ def test_no_further_call_is_made_for_the_database_if_the_run_has_ended(
 
 def test_a_database_that_is_not_complete_when_the_run_ends_is_an_error(client: FakeClient) -> None:
     client.script("PATCH", failure=refused(403))
-    dummy, (inner,) = apply(projects(client), {**LOGIN, **TTL}, status="suspended")
+    dummy, (inner,) = apply(projects(client), database={**LOGIN, **TTL}, status="suspended")
     assert (inner.action, inner.values["id"] in client.ids) == ("created", True)
     assert inner.error and not inner.error.sent
     assert "cache_config.ttl_seconds" not in inner.changes
