@@ -162,7 +162,7 @@ class World:
     @property
     def replacing(self) -> Values:
         """The option without which an object that the API cannot update is kept."""
-        return {} if self.resource.update_verb else {"replace": True}
+        return {"replace": True} if self.resource.replaceable else {}
 
     @property
     def update(self) -> str:
@@ -462,14 +462,15 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
     world.unchanged("list", **world.listed(*({"id": identifier} for identifier in reversed(ids))))
 
     before = {item["id"]: item for item in world.truth()}
-    setting, value = next((s, v) for s in settings(resource) if (v := world.other(s, before[ids[1]])) is not None)
-    entries[1] = {**entries[1], **setting.options(value)}
-    done = world.foreseen("list", **world.listed(*entries), **world.replacing)
-    assert done.result("task")["msg"] == f"1 {world.update}, 3 unchanged"
-    assert [entry["changes"] for entry in done.result("task")[plural]] == [[], [setting.name], [], []]
-    assert len(done.writes) == (1 if resource.update_verb else 2)
-    others = {item["id"]: item for item in world.truth()}
-    assert all(others[identifier] == before[identifier] for identifier in (ids[0], ids[2], ids[3]))
+    if settings(resource):
+        setting, value = next((s, v) for s in settings(resource) if (v := world.other(s, before[ids[1]])) is not None)
+        entries[1] = {**entries[1], **setting.options(value)}
+        done = world.foreseen("list", **world.listed(*entries), **world.replacing)
+        assert done.result("task")["msg"] == f"1 {world.update}, 3 unchanged"
+        assert [entry["changes"] for entry in done.result("task")[plural]] == [[], [setting.name], [], []]
+        assert len(done.writes) == (1 if resource.update_verb else 2)
+        others = {item["id"]: item for item in world.truth()}
+        assert all(others[identifier] == before[identifier] for identifier in (ids[0], ids[2], ids[3]))
 
     entries[3] = {**world.named(3), **world.absent("list")}
     assert world.foreseen("list", **world.listed(*entries)).result("task")["summary"]["deleted"] == 1

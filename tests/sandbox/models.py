@@ -68,6 +68,10 @@ class Settings(Strict):
 
     #: What the connection test answers in the place of connecting, for hosts that do not exist.
     connection_test: dict[str, Any] | None = None
+    #: What the test of a webhook answers; no event is really sent.
+    delivery: dict[str, Any] = {"status": "delivered", "status_code": 200}
+    #: How many times PgBeam has to be asked until a domain is verified; None is never.
+    verified_after: int | None = 1
     #: The most databases that a project may have, and the most agents.
     plan_limit: int | None = None
     #: The most items on a page, whatever page_size asks for.
