@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from tests.sandbox.state import Project
 
 
+def not_connected(error: str) -> Item:
+    """The answer to a test that has failed."""
+    return {"ok": False, "latency_ms": None, "error": error}
+
+
 def test_connection(project: Project, item: Item) -> Item:
     """The answer to a test of the connection to a database."""
     if project.settings.connection_test is not None:
@@ -27,6 +32,6 @@ def test_connection(project: Project, item: Item) -> Item:
         ) as connection:  # fmt: skip
             version = connection.execute("show server_version").fetchone()
     except psycopg.Error as error:
-        return {"ok": False, "latency_ms": None, "error": str(error).strip()}
+        return not_connected(str(error).strip())
     latency = round((time.perf_counter() - started) * 1000, 1)
     return {"ok": True, "latency_ms": latency, "server_version": version[0] if version else ""}

@@ -43,6 +43,8 @@ class Operation:
 
     #: The answer, for an object of a project. It runs in a thread of its own, so it may wait.
     answer: Callable[[Project, Item], Item]
+    #: The answer of one that has failed, with the reason.
+    failed: Callable[[str], Item]
     status: int = 200
 
 

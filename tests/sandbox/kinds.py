@@ -15,7 +15,7 @@ from urllib.parse import quote
 from pgbeam import models
 from pydantic import AfterValidator, Field
 
-from tests.sandbox.databases import test_connection
+from tests.sandbox.databases import not_connected, test_connection
 from tests.sandbox.declaration import Item, Kind, OneTime, Operation
 from tests.sandbox.refusals import invalid
 
@@ -129,6 +129,10 @@ def _delivery(project: Project, dummy: Item) -> Item:
     return {"delivery_id": f"dlv_{secrets.token_hex(8)}", **project.settings.delivery}
 
 
+def _not_delivered(error: str) -> Item:
+    return {"delivery_id": f"dlv_{secrets.token_hex(8)}", "status": "failed", "error": error}
+
+
 def _dns_instructions(project: Project, item: Item) -> Item:
     name, host = item["domain"], project.item["proxy_host"]
     instructions = {
@@ -142,11 +146,15 @@ def _dns_instructions(project: Project, item: Item) -> Item:
     return {"dns_instructions": instructions}
 
 
+def _not_verified(error: str) -> Item:
+    return {"verified": False, "error": error}
+
+
 def _verify(project: Project, item: Item) -> Item:
     project.verifications[item["id"]] += 1
     needed = project.settings.verified_after
     if not item["verified"] and (needed is None or project.verifications[item["id"]] < needed):
-        return {"verified": False, "error": f"no TXT record at _pgbeam-verify.{item['domain']}"}
+        return _not_verified(f"no TXT record at _pgbeam-verify.{item['domain']}")
     if not item["verified"]:
         moment = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
         item.update(verified=True, verified_at=moment, updated_at=moment)
@@ -210,7 +218,7 @@ KINDS = {
             write_only=("password",),
             computed=_connection_string,
             limited=True,
-            actions={"test-connection": Operation(test_connection)},
+            actions={"test-connection": Operation(test_connection, not_connected)},
             example={"host": "127.0.0.1", "port": 1, "name": "db{n}", "username": "app", "password": "Sdk-1"},
             change={"ssl_mode": "require"},
         ),
@@ -286,13 +294,13 @@ KINDS = {
             update_method="PUT",
             newer=("event_types",),
             limits={
-                "url": Field(min_length=1, max_length=2048, pattern=r"^https://[^\s\x00]+$"),
+                "url": Field(min_length=1, max_length=2048, pattern=r"^(?i:https)://[^\s\x00]+$"),
                 "secret": Field(max_length=256),
                 "description": Field(max_length=256),
             },
             defaults=lambda dummy: {"format": "json", "event_types": [], "enabled": True, "description": ""},
             write_only=("secret",),
-            actions={"test": Operation(_delivery, 202)},
+            actions={"test": Operation(_delivery, _not_delivered, 202)},
             example={"url": "https://hooks.example.com/{n}", "secret": "Sdk-1"},
             change={"format": "datadog", "event_types": ["masked"], "enabled": False, "description": "ours"},
         ),
@@ -313,7 +321,7 @@ KINDS = {
             },
             computed=_dns_instructions,
             unique=lambda item: item["domain"].lower(),
-            actions={"verify": Operation(_verify)},
+            actions={"verify": Operation(_verify, _not_verified)},
             example={"domain": "db{n}.example.com"},
         ),
     )

@@ -126,7 +126,7 @@ class Fault(Strict):
     seed: int = 0
     status: int = 503
     code: str = "SERVICE_UNAVAILABLE"
-    #: In the message of a status, an HTML page or a failed connection test, and in a redirect's location: ``{key}`` and
+    #: In the message of a status, an HTML page or a failed test, and in a redirect's location: ``{key}`` and
     #: ``{password}`` stand for what the request carried, or for the password of the database that it is about, as do
     #: ``{password:json}``, ``{password:percent}`` and so on for their encoded forms.
     message: str = "The sandbox was told to fail."

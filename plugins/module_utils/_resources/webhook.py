@@ -32,7 +32,7 @@ WEBHOOK = Resource(
         Field("id", read_only=True),
         Field("project_id", read_only=True),
         Field(
-            "url", pattern=r"https://[^\s\x00]{1,2040}", must_be="an https:// URL of 2048 characters at most",
+            "url", pattern=r"(?i:https)://[^\s\x00]{1,2040}", must_be="an https:// URL of 2048 characters at most",
             required=True,
         ),
         Field("secret", pattern=r"[^\x00]{1,256}", must_be="text of 1 to 256 characters", secret=True),
