@@ -805,6 +805,51 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
     assert slash.requests == []
 
 
+@each(where=lambda resource: resource.action)
+def test_an_action(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """It is called only if the task asks for it and the object exists, and never in check mode; its failure is told."""
+    world = World(modules, sandbox, name)
+    resource, action = world.resource, world.resource.action
+    assert action
+    asked = {**world.new(), action.option: True}
+    where = f"/{action.verb}"
+    world.scope.settings(connection_test={"ok": True})
+
+    def calls(run: Run) -> int:
+        return len([path for method, path in run.requests if (method, path.endswith(where)) == ("POST", True)])
+
+    assert world.check(**asked).result("task")[action.result] is None
+    world.scope.fault("failed_test", method="POST", path_ends=where, message="no route")
+    run = world.run(**asked)
+    result = run.result("task")
+    assert (calls(run), result["failed"], result["changed"], result["action"]) == (1, True, True, "created")
+    assert f"{action.failure}: no route; " in result["msg"] and result["msg"].startswith(f"POST {action.label} of ")
+    assert (result["error"]["code"], result["error"]["message"]) == (action.code, "no route")
+    assert result[action.result]["error"] == "no route"
+    assert calls(world.run(**world.new())) == 0
+
+    run = world.foreseen(**asked)
+    result = run.result("task")
+    assert (calls(run), result["changed"]) == (1, action.changes)
+    assert result["changes"] == ([action.success[0]] if action.changes else [])
+    assert result[action.result][action.success[0]] == action.success[1]
+    again = world.foreseen(**asked)
+    assert (calls(again), again.result("task")["changed"]) == (not action.changes, False)
+
+    if "list" in FORMS[name]:
+        entries = [*(world.new(number) for number in range(3)), {**world.named(3), **world.absent("list")}]
+        world.scope.fault("failed_test", method="POST", path_ends=where, message="no route")
+        run = world.run("list", **world.listed(*entries), **{action.option: True}, parallel=1)
+        found = run.result("task")
+        assert [bool(entry.get("error")) for entry in found[resource.plural]].count(True) == 1
+        assert [entry["action"] for entry in found[resource.plural]] == ["unchanged", "created", "created", "unchanged"]
+        assert found[resource.plural][-1][action.result] is None
+        assert calls(run) == (2 if action.changes else 3)
+        world.foreseen("list", **world.listed(*entries), **{action.option: True})
+    absent = world.foreseen(**world.named(), **world.absent(), **{action.option: True})
+    assert (calls(absent), absent.result("task")[action.result]) == (0, None)
+
+
 def _hold_to_issued(world: World) -> Values:
     """The file holds the secrets that the server has, for its owner alone. Returns them."""
     path = world.secrets_file()

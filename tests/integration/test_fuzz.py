@@ -29,6 +29,7 @@ from tests.samples import needed, sample, whole
 from tests.tree import ROOT
 
 Spec = dict[str, dict[str, Any]]
+ACTIONS = [module.resource.action for module in modules().values() if module.resource.action]
 #: More than a few examples, and other ones each time, where FUZZ_EXAMPLES says how many.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 #: Each module with its resource and its argument spec.
@@ -62,6 +63,9 @@ SAID: dict[str, tuple[str, ...]] = {
     "host": ("DB1.example.com", "db2.example.com", "::1"),
     "name": ("orders", "Grö/ße 😀%2F", "shop"),
     "username": ("o'neil",),
+    "url": ("https://hooks.example.com/é?a=b#c", "HTTPS://[::1]:8443/"),
+    "secret": ("pw-Zq7", "é" * 256),
+    "domain": ("DB.Example.com", "localhost", "xn--bcher-kva.example"),
     "password": ("pw-Zq7", 'it\'s "{{ 1 }}" 😀'),
     "pool_region": ("", "eu-west-1"),
     "description": ("", "x" * 500),
@@ -75,8 +79,13 @@ SAID: dict[str, tuple[str, ...]] = {
 OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "id": st.sampled_from(["(own)", "db_unknown"]),
     "state": st.sampled_from(["present", "present", "absent"]),
-    "update_password": st.sampled_from(["on_create", "always"]),
-    "test_connection": st.booleans(),
+    **{
+        f"update_{secret}": st.sampled_from(["on_create", "always"])
+        for module in modules().values()
+        for secret in module.resource.secret_names
+    },
+    **{action.option: st.booleans() for action in ACTIONS},
+    **{action.timeout_option: st.integers(0, 86400) for action in ACTIONS if action.timeout_option},
     "replace": st.booleans(),
     "prune": st.booleans(),
     "prune_limit": st.sampled_from(["50%", "100%", "0%", 1, "200"]),
@@ -312,7 +321,7 @@ OBJECTS = {part: whole(resource) for part, resource in RESOURCES.items()}
 def tame(method: str, path: str) -> Answer:
     """What the API could answer."""
     *dummy, parent, last = path.split("/")
-    content: Values = {"ok": True}
+    content: Values = dict(action.success for action in ACTIONS if action.verb == last)
     if last in RESOURCES:
         resource = RESOURCES[last]
         content = {resource.plural: [OBJECTS[last]]}
@@ -359,8 +368,12 @@ contents = st.one_of(
         for r in RESOURCES.values()
         if r.create_envelope
     ),
-    st.fixed_dictionaries(
-        {"ok": st.booleans() | odd}, optional={"error": odd, "latency_ms": odd, "server_version": odd}
+    *(
+        st.fixed_dictionaries(
+            {action.success[0]: st.just(action.success[1]) | odd},
+            optional={"error": odd, "latency_ms": odd, "status_code": odd, "domain": objects | odd},
+        )
+        for action in ACTIONS
     ),
 )
 BODIES = [
@@ -453,8 +466,9 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
     name = next(name for name in needed(resource))
     new = {**there, name: f"{here[name]}2"}
     gone = {**here, "state": "absent"}
-    flags = {"test_connection": True, "replace": True, "prune": True, "update_password": "always"}
+    flags = {"replace": True, "prune": True, **{action.option: True for action in ACTIONS}}
     how = {name: value for name, value in flags.items() if name in spec}
+    how.update((f"update_{secret}", "always") for secret in resource.secret_names)
     if resource.plural in spec:
         lists = [[there, new], [gone, new], [here, new], [new], []]
         return [{resource.plural: entries, **more} for entries in lists for more in ({}, how)]
