@@ -43,7 +43,9 @@ SETTLED = ("late", "cut", "list")
 WRITERS = [name for name, module in modules().items() if module.writes]
 READERS = [name for name in modules() if name not in WRITERS]
 #: Those whose tasks hold a secret, each with its name.
-HOLDERS = {name: secret for name, module in modules().items() if module.writes for secret in module.resource.secret_names}
+HOLDERS = {
+    name: secret for name, module in modules().items() if module.writes for secret in module.resource.secret_names
+}
 #: What an object is found by beside its sample: another one.
 NEW = {"password": {"name": "new"}, "secret": {"url": "https://new.example.com/"}}
 #: The secrets that may be as long as that.

@@ -26,6 +26,7 @@ from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
 from tests.samples import needed, sample, whole
+from tests.sandbox.gate import EXTRA_FIELDS
 from tests.tree import ROOT
 
 Spec = dict[str, dict[str, Any]]
@@ -291,7 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.exchanges.append({
             "method": self.command, "path": place.path, "query": dict(parse_qsl(place.query)),
             "headers": {name.lower(): value for name, value in self.headers.items()},
-            "body": json.loads(body) if body else None, "fault": "wild", "extra_fields": False, "status": None,
+            "body": json.loads(body) if body else None, "fault": "wild", "extra_fields": True, "status": None,
         })  # fmt: skip
         hit = number == self.server.nth or (number > self.server.nth and self.server.for_ever)
         status, headers, content = tame(self.command, place.path)
@@ -347,7 +348,7 @@ def as_json(value: Any) -> bytes:
 odd = anything | st.sampled_from([DEEP, ["pw-Zq7", DEEP]])
 objects = st.sampled_from(list(OBJECTS.values())).flatmap(
     lambda one: st.fixed_dictionaries(
-        {}, optional={**{name: st.just(value) | odd for name, value in one.items()}, "unknown": odd, "items": odd}
+        {}, optional={**{name: st.just(value) | odd for name, value in one.items()}, **dict.fromkeys(EXTRA_FIELDS, odd)}
     )
 )
 problems = st.fixed_dictionaries(
@@ -402,13 +403,13 @@ answers = st.tuples(
 @st.composite
 def spoilt(draw: st.DrawFn) -> Spoil:
     """The answer with one or two members that are odd, which finds more than one that is all odd."""
-    change = st.tuples(st.integers(0, 99), st.sampled_from(["", "", "more"]), odd)
+    change = st.tuples(st.integers(0, 99), st.sampled_from(["", "", *EXTRA_FIELDS]), odd)
     odd_ones = draw(st.lists(change, min_size=1, max_size=2))
 
     def spoil(answer: Answer) -> Answer:
         status, headers, body = answer
         content = json.loads(body or b"{}")
-        members = list(_members(content)) or [(content, "more")]
+        members = list(_members(content)) or [(content, next(iter(EXTRA_FIELDS)))]
         for number, name, value in odd_ones:
             place, member = members[number % len(members)]
             place[name or member] = value
@@ -466,8 +467,8 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
     name = next(name for name in needed(resource))
     new = {**there, name: f"{here[name]}2"}
     gone = {**here, "state": "absent"}
-    flags = {"replace": True, "prune": True, **{action.option: True for action in ACTIONS}}
-    how = {name: value for name, value in flags.items() if name in spec}
+    flags = {"replace", "prune", *(action.option for action in ACTIONS)}
+    how: Values = dict.fromkeys(flags & spec.keys(), True)
     how.update((f"update_{secret}", "always") for secret in resource.secret_names)
     if resource.plural in spec:
         lists = [[there, new], [gone, new], [here, new], [new], []]

@@ -176,9 +176,7 @@ def test_the_database_is_reconciled_even_if_a_second_write_to_its_project_fails(
 
 
 @pytest.mark.parametrize("act", [False, True])
-def test_no_further_call_is_made_for_the_database_if_the_run_has_ended(
-    client: FakeClient, act: bool
-) -> None:
+def test_no_further_call_is_made_for_the_database_if_the_run_has_ended(client: FakeClient, act: bool) -> None:
     client.script("PATCH", failure=refused(403))
     outcome, (inner,) = apply(projects(client, act=act), status="suspended")
     assert outcome.error and outcome.error.fatal

@@ -181,8 +181,8 @@ class Action:
     advice: t.Callable[[Values], str]
     #: The code of that error.
     code: str
-    #: Whether it changes the object, whose field has the name and, after a success, the value in ``success``. The answer
-    #: may then hold the object under its noun.
+    #: Whether it changes the object: the field that ``success`` has the name of gets the value there. The answer may
+    #: then hold the object, under its noun.
     changes: bool = False
     #: The option of how many seconds it is repeated until it succeeds. Without one it is made once.
     timeout_option: str = ""
