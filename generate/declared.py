@@ -25,6 +25,7 @@ Values = dict[str, Any]
 BODIES = "ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.main"
 RESOURCES = "ansible_collections.pgbeam.cloud.plugins.module_utils._resources"
 CONNECTION: Values = argument_spec.CONNECTION
+MAX_ACTION_TIMEOUT: int = argument_spec.MAX_ACTION_TIMEOUT
 MAX_PARALLEL: int = argument_spec.MAX_PARALLEL
 ERROR_PARTS = tuple(ApiError(Call("GET", "/", ""), "", "").as_dict())
 SPECS = {"item": argument_spec.item_spec, "list": argument_spec.list_spec, "info": argument_spec.info_spec}

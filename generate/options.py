@@ -10,8 +10,8 @@ from typing import cast
 
 import yaml
 
-from generate.declared import MAX_PARALLEL, SPECS, Field, Resource, Values
-from generate.scope import Module, Scope, listed, options
+from generate.declared import MAX_ACTION_TIMEOUT, MAX_PARALLEL, SPECS, Field, Resource, Values
+from generate.scope import Module, Scope, acting, listed, options
 from generate.words import texts
 
 SPECIFIED = ("type", "elements", "required", "choices", "default")
@@ -50,7 +50,10 @@ def _behaviour(module: Module) -> list[str]:
     late = [f.name for f in resource.writable if f.update_only]
     if late:
         found += scope.shared("description.late", late=options(late))
-    found += scope.shared(f"description.{module.form}.partial" if resource.update_verb else "description.fixed")
+    if resource.replaceable:
+        found += scope.shared("description.fixed")
+    elif resource.update_verb:
+        found += scope.shared(f"description.{module.form}.partial")
     if module.form == "list":
         return (
             scope.shared("description.list.many")
@@ -190,7 +193,7 @@ def _limits_of_change(scope: Scope, field: Field) -> list[str]:
     resource = scope.resource
     if field.immutable:
         return scope.shared("field.immutable")
-    if not resource.update_verb and field.name not in resource.identity:
+    if resource.replaceable and field.name not in resource.identity:
         return scope.shared("field.fixed")
     return []
 
@@ -231,9 +234,14 @@ def _shared(scope: Scope, name: str) -> list[str]:
         referred = cast(Resource, reference.refers_to).noun
         more = scope.shared("options.reference", field=f"O({reference.name})", referred=referred)
         return [" ".join([*scope.own(scope.words.field(reference), "by_name"), *more])]
-    if name == "test_connection":
-        found = inside.shared("options.test_connection", absent=scope.fill("O(state=absent)"))
-        return found + (scope.shared("options.test_connection_first") if first else [])
+    action = resource.offered_action
+    if action and name == action.option:
+        found = [acting(scope).fill(text) for text in texts(acting(scope).words.action("option"))]
+        return found + scope.shared("options.action") + (scope.shared("options.action_first") if first else [])
+    if action and name == action.timeout_option:
+        limits = scope.sentence("field.range", minimum=0, maximum=MAX_ACTION_TIMEOUT)
+        first_text, *others = [scope.fill(text) for text in texts(scope.words.action("timeout"))]
+        return [in_first_sentence(first_text, limits), *others]
     if name == "parallel":
         limits = scope.sentence("field.range", minimum=1, maximum=MAX_PARALLEL)
         return [in_first_sentence(scope.sentence("options.parallel"), limits)]
@@ -253,7 +261,7 @@ def _id(scope: Scope) -> list[str]:
         "any_identity": options(changed or found_by, "or"),
         "tie": " ".join(f"O({name})" for name in tie),
     }
-    kind = "fixed" if not resource.update_verb else "updated" if changed else "immutable"
+    kind = "fixed" if resource.replaceable else "updated" if changed else "immutable"
     found = scope.shared(f"options.id.{kind}", **names)
     found += scope.shared(f"options.id.{'tie' if tie else 'ambiguous'}", **names)
     if not resource.get_by_id and scope.module.form == "item":
@@ -266,7 +274,7 @@ def _attributes(module: Module) -> Values:
     if not module.writes:
         reads = {"support": "N/A", "details": scope.shared("attributes.reads")}
         return {"check_mode": {"support": "full"}, "diff_mode": reads, "idempotent": {"support": "full"}}
-    details = [] if resource.update_verb else scope.shared("attributes.replaces")
+    details = scope.shared("attributes.replaces") if resource.replaceable else []
     both = [resource, *filter(None, [resource.nested])]
     details += scope.shared("attributes.rotates") if resource.issued else []
     for secret in (f.name for r in both for f in r.fields if f.secret):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from generate.declared import ERROR_PARTS, Field, Resource, Values
-from generate.scope import Module, Scope, listed
+from generate.scope import Module, Scope, acting, listed
 from generate.words import WordsError, everything, texts
 
 
@@ -36,7 +36,7 @@ def _item(module: Module) -> Values:
     actions = [action for action in resource.actions if action != "skipped"]
     found["action"] = _action(scope, actions, planned, resource.actions[1])
     found["changes"] = _changes(scope, planned)
-    return {**found, **_connection_test(scope), **_secrets(scope), "error": _error(scope, "item", reads=False)}
+    return {**found, **_action_result(scope), **_secrets(scope), "error": _error(scope, "item", reads=False)}
 
 
 def _list(module: Module) -> Values:
@@ -48,7 +48,7 @@ def _list(module: Module) -> Values:
         "action": _action(scope, list(resource.actions), "always", "created"),
         **summary,
         "changes": _changes(scope, "always"),
-        **_connection_test(scope),
+        **_action_result(scope),
         **_secrets(scope),
         "error": _error(scope, "entry", reads=False),
     }
@@ -147,7 +147,7 @@ def _changes(scope: Scope, returned: str) -> Values:
     text = scope.shared("returned.changes")
     text += scope.shared("returned.changes_members") if any(f.fields for r in both for f in r.writable) else []
     text += scope.shared("returned.changes_first") if resource.nested and scope.module.form == "item" else []
-    text += [] if resource.update_verb else scope.shared("returned.changes_duplicates")
+    text += scope.shared("returned.changes_duplicates") if resource.replaceable else []
     return {
         "description": [" ".join(text)],
         "type": "list",
@@ -157,8 +157,20 @@ def _changes(scope: Scope, returned: str) -> Values:
     }
 
 
-def _connection_test(scope: Scope) -> Values:
-    return {"connection_test": everything()["returned"]["connection_test"]} if _is_tested(scope.resource) else {}
+def _action_result(scope: Scope) -> Values:
+    """The answer of the action that a task can ask for."""
+    action = scope.resource.offered_action
+    if not action:
+        return {}
+    words = acting(scope).words.action("result")
+    return {
+        action.result: {
+            "description": words["description"],
+            "type": "dict",
+            "returned": f"with O({action.option}=true)",
+            "contains": words["contains"],
+        }
+    }
 
 
 def _secrets(scope: Scope) -> Values:
@@ -184,10 +196,6 @@ def _secrets(scope: Scope) -> Values:
     }
 
 
-def _is_tested(resource: Resource) -> bool:
-    return bool(resource.test_action or (resource.nested and resource.nested.test_action))
-
-
 def _error(scope: Scope, place: str, reads: bool) -> Values:
     """The parts of an error; ``reads`` is set if the failed call cannot have changed anything."""
     resource = scope.resource
@@ -206,10 +214,9 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
             text = [words["reads"]]
         elif not reads:
             text += [words["writes"]] if "writes" in words else []
-            text += [words["tests"]] if "tests" in words and _is_tested(resource) else []
-        inner = resource.nested or resource
+            text += [acting(scope).words.action("error")] if name == "code" and resource.offered_action else []
         contains[name] = {
-            "description": [scope.fill(" ".join(text), first_or_noun=inner.noun)],
+            "description": [scope.fill(" ".join(text))],
             **{key: words[key] for key in ("type", "elements") if key in words},
             "returned": "always",
             "sample": call.get(name, words.get("sample")),

@@ -19,7 +19,7 @@ FORMATTER = string.Formatter()
 REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?)\)")
 
 #: The results about one object beside the object, and those of a module beside its objects, by form.
-OUTCOME = ("action", "changes", "connection_test", "secrets", "error")
+OUTCOME = ("action", "changes", "secrets", "error")
 RESULTS = {"item": OUTCOME, "list": ("summary", "msg"), "info": ("error",)}
 
 
@@ -48,15 +48,22 @@ class Module:
     def writes(self) -> bool:
         return self.form != "info"
 
+    @property
+    def asked_for(self) -> set[str]:
+        """The result of the action that a task can ask for."""
+        action = self.resource.offered_action
+        return {action.result} if action and self.writes else set()
+
     @functools.cached_property
     def scope(self) -> Scope:
         """The object that the options of the module, or of an entry of its list, describe."""
         plural, resource = self.resource.plural, self.resource
         if self.form == "list":
             entry = {*self.spec[plural]["options"]}
-            return Scope(self, resource, f"{plural}[].", entry, f"{plural}[].", {*OUTCOME, *resource.summary})
-        shown = f"{resource.noun}." if self.form == "item" else f"{plural}[]."
-        return Scope(self, resource, "", {*self.spec}, shown, {f.name for f in resource.fields})
+            shown = {*OUTCOME, *self.asked_for, *resource.summary}
+            return Scope(self, resource, f"{plural}[].", entry, f"{plural}[].", shown)
+        below = f"{resource.noun}." if self.form == "item" else f"{plural}[]."
+        return Scope(self, resource, "", {*self.spec}, below, {f.name for f in resource.fields})
 
     @functools.cached_property
     def nested(self) -> Scope | None:
@@ -131,12 +138,18 @@ class Scope:
         if kind == "O":
             own, outer, below = self.options, {*self.module.spec, *CONNECTION}, self.options_below
         else:
-            own, outer, below = self.results, {*RESULTS[self.module.form]}, self.results_below
+            outer = {*RESULTS[self.module.form], *(self.module.asked_for if self.module.form == "item" else ())}
+            own, below = self.results, self.results_below
             if name in outer and self.module.form != "list":
                 own = set()
         if name not in own | outer:
             raise WordsError(f"module {self.module.name}: {match.group()} refers to what the module does not have")
         return f"{kind}({below if name in own else ''}{name}{rest})"
+
+
+def acting(scope: Scope) -> Scope:
+    """The object that the action of a module is about."""
+    return scope if scope.resource.action else scope.module.nested or scope
 
 
 def listed(items: Iterable[str], last: str = "and") -> str:

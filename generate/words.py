@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,8 +17,9 @@ from generate.declared import Field, Resource, Values, resource
 FOLDER = Path(__file__).parent / "words"
 FORMS = {"item", "list", "info"}
 TEXTS = {"version_added", "object", "meaning", "create", "kept", "rotated"}
-KEYS = {*TEXTS, "seealso", "changes", "fields", "issued", *FORMS}
+KEYS = {*TEXTS, "seealso", "changes", "fields", "issued", "action", *FORMS}
 FORM_KEYS = {"short_description", "description", "returned", "examples"}
+ACTION_KEYS = {"option", "timeout", "result", "error"}
 FIELD_KEYS = {"like", "description", "option", "compared", "filter", "returned", "sample", "fields", "by_name"}
 
 
@@ -38,6 +40,7 @@ class Words:
         declared |= {self.resource.nested.noun} if self.resource.nested else set()
         self._refuse_others("", self.content, KEYS)
         self._refuse_others("fields.", self.content["fields"], declared)
+        self._refuse_others("action.", self.content.get("action", {}), ACTION_KEYS if self.resource.action else set())
         for form in FORMS & self.content.keys():
             self._refuse_others(f"{form}.", self.content[form], FORM_KEYS)
             self._refuse_others(f"{form}.returned.", self.content[form].get("returned", {}), {*declared, "action"})
@@ -70,6 +73,11 @@ class Words:
             members = {m.name for m in (field.elements or field).fields}
             self._refuse_others(f"{path}.fields.", words.get("fields", {}), members)
         return words
+
+    def action(self, key: str) -> Any:
+        """What a key says on the action of the resource."""
+        found = self.content.get("action", {})
+        return found[key] if key in found else self.missing(f"action.{key}")
 
     def sample(self, field: Field, within: str = "") -> object:
         words = self.field(field, within)

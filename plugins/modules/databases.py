@@ -303,8 +303,8 @@ databases:
       sample: [ssl_mode, cache_config.ttl_seconds]
     connection_test:
       description: The outcome of PgBeam's attempt to connect. Null in check mode and if no attempt was made.
-      returned: with O(test_connection=true)
       type: dict
+      returned: with O(test_connection=true)
       contains:
         ok:
           description: Whether PgBeam could connect.

@@ -598,8 +598,8 @@ changes:
   sample: [allowed_cidrs, database.ssl_mode, database.cache_config.ttl_seconds]
 connection_test:
   description: The outcome of PgBeam's attempt to connect. Null in check mode and if no attempt was made.
-  returned: with O(test_connection=true)
   type: dict
+  returned: with O(test_connection=true)
   contains:
     ok:
       description: Whether PgBeam could connect.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ QUOTES = (
     "{password:html} {key}"
 )
 ODD, LONG, PLAIN, MISSPELLED = map(look_up, ("ODD", "LONG", "PLAIN", "MISSPELLED"))
-ALWAYS = {"update_password": "always"}
 ENTRY = needed(modules()["database"].resource)
 #: What the server, or what stands for it, does to a call.
 FAULTS: dict[str, dict[str, Any]] = {
@@ -44,8 +42,14 @@ FAULTS: dict[str, dict[str, Any]] = {
 SETTLED = ("late", "cut", "list")
 WRITERS = [name for name, module in modules().items() if module.writes]
 READERS = [name for name in modules() if name not in WRITERS]
-#: Those whose tasks hold a password.
-HOLDERS = [name for name, module in modules().items() if "update_password" in module.spec]
+#: Those whose tasks hold a secret, each with its name.
+HOLDERS = {
+    name: secret for name, module in modules().items() if module.writes for secret in module.resource.secret_names
+}
+#: What an object is found by beside its sample: another one.
+NEW = {"password": {"name": "new"}, "secret": {"url": "https://new.example.com/"}}
+#: The secrets that may be as long as that.
+LONG_ONES = ("password",)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Place:
         fields = [f for module in modules().values() for f in module.resource.references]
         for target in {f.refers_to.noun: f.refers_to for f in fields if f.refers_to}.values():
             organization.post(target.path.format(project_id=project), needed(target, 1))
+        organization.post(f"/v1/projects/{project}/webhooks", needed(modules()["webhook"].resource))
         return Place(organization, project, made["database"]["id"], watched.issued)
 
     def options(self, module: str, project: str = "new", **entry: Any) -> dict[str, Any]:
@@ -98,7 +103,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
 
     for module in WRITERS:
         place = Place.make(sandbox, watched)
-        secret, again = ({"password": ODD, "name": "new"}, ALWAYS) if module in HOLDERS else ({}, {})
+        secret, again = holding(module), resending(module)
         add("works", module, place.options(module, **secret))
         add("works again", module, {**place.options(module, **secret), **again})
         for name, fault in FAULTS.items():
@@ -106,7 +111,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
                 continue
             place = Place.make(sandbox, watched, envelope="problem" if name == "problem" else "error")
             place.organization.fault(**fault, method="POST", times=9)
-            secret = {"password": LONG if name == "problem" else ODD, "name": "new"} if module in HOLDERS else {}
+            secret = holding(module, LONG if name == "problem" and HOLDERS.get(module) in LONG_ONES else ODD)
             waits = {"timeout": 1} if name == "late" else {}
             begin = "works" if name in SETTLED else "fails when it writes"
             add(f"{begin}, {name}", module, {**place.options(module, **secret), **waits})
@@ -118,25 +123,28 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         scope.fault(**FAULTS["refusal"], method="GET", path_ends=ends)
         add("fails, refusal", module, place.options(module))
         add("works", module, place.options(module))
-    for module in HOLDERS:
+    for module, name in HOLDERS.items():
         place = Place.make(sandbox, watched)
-        place.organization.fault(**FAULTS["refusal"], method="PATCH")
-        add("fails when it writes, refusal", module, {**place.options(module, "shop", password=ODD), **ALWAYS})
-        place.organization.fault("failed_test", method="POST", path_ends="/test-connection", message=f"FATAL: {QUOTES}")
-        tested = {**place.options(module, password=ODD, name="new"), "test_connection": True}
-        add("fails when it writes, test", module, tested)
+        resource = modules()[module].resource
+        place.organization.fault(**FAULTS["refusal"], method="PUT" if resource.update_verb == "PUT" else "PATCH")
+        resent = {**place.options(module, "shop", **{name: ODD}), **resending(module)}
+        add("fails when it writes, refusal", module, resent)
+        action = resource.offered_action
+        assert action
+        place.organization.fault("failed_test", method="POST", path_ends=action.verb, message=f"FATAL: {QUOTES}")
+        add("fails when it writes, test", module, {**place.options(module, **holding(module)), action.option: True})
     place.organization.fault(**FAULTS["refusal"], method="DELETE")
     pruned = {**place.options("databases", password=ODD, name="other"), "prune": True}
     add("fails when it writes, refusal", "databases", pruned)
     for module in (*HOLDERS, "database_info"):
-        given = place.options(module, password=ODD, name="new")
+        given = place.options(module, **holding(module))
         add("fails, exception", module, given, environment={"PYTHONPATH": broken(watched)})
         add("fails, user in the URL", module, {**given, "api_url": f"https://me:{PLAIN}@h/"})
     for module in [name for name in WRITERS if modules()[name].resource.path_has_parent]:
         parent = modules()[module].resource.parent
         add("fails, key as an id", module, {**place.options(module), parent: look_up("PGBEAM_API_KEY") + "/"})
         if module in HOLDERS:
-            add("fails, password as an id", module, {**place.options(module, password=ODD), parent: ODD})
+            add("fails, secret as an id", module, {**place.options(module, **holding(module)), parent: ODD})
     misread: dict[str, dict[str, Any]] = {
         "misspelled": {"pasword": MISSPELLED},
         "misspelled in a dictionary": {"cache_config": {"pasword": MISSPELLED}, "password": ODD},
@@ -145,8 +153,15 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         "password as a dictionary": {"cache_config": ODD, "password": ODD},
         "dictionary as a password": {"password": {"key": ODD}},
     }
-    for module, (name, entry) in itertools.product(HOLDERS, misread.items()):
-        add(f"fails, {name}", module, place.options(module, **entry))
+    misread_secrets: dict[str, dict[str, Any]] = {
+        "misspelled": {"secert": MISSPELLED},
+        "secret as a boolean": {"enabled": ODD, "secret": ODD},
+        "secret as a choice": {"event_types": [ODD], "secret": ODD},
+        "dictionary as a secret": {"secret": {"key": ODD}},
+    }
+    for module, secret_name in HOLDERS.items():
+        for name, entry in (misread if secret_name == "password" else misread_secrets).items():
+            add(f"fails, {name}", module, place.options(module, **entry))
     for module in [name for name in WRITERS if name not in HOLDERS]:
         add("fails, misspelled", module, place.options(module, pasword=MISSPELLED))
     for module in READERS:
@@ -163,6 +178,17 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         add(f"fails, {name}", "databases", {**place.options("databases"), "databases": listed})
     add("fails, text for a dictionary", "project", {**place.options("project"), "database": text})
     return tasks
+
+
+def holding(module: str, secret: str = ODD) -> dict[str, Any]:
+    """What a task says of a new object with a secret; nothing if it holds none."""
+    name = HOLDERS.get(module)
+    return {name: secret, **NEW[name]} if name else {}
+
+
+def resending(module: str) -> dict[str, Any]:
+    """The option with which a task sends its secret again."""
+    return {f"update_{HOLDERS[module]}": "always"} if module in HOLDERS else {}
 
 
 def broken(watched: Watched) -> str:

@@ -162,7 +162,7 @@ class World:
     @property
     def replacing(self) -> Values:
         """The option without which an object that the API cannot update is kept."""
-        return {} if self.resource.update_verb else {"replace": True}
+        return {"replace": True} if self.resource.replaceable else {}
 
     @property
     def update(self) -> str:
@@ -462,14 +462,15 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
     world.unchanged("list", **world.listed(*({"id": identifier} for identifier in reversed(ids))))
 
     before = {item["id"]: item for item in world.truth()}
-    setting, value = next((s, v) for s in settings(resource) if (v := world.other(s, before[ids[1]])) is not None)
-    entries[1] = {**entries[1], **setting.options(value)}
-    done = world.foreseen("list", **world.listed(*entries), **world.replacing)
-    assert done.result("task")["msg"] == f"1 {world.update}, 3 unchanged"
-    assert [entry["changes"] for entry in done.result("task")[plural]] == [[], [setting.name], [], []]
-    assert len(done.writes) == (1 if resource.update_verb else 2)
-    others = {item["id"]: item for item in world.truth()}
-    assert all(others[identifier] == before[identifier] for identifier in (ids[0], ids[2], ids[3]))
+    if settings(resource):
+        setting, value = next((s, v) for s in settings(resource) if (v := world.other(s, before[ids[1]])) is not None)
+        entries[1] = {**entries[1], **setting.options(value)}
+        done = world.foreseen("list", **world.listed(*entries), **world.replacing)
+        assert done.result("task")["msg"] == f"1 {world.update}, 3 unchanged"
+        assert [entry["changes"] for entry in done.result("task")[plural]] == [[], [setting.name], [], []]
+        assert len(done.writes) == (1 if resource.update_verb else 2)
+        others = {item["id"]: item for item in world.truth()}
+        assert all(others[identifier] == before[identifier] for identifier in (ids[0], ids[2], ids[3]))
 
     entries[3] = {**world.named(3), **world.absent("list")}
     assert world.foreseen("list", **world.listed(*entries)).result("task")["summary"]["deleted"] == 1
@@ -802,6 +803,51 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
     slash = world.run(**{**new, resource.parent: "a/b"})
     assert f"{resource.parent}: 'a/b' is not an id" in slash.result("task")["msg"]
     assert slash.requests == []
+
+
+@each(where=lambda resource: resource.action)
+def test_an_action(modules: Modules, sandbox: Sandbox, name: str) -> None:
+    """It is called only if the task asks for it and the object exists, and never in check mode; its failure is told."""
+    world = World(modules, sandbox, name)
+    resource, action = world.resource, world.resource.action
+    assert action
+    asked = {**world.new(), action.option: True}
+    where = f"/{action.verb}"
+    world.scope.settings(connection_test={"ok": True})
+
+    def calls(run: Run) -> int:
+        return len([path for method, path in run.requests if (method, path.endswith(where)) == ("POST", True)])
+
+    assert world.check(**asked).result("task")[action.result] is None
+    world.scope.fault("failed_test", method="POST", path_ends=where, message="no route")
+    run = world.run(**asked)
+    result = run.result("task")
+    assert (calls(run), result["failed"], result["changed"], result["action"]) == (1, True, True, "created")
+    assert f"{action.failure}: no route; " in result["msg"] and result["msg"].startswith(f"POST {action.label} of ")
+    assert (result["error"]["code"], result["error"]["message"]) == (action.code, "no route")
+    assert result[action.result]["error"] == "no route"
+    assert calls(world.run(**world.new())) == 0
+
+    run = world.foreseen(**asked)
+    result = run.result("task")
+    assert (calls(run), result["changed"]) == (1, action.changes)
+    assert result["changes"] == ([action.success[0]] if action.changes else [])
+    assert result[action.result][action.success[0]] == action.success[1]
+    again = world.foreseen(**asked)
+    assert (calls(again), again.result("task")["changed"]) == (not action.changes, False)
+
+    if "list" in FORMS[name]:
+        entries = [*(world.new(number) for number in range(3)), {**world.named(3), **world.absent("list")}]
+        world.scope.fault("failed_test", method="POST", path_ends=where, message="no route")
+        run = world.run("list", **world.listed(*entries), **{action.option: True}, parallel=1)
+        found = run.result("task")
+        assert [bool(entry.get("error")) for entry in found[resource.plural]].count(True) == 1
+        assert [entry["action"] for entry in found[resource.plural]] == ["unchanged", "created", "created", "unchanged"]
+        assert found[resource.plural][-1][action.result] is None
+        assert calls(run) == (2 if action.changes else 3)
+        world.foreseen("list", **world.listed(*entries), **{action.option: True})
+    absent = world.foreseen(**world.named(), **world.absent(), **{action.option: True})
+    assert (calls(absent), absent.result("task")[action.result]) == (0, None)
 
 
 def _hold_to_issued(world: World) -> Values:

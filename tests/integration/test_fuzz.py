@@ -27,9 +27,11 @@ from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
 from tests.samples import needed, sample, whole
+from tests.sandbox.gate import EXTRA_FIELDS
 from tests.tree import ROOT
 
 Spec = dict[str, dict[str, Any]]
+ACTIONS = [module.resource.action for module in modules().values() if module.resource.action]
 #: More than a few examples, and other ones each time, where FUZZ_EXAMPLES says how many.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 #: Each module with its resource and its argument spec.
@@ -70,6 +72,9 @@ SAID: dict[str, tuple[str, ...]] = {
     "host": ("DB1.example.com", "db2.example.com", "::1"),
     "name": ("orders", "Grö/ße 😀%2F", "shop"),
     "username": ("o'neil",),
+    "url": ("https://hooks.example.com/é?a=b#c", "HTTPS://[::1]:8443/"),
+    "secret": ("pw-Zq7", "é" * 256),
+    "domain": ("DB.Example.com", "localhost", "xn--bcher-kva.example"),
     "password": ("pw-Zq7", 'it\'s "{{ 1 }}" 😀'),
     "pool_region": ("", "eu-west-1"),
     "description": ("", "x" * 500),
@@ -83,8 +88,13 @@ SAID: dict[str, tuple[str, ...]] = {
 OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "id": st.sampled_from(["(own)", "db_unknown"]),
     "state": st.sampled_from(["present", "present", "absent"]),
-    "update_password": st.sampled_from(["on_create", "always"]),
-    "test_connection": st.booleans(),
+    **{
+        f"update_{secret}": st.sampled_from(["on_create", "always"])
+        for module in modules().values()
+        for secret in module.resource.secret_names
+    },
+    **{action.option: st.booleans() for action in ACTIONS},
+    **{action.timeout_option: st.integers(0, 86400) for action in ACTIONS if action.timeout_option},
     "replace": st.booleans(),
     "prune": st.booleans(),
     "prune_limit": st.sampled_from(["50%", "100%", "0%", 1, "200"]),
@@ -306,7 +316,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.exchanges.append({
             "method": self.command, "path": place.path, "query": dict(parse_qsl(place.query)),
             "headers": {name.lower(): value for name, value in self.headers.items()},
-            "body": json.loads(body) if body else None, "fault": "wild", "extra_fields": False, "status": None,
+            "body": json.loads(body) if body else None, "fault": "wild", "extra_fields": True, "status": None,
         })  # fmt: skip
         hit = number == self.server.nth or (number > self.server.nth and self.server.for_ever)
         status, headers, content = tame(self.command, place.path)
@@ -336,7 +346,7 @@ OBJECTS = {part: whole(resource) for part, resource in RESOURCES.items()}
 def tame(method: str, path: str) -> Answer:
     """What the API could answer."""
     *dummy, parent, last = path.split("/")
-    content: Values = {"ok": True}
+    content: Values = dict(action.success for action in ACTIONS if action.verb == last)
     if last in RESOURCES:
         resource = RESOURCES[last]
         content = {resource.plural: [OBJECTS[last]]}
@@ -362,7 +372,7 @@ def as_json(value: Any) -> bytes:
 odd = anything | st.sampled_from([DEEP, ["pw-Zq7", DEEP]])
 objects = st.sampled_from(list(OBJECTS.values())).flatmap(
     lambda one: st.fixed_dictionaries(
-        {}, optional={**{name: st.just(value) | odd for name, value in one.items()}, "unknown": odd, "items": odd}
+        {}, optional={**{name: st.just(value) | odd for name, value in one.items()}, **dict.fromkeys(EXTRA_FIELDS, odd)}
     )
 )
 problems = st.fixed_dictionaries(
@@ -383,8 +393,12 @@ contents = st.one_of(
         for r in RESOURCES.values()
         if r.create_envelope
     ),
-    st.fixed_dictionaries(
-        {"ok": st.booleans() | odd}, optional={"error": odd, "latency_ms": odd, "server_version": odd}
+    *(
+        st.fixed_dictionaries(
+            {action.success[0]: st.just(action.success[1]) | odd},
+            optional={"error": odd, "latency_ms": odd, "status_code": odd, "domain": objects | odd},
+        )
+        for action in ACTIONS
     ),
 )
 BODIES = [
@@ -413,13 +427,13 @@ answers = st.tuples(
 @st.composite
 def spoilt(draw: st.DrawFn) -> Spoil:
     """The answer with one or two members that are odd, which finds more than one that is all odd."""
-    change = st.tuples(st.integers(0, 99), st.sampled_from(["", "", "more"]), odd)
+    change = st.tuples(st.integers(0, 99), st.sampled_from(["", "", *EXTRA_FIELDS]), odd)
     odd_ones = draw(st.lists(change, min_size=1, max_size=2))
 
     def spoil(answer: Answer) -> Answer:
         status, headers, body = answer
         content = json.loads(body or b"{}")
-        members = list(_members(content)) or [(content, "more")]
+        members = list(_members(content)) or [(content, next(iter(EXTRA_FIELDS)))]
         for number, name, value in odd_ones:
             place, member = members[number % len(members)]
             place[name or member] = value
@@ -477,8 +491,9 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
     name = next(name for name in needed(resource))
     new = {**there, name: f"{here[name]}2"}
     gone = {**here, "state": "absent"}
-    flags = {"test_connection": True, "replace": True, "prune": True, "update_password": "always"}
-    how = {name: value for name, value in flags.items() if name in spec}
+    flags = {"replace", "prune", *(action.option for action in ACTIONS)}
+    how: Values = dict.fromkeys(flags & spec.keys(), True)
+    how.update((f"update_{secret}", "always") for secret in resource.secret_names)
     if resource.plural in spec:
         lists = [[there, new], [gone, new], [here, new], [new], []]
         return [{resource.plural: entries, **more} for entries in lists for more in ({}, how)]

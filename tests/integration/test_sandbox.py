@@ -366,6 +366,46 @@ def test_no_secret_of_an_agent_is_in_the_record(sandbox: Sandbox, kind: str | No
     judge(project.record())
 
 
+def test_the_secret_of_a_webhook(project: Project) -> None:
+    """It is in no answer and in no record, and an update without it keeps it."""
+    body = {"url": "https://hooks.example.com", "secret": "Zq7-hidden", "description": "ours"}
+    path = f"webhooks/{project.create('webhooks', **body)['id']}"
+    assert call(project, "PUT", path, json={"url": body["url"], "enabled": False}).json()["description"] == ""
+    held = project.secrets("s")
+    assert call(project, "PUT", path, json={**body, "secret": "Zq7-other"}).ok
+    assert project.secrets("s") != held
+    assert call(project, "PUT", path, json=body).ok
+    assert project.secrets("s") == held
+    assert call(project, "PUT", path, json={**body, "url": "http://hooks.example.com"}).status_code == 400
+    project.settings(delivery={"status": "failed", "error": "refused"})
+    delivery = call(project, "POST", f"{path}/test")
+    assert (delivery.status_code, delivery.json()["status"], delivery.json()["error"]) == (202, "failed", "refused")
+    assert call(project, "POST", "webhooks/whk_1/test").status_code == 404
+    assert "Zq7" not in json.dumps([project.record(), project.stored("webhooks"), call(project, "GET", path).json()])
+    judge(project.record())
+
+
+def test_a_domain_is_verified_after_some_attempts(project: Project) -> None:
+    project.settings(verified_after=2)
+    added = project.create("domains", domain="DB.example.com")
+    assert (added["verified"], added["dns_instructions"]["cname_host"]) == (False, "DB.example.com")
+    again = call(project, "POST", "domains", json={"domain": "db.example.com"})
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "RESOURCE_EXISTS")
+    path = f"domains/{added['id']}"
+    answers = [call(project, "POST", f"{path}/verify").json() for dummy in range(3)]
+    assert [answer["verified"] for answer in answers] == [False, True, True]
+    assert "error" in answers[0] and answers[1] == answers[2]
+    assert answers[1]["domain"] == call(project, "GET", "domains").json()["domains"][0]
+    assert call(project, "GET", path).status_code == call(project, "PUT", path, json={}).status_code == 405
+    assert call(project, "DELETE", path).status_code == 204
+    never = project.create("domains", domain="db.example.com")["id"]
+    project.settings(verified_after=None)
+    assert not call(project, "POST", f"domains/{never}/verify").json()["verified"]
+    for name in ("db.example.com.", "a_b.example.com", "-a.example.com", ""):
+        assert call(project, "POST", "domains", json={"domain": name}).status_code == 400
+    judge([entry for entry in project.record() if entry["status"] != 405])
+
+
 def test_honeytokens_are_unique(project: Project) -> None:
     def put(path: str = "", **fields: Any) -> int:
         body = {"relation_name": "cards", "action": "kill", **fields}
@@ -900,6 +940,9 @@ WRONG_REQUESTS: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
             ("policy", "approval_mode", False),
             ("agent", "status", "active"),
             ("honeytoken", "action", "warn"),
+            ("webhook", "event_types", ["blocked"]),
+            ("webhook", "format", "xml"),
+            ("domain", "verified", True),
             ("database", "port", "5432"),
             ("database", "port", True),
             ("database", "ssl_mode", "on"),
@@ -921,6 +964,8 @@ WRONG_REQUESTS: dict[str, tuple[str, list[tuple[str, str, Any]]]] = {
             ("change", "tags", ["x"] * 11),
             ("policy", "max_rows", -1),
             ("agent", "name", ""),
+            ("webhook", "description", "x" * 257),
+            ("domain", "domain", "a b"),
         ],
     ),
 }
@@ -938,6 +983,10 @@ WRONG_ANSWERS: dict[str, list[tuple[str, str, str]]] = {
         ("agent", '"credential":{', '"another":{'),
         ("agent", '"mcp_token":"(not recorded)"', '"mcp_token":5'),
         ("honeytoken", '"action":"kill"', '"action":"warn"'),
+        ("webhook", '"enabled":true', '"enabled":1'),
+        ("delivery", '"delivery_id"', '"another"'),
+        ("domain", '"verified":false', '"verified":0'),
+        ("verification", '"verified"', '"another"'),
         ("problem", '"code":"NOT_FOUND"', '"code":"GONE"'),
         ("problem", '"status":404', '"status":400'),
         ("problem", '"title"', '"another"'),
@@ -966,7 +1015,14 @@ def test_the_judges_judge(sandbox: Sandbox, judge_named: str) -> None:
     assert call(project, "PUT", f"policies/{policy}", json={"name": "readers", "approval_mode": "ddl"}).ok
     project.create("agents", name="bot", policy_profile_id=policy)
     project.create("honeytokens", relation_name="cards", action="kill")
-    names = ("database", "replica", "change", "list", "envelope", "problem", "made", "policy", "agent", "honeytoken")
+    webhook = project.create("webhooks", url="https://a.example.com", event_types=["masked"])["id"]
+    assert call(project, "POST", f"webhooks/{webhook}/test").status_code == 202
+    domain = project.create("domains", domain="db.example.com")["id"]
+    assert call(project, "POST", f"domains/{domain}/verify").json()["verified"]
+    names = (
+        "database", "replica", "change", "list", "envelope", "problem", "made", "policy", "agent", "honeytoken",
+        "webhook", "delivery", "domain", "verification",
+    )  # fmt: skip
     exchanges = {**dict(zip(names, project.record())), "project": organization.record()[0]}
     judge(list(exchanges.values()), document)
     pattern, wrong_requests = WRONG_REQUESTS[judge_named]

@@ -37,6 +37,17 @@ class OneTime:
     issue: Callable[[Project, Item], Item]
 
 
+@dataclass(frozen=True)
+class Operation:
+    """A POST on one object, without a body, that is not made from the rest of its kind."""
+
+    #: The answer, for an object of a project. It runs in a thread of its own, so it may wait.
+    answer: Callable[[Project, Item], Item]
+    #: The answer of one that has failed, with the reason.
+    failed: Callable[[str], Item]
+    status: int = 200
+
+
 @dataclass(frozen=True, eq=False)
 class Kind:
     """A kind of object. Its bodies and answers are the SDK's; what the SDK does not have is beside them."""
@@ -83,8 +94,8 @@ class Kind:
     once: OneTime | None = None
     #: Whether the plan limits the number of objects.
     limited: bool = False
-    #: The last parts of the paths of the operations on one object that are not made from this.
-    actions: tuple[str, ...] = ()
+    #: Further operations on one object, by the last parts of their paths.
+    actions: Mapping[str, Operation] = field(default_factory=dict)
     #: For the tests: a body of a create, in which ``{n}`` stands for a number, without the fields in ``refers``; and
     #: what an update changes of it.
     example: Mapping[str, Any] = field(default_factory=dict)

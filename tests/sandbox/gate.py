@@ -135,7 +135,7 @@ class Gate:
         entry["content_type"] = response.headers.get("content-type", "")
         entry["etag"] = response.headers.get("etag")
         # What a fault quotes of the request is a secret, and no secret is recorded.
-        recorded = _refusal(scope, fault) if fault and _quotes(fault) else response
+        recorded = _refusal(call, scope, fault) if fault and _quotes(fault) else response
         entry["response"] = _without_secrets(bytes(recorded.body).decode(), call.place)
         if fault and fault.kind in ("drop_after", "reset_after"):
             await _hang_up(transport, fault)
@@ -169,12 +169,14 @@ class Gate:
             return await self._answer(call, scope)
         if fault.kind in INSTEAD:
             return (
-                None if fault.kind in ("drop_before", "reset_before") else _refusal(scope, _quoting(fault, call, scope))
+                None
+                if fault.kind in ("drop_before", "reset_before")
+                else _refusal(call, scope, _quoting(fault, call, scope))
             )
         if fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         response = await self._answer(call, scope)
-        return _refusal(scope, fault) if fault.kind in ("late_status", "late_html") else response
+        return _refusal(call, scope, fault) if fault.kind in ("late_status", "late_html") else response
 
     async def _answer(self, call: Call, scope: Organization | Project) -> Response:
         if not re.fullmatch(r"Bearer pb[uo]_[\x21-\x7e]+", call.headers.get("authorization", "")):
@@ -325,7 +327,7 @@ def _quoting(fault: Fault, call: Call, scope: Scope) -> Fault:
     return fault.model_copy(update=filled)
 
 
-def _refusal(scope: Scope, fault: Fault) -> Response:
+def _refusal(call: Call, scope: Scope, fault: Fault) -> Response:
     """The answer that a fault puts in the place of the operation's own."""
     response: Response
     if fault.kind.endswith("html"):
@@ -333,7 +335,9 @@ def _refusal(scope: Scope, fault: Fault) -> Response:
     elif fault.kind == "redirect":
         response = JSONResponse({}, 307, headers={"Location": fault.location})
     elif fault.kind == "failed_test":
-        response = JSONResponse({"ok": False, "latency_ms": None, "error": fault.message})
+        assert call.place, "only an operation on an object can have failed"
+        operation = call.place.kind.actions[call.place.action]
+        response = JSONResponse(operation.failed(fault.message), operation.status)
     else:
         response = scope.refuse(Refusal(fault.status, fault.code, fault.message))
     if fault.retry_after is not None:

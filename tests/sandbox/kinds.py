@@ -15,7 +15,8 @@ from urllib.parse import quote
 from pgbeam import models
 from pydantic import AfterValidator, Field
 
-from tests.sandbox.declaration import Item, Kind, OneTime
+from tests.sandbox.databases import not_connected, test_connection
+from tests.sandbox.declaration import Item, Kind, OneTime, Operation
 from tests.sandbox.refusals import invalid
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ ANY_TEXT = Field(pattern=r"^[^\x00]*$")
 SECONDS = Field(ge=0, le=86400)
 CONNECTIONS = Field(ge=1, le=10000)
 LABEL = Field(min_length=1, max_length=128)
+DNS_LABEL = "[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
 
 HOST_AND_PORT: dict[str, Any] = {
     "host": Field(min_length=1, pattern=r"^[^\s\x00]+$"),
@@ -123,6 +125,42 @@ def _agent_secrets(project: Project, item: Item) -> Item:
     }
 
 
+def _delivery(project: Project, dummy: Item) -> Item:
+    return {"delivery_id": f"dlv_{secrets.token_hex(8)}", **project.settings.delivery}
+
+
+def _not_delivered(error: str) -> Item:
+    return {"delivery_id": f"dlv_{secrets.token_hex(8)}", "status": "failed", "error": error}
+
+
+def _dns_instructions(project: Project, item: Item) -> Item:
+    name, host = item["domain"], project.item["proxy_host"]
+    instructions = {
+        "cname_host": name,
+        "cname_target": host,
+        "txt_host": f"_pgbeam-verify.{name}",
+        "txt_value": f"pgbeam-verify={item['dns_verification_token']}",
+        "acme_cname_host": f"_acme-challenge.{name}",
+        "acme_cname_target": f"_acme-challenge.{host}",
+    }
+    return {"dns_instructions": instructions}
+
+
+def _not_verified(error: str) -> Item:
+    return {"verified": False, "error": error}
+
+
+def _verify(project: Project, item: Item) -> Item:
+    project.verifications[item["id"]] += 1
+    needed = project.settings.verified_after
+    if not item["verified"] and (needed is None or project.verifications[item["id"]] < needed):
+        return _not_verified(f"no TXT record at _pgbeam-verify.{item['domain']}")
+    if not item["verified"]:
+        moment = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+        item.update(verified=True, verified_at=moment, updated_at=moment)
+    return {"verified": True, "domain": project.answer(KINDS["domains"], item)}
+
+
 #: Its operations are special, save that other things derive from this as from the other kinds.
 PROJECT = Kind(
     noun="project",
@@ -180,7 +218,7 @@ KINDS = {
             write_only=("password",),
             computed=_connection_string,
             limited=True,
-            actions=("test-connection",),
+            actions={"test-connection": Operation(test_connection, not_connected)},
             example={"host": "127.0.0.1", "port": 1, "name": "db{n}", "username": "app", "password": "Sdk-1"},
             change={"ssl_mode": "require"},
         ),
@@ -244,6 +282,47 @@ KINDS = {
             unique=lambda item: (item["schema_name"] or "public", item["relation_name"]),
             example={"schema_name": "billing", "relation_name": "decoy{n}", "action": "audit_only"},
             change={"action": "kill"},
+        ),
+        Kind(
+            noun="webhook",
+            path="/v1/projects/{project_id}/webhooks",
+            key="webhooks",
+            prefix="whk",
+            model=models.WebhookEndpoint,
+            create=models.WebhookEndpointInput,
+            update=models.WebhookEndpointInput,
+            update_method="PUT",
+            newer=("event_types",),
+            limits={
+                "url": Field(min_length=1, max_length=2048, pattern=r"^(?i:https)://[^\s\x00]+$"),
+                "secret": Field(max_length=256),
+                "description": Field(max_length=256),
+            },
+            defaults=lambda dummy: {"format": "json", "event_types": [], "enabled": True, "description": ""},
+            write_only=("secret",),
+            actions={"test": Operation(_delivery, _not_delivered, 202)},
+            example={"url": "https://hooks.example.com/{n}", "secret": "Sdk-1"},
+            change={"format": "datadog", "event_types": ["masked"], "enabled": False, "description": "ours"},
+        ),
+        Kind(
+            noun="domain",
+            path="/v1/projects/{project_id}/domains",
+            key="domains",
+            prefix="dom",
+            model=models.CustomDomain,
+            create=models.CreateCustomDomainRequest,
+            readable=False,
+            limits={"domain": Field(max_length=253, pattern=rf"^({DNS_LABEL}\.)*{DNS_LABEL}$")},
+            defaults=lambda dummy: {
+                "verified": False,
+                "verified_at": None,
+                "tls_cert_expiry": None,
+                "dns_verification_token": secrets.token_hex(8),
+            },
+            computed=_dns_instructions,
+            unique=lambda item: item["domain"].lower(),
+            actions={"verify": Operation(_verify, _not_verified)},
+            example={"domain": "db{n}.example.com"},
         ),
     )
 }  # fmt: skip

@@ -68,6 +68,10 @@ class Settings(Strict):
 
     #: What the connection test answers in the place of connecting, for hosts that do not exist.
     connection_test: dict[str, Any] | None = None
+    #: What the test of a webhook answers; no event is really sent.
+    delivery: dict[str, Any] = {"status": "delivered", "status_code": 200}
+    #: How many times PgBeam has to be asked until a domain is verified; None is never.
+    verified_after: int | None = 1
     #: The most databases that a project may have, and the most agents.
     plan_limit: int | None = None
     #: The most items on a page, whatever page_size asks for.
@@ -122,7 +126,7 @@ class Fault(Strict):
     seed: int = 0
     status: int = 503
     code: str = "SERVICE_UNAVAILABLE"
-    #: In the message of a status, an HTML page or a failed connection test, and in a redirect's location: ``{key}`` and
+    #: In the message of a status, an HTML page or a failed test, and in a redirect's location: ``{key}`` and
     #: ``{password}`` stand for what the request carried, or for the password of the database that it is about, as do
     #: ``{password:json}``, ``{password:percent}`` and so on for their encoded forms.
     message: str = "The sandbox was told to fail."

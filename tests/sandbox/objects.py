@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
-from tests.sandbox.declaration import Item, Kind
+from tests.sandbox.declaration import Item, Kind, Operation
 from tests.sandbox.state import FIRST_PAGE, Id, IfMatch, PageSize, PageToken, State, now
 
 
@@ -76,4 +76,15 @@ def router(state: State, kind: Kind) -> APIRouter:
             item["updated_at"] = now()
             return project.issue(kind, item)
 
+    for action, operation in kind.actions.items():
+        _add_action(router, state, kind, action, operation)
+
     return router
+
+
+def _add_action(router: APIRouter, state: State, kind: Kind, action: str, operation: Operation) -> None:
+    @router.post(f"/{{item_id}}/{action}", status_code=operation.status)
+    def act(parent_id: Id, item_id: Id) -> dict[str, Any]:
+        """No coroutine, as it may wait for another server."""
+        project = state.parent(kind, parent_id)
+        return operation.answer(project, project.find(kind, parent_id, item_id))

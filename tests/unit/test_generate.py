@@ -188,8 +188,8 @@ def test_words_that_do_not_fit(case: str) -> None:
 
 def test_a_resource_without_words() -> None:
     with pytest.raises(WordsError) as caught:
-        words.load("webhook")
-    assert str(caught.value) == "resource webhook: it has no words; write them in generate/words/webhook.yml"
+        words.load("branch")
+    assert str(caught.value) == "resource branch: it has no words; write them in generate/words/branch.yml"
 
 
 @pytest.mark.parametrize(

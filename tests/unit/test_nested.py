@@ -154,9 +154,9 @@ def test_a_lost_completion_that_was_applied_is_no_failure(client: FakeClient) ->
 
 
 def test_the_connection_is_tested_after_the_database_is_complete(client: FakeClient) -> None:
-    outcome, (inner,) = apply(projects(client, test_connection=True), database={**LOGIN, **TTL})
+    outcome, (inner,) = apply(projects(client, act=True), database={**LOGIN, **TTL})
     assert [call.split()[0] for call in client.made] == ["POST", "GET", "PATCH", "POST"]
-    assert (outcome.connection_test, inner.connection_test) == (None, {"ok": True})
+    assert (outcome.action_answer, inner.action_answer) == (None, {"ok": True})
 
 
 def test_nothing_is_reported_of_the_database_if_the_create_is_refused(client: FakeClient) -> None:
@@ -170,19 +170,17 @@ def test_the_database_is_reconciled_even_if_a_second_write_to_its_project_fails(
     client: FakeClient, fields: Values
 ) -> None:
     client.script("PATCH", failure=refused(409))
-    outcome, (inner,) = apply(projects(client, test_connection=True), database={**LOGIN, **fields}, status="suspended")
+    outcome, (inner,) = apply(projects(client, act=True), database={**LOGIN, **fields}, status="suspended")
     assert (outcome.action, outcome.error is None) == ("created", False)
-    assert (inner.action, inner.error, inner.connection_test) == ("created", None, {"ok": True})
+    assert (inner.action, inner.error, inner.action_answer) == ("created", None, {"ok": True})
 
 
-@pytest.mark.parametrize("test_connection", [False, True])
-def test_no_further_call_is_made_for_the_database_if_the_run_has_ended(
-    client: FakeClient, test_connection: bool
-) -> None:
+@pytest.mark.parametrize("act", [False, True])
+def test_no_further_call_is_made_for_the_database_if_the_run_has_ended(client: FakeClient, act: bool) -> None:
     client.script("PATCH", failure=refused(403))
-    outcome, (inner,) = apply(projects(client, test_connection=test_connection), status="suspended")
+    outcome, (inner,) = apply(projects(client, act=act), status="suspended")
     assert outcome.error and outcome.error.fatal
-    assert (inner.action, inner.error, inner.connection_test) == ("created", None, None)
+    assert (inner.action, inner.error, inner.action_answer) == ("created", None, None)
     assert inner.values["id"] in client.ids
     assert client.made[-1].startswith("PATCH")
 
@@ -206,7 +204,7 @@ def test_a_lost_create_is_followed_by_a_look_at_the_databases(client: FakeClient
 
 def test_a_database_is_looked_up_even_if_the_budget_was_spent_on_the_create(client: FakeClient) -> None:
     client.script("POST", failure=lost(budget_spent=True), applied=True)
-    outcome, (inner,) = apply(projects(client, test_connection=True))
+    outcome, (inner,) = apply(projects(client, act=True))
     assert (outcome.action, outcome.error, inner.action) == ("created", None, "created")
     assert inner.values == DATABASE.with_all_fields(client.truth(inner.values["id"]))
     assert client.made == ["POST projects", "GET projects", "GET databases"]

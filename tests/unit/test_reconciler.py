@@ -194,7 +194,7 @@ def agrees(foreseen: Any, real: Any) -> bool:
 @each_case
 def test_check_mode_sends_nothing_and_foresees_the_same(client: FakeClient, case: Case) -> None:
     add_all(client, case.resource, *case.there)
-    foreseeing = reconciler_of(client, case.resource, check_mode=True, test_connection=True, **case.run)
+    foreseeing = reconciler_of(client, case.resource, check_mode=True, act=True, **case.run)
     (foreseen,) = apply(foreseeing, case.entry)
     assert client.made == []
     assert not foreseeing.run.changed
@@ -318,7 +318,7 @@ def test_a_refused_write_is_reported_with_what_was_written_before_it(
     case = CASES[refusal.case]
     add_all(client, case.resource, *case.there)
     client.script(refusal.method, skip=refusal.skip, failure=refused(status))
-    reconciler = reconciler_of(client, case.resource, test_connection=True, **case.run)
+    reconciler = reconciler_of(client, case.resource, act=True, **case.run)
     (outcome,) = apply(reconciler, case.entry)
     error = error_of(outcome)
     assert (error.status, error.maybe_done, error.call.method) == (status, False, refusal.method)
@@ -327,7 +327,7 @@ def test_a_refused_write_is_reported_with_what_was_written_before_it(
     assert outcome.changed == reconciler.run.changed == bool(refusal.changes)
     if outcome.changed:
         assert set(outcome.diff()["after"]) == set(refusal.changes)
-    assert outcome.connection_test is None and "POST test-connection" not in client.made
+    assert outcome.action_answer is None and "POST test-connection" not in client.made
     assert "GET" not in client.methods, "the outcome is known"
 
 
@@ -727,7 +727,7 @@ def test_a_fatal_error_of_a_deletion_skips_the_other_entries(client: FakeClient)
     add_all(client, DATABASE, STORED, {**STORED, "id": "db_2", "host": "db2"})
     client.script("DELETE", failure=refused(403))
     entries = [{"id": "db_2", "state": "absent"}, {"id": "db_1", "ssl_mode": "require"}, {**LOGIN, "name": "new"}]
-    outcomes = apply(reconciler_of(client, test_connection=True), *entries)
+    outcomes = apply(reconciler_of(client, act=True), *entries)
     assert [outcome.action for outcome in outcomes] == ["failed", "skipped", "skipped"]
     assert [outcome.error is None for outcome in outcomes] == [False, True, True]
     assert client.methods == ["DELETE"]
@@ -736,7 +736,7 @@ def test_a_fatal_error_of_a_deletion_skips_the_other_entries(client: FakeClient)
 def test_an_object_is_reported_as_created_if_the_run_ends_before_its_second_write(client: FakeClient) -> None:
     """The create's answer was lost and its budget is spent, but the list shows the object."""
     client.script("POST", failure=lost(budget_spent=True), applied=True)
-    reconciler = reconciler_of(client, test_connection=True)
+    reconciler = reconciler_of(client, act=True)
     outcomes = apply(reconciler, {**LOGIN, **TTL}, {**LOGIN, "name": "other"})
     assert [outcome.action for outcome in outcomes] == ["created", "skipped"]
     assert (error_of(outcomes[0]).sent, outcomes[0].values["id"]) == (False, "new_1")
@@ -847,10 +847,10 @@ def test_the_connection_of_each_object_that_exists_is_tested(client: FakeClient)
         {**LOGIN, "name": "refused", "ssl_mode": "require"},
         {**LOGIN, "name": "new"},
     ]
-    outcomes = apply(reconciler_of(client, test_connection=True), *entries)
+    outcomes = apply(reconciler_of(client, act=True), *entries)
     tested = [sent.path.split("/")[-2] for sent in client.calls if sent.path.endswith("/test-connection")]
     assert tested == ["db_same", "db_drift", "new_1"]
-    assert [outcome.connection_test for outcome in outcomes] == [
+    assert [outcome.action_answer for outcome in outcomes] == [
         {"ok": True},
         {"ok": True},
         None,
@@ -860,18 +860,18 @@ def test_the_connection_of_each_object_that_exists_is_tested(client: FakeClient)
     ]
 
 
-@pytest.mark.parametrize("resource, test_connection", [(DATABASE, False), (REPLICA, True)])
+@pytest.mark.parametrize("resource, act", [(DATABASE, False), (REPLICA, True)])
 def test_no_connection_is_tested_unless_the_task_asks_for_it_and_the_resource_has_a_test(
-    client: FakeClient, resource: Resource, test_connection: bool
+    client: FakeClient, resource: Resource, act: bool
 ) -> None:
     entry = LOGIN if resource is DATABASE else {"host": "r1"}
-    (outcome,) = apply(reconciler_of(client, resource, test_connection=test_connection), entry)
-    assert (outcome.action, outcome.connection_test, client.methods) == ("created", None, ["POST"])
+    (outcome,) = apply(reconciler_of(client, resource, act=act), entry)
+    assert (outcome.action, outcome.action_answer, client.methods) == ("created", None, ["POST"])
 
 
 def test_a_connection_that_cannot_be_made_is_an_error_of_an_object_that_was_created(client: FakeClient) -> None:
     client.connection_test = {"ok": False, "error": f"{PASSWORD} was rejected\nby app"}
-    reconciler = reconciler_of(client, test_connection=True, redact=lambda text: text.replace(PASSWORD, "***"))
+    reconciler = reconciler_of(client, act=True, redact=lambda text: text.replace(PASSWORD, "***"))
     (outcome,) = apply(reconciler, {**LOGIN, **TTL})
     error = error_of(outcome)
     assert (outcome.action, outcome.changed) == ("created", True)
@@ -884,14 +884,14 @@ def test_a_connection_that_cannot_be_made_is_an_error_of_an_object_that_was_crea
 @pytest.mark.parametrize("answer", [{}, {"ok": None}, {"ok": "true"}])
 def test_a_connection_test_passes_only_if_the_answer_is_true(client: FakeClient, answer: Values) -> None:
     client.connection_test = answer
-    (outcome,) = apply(reconciler_of(client, test_connection=True), LOGIN)
+    (outcome,) = apply(reconciler_of(client, act=True), LOGIN)
     assert error_of(outcome).code == "CONNECTION_TEST_FAILED"
 
 
 def test_a_connection_test_whose_answer_is_lost_has_changed_nothing(client: FakeClient) -> None:
     add_all(client, DATABASE, STORED)
     client.script("POST", "/test-connection", failure=lost())
-    reconciler = reconciler_of(client, test_connection=True)
+    reconciler = reconciler_of(client, act=True)
     (outcome,) = apply(reconciler, LOGIN)
     assert (outcome.action, error_of(outcome).maybe_done, reconciler.run.changed) == ("unchanged", False, False)
     assert client.methods == ["POST"]

@@ -18,6 +18,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import A
 
 Spec = dict[str, dict[str, t.Any]]
 MAX_PARALLEL = 32
+MAX_ACTION_TIMEOUT = 86400
 PRUNE_LIMIT = "50%"
 
 
@@ -73,7 +74,6 @@ def _parent_spec(resource: Resource) -> Spec:
 def _writing_spec(resource: Resource) -> Spec:
     """The options on how to write, as far as the resource, or the first object in it, has what they are about."""
     spec: Spec = {}
-    both = [r for r in (resource, resource.nested) if r]
     for secret in resource.secret_names:
         spec[f"update_{secret}"] = {
             "type": "str",
@@ -81,11 +81,14 @@ def _writing_spec(resource: Resource) -> Spec:
             "default": "on_create",
             "no_log": False,
         }
-    if any(r.test_action for r in both):
-        spec["test_connection"] = {"type": "bool", "default": False}
+    action = resource.offered_action
+    if action:
+        spec[action.option] = {"type": "bool", "default": False}
+    if action and action.timeout_option:
+        spec[action.timeout_option] = {"type": "int", "default": 0}
     if resource.issued:
         spec["return_secrets"] = {"type": "bool", "default": False, "no_log": False}
-    if not resource.update_verb:
+    if resource.replaceable:
         spec["replace"] = {"type": "bool", "default": False}
     if resource.nested:
         spec[f"expected_{resource.nested.plural}"] = {"type": "list", "elements": "str"}

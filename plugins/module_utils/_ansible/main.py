@@ -21,7 +21,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matchi
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Index
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import Plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Action, Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http import client, errors
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Client, ConfigError, Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError
@@ -66,7 +66,7 @@ def _main(body: Body, module: Module) -> t.NoReturn:
 
 def _run(module: Module, until_end: contextlib.ExitStack) -> Run:
     """The run that the module's options describe. Raises ConfigError."""
-    params = module.params
+    params, action = module.params, module.resource.offered_action
     connection = Client(Settings(**{name: params[name] for name in CONNECTION}), module.redact)
     module.endings = connection.endings
     return Run(
@@ -75,7 +75,8 @@ def _run(module: Module, until_end: contextlib.ExitStack) -> Run:
         parallel=params.get("parallel") or 1,
         replace=params.get("replace", False),
         resent=frozenset(name for name in module.resource.secret_names if params.get(f"update_{name}") == "always"),
-        test_connection=params.get("test_connection", False),
+        act=bool(action and params.get(action.option)),
+        act_timeout=(params.get(action.timeout_option) or 0) if action else 0,
         lock_folder=module.user_tmp,
         until_end=until_end,
         show_progress=module.show,
@@ -132,8 +133,8 @@ def _finish_item(module: Module, reconciler: Reconciler, outcomes: list[Outcome]
     }
     if first:
         result[first.plan.resource.noun] = first.values
-    if module.params.get("test_connection"):
-        result["connection_test"] = outcomes[-1].connection_test
+    if reconciler.run.act:
+        result[t.cast(Action, reconciler.resource.offered_action).result] = outcomes[-1].action_answer
     if module.params.get("return_secrets"):
         result["secrets"] = _secrets(outcome)
     if module._diff:
@@ -241,8 +242,8 @@ def _entry_result(module: Module, outcome: Outcome) -> Values:
     for name in resource.summary:
         told[name] = known.get(name, resource.field(name).identity_default)
     told["changes"] = outcome.changes
-    if module.params.get("test_connection"):
-        told["connection_test"] = outcome.connection_test
+    if resource.action and module.params.get(resource.action.option):
+        told[resource.action.result] = outcome.action_answer
     if module.params.get("return_secrets"):
         told["secrets"] = _secrets(outcome)
     if outcome.error:

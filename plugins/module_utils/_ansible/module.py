@@ -14,7 +14,12 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import CONNECTION, MAX_PARALLEL, Spec
+from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import (
+    CONNECTION,
+    MAX_ACTION_TIMEOUT,
+    MAX_PARALLEL,
+    Spec,
+)
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import validation
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import Redactor
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
@@ -126,16 +131,21 @@ class Module(AnsibleModule):
         """What is wrong with the values of the options, each in a sentence, before any request."""
         resource, given = self.resource, self.raw_params
         found = self._parent_problems()
-        parallel = self.params.get("parallel")
+        action = resource.offered_action
         found += self._type_problems()
-        large = [name for name in (*CONNECTION, "parallel") if _is_large(self.params.get(name))]
+        bounds = {"parallel": (1, MAX_PARALLEL)}
+        bounds |= {action.timeout_option: (0, MAX_ACTION_TIMEOUT)} if action and action.timeout_option else {}
+        large = [name for name in (*CONNECTION, *bounds) if _is_large(self.params.get(name))]
         found += [f"{name}: a number of that size is not allowed; give a smaller one" for name in large]
-        if isinstance(parallel, int) and not 1 <= parallel <= MAX_PARALLEL and not large:
-            found.append(f"parallel: {parallel} is not allowed; it must be a whole number from 1 to {MAX_PARALLEL}")
-        if self.params.get("test_connection") and not resource.test_action and self.params.get("state") != "absent":
+        for name, (least, most) in bounds.items():
+            number = self.params.get(name)
+            if isinstance(number, int) and not least <= number <= most and not large:
+                found.append(f"{name}: {number} is not allowed; it must be a whole number from {least} to {most}")
+        asked = action and self.params.get(action.option) and self.params.get("state") != "absent"
+        if action and asked and not resource.action:
             noun = resource.nested.noun if resource.nested else ""
             if not validation.drop_nulls({noun: given.get(noun)}):
-                found.append(f"test_connection: there is no {noun} to test; name it in {noun}, or leave it out")
+                found.append(f"{action.option}: there is no {noun} to test; name it in {noun}, or leave it out")
         if resource.plural not in self.argument_spec:
             return found + validation.validate(resource, given)
         found += validation.limit_errors(self.params.get("prune_limit"), "prune_limit")

@@ -69,7 +69,7 @@ class Index:
             fitting = [m for m in matches if not self._resource.changed_fields(wanted, m)]
             matches = fitting if len(fitting) == 1 else matches
         if len(matches) > 1:
-            hint = "" if replace or state == "absent" or self._resource.update_verb else REPLACE_HINT
+            hint = "" if replace or state == "absent" or not self._resource.replaceable else REPLACE_HINT
             raise TaskError(self._told(wanted, matches) + hint)
         return matches[0] if matches else None
 

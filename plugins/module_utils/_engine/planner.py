@@ -36,6 +36,8 @@ class Plan:
     nested: Plan | None = None
     #: Whether new secrets are issued for an object that exists.
     rotates: bool = False
+    #: What the action that the task asks for is to make of the object.
+    achieves: Values = field(default_factory=dict)
     #: What the user should know before the plan is carried out.
     warnings: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
@@ -163,6 +165,7 @@ class Plan:
             known.update((f.name, None) for f in self.resource.fields if f.read_only and f.name != self.resource.parent)
         if self.action in ("created", "updated"):
             known.update((f.name, None) for f in self.resource.fields if f.changes_on_write)
+        known.update(self.achieves)
         if self.resource.parent in {f.name for f in self.resource.fields}:
             known.setdefault(self.resource.parent, self.wanted.get(self.resource.parent))
         return self.resource.with_all_fields(known)
@@ -237,6 +240,24 @@ def make_plan(
     if not resource.update_verb:
         return _plan_replace(resource, wanted, current, replace, duplicates)
     return _plan_update(resource, wanted, current, resend_secrets)
+
+
+def expect_action(plan: Plan) -> None:
+    """Add to a plan what the resource's action changes: the task fails if it does not."""
+    action = plan.resource.action
+    is_gone = plan.action == "deleted" or (plan.action == "unchanged" and not plan.current)
+    if not action or not action.changes or is_gone:
+        return
+    name, value = action.success
+    current = (plan.current or {}).get(name)
+    if current != value:
+        plan.achieves = {name: value}
+        plan.changes.append(name)
+        plan.after[name] = value
+        if plan.current:
+            plan.before[name] = current
+        if plan.action == "unchanged":
+            plan.action = "updated"
 
 
 def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values) -> None:

@@ -162,6 +162,33 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Action:
+    """A POST about one object, made once the object is as the task says, if the task asks for it."""
+
+    #: The last part of its path.
+    verb: str
+    #: The option that asks for it, and the key of the answer in the result.
+    option: str
+    result: str
+    #: The member of the answer that shows its success, and the value that it then has.
+    success: tuple[str, t.Any]
+    #: How it is called in messages.
+    label: str
+    #: What has happened if it has not succeeded, the members of the answer that explain it, and what to do, for an
+    #: object.
+    failure: str
+    reasons: tuple[str, ...]
+    advice: t.Callable[[Values], str]
+    #: The code of that error.
+    code: str
+    #: Whether it changes the object: the field that ``success`` has the name of gets the value there. The answer may
+    #: then hold the object, under its noun.
+    changes: bool = False
+    #: The option of how many seconds it is repeated until it succeeds. Without one it is made once.
+    timeout_option: str = ""
+
+
+@dataclass(frozen=True)
 class Resource:
     """One kind of API object: where it lives, what tells one from another, and its fields."""
 
@@ -197,8 +224,8 @@ class Resource:
     filters: tuple[str, ...] = ()
     #: What the list form tells of an object.
     summary: tuple[str, ...] = ()
-    #: The verb below an object's path that tests its connection.
-    test_action: str = ""
+    #: What a task can ask for beyond the object itself.
+    action: Action | None = None
 
     @property
     def parent_noun(self) -> str:
@@ -233,9 +260,19 @@ class Resource:
         return tuple(f for f in self.fields if f.refers_to)
 
     @property
+    def offered_action(self) -> Action | None:
+        """The action that a task can ask for: for the object, or for the one nested in it."""
+        return self.action or (self.nested.action if self.nested else None)
+
+    @property
+    def replaceable(self) -> bool:
+        """Whether the API cannot update an object, and another one in its place can be otherwise."""
+        return not self.update_verb and not all(f.immutable for f in self.writable)
+
+    @property
     def actions(self) -> tuple[str, ...]:
         """What can become of one object."""
-        moved = "updated" if self.update_verb else "replaced"
+        moved = "replaced" if self.replaceable else "updated"
         return ("created", moved, "deleted", "unchanged", "failed", "skipped")
 
     @property
@@ -259,6 +296,7 @@ class Resource:
     def changed_names(self) -> set[str]:
         """The names that changes are told with."""
         inner = {f"{self.nested.noun}.{name}" for name in self.nested.changed_names} if self.nested else set()
+        inner |= {self.action.success[0]} if self.action and self.action.changes else set()
         return inner.union(*({f.name, *(f"{f.name}.{m.name}" for m in f.fields)} for f in self.writable))
 
     def changed_fields(self, wanted: Values, current: Values) -> list[Field]:

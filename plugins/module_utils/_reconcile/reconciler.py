@@ -18,13 +18,15 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import planne
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Identities, Index
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import Plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Action, Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Answer, Check, Client
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError, Call, bug, one_line
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import lock, secrets_file
 
 WRITES = ("created", "updated", "replaced", "deleted")
 PROGRESS_SECONDS = 5
+ACTION_PAUSE = 5  # seconds between two calls of an action that has not succeeded
+MAYBE_DONE = "the change may have been made, as a second run will tell"
 MAX_CONFLICTS = 5  # times that one object's write is planned again after another writer has changed it
 
 
@@ -36,7 +38,8 @@ class Outcome:
     action: str = "unchanged"
     values: Values = field(default_factory=dict)
     error: ApiError | None = None
-    connection_test: Values | None = None
+    #: The last answer of the resource's action, if it was called.
+    action_answer: Values | None = None
     #: The secrets that were issued, and whether some were that nobody will ever see.
     secrets: Values = field(default_factory=dict)
     secrets_lost: bool = False
@@ -66,6 +69,8 @@ class Outcome:
 
     def _applied(self, name: str) -> bool:
         """Whether a field has changed as planned, also if a later write has failed."""
+        if name in self.plan.achieves:
+            return not self.error
         if name in self.plan.resource.issued:
             return not self.error or bool(self.secrets)
         return not self.error or self.completed or name.partition(".")[0] not in self.plan.deferred
@@ -82,7 +87,9 @@ class Run:
     replace: bool = False
     #: The secret fields that are sent on every run.
     resent: frozenset[str] = frozenset()
-    test_connection: bool = False
+    #: Whether the task asks for the resource's action, and how many seconds it is repeated until it succeeds.
+    act: bool = False
+    act_timeout: int = 0
     #: The folder of the lock files, and the locks, which are held until the run ends.
     lock_folder: str = ""
     until_end: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -176,7 +183,10 @@ class Reconciler:
         resend = not self.run.resent.isdisjoint(self.resource.secret_names)
         current = index.find(wanted, state, shared, replace)
         duplicates = index.duplicates_of({**current, **wanted, "id": current["id"]}) if replace and current else []
-        return planner.make_plan(self.resource, wanted, current, state, resend, replace, duplicates)
+        plan = planner.make_plan(self.resource, wanted, current, state, resend, replace, duplicates)
+        if self.run.act:
+            planner.expect_action(plan)
+        return plan
 
     def _response_error(self, values: Values) -> str | None:
         return validation.response_error(self.resource, values)
@@ -210,20 +220,25 @@ class Reconciler:
         for outcome in outcomes:
             if outcome.error and not outcome.changed:
                 outcome.action = "failed"
-        self.test_connections(outcomes)
+        self.act(outcomes)
         return outcomes
 
     def finish(self, outcome: Outcome) -> None:
         """Do for an object that another write has created what is left of its plan."""
         self._in_parallel(self._finish_writes, [outcome])
         self._resolve_unknown([outcome])
-        self.test_connections([outcome])
+        self.act([outcome])
 
-    def test_connections(self, outcomes: list[Outcome]) -> None:
-        """Test the connection of each object that is there, where the task asks for it."""
-        if self.run.test_connection and self.resource.test_action:
-            there = [o for o in outcomes if o.values and o.action not in ("failed", "skipped")]
-            self._in_parallel(self._test, [o for o in there if not o.error])
+    def act(self, outcomes: list[Outcome]) -> None:
+        """Call the resource's action for each object that exists, if the task asks for it and it has not succeeded."""
+        action = self.resource.action
+        if not self.run.act or not action:
+            return
+        existing = [o for o in outcomes if o.values and not o.error and o.action not in ("failed", "skipped")]
+        if action.changes:
+            existing = [o for o in existing if o.values.get(action.success[0]) != action.success[1]]
+        deadline = time.monotonic() + self.run.act_timeout
+        self._in_parallel(lambda outcome: self._act(action, outcome, deadline), existing)
 
     def errors(self, outcomes: list[Outcome], prune_skipped: bool = False) -> list[ApiError]:
         """What to tell of these outcomes: their errors, else what ended the run where it left something undone."""
@@ -242,7 +257,7 @@ class Reconciler:
             except ApiError as error:
                 outcome.error = error
             except Exception as fault:  # one object's, so that what became of the others is not lost with it
-                methods = {"updated": self.resource.update_verb, "deleted": "DELETE"}
+                methods = {"updated": self.resource.update_verb or "POST", "deleted": "DELETE"}
                 call = Call(methods.get(outcome.plan.action, "POST"), self.path, outcome.plan.label)
                 outcome.error = ApiError(call, *bug(fault), maybe_done=True)
 
@@ -479,7 +494,7 @@ class Reconciler:
                 self._mark_changed(outcome)
                 self._in_parallel(lambda o: self._finish_found(o, index), [outcome])
             if outcome.error and outcome.error.maybe_done and not outcome.secrets_lost:
-                outcome.error.advice += "; the change may have been made, as a second run will tell"
+                outcome.error.advice += f"; {MAYBE_DONE}"
 
     def _finish_found(self, outcome: Outcome, index: Index | None) -> None:
         """Do what is left of a plan whose first write was made, although its answer was lost."""
@@ -491,22 +506,36 @@ class Reconciler:
                     f"{outcome.plan.label}: the answer that showed its secrets was lost, so new ones were issued"
                 )
 
-    def _test(self, outcome: Outcome) -> None:
-        path = f"{self._item_path(outcome.values['id'])}/{self.resource.test_action}"
-        call = Call("POST", path, f"connection test of {outcome.plan.label}")
-        try:
-            outcome.connection_test = self.client.write(call.method, path, call.target).content
-        except ApiError as error:
-            error.maybe_done = False  # a test changes nothing
-            raise
-        if outcome.connection_test.get("ok") is not True:
-            said = str(outcome.connection_test.get("error") or "it does not say why")
-            reason = one_line(said, self.run.redact)
+    def _act(self, action: Action, outcome: Outcome, deadline: float) -> None:
+        """Call the action once, then every few seconds until it succeeds or the deadline has passed."""
+        path = f"{self._item_path(outcome.values['id'])}/{action.verb}"
+        call = Call("POST", path, f"{action.label} of {outcome.plan.label}")
+        name, value = action.success
+        while True:
+            try:
+                answer = self.client.write(call.method, path, call.target).content
+            except ApiError as error:
+                error.maybe_done = error.maybe_done and action.changes
+                error.advice += f"; {MAYBE_DONE}" if error.maybe_done else ""
+                raise
+            outcome.action_answer = {key: part for key, part in answer.items() if key != self.resource.noun}
+            succeeded = answer.get(name) == value and type(answer[name]) is type(value)
+            left = deadline - time.monotonic()
+            if succeeded or left <= 0:
+                break
+            time.sleep(min(left, ACTION_PAUSE))
+        if not succeeded:
+            told = ((each, answer.get(each)) for each in action.reasons)
+            found = (str(part) if each == "error" else f"{each} {part}" for each, part in told if part)
+            reason = one_line(next(found, "it does not say why"), self.run.redact)
             outcome.error = ApiError(
-                call, f"PgBeam cannot connect to it: {reason}",
-                "check host, port, username, password, ssl_mode and the network path from PgBeam to the server",
-                code="CONNECTION_TEST_FAILED", message=reason,
-            )  # fmt: skip
+                call, f"{action.failure}: {reason}", action.advice(outcome.values), code=action.code, message=reason
+            )
+        elif action.changes:
+            shown = _unwrap(answer, self.resource.noun)
+            valid = bool(shown) and not self._expect_id(outcome.values["id"])(shown)
+            outcome.values = {**(self.resource.with_all_fields(shown) if valid else outcome.values), name: value}
+            self._mark_changed(outcome)
 
 
 def _resolved(outcome: Outcome, there: Index) -> Values | None:

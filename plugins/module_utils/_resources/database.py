@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.host import HOST_RULE, bracketed, canonical
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Action, Field, Resource
 
 TEXT = r"[^\x00]+"
 TEXT_RULE = "text that is not empty"
@@ -22,7 +22,14 @@ DATABASE = Resource(
     label_format="{name} on {host}:{port}",
     filters=("host", "port", "name", "role"),
     summary=("id", "host", "port", "name", "connection_string"),
-    test_action="test-connection",
+    action=Action(
+        "test-connection", option="test_connection", result="connection_test", success=("ok", True),
+        label="connection test", failure="PgBeam cannot connect to it", reasons=("error",),
+        advice=lambda dummy: (
+            "check host, port, username, password, ssl_mode and the network path from PgBeam to the server"
+        ),
+        code="CONNECTION_TEST_FAILED",
+    ),
     fields=(
         Field("id", read_only=True),
         Field("project_id", read_only=True),
