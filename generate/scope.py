@@ -114,11 +114,12 @@ class Scope:
         first = outer.nested
         called = self.words.content.get("object")
         return {
-            "noun": inner.noun,
-            "plural": inner.plural,
-            "Plural": inner.plural.capitalize(),
-            "object": called or inner.noun,
-            "objects": f"{called}s" if called else inner.plural,
+            "noun": in_words(inner.noun),
+            "plural": in_words(inner.plural),
+            "Plural": in_words(inner.plural).capitalize(),
+            "entries": inner.plural,
+            "object": called or in_words(inner.noun),
+            "objects": f"{called}s" if called else in_words(inner.plural),
             "parent": inner.parent_noun,
             "container": outer.noun,
             "first": first.noun if first else "",
@@ -137,6 +138,11 @@ class Scope:
         if name not in own | outer:
             raise WordsError(f"module {self.module.name}: {match.group()} refers to what the module does not have")
         return f"{kind}({below if name in own else ''}{name}{rest})"
+
+
+def in_words(name: str) -> str:
+    """A name of the API as text: ``query template`` for ``query_template``."""
+    return name.replace("_", " ")
 
 
 def listed(items: Iterable[str], last: str = "and") -> str:

@@ -173,7 +173,8 @@ class World:
         """Other values of all the fields that find an object and can change."""
         resource = self.resource
         names = [f.name for f in resource.writable if f.name in (*resource.identity, resource.tie_breaker)]
-        fields = [resource.field(n) for n in names if n != resource.parent and not resource.field(n).immutable]
+        found = [resource.field(n) for n in names if n != resource.parent]
+        fields = [f for f in found if not (f.immutable or f.refers_to)]
         return {f.name: samples.varied(f, samples.sample(resource, f), 1) for f in fields}
 
     def lacking(self) -> Iterator[tuple[str, str]]:

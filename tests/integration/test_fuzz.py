@@ -25,7 +25,7 @@ from generate.modules import modules
 from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
-from tests.samples import needed, sample, whole
+from tests.samples import allowed, needed, sample, whole
 from tests.tree import ROOT
 
 Spec = dict[str, dict[str, Any]]
@@ -113,13 +113,18 @@ def right(resource: Resource, option: Field, within: str = "") -> st.SearchStrat
         one = st.sampled_from(kind.choices)
     elif kind.type == "bool":
         one = st.booleans() | st.sampled_from(["yes", "false"])
+    elif kind.type == "float":
+        one = st.sampled_from([1, 4.5, "4.5"])
     elif kind.type == "int":
         low, high = kind.minimum or 0, kind.maximum or 10
         one = st.sampled_from([low, high, kind.identity_default or low, str(high)])
     else:
         samples = [] if kind.secret else sample(resource, option, within)
         listed = samples if isinstance(samples, list) else [samples]
-        one = st.sampled_from([*listed, *listed, *SAID.get(option.name, ())])
+        said = [text for text in SAID.get(option.name, ()) if kind.secret or allowed(kind, text)]
+        one = st.sampled_from([*listed, *listed, *said])
+    if option.ordered:
+        return st.lists(one, max_size=2, unique_by=option.element_key)
     return st.lists(one, max_size=2) if option.elements else one
 
 

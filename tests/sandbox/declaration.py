@@ -85,8 +85,8 @@ class Kind:
     limited: bool = False
     #: The last parts of the paths of the operations on one object that are not made from this.
     actions: tuple[str, ...] = ()
-    #: For the tests: a body of a create, in which ``{n}`` stands for a number, without the fields in ``refers``; and
-    #: what an update changes of it.
+    #: For the tests: a body of a create, in which ``{n}`` stands for a number, and a tuple for the values of the
+    #: numbers, without the fields in ``refers``; and what an update changes of it.
     example: Mapping[str, Any] = field(default_factory=dict)
     change: Mapping[str, Any] = field(default_factory=dict)
 
