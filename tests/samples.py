@@ -12,6 +12,7 @@ from typing import Any
 
 from generate import words
 from generate.declared import Field, Resource, Values
+from tests.harness import Scope
 
 MAX_INTEGER = 2**63 - 1
 
@@ -51,6 +52,25 @@ def body(resource: Resource, secret: str, number: int = 0) -> Values:
     """The body of the smallest create, with this value for each secret."""
     initial = {field.name: field.identity_default for field in resource.writable if field.identity_default is not None}
     return {**complete(resource, secret, number), **initial}
+
+
+def create(scope: Scope, resource: Resource, parent: str, secret: str, number: int = 0, **fields: Any) -> Values:
+    """Create an object behind the collection's back, and what it refers to. Returns it as the answer has it."""
+    given = {**body(resource, secret, number), **fields}
+    for f in resource.references:
+        if f.name in given and f.name not in fields:
+            given[f.name] = found_or_created(scope, f, parent, secret, number)["id"]
+    answer = scope.post(resource.path.format(**{resource.parent: parent}), given)
+    made: Values = answer[resource.create_envelope] if resource.create_envelope else answer
+    return made
+
+
+def found_or_created(scope: Scope, reference: Field, parent: str, secret: str, number: int = 0) -> Values:
+    """The first object that a field can refer to; a new one if there is none."""
+    resource = reference.refers_to
+    assert resource
+    found = scope.pages(resource.path.format(**{resource.parent: parent}), resource.plural)
+    return found[0] if found else create(scope, resource, parent, secret, number)
 
 
 def varied(field: Field, value: Any, number: int) -> Any:

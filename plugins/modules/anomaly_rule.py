@@ -52,14 +52,15 @@ options:
     choices: [queries_per_hour, bytes_per_hour, errors_per_hour, distinct_shapes, active_hours]
   sigma_threshold:
     description:
-      - How many standard deviations above the mean are an anomaly (greater than 0). Null for PgBeam's default.
+      - The number of standard deviations above the mean from which a value is an anomaly (greater than 0). Null for
+        PgBeam's default.
       - Refused for the metrics V(distinct_shapes) and V(active_hours).
       - V(null) declares that there is none.
     type: float
   floor:
     description:
-      - The value below which the metric is never an anomaly (greater than 0). Null for PgBeam's default.
-      - Refused for the metrics V(distinct_shapes) and V(active_hours).
+      - The value below which the metric is never an anomaly (greater than 0). Null to use the default of PgBeam.
+      - Refused for the same metrics as O(sigma_threshold).
       - V(null) declares that there is none.
     type: float
   enabled:
@@ -151,12 +152,13 @@ anomaly_rule:
       returned: always
       sample: queries_per_hour
     sigma_threshold:
-      description: How many standard deviations above the mean are an anomaly. Null for PgBeam's default.
+      description: The number of standard deviations above the mean from which a value is an anomaly. Null for PgBeam's
+        default.
       type: float
       returned: always
       sample: 4.5
     floor:
-      description: The value below which the metric is never an anomaly. Null for PgBeam's default.
+      description: The value below which the metric is never an anomaly. Null to use the default of PgBeam.
       type: float
       returned: always
       sample: 500.0

@@ -104,12 +104,13 @@ anomaly_rules:
       returned: always
       sample: queries_per_hour
     sigma_threshold:
-      description: How many standard deviations above the mean are an anomaly. Null for PgBeam's default.
+      description: The number of standard deviations above the mean from which a value is an anomaly. Null for PgBeam's
+        default.
       type: float
       returned: always
       sample: 4.5
     floor:
-      description: The value below which the metric is never an anomaly. Null for PgBeam's default.
+      description: The value below which the metric is never an anomaly. Null to use the default of PgBeam.
       type: float
       returned: always
       sample: 500.0

@@ -38,7 +38,7 @@ options:
     type: str
   name:
     description:
-      - The query template's name (1 to 63 lower-case letters, digits and '_', and begin with a letter).
+      - The query template's name (1 to 63 lower-case letters, digits and '_', with a letter first).
       - Required unless O(id) is given.
     type: str
   sql:
@@ -57,8 +57,8 @@ options:
     suboptions:
       name:
         description:
-          - The name under which agents pass the value (1 to 63 lower-case letters, digits and '_', and begin with a
-            letter).
+          - The name under which agents pass the value (1 to 63 lower-case letters, digits and '_', with a letter
+            first).
           - Required in each entry.
         type: str
       type:

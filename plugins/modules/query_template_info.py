@@ -25,7 +25,7 @@ options:
     type: str
   name:
     description:
-      - Only the query template with this name (1 to 63 lower-case letters, digits and '_', and begin with a letter).
+      - Only the query template with this name (1 to 63 lower-case letters, digits and '_', with a letter first).
     type: str
   enabled:
     description:

@@ -297,7 +297,7 @@ KINDS = {
                 "enabled": True,
             },
             unique=lambda item: item["name"],
-            example={"name": "mass-changes-{n}", "statement_kinds": ["update", "delete"], "min_affected_rows": 1000},
+            example={"name": "mass-changes-{n}", "min_affected_rows": 1000, "relation_name": "invoices"},
             change={"statement_kinds": ["ddl"], "schema_name": "billing"},
         ),
         Kind(
@@ -344,7 +344,7 @@ KINDS = {
                 "sql": "SELECT id FROM orders WHERE customer_id = $1",
                 "params": [{"name": "customer", "type": "bigint", "nullable": False}],
             },
-            change={"sql": "DELETE FROM orders WHERE id = $1", "description": "Removes an order."},
+            change={"sql": "SELECT id FROM orders WHERE id = 7", "description": "One order."},
         ),
     )
 }  # fmt: skip

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from generate.declared import Field, Resource, Values
 from generate.modules import modules
-from tests.samples import needed, sample, varied
+from tests.samples import allowed, needed, sample, varied
 
 pytestmark = pytest.mark.once
 
@@ -72,7 +72,7 @@ def _values(resource: Resource, field: Field, within: str = "") -> st.SearchStra
 def _texts(field: Field, samples: Any) -> list[str]:
     """Few texts, so that a task often meets an object, and what differs only in case."""
     known = samples if isinstance(samples, list) else [samples]
-    found = SPELLINGS.get(field.name, [*known, *map(str.upper, known)])
+    found = SPELLINGS.get(field.name, [*known, *(text for text in map(str.upper, known) if allowed(field, text))])
     return [*found, ""] if field.pattern and re.fullmatch(field.pattern, "") else found
 
 
