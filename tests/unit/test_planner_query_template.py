@@ -70,7 +70,10 @@ def test_a_member_that_the_task_omits_stays() -> None:
     [
         ({"params": [CUSTOMER, CUSTOMER]}, "params[0] and params[1] are both name customer; keep one of them"),
         ({"params": [{"name": "customer"}]}, "params[0].type: it is missing"),
-        ({"params": [{**CUSTOMER, "name": "Customer"}]}, "params[0].name: 'Customer' is not allowed; it must be 1 to 63"),
+        (
+            {"params": [{**CUSTOMER, "name": "Customer"}]},
+            "params[0].name: 'Customer' is not allowed; it must be 1 to 63",
+        ),
         ({"name": "1st"}, "name: '1st' is not allowed; it must be 1 to 63 lower-case letters, digits and '_'"),
         ({"name": "a" * 64}, "is not allowed; it must be 1 to 63 lower-case letters"),
         ({"sql": "\n"}, "is not allowed; it must be an SQL statement of 1 to 16384 bytes"),

@@ -324,7 +324,14 @@ def response_error(resource: Resource, values: Values) -> str | None:
 
 
 def _type_error(fields: t.Iterable[Field], values: Values) -> str | None:
-    types: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool, "dict": dict, "list": list}
+    types: dict[str, type | tuple[type, ...]] = {
+        "str": str,
+        "int": int,
+        "float": (int, float),
+        "bool": bool,
+        "dict": dict,
+        "list": list,
+    }
     for f in fields:
         value = values.get(f.name)
         if value is None or f.secret:
