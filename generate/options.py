@@ -138,8 +138,7 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
     ]
     if field.fields:
         found += scope.shared("field.members")
-    empty = field.pattern and re.fullmatch(field.pattern, "")
-    found += scope.shared("field.nullable_or_empty" if empty else "field.nullable") if field.nullable else []
+    found += _null(scope, field) if field.nullable else []
     quoted = [f"V({choice})" for choice in kind.choices if yaml.safe_load(choice) != choice]
     found += scope.shared("field.quoted", values=listed(quoted)) if quoted else []
     found += scope.shared("field.in_future") if field.in_future else []
@@ -151,6 +150,15 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
         found += scope.shared("field.in_entry")
     members = {f.name: _field(scope, f, spec["options"][f.name], below, f.name in field.key) for f in kind.fields}
     return documented(spec, list(filter(None, found)), members)
+
+
+def _null(scope: Scope, field: Field) -> list[str]:
+    """What null means for a field, and an empty value if the field takes one."""
+    if field.immutable:
+        return scope.shared("field.nullable")
+    if not (field.pattern and re.fullmatch(field.pattern, "")):
+        return scope.shared("field.cleared")
+    return scope.shared("field.empty_is_null" if field.name in scope.resource.identity else "field.cleared_or_empty")
 
 
 def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
@@ -235,6 +243,7 @@ def _shared(scope: Scope, name: str) -> list[str]:
     if reference:
         referred = in_words(cast(Resource, reference.refers_to).noun)
         more = scope.shared("options.reference", field=f"O({reference.name})", referred=referred)
+        more += scope.shared("options.reference_absent") if reference.name in resource.identity else []
         return [" ".join([*scope.own(scope.words.field(reference), "by_name"), *more])]
     if name == "test_connection":
         found = inside.shared("options.test_connection", absent=scope.fill("O(state=absent)"))

@@ -54,7 +54,7 @@ options:
         description:
           - The id of the agent that the rule applies to. Null for all agents of the project.
           - To use the agent's name, set O(anomaly_rules[].agent) instead.
-          - V(null) or an empty value declares that there is none.
+          - An empty value means V(null).
           - If omitted, V(null) is assumed, unless O(anomaly_rules[].id) is given.
         type: str
       metric:
@@ -68,13 +68,13 @@ options:
           - The number of standard deviations above the mean from which a value is an anomaly (greater than 0). Null for
             PgBeam's default.
           - Refused for the metrics V(distinct_shapes) and V(active_hours).
-          - V(null) declares that there is none.
+          - V(null) clears it.
         type: float
       floor:
         description:
           - The value below which the metric is never an anomaly (greater than 0). Null to use the default of PgBeam.
           - Refused for the same metrics as O(anomaly_rules[].sigma_threshold).
-          - V(null) declares that there is none.
+          - V(null) clears it.
         type: float
       enabled:
         description:
@@ -83,9 +83,9 @@ options:
         type: bool
       agent:
         description:
-          - The name of the agent that the rule applies to, or its id. A revoked agent is not found by its name. Use it
-            in place of O(anomaly_rules[].credential_id). If no agent has this name or id, the task fails. In check
-            mode, a warning reports it instead.
+          - The name or the id of the agent that the rule applies to, if that agent is not revoked. Use it in place of
+            O(anomaly_rules[].credential_id). If no agent has this name or id, the task fails. In check mode, a warning
+            reports it instead. With O(anomaly_rules[].state=absent), the anomaly rule then counts as absent.
         type: str
   prune:
     description:

@@ -63,20 +63,20 @@ options:
       schema_name:
         description:
           - The schema that the rule is limited to (text of 255 characters at most). Null for every schema.
-          - V(null) or an empty value declares that there is none.
+          - V(null) or an empty value clears it.
         type: str
       relation_name:
         description:
           - The table or view that the rule is limited to (text of 255 characters at most). Null for all of them.
           - Without O(approval_rules[].schema_name), it refers to this name in every schema.
-          - V(null) or an empty value declares that there is none.
+          - V(null) or an empty value clears it.
         type: str
       min_affected_rows:
         description:
           - The number of affected rows from which a statement is held (1 to 2147483647). Null to hold every matching
             statement.
           - A statement whose rows PgBeam cannot count, such as a schema change, is always held.
-          - V(null) declares that there is none.
+          - V(null) clears it.
         type: int
       enabled:
         description:

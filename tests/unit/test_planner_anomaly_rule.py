@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plans for a resource whose identity may be null or refer to another object, with numbers and a check of its values."""
+"""Plans for a resource whose identity may be null or refer to another object, with numbers and a check."""
 
 from __future__ import annotations
 
