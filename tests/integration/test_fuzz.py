@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import threading
@@ -25,7 +26,8 @@ from generate.modules import modules
 from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
-from tests.samples import allowed, needed, sample, whole
+from tests.samples import allowed, found_or_created, needed, sample, whole
+from tests.sandbox.gate import EXTRA_FIELDS
 from tests.tree import ROOT
 
 Spec = dict[str, dict[str, Any]]
@@ -54,8 +56,15 @@ anything = st.recursive(
     max_leaves=6,
 )
 
+#: The fields of all resources that hold the id of another object, and what they refer to.
+REFERENCES = {
+    f.name: (f, f.refers_to) for resource, dummy in MODULES.values() for f in resource.references if f.refers_to
+}
 #: These stand for the ids of what is there, and for the address: an example has its own.
-THERE: Values = {"project_id": "(project)", "database_id": "(database)", "org_id": "(organization)"}
+THERE: Values = {
+    "project_id": "(project)", "database_id": "(database)", "org_id": "(organization)",
+    **{name: f"({target.noun})" for name, (f, target) in REFERENCES.items()},
+}  # fmt: skip
 OWN_URL = "(sandbox)"
 #: What options of text may say beside their samples, which mean what is there.
 SAID: dict[str, tuple[str, ...]] = {
@@ -81,6 +90,10 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "prune": st.booleans(),
     "prune_limit": st.sampled_from(["50%", "100%", "0%", 1, "200"]),
     "force": st.booleans(),
+    "secrets_file": st.just("(file)"),
+    "return_secrets": st.just(False),
+    "rotate": st.booleans(),
+    **{f.name_option: st.sampled_from([f"({target.noun})", "no-such"]) for f, target in REFERENCES.values()},
     "parallel": st.integers(1, 32),
     "expected_databases": st.lists(st.sampled_from(["orders", "(database)"]), max_size=2),
     "api_key": st.just(API_KEY),
@@ -93,6 +106,9 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
 }
 #: What a value may be in the place of one that is right: mostly what no server gets to see.
 WRONG: dict[str, st.SearchStrategy[Any]] = {
+    # No path that could be written to, and no id that the server is asked about.
+    "secrets_file": st.sampled_from(["/no-such-folder/file", "/", True, 1.5, [], {}]),
+    **{name: st.sampled_from(["", "a/b", True, 1.5, [], {}]) for name in REFERENCES},
     "api_key": st.sampled_from(["pbo_other", "no key", "é", "", "line\n", API_KEY + "\r"]) | anything,
     # No name that a resolver would be asked for, and no address but this machine's.
     "api_url": st.sampled_from(
@@ -123,9 +139,7 @@ def right(resource: Resource, option: Field, within: str = "") -> st.SearchStrat
         listed = samples if isinstance(samples, list) else [samples]
         said = [text for text in SAID.get(option.name, ()) if kind.secret or allowed(kind, text)]
         one = st.sampled_from([*listed, *listed, *said])
-    if option.ordered:
-        return st.lists(one, max_size=2, unique_by=option.element_key)
-    return st.lists(one, max_size=2) if option.elements else one
+    return st.lists(one, max_size=2, unique_by=option.element_key if option.key else None) if option.elements else one
 
 
 def right_object(
@@ -156,10 +170,24 @@ def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
             strategies[name] = st.just(THERE[name])
         else:
             strategies[name] = OTHERS[name] if name in OTHERS else right(resource, fields[name])
-    return st.fixed_dictionaries(
-        {name: strategy for name, strategy in strategies.items() if name in needed},
-        optional={name: strategy for name, strategy in strategies.items() if name not in needed},
+    return (
+        st.fixed_dictionaries(
+            {name: strategy for name, strategy in strategies.items() if name in needed},
+            optional={name: strategy for name, strategy in strategies.items() if name not in needed},
+        )
+        .map(functools.partial(_referred_to_once, resource))
+        .filter(functools.partial(_go_together, resource))
     )
+
+
+def _go_together(resource: Resource, options: Values) -> bool:
+    return not (resource.check and resource.check(options))
+
+
+def _referred_to_once(resource: Resource, options: Values) -> Values:
+    """Options without the ids of what they name as well."""
+    doubled = {f.name for f in resource.references if f.name_option in options}
+    return {name: value for name, value in options.items() if name not in doubled}
 
 
 def _identity(resource: Resource, entry: Values) -> str:
@@ -225,12 +253,15 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         database = made["database"]["id"]
         ids = {"(organization)": organization.id, "(project)": project.id, "(database)": database, OWN_URL: sandbox.url}
         ids["(replica)"] = project.register_replica(database)["id"]
+        ids["(file)"] = str(tmp_path / "issued.json")
+        project.create("query_templates", name="one", sql="SELECT 1")  # without one, no policy may ask for templates
+        for reference, target in REFERENCES.values():
+            ids[f"({target.noun})"] = found_or_created(project, reference, project.id, "")["id"]
         ids["(own)"] = ids.get(f"({MODULES[module][0].noun})", "us-east-1")
         with sandbox.watched() as exchanges:
             clean(run_module(module, filled(options, ids), tmp_path, check))
-        assert not [e for e in exchanges if e["status"] in (400, 415, 422)], (
-            "the sandbox refuses it as no client should"
-        )
+        refused = [e for e in exchanges if e["status"] in (400, 415, 422)]
+        assert not refused, "the sandbox refuses what no client should send"
         assert not check or not [e for e in exchanges if e["method"] != "GET"]
         counts.update(["examples", *(["reach the server"] if exchanges else [])])
 
@@ -287,7 +318,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.exchanges.append({
             "method": self.command, "path": place.path, "query": dict(parse_qsl(place.query)),
             "headers": {name.lower(): value for name, value in self.headers.items()},
-            "body": json.loads(body) if body else None, "fault": "wild", "extra_fields": False, "status": None,
+            "body": json.loads(body) if body else None, "fault": "wild", "extra_fields": True, "status": None,
         })  # fmt: skip
         hit = number == self.server.nth or (number > self.server.nth and self.server.for_ever)
         status, headers, content = tame(self.command, place.path)
@@ -343,7 +374,7 @@ def as_json(value: Any) -> bytes:
 odd = anything | st.sampled_from([DEEP, ["pw-Zq7", DEEP]])
 objects = st.sampled_from(list(OBJECTS.values())).flatmap(
     lambda one: st.fixed_dictionaries(
-        {}, optional={**{name: st.just(value) | odd for name, value in one.items()}, "unknown": odd, "items": odd}
+        {}, optional={**{name: st.just(value) | odd for name, value in one.items()}, **dict.fromkeys(EXTRA_FIELDS, odd)}
     )
 )
 problems = st.fixed_dictionaries(
@@ -394,13 +425,13 @@ answers = st.tuples(
 @st.composite
 def spoilt(draw: st.DrawFn) -> Spoil:
     """The answer with one or two members that are odd, which finds more than one that is all odd."""
-    change = st.tuples(st.integers(0, 99), st.sampled_from(["", "", "more"]), odd)
+    change = st.tuples(st.integers(0, 99), st.sampled_from(["", "", *EXTRA_FIELDS]), odd)
     odd_ones = draw(st.lists(change, min_size=1, max_size=2))
 
     def spoil(answer: Answer) -> Answer:
         status, headers, body = answer
         content = json.loads(body or b"{}")
-        members = list(_members(content)) or [(content, "more")]
+        members = list(_members(content)) or [(content, "shard")]
         for number, name, value in odd_ones:
             place, member = members[number % len(members)]
             place[name or member] = value

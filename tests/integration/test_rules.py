@@ -131,7 +131,12 @@ def test_two_entries_for_one_rule(modules: Modules, project: Project, bot: str) 
 
 def test_a_list_of_rules_costs_one_listing_of_agents(modules: Modules, project: Project, bot: str) -> None:
     new_agent(project, "cat")
-    entries = [{}, {"agent": "bot"}, {"agent": "cat"}, {"agent": "cat", "metric": "active_hours", "enabled": False}]
+    entries: list[dict[str, Any]] = [
+        {},
+        {"agent": "bot"},
+        {"agent": "cat"},
+        {"agent": "cat", "metric": "active_hours", "enabled": False},
+    ]
     run = rules(modules, project, *entries, prune=True)
     assert run.result("task")["msg"] == "4 created"
     assert [entry["method"] for entry in run.exchanges].count("GET") == 2
@@ -141,7 +146,7 @@ def test_a_list_of_rules_costs_one_listing_of_agents(modules: Modules, project: 
 @pytest.mark.parametrize("name", ["sigma_threshold", "floor"])
 @pytest.mark.parametrize("metric", ["distinct_shapes", "active_hours"])
 def test_a_metric_without_a_rate(modules: Modules, project: Project, name: str, metric: str) -> None:
-    wrong = {"metric": metric, name: 3}
+    wrong: dict[str, Any] = {"metric": metric, name: 3}
     said = f"{name}: the metric {metric} has none, only queries_per_hour, bytes_per_hour, errors_per_hour have"
     for run, place in (
         (modules.play([task(project, "anomaly_rule", **wrong)]), ""),
