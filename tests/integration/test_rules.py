@@ -229,10 +229,10 @@ def test_a_policy_that_allows_templates_only_needs_one(modules: Modules, project
 
 
 CONFLICTS = {
-    "RESOURCE_EXISTS": "choose another one, or manage the object that has it by its id",
-    "CONFLICT": "remove what still uses it, or disable what it cannot be combined with, then run again",
-    "INVALID_STATE": "what is revoked or has ended cannot be changed, so create another one",
-    "IDEMPOTENCY_KEY_REUSED": "something else changed it at the same time: look at it, then run again",
+    "RESOURCE_EXISTS": "choose another one, or manage that object",
+    "CONFLICT": "remove or disable that first, then run again",
+    "INVALID_STATE": "what was revoked or has ended cannot change, so create another one",
+    "IDEMPOTENCY_KEY_REUSED": "something else changed it at the same time: look it up, then run again",
 }
 
 

@@ -225,13 +225,11 @@ def _advice(status: int, code: str | None, call: Call) -> str:
             "PgBeam could not serve the request: run again later, and quote the request id to its support if it stays"
         )
     conflict = {
-        "RESOURCE_EXISTS": "its name, or what else identifies it, is taken: choose another one, or manage the object "
-        "that has it by its id",
-        "CONFLICT": "something that exists rules it out: remove what still uses it, or disable what it cannot be "
-        "combined with, then run again",
-        "INVALID_STATE": "its state does not allow this: look at it; what is revoked or has ended cannot be changed, "
-        "so create another one",
-    }.get(code or "", "something else changed it at the same time: look at it, then run again")
+        "RESOURCE_EXISTS": "another object already has its name or identity: choose another one, or manage that object",
+        "CONFLICT": "something else depends on it or excludes it: remove or disable that first, then run again",
+        "INVALID_STATE": "its state does not allow this: look it up; what was revoked or has ended cannot change, so "
+        "create another one",
+    }.get(code or "", "something else changed it at the same time: look it up, then run again")
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
         402: "a payment is due: settle it in the PgBeam dashboard, then run again",
