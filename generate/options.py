@@ -11,7 +11,7 @@ from typing import cast
 import yaml
 
 from generate.declared import MAX_ACTION_TIMEOUT, MAX_PARALLEL, SPECS, Field, Resource, Values
-from generate.scope import Module, Scope, acting, listed, options
+from generate.scope import Module, Scope, acting, in_words, listed, options
 from generate.words import texts
 
 SPECIFIED = ("type", "elements", "required", "choices", "default")
@@ -126,7 +126,7 @@ def _filter(scope: Scope, name: str) -> list[str]:
         return found if resource.get_by_id or not resource.parent else found + scope.shared("options.id.unreadable")
     field = resource.field(name)
     words = scope.words.field(field)
-    meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=name.replace("_", " "))
+    meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=in_words(name))
     return [_limited(scope, field, meaning), *scope.own(words, "compared")]
 
 
@@ -141,7 +141,7 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
     ]
     if field.fields:
         found += scope.shared("field.members")
-    found += scope.shared("field.nullable") if field.nullable else []
+    found += _null(scope, field) if field.nullable else []
     quoted = [f"V({choice})" for choice in kind.choices if yaml.safe_load(choice) != choice]
     found += scope.shared("field.quoted", values=listed(quoted)) if quoted else []
     found += scope.shared("field.in_future") if field.in_future else []
@@ -155,15 +155,26 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
     return documented(spec, list(filter(None, found)), members)
 
 
+def _null(scope: Scope, field: Field) -> list[str]:
+    """What null means for a field, and an empty value if the field takes one."""
+    if field.immutable:
+        return scope.shared("field.nullable")
+    if not (field.pattern and re.fullmatch(field.pattern, "")):
+        return scope.shared("field.cleared")
+    return scope.shared("field.empty_is_null" if field.name in scope.resource.identity else "field.cleared_or_empty")
+
+
 def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
     """The meaning of a field with its limits. A rule without a number is left out: it only repeats the meaning."""
     text, limits, found = " ".join(meaning), "", []
-    if field.type == "int":
+    if field.exclusive_minimum is not None:
+        limits = scope.sentence("field.greater", minimum=field.exclusive_minimum)
+    elif field.type == "int":
         if field.maximum is not None:
             limits = scope.sentence("field.range", minimum=field.minimum, maximum=field.maximum)
     elif field.elements:
         limits = scope.sentence("field.most", maximum=field.maximum) if field.maximum is not None else ""
-        found = scope.shared("field.set")
+        found = scope.shared("field.ordered" if field.ordered else "field.set")
         found += scope.shared("field.each", rule=field.elements.must_be) if field.elements.must_be else []
     elif any(map(str.isdigit, field.must_be)):
         limits = scope.sentence("field.rule", rule=field.must_be)
@@ -205,6 +216,8 @@ def _needed(scope: Scope, field: Field) -> str:
         return scope.sentence(
             "field.assumed" if scope.is_first else "field.assumed_unless_id", initial=field.identity_default
         )
+    if field.name in resource.identity and field.nullable:
+        return scope.sentence("field.assumed_unless_id", initial="null")
     if field.name in resource.identity:
         return scope.sentence("field.in_first" if scope.is_first else "field.unless_id")
     if field.refers_to:
@@ -231,8 +244,9 @@ def _shared(scope: Scope, name: str) -> list[str]:
         return inside.shared("options.update_secret", secret=f"O({name.removeprefix('update_')})")
     reference = next((f for f in resource.references if f.name_option == name), None)
     if reference:
-        referred = cast(Resource, reference.refers_to).noun
+        referred = in_words(cast(Resource, reference.refers_to).noun)
         more = scope.shared("options.reference", field=f"O({reference.name})", referred=referred)
+        more += scope.shared("options.reference_absent") if reference.name in resource.identity else []
         return [" ".join([*scope.own(scope.words.field(reference), "by_name"), *more])]
     action = resource.offered_action
     if action and name == action.option:
@@ -246,8 +260,7 @@ def _shared(scope: Scope, name: str) -> list[str]:
         limits = scope.sentence("field.range", minimum=1, maximum=MAX_PARALLEL)
         return [in_first_sentence(scope.sentence("options.parallel"), limits)]
     path = f"options.{'expected_firsts' if first and name == f'expected_{first.plural}' else name}"
-    needed = [name for name in resource.identity if resource.field(name).identity_default is None]
-    return scope.shared(path, found=options(resource.identity), needed=options(needed))
+    return scope.shared(path, found=options(resource.identity), needed=options(resource.needed_to_find))
 
 
 def _id(scope: Scope) -> list[str]:

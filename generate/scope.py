@@ -121,11 +121,12 @@ class Scope:
         first = outer.nested
         called = self.words.content.get("object")
         return {
-            "noun": inner.noun,
-            "plural": inner.plural,
-            "Plural": inner.plural.capitalize(),
-            "object": called or inner.noun,
-            "objects": f"{called}s" if called else inner.plural,
+            "noun": in_words(inner.noun),
+            "plural": in_words(inner.plural),
+            "Plural": in_words(inner.plural).capitalize(),
+            "entries": inner.plural,
+            "object": called or in_words(inner.noun),
+            "objects": f"{called}s" if called else in_words(inner.plural),
             "parent": inner.parent_noun,
             "container": outer.noun,
             "first": first.noun if first else "",
@@ -150,6 +151,11 @@ class Scope:
 def acting(scope: Scope) -> Scope:
     """The object that the action of a module is about."""
     return scope if scope.resource.action else scope.module.nested or scope
+
+
+def in_words(name: str) -> str:
+    """A name of the API as text: ``query template`` for ``query_template``."""
+    return name.replace("_", " ")
 
 
 def listed(items: Iterable[str], last: str = "and") -> str:

@@ -184,7 +184,7 @@ class Project(Scope):
 
     def create(self, key: str, **fields: Any) -> dict[str, Any]:
         """Create an object of any kind that is right below the project, such as ``policies``. Returns the answer."""
-        return self.post(f"/v1/projects/{self.id}/{key}", fields)
+        return self.post(f"/v1/projects/{self.id}/{key.replace('_', '-')}", fields)
 
     def secrets(self, salt: str) -> dict[str, dict[str, str]]:
         """The salted hashes of the secrets that arrived or were issued, by object id and field, oldest object first."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from generate import words
 from generate.declared import Field, Resource, Values
+from tests.harness import Scope
 
 MAX_INTEGER = 2**63 - 1
 
@@ -34,7 +35,7 @@ def whole(resource: Resource) -> Values:
 
 def needed(resource: Resource, number: int = 0) -> Values:
     """What a task declares to find or create an object, without its parent and its secrets; each number has its own."""
-    found = {name for name in resource.identity if resource.field(name).identity_default is None}
+    found = set(resource.needed_to_find)
     return {
         field.name: varied(field, sample(resource, field), number if field.name in found else 0)
         for field in resource.writable
@@ -53,6 +54,25 @@ def body(resource: Resource, secret: str, number: int = 0) -> Values:
     return {**complete(resource, secret, number), **initial}
 
 
+def create(scope: Scope, resource: Resource, parent: str, secret: str, number: int = 0, **fields: Any) -> Values:
+    """Create an object behind the collection's back, and what it refers to. Returns it as the answer has it."""
+    given = {**body(resource, secret, number), **fields}
+    for f in resource.references:
+        if f.name in given and f.name not in fields:
+            given[f.name] = found_or_created(scope, f, parent, secret, number)["id"]
+    answer = scope.post(resource.path.format(**{resource.parent: parent}), given)
+    made: Values = answer[resource.create_envelope] if resource.create_envelope else answer
+    return made
+
+
+def found_or_created(scope: Scope, reference: Field, parent: str, secret: str, number: int = 0) -> Values:
+    """The first object that a field can refer to; a new one if there is none."""
+    resource = reference.refers_to
+    assert resource
+    found = scope.pages(resource.path.format(**{resource.parent: parent}), resource.plural)
+    return found[0] if found else create(scope, resource, parent, secret, number)
+
+
 def varied(field: Field, value: Any, number: int) -> Any:
     """The value for the number 0; for a few numbers after it other ones, as far as the field has any."""
     if number == 0:
@@ -68,6 +88,8 @@ def varied(field: Field, value: Any, number: int) -> Any:
     if field.type == "int":
         low, high = field.minimum or 0, MAX_INTEGER if field.maximum is None else field.maximum
         return low + (value - low + number) % (high - low + 1)
+    if field.type == "float":
+        return value + number
     before, digit, after = re.fullmatch(r"(.*?)(\d?)(\D*)", value).groups()  # type: ignore[union-attr]  # any text
     return f"{before}{(int(digit) + number) % 10}{after}" if digit else f"{value}{number}"
 
@@ -99,6 +121,11 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         limits = f"of {low} or more" if field.maximum is None else f"from {low} to {high}"
         for value in (low - 1, high + 1, low + 0.5, "many", [low]):
             yield value, f"{place}: {value!r} is not allowed; it must be a whole number {limits}"
+    elif field.type == "float":
+        for value in (field.exclusive_minimum, "many", [1.5], True):
+            shown = "true" if value is True else repr(value)
+            limit = f"greater than {field.exclusive_minimum}"
+            yield value, f"{place}: {shown} is not allowed; it must be a number {limit}"
     elif field.type == "bool":
         for value in ("no-such", 7):
             yield value, f"{place}: {value!r} is not allowed; it must be true or false"
@@ -147,11 +174,12 @@ def _wrong_texts(field: Field) -> Iterator[str]:
     """Texts that the field does not take: empty, with a blank, with a null character, and too long by one."""
     longest = re.search(r"\{\d+,(\d+)\}$", field.pattern or "")
     for text in ("", "a b", "a\0b", *(["x" * (int(longest.group(1)) + 1)] if longest else [])):
-        if not _allowed(field, text) and not (field.secret and not text):
+        if not allowed(field, text) and not (field.secret and not text):
             yield text
 
 
-def _allowed(field: Field, text: str) -> bool:
+def allowed(field: Field, text: str) -> bool:
+    """Whether the field takes a text."""
     try:
         return bool(
             re.fullmatch(field.pattern or ".*", text, re.DOTALL) and (not field.normalize or field.normalize(text))

@@ -14,7 +14,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from generate.modules import modules
 from tests.harness import Organization, Project, Sandbox
 from tests.integration.watched import PASSWORDS, Watched, look_up
-from tests.samples import needed
+from tests.samples import found_or_created, needed
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
@@ -67,9 +67,9 @@ class Place:
         organization = sandbox.organization(**settings)
         made = organization.create_project(database=ENTRY)
         project = made["project"]["id"]
-        fields = [f for module in modules().values() for f in module.resource.references]
-        for target in {f.refers_to.noun: f.refers_to for f in fields if f.refers_to}.values():
-            organization.post(target.path.format(project_id=project), needed(target, 1))
+        fields = {f.name: f for module in modules().values() for f in module.resource.references}
+        for reference in fields.values():
+            found_or_created(organization, reference, project, "", 1)
         organization.post(f"/v1/projects/{project}/webhooks", needed(modules()["webhook"].resource))
         return Place(organization, project, made["database"]["id"], watched.issued)
 

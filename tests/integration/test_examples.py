@@ -20,7 +20,7 @@ from tests import examples
 from tests.examples import Block, Command
 from tests.harness import API_KEY, Organization, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, Ansible, Run
-from tests.samples import body, sample
+from tests.samples import create, sample
 from tests.tree import ROOT
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
@@ -164,7 +164,7 @@ class Reader:
                 and (resource in referred or identifier in block.text)
             ):
                 (project,) = self.projects.values()
-                made = project.post(resource.path.format(project_id=project.id), body(resource, PASSWORD))
+                made = create(project, resource, project.id, PASSWORD)
                 self.text = self.text.replace(identifier, made["id"])
 
     def _follow(self, block: Block) -> None:

@@ -26,7 +26,7 @@ from generate.modules import modules
 from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
-from tests.samples import needed, sample, whole
+from tests.samples import allowed, found_or_created, needed, sample, whole
 from tests.sandbox.gate import EXTRA_FIELDS
 from tests.tree import ROOT
 
@@ -138,13 +138,16 @@ def right(resource: Resource, option: Field, within: str = "") -> st.SearchStrat
         one = st.sampled_from(kind.choices)
     elif kind.type == "bool":
         one = st.booleans() | st.sampled_from(["yes", "false"])
+    elif kind.type == "float":
+        one = st.sampled_from([1, 4.5, "4.5"])
     elif kind.type == "int":
         low, high = kind.minimum or 0, kind.maximum or 10
         one = st.sampled_from([low, high, kind.identity_default or low, str(high)])
     else:
         samples = [] if kind.secret else sample(resource, option, within)
         listed = samples if isinstance(samples, list) else [samples]
-        one = st.sampled_from([*listed, *listed, *SAID.get(option.name, ())])
+        said = [text for text in SAID.get(option.name, ()) if kind.secret or allowed(kind, text)]
+        one = st.sampled_from([*listed, *listed, *said])
     return st.lists(one, max_size=2, unique_by=option.element_key if option.key else None) if option.elements else one
 
 
@@ -176,10 +179,18 @@ def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
             strategies[name] = st.just(THERE[name])
         else:
             strategies[name] = OTHERS[name] if name in OTHERS else right(resource, fields[name])
-    return st.fixed_dictionaries(
-        {name: strategy for name, strategy in strategies.items() if name in needed},
-        optional={name: strategy for name, strategy in strategies.items() if name not in needed},
-    ).map(functools.partial(_referred_to_once, resource))
+    return (
+        st.fixed_dictionaries(
+            {name: strategy for name, strategy in strategies.items() if name in needed},
+            optional={name: strategy for name, strategy in strategies.items() if name not in needed},
+        )
+        .map(functools.partial(_referred_to_once, resource))
+        .filter(functools.partial(_go_together, resource))
+    )
+
+
+def _go_together(resource: Resource, options: Values) -> bool:
+    return not (resource.check and resource.check(options))
 
 
 def _referred_to_once(resource: Resource, options: Values) -> Values:
@@ -252,13 +263,13 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         ids = {"(organization)": organization.id, "(project)": project.id, "(database)": database, OWN_URL: sandbox.url}
         ids["(replica)"] = project.register_replica(database)["id"]
         ids["(file)"] = str(tmp_path / "issued.json")
-        for dummy, target in REFERENCES.values():
-            ids[f"({target.noun})"] = project.post(target.path.format(project_id=project.id), needed(target))["id"]
+        project.create("query_templates", name="one", sql="SELECT 1")  # without one, no policy may ask for templates
+        for reference, target in REFERENCES.values():
+            ids[f"({target.noun})"] = found_or_created(project, reference, project.id, "")["id"]
         ids["(own)"] = ids.get(f"({MODULES[module][0].noun})", "us-east-1")
         with sandbox.watched() as exchanges:
             clean(run_module(module, filled(options, ids), tmp_path, check))
-        # Templates alone may run only where the project has one.
-        refused = [e for e in exchanges if e["status"] in (400, 415, 422) and "query_mode" not in e["response"]]
+        refused = [e for e in exchanges if e["status"] in (400, 415, 422)]
         assert not refused, "the sandbox refuses what no client should send"
         assert not check or not [e for e in exchanges if e["method"] != "GET"]
         counts.update(["examples", *(["reach the server"] if exchanges else [])])

@@ -84,10 +84,8 @@ class Driver:
         raise AssertionError(f"the SDK has no {method} {path}")
 
     def body(self, number: int = 0) -> dict[str, Any]:
-        example = {
-            name: value.format(n=number) if isinstance(value, str) else value
-            for name, value in self.kind.example.items()
-        }
+        chosen = {n: v[number] if isinstance(v, tuple) else v for n, v in self.kind.example.items()}
+        example = {n: v.format(n=number) if isinstance(v, str) else v for n, v in chosen.items()}
         return {**example, **self._referred}
 
     def update_body(self, number: int = 0) -> dict[str, Any]:

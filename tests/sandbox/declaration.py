@@ -96,8 +96,8 @@ class Kind:
     limited: bool = False
     #: Further operations on one object, by the last parts of their paths.
     actions: Mapping[str, Operation] = field(default_factory=dict)
-    #: For the tests: a body of a create, in which ``{n}`` stands for a number, without the fields in ``refers``; and
-    #: what an update changes of it.
+    #: For the tests: a body of a create, in which ``{n}`` stands for a number, and a tuple for the values of the
+    #: numbers, without the fields in ``refers``; and what an update changes of it.
     example: Mapping[str, Any] = field(default_factory=dict)
     change: Mapping[str, Any] = field(default_factory=dict)
 

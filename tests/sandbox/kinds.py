@@ -100,9 +100,38 @@ def _initial_policy(dummy: Project) -> Item:
     }
 
 
-def _no_templates(dummy: Project, given: Item) -> None:
-    if given.get("query_mode") == "templates":
+def _needs_a_template(project: Project, given: Item) -> None:
+    templates = project.rows["query_templates"].values()
+    if given.get("query_mode") == "templates" and not any(template["enabled"] for template in templates):
         raise invalid([{"field": "query_mode", "detail": "the project has no enabled query template"}])
+
+
+def _of_a_rate(dummy: Project, given: Item) -> None:
+    set_anyway = [name for name in ("sigma_threshold", "floor") if given.get(name) is not None]
+    if set_anyway and given["metric"] in ("distinct_shapes", "active_hours"):
+        detail = f"{given['metric']} has no rate that this could bound"
+        raise invalid([{"field": name, "detail": detail} for name in set_anyway])
+
+
+def _first_word(sql: str) -> str:
+    return sql.split(maxsplit=1)[0].lower() if sql.strip() else ""
+
+
+def _compiles(dummy: Project, given: Item) -> None:
+    """What can be seen without a parser: the kind of statement, and that it uses no parameter without a declaration."""
+    names = [param["name"] for param in given.get("params", [])]
+    if _first_word(given["sql"]) not in ("select", "insert", "update", "delete"):
+        raise invalid([{"field": "sql", "detail": "it must be one SELECT, INSERT, UPDATE or DELETE"}])
+    if any(int(number) > len(names) for number in re.findall(r"\$(\d+)", given["sql"])):
+        raise invalid([{"field": "sql", "detail": "it uses a parameter that params does not declare"}])
+    if len(set(names)) < len(names):
+        raise invalid([{"field": "params", "detail": "two parameters have one name"}])
+
+
+def _at_most_16384_bytes(text: str) -> str:
+    if len(text.encode()) > 16384:
+        raise ValueError("this is longer than 16384 bytes")
+    return text
 
 
 def _initial_agent(dummy: Project) -> Item:
@@ -247,7 +276,7 @@ KINDS = {
             limits={"name": LABEL, **dict.fromkeys(("approval_timeout_seconds", *POLICY_NUMBERS), NOT_NEGATIVE)},
             defaults=_initial_policy,
             kept=("query_mode",),
-            check=_no_templates,
+            check=_needs_a_template,
             example={"name": "readers", "masking_rules": [{"table": "users", "column": "email", "kind": "null"}]},
             change={"max_rows": 100, "statement_rules": {"allow": ["select"], "deny": []}, "query_mode": "sql"},
         ),
@@ -323,6 +352,78 @@ KINDS = {
             unique=lambda item: item["domain"].lower(),
             actions={"verify": Operation(_verify, _not_verified)},
             example={"domain": "db{n}.example.com"},
+        ),
+        Kind(
+            noun="approval_rule",
+            path="/v1/projects/{project_id}/approval-rules",
+            key="approval_rules",
+            prefix="apl",
+            model=models.ApprovalRule,
+            create=models.ApprovalRuleInput,
+            update=models.ApprovalRuleInput,
+            update_method="PUT",
+            limits={
+                "name": Field(min_length=1, max_length=255, pattern=r"\S"),
+                "schema_name": Field(max_length=255),
+                "relation_name": Field(max_length=255),
+                "min_affected_rows": Field(ge=1, le=2**31 - 1),
+            },
+            defaults=lambda dummy: {
+                "statement_kinds": [],
+                "schema_name": None,
+                "relation_name": None,
+                "min_affected_rows": None,
+                "enabled": True,
+            },
+            unique=lambda item: item["name"],
+            example={"name": "mass-changes-{n}", "min_affected_rows": 1000, "relation_name": "invoices"},
+            change={"statement_kinds": ["ddl"], "schema_name": "billing"},
+        ),
+        Kind(
+            noun="anomaly_rule",
+            path="/v1/projects/{project_id}/anomaly-rules",
+            key="anomaly_rules",
+            prefix="anr",
+            model=models.AnomalyRule,
+            create=models.AnomalyRuleInput,
+            update=models.AnomalyRuleInput,
+            update_method="PUT",
+            limits={"sigma_threshold": Field(gt=0), "floor": Field(gt=0)},
+            defaults=lambda dummy: {"credential_id": None, "sigma_threshold": None, "floor": None, "enabled": True},
+            unique=lambda item: (item["credential_id"], item["metric"]),
+            refers={"credential_id": "agents"},
+            check=_of_a_rate,
+            example={
+                "metric": ("queries_per_hour", "bytes_per_hour", "errors_per_hour"),
+                "sigma_threshold": 3.5,
+                "floor": 100,
+            },
+            change={"sigma_threshold": 4.5, "enabled": False},
+        ),
+        Kind(
+            noun="query_template",
+            path="/v1/projects/{project_id}/query-templates",
+            key="query_templates",
+            prefix="qtp",
+            model=models.QueryTemplate,
+            create=models.QueryTemplateInput,
+            update=models.QueryTemplateInput,
+            update_method="PUT",
+            limits={
+                "name": Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"),
+                "sql": AfterValidator(_at_most_16384_bytes),
+                "params.*.name": Field(pattern=r"^[a-z][a-z0-9_]{0,62}$"),
+            },
+            defaults=lambda dummy: {"params": [], "description": "", "include_sql": False, "enabled": True},
+            computed=lambda dummy, item: {"statement_kind": _first_word(item["sql"])},
+            unique=lambda item: item["name"],
+            check=_compiles,
+            example={
+                "name": "orders_of_{n}",
+                "sql": "SELECT id FROM orders WHERE customer_id = $1",
+                "params": [{"name": "customer", "type": "bigint", "nullable": False}],
+            },
+            change={"sql": "SELECT id FROM orders WHERE id = 7", "description": "One order."},
         ),
     )
 }  # fmt: skip

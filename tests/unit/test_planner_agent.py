@@ -12,11 +12,12 @@ import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import timestamp, validation
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import Plan, make_plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import UnresolvedName, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.agent import AGENT
 
 NEW = {"name": "bot", "policy_profile_id": "pol_1"}
 ISSUED = ["connection_string", "mcp_token"]
+LATER = UnresolvedName("readers")
 FUTURE = "2099-01-01T00:00:00Z"
 
 
@@ -52,13 +53,13 @@ CASES = {
     ),
     "create-is-no-rotation": Case(None, {**NEW, "rotate": True}, "created", NEW, CREATED, True),
     "create-with-a-policy-that-does-not-exist-yet": Case(
-        None, {"policy_profile_id": None}, "created", {"name": "bot"}, CREATED, True
+        None, {"policy_profile_id": LATER}, "created", {"name": "bot"}, CREATED, True
     ),
     "unchanged": Case(live(), NEW),
     "unchanged-null-for-null": Case(live(), {"expires_at": None}),
     "unchanged-the-same-moment": Case(live(expires_at="2099-01-01T01:30:00.000+01:30"), {"expires_at": FUTURE}),
     "unchanged-in-the-past": Case(live(expires_at="2020-01-01T00:00:00Z"), {"expires_at": "2020-01-01T00:00:00Z"}),
-    "unchanged-though-the-policy-does-not-exist-yet": Case(live(), {"policy_profile_id": None}),
+    "unchanged-though-the-policy-does-not-exist-yet": Case(live(), {"policy_profile_id": LATER}),
     "update-of-one-field": Case(live(), {"status": "disabled"}, "updated", {"status": "disabled"}, ["status"]),
     "rotation": Case(live(), {"rotate": True}, "updated", {}, ISSUED, True),
     "rotation-with-an-update": Case(
@@ -108,7 +109,7 @@ def test_what_a_create_needs() -> None:
 
 
 def test_a_prediction_has_null_for_an_id_that_is_not_known_yet() -> None:
-    predicted = planned(None, {"policy_profile_id": None, "status": "disabled"}).predict()
+    predicted = planned(None, {"policy_profile_id": LATER, "status": "disabled"}).predict()
     assert (predicted["policy_profile_id"], predicted["status"], predicted["id"]) == (None, "disabled", None)
 
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from generate.declared import Field, Resource, Values
 from generate.modules import modules
-from tests.samples import needed, sample, varied
+from tests.samples import allowed, needed, sample, varied
 
 pytestmark = pytest.mark.once
 
@@ -54,12 +54,16 @@ def _values(resource: Resource, field: Field, within: str = "") -> st.SearchStra
         one = st.booleans()
     elif kind.identity_default is not None:
         one = st.sampled_from([kind.identity_default, varied(kind, kind.identity_default, 1)])
+    elif kind.type == "float":
+        one = st.integers(1, 3) | st.floats(0.5, 1000)
     elif kind.type == "int":
         low = kind.minimum or 0
         high = low + 1000 if kind.maximum is None else kind.maximum
         one = st.sampled_from([low, high]) | st.integers(low, high)
     else:
         one = st.sampled_from(_texts(kind, sample(resource, field, within)))
+    if field.nullable:
+        one = st.none() | one
     if not field.elements:
         return one
     return st.lists(one, max_size=3, unique_by=field.element_key if field.key else None)
@@ -68,7 +72,7 @@ def _values(resource: Resource, field: Field, within: str = "") -> st.SearchStra
 def _texts(field: Field, samples: Any) -> list[str]:
     """Few texts, so that a task often meets an object, and what differs only in case."""
     known = samples if isinstance(samples, list) else [samples]
-    found = SPELLINGS.get(field.name, [*known, *map(str.upper, known)])
+    found = SPELLINGS.get(field.name, [*known, *(text for text in map(str.upper, known) if allowed(field, text))])
     return [*found, ""] if field.pattern and re.fullmatch(field.pattern, "") else found
 
 
@@ -94,6 +98,8 @@ class Kind:
     def _default(self, field: Field) -> Any:
         if field.type == "list":
             return []
+        if field.nullable:
+            return None
         value = sample(self.resource, field)
         if isinstance(value, dict):
             # Not the contract's defaults, which nothing may rely on.
@@ -103,7 +109,8 @@ class Kind:
     @functools.cached_property
     def omitted(self) -> list[str]:
         """What a server may leave out of its answer at its zero value, which is its default."""
-        return [name for name in self.defaults if self.resource.field(name).zero is not None]
+        fields = map(self.resource.field, self.defaults)
+        return [f.name for f in fields if f.nullable or f.zero is not None]
 
     @functools.cached_property
     def always(self) -> dict[str, st.SearchStrategy[Any]]:
@@ -129,15 +136,15 @@ class Kind:
 
     @functools.cached_property
     def tasks(self) -> st.SearchStrategy[Values]:
-        known = {
-            name: values for name, values in self.places.items() if self.resource.field(name).identity_default is None
-        }
+        always = {*needed(self.resource), self.resource.parent}
+        known = {name: values for name, values in self.places.items() if name in always}
         known.pop(self.resource.tie_breaker, None)
         more = {name: values for name, values in self.places.items() if name not in known}
-        return st.fixed_dictionaries(
+        tasks = st.fixed_dictionaries(
             {**known, **self.always, self.resource.parent: st.just(PARENT)},
             optional={"id": st.sampled_from(["id_0", "id_2", "id_4"]), **more, **self.settings},
         )
+        return tasks.filter(lambda task: not (self.resource.check and self.resource.check(task)))
 
 
 KINDS = {module.words.name: Kind(module.resource) for module in modules().values() if module.form == "item"}

@@ -21,7 +21,12 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matchi
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Index
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.planner import Plan
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Action, Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import (
+    Action,
+    Resource,
+    UnresolvedName,
+    Values,
+)
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http import client, errors
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Client, ConfigError, Settings
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError
@@ -96,7 +101,7 @@ def _item(module: Module, reconciler: Reconciler) -> None:
     problem = validation.missing_identity(resource, wanted)
     _raise([problem] if problem else _destination_problems(module, [("", wanted)]))
     reconciler.take_lock()
-    _raise(references.resolve(reconciler, [("", wanted)]))
+    _raise(references.resolve(reconciler, [("", wanted, params["state"])]))
     index = reconciler.load_index(wanted.get("id"))
     plan = reconciler.plan(index, wanted, params["state"])
     _raise(_undestined(module, [plan]))
@@ -168,7 +173,8 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     prefixed = [(f"{place}: ", entry) for place, entry in zip(places, wanted)]
     _raise(found or _destination_problems(module, prefixed))
     reconciler.take_lock()
-    _raise(references.resolve(reconciler, prefixed))
+    states = [entry["state"] for entry in params[resource.plural]]
+    _raise(references.resolve(reconciler, [(*entry, state) for entry, state in zip(prefixed, states)]))
     index = reconciler.load_index(None)
     plans = _plans(module, reconciler, places, wanted, index)
     surplus = index.unclaimed([item for plan in plans for item in plan.affected]) if params["prune"] else []
@@ -315,8 +321,12 @@ def _wanted(reconciler: Reconciler, values: Values, given: Values) -> Values:
     wanted = validation.drop_nulls({name: value for name, value in values.items() if name in names})
     wanted.update(validation.explicit_nulls(resource, given))
     if values["state"] == "absent":
-        for name in ("secrets_file", "rotate", *(f.name_option for f in resource.references)):
+        unused = (f.name_option for f in resource.references if f.name not in resource.identity)
+        for name in ("secrets_file", "rotate", *unused):
             wanted.pop(name, None)
+    for f in resource.references:
+        if f.name_option in wanted:
+            wanted[f.name] = UnresolvedName(wanted.pop(f.name_option))
     return {**wanted, resource.parent: reconciler.parent} if reconciler.parent else wanted
 
 
@@ -333,7 +343,8 @@ def _info(module: Module, reconciler: Reconciler) -> None:
     filters = [resource.field(name) for name in resource.filters if name in wanted]
     items = reconciler.read_one(wanted["id"]) if "id" in wanted else reconciler.read_all()
     kept = [item for item in items if all(f.equals(wanted[f.name], item.get(f.name)) for f in filters)]
-    hidden = {f.name for f in filters for item in items if item.get(f.name) is None and f.zero is None}
+    unclear = [f for f in filters if f.zero is None and not f.nullable]
+    hidden = {f.name for f in unclear for item in items if item.get(f.name) is None}
     if hidden:
         module.warn(f"PgBeam does not show {', '.join(sorted(hidden))} of all {resource.plural}; those are left out")
     for duplicates in Index(resource, kept).duplicate_warnings():

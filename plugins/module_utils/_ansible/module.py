@@ -41,7 +41,7 @@ class Module(AnsibleModule):
         self.endings: t.Mapping[str, Ending] = {}
         spec_failed = True
         # Core's own checks stumble over some values: cache_config: [null].
-        with contextlib.suppress(AttributeError, IndexError, KeyError, TypeError, ValueError):
+        with contextlib.suppress(AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
             super().__init__(argument_spec=spec, supports_check_mode=True)
             spec_failed = False
         if spec_failed:

@@ -15,7 +15,12 @@ from dataclasses import dataclass, field
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import timestamp
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import EntryIndex, Index, identity
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import (
+    Field,
+    Resource,
+    UnresolvedName,
+    Values,
+)
 
 NOT_SHOWN = "(sent, not shown)"
 NEWLY_ISSUED = "(new, not shown)"
@@ -79,7 +84,7 @@ class Plan:
         return {
             f.name: self.wanted[f.name]
             for f in self.resource.writable
-            if self.wanted.get(f.name) is not None and f.name not in self.body
+            if _known(self.wanted.get(f.name)) is not None and f.name not in self.body
         }
 
     def follow_up(self, made: Values) -> Plan:
@@ -159,7 +164,8 @@ class Plan:
         """The object after the plan, every API field named; null for what only the server knows."""
         if self.action == "deleted" or (self.action == "unchanged" and self.current is None):
             return {}
-        sent = {**self.resource.without_secrets(self.body), **self.deferred}
+        body = {name: _known(value) for name, value in self.body.items()}
+        sent = {**self.resource.without_secrets(body), **self.deferred}
         known = {**(self.current or {}), **self.resource.with_all_members(sent)}
         if self.action == "replaced" and self.body:
             known.update((f.name, None) for f in self.resource.fields if f.read_only and f.name != self.resource.parent)
@@ -299,9 +305,10 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
     for f in resource.writable:
         value = wanted.get(f.name, f.identity_default)
         if value is None:
-            # In check mode, what a name refers to need not exist yet.
-            if f.required and not (f.refers_to and f.name in wanted):
+            if f.required:
                 raise TaskError(_missing_for_create(resource, wanted, f.name))
+        elif isinstance(value, UnresolvedName):
+            continue
         elif f.in_future and f.normalized(value) <= timestamp.now():
             raise TaskError(
                 f"{resource.describe(wanted)}: {f.name} {value} is in the past; "
@@ -309,7 +316,7 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
             )
         elif not f.update_only and not (f.fields and f.missing_members(value)):
             result.body[f.name] = f.merged_onto(value, None)
-    unknown = {f.name: None for f in resource.references if f.name in wanted and f.name not in result.body}
+    unknown = {f.name: None for f in resource.references if isinstance(wanted.get(f.name), UnresolvedName)}
     sent = {**result.body, **result.deferred, **unknown}
     result.changes = [name for f in resource.writable if f.name in sent for name in _names(f, wanted.get(f.name))]
     result.after = resource.without_secrets(sent, NOT_SHOWN)
@@ -318,6 +325,11 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
             raise TaskError(_missing_for_create(resource, wanted, resource.nested.noun))
         result.nested = _plan_create(resource.nested, wanted[resource.nested.noun])
     return result
+
+
+def _known(value: t.Any) -> t.Any:
+    """The value, null for an id that is not known yet."""
+    return None if isinstance(value, UnresolvedName) else value
 
 
 def _missing_for_create(resource: Resource, wanted: Values, missing: str) -> str:
@@ -342,6 +354,9 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             _record_change(result, f)
         if f.when_empty and wanted.get(f.name) == [] and current.get(f.name):
             result.warnings.append(f"{result.label}: {f.name} becomes empty, so {f.when_empty}")
+    problem = resource.check({**current, **wanted}) if resource.check and result.body else None
+    if problem:
+        raise TaskError(f"{result.label}: {problem}")
     if result.body and resource.update_verb == "PUT":
         secrets = {f.name: wanted[f.name] for f in resource.writable if f.secret and f.name in wanted}
         result.body = {**resource.whole_body(current), **secrets, **result.body}
@@ -413,7 +428,7 @@ def _record_change(result: Plan, f: Field) -> None:
     else:
         result.changes.append(f.name)
         result.before[f.name] = f.zero if old is None else old
-        result.after[f.name] = f.merged_onto(value, old)
+        result.after[f.name] = _known(f.merged_onto(value, old))
 
 
 def _names(f: Field, value: t.Any) -> list[str]:

@@ -19,6 +19,12 @@ ID_PATTERN = r"(?!\.{1,2}$)[a-zA-Z0-9_.-]+"
 ID_RULE = "letters, digits, '_', '.' and '-'"
 
 
+class UnresolvedName(str):
+    """The name of another object in the place of its id. In check mode that object need not exist yet."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Field:
     """One field of an API object and the option of the same name."""
@@ -28,6 +34,8 @@ class Field:
     choices: tuple[str, ...] = ()
     minimum: int | None = None
     maximum: int | None = None
+    #: What a number must be greater than.
+    exclusive_minimum: int | None = None
     #: A regular expression for the whole value, and what it allows in words.
     pattern: str | None = None
     must_be: str = ""
@@ -45,7 +53,8 @@ class Field:
     immutable: bool = False
     #: Not taken by a create: an update that follows it sends the value, where the object made has another one.
     update_only: bool = False
-    #: An explicit null is a value. Other fields take it for an option that was left out.
+    #: An explicit null is a value, and an empty text means the same. Other fields take it for an option that was left
+    #: out. In an identity, null is assumed if the task omits the field.
     nullable: bool = False
     #: A moment that must be in the future when the object is created.
     in_future: bool = False
@@ -60,8 +69,9 @@ class Field:
     display: t.Callable[[t.Any], str] = str
     #: The members of an object. Only named ones are compared; the object is sent whole.
     fields: tuple[Field, ...] = ()
-    #: What a list, compared as a set, is made of; ``maximum`` says of how many.
+    #: What a list is made of; ``maximum`` says of how many. It is compared as a set unless its order counts.
     elements: Field | None = None
+    ordered: bool = False
     #: The members that tell the objects of a list apart.
     key: tuple[str, ...] = ()
 
@@ -71,6 +81,8 @@ class Field:
 
         Servers leave zero values out. A documented default of another kind is not relied on.
         """
+        if self.nullable:
+            return None
         if self.type == "bool":
             return False
         if self.type == "int":
@@ -89,6 +101,8 @@ class Field:
         value, current = (self.zero if v is None else v for v in (value, current))
         if not self.elements:
             return bool(self.normalized(value) == self.normalized(current))
+        if self.ordered:
+            return len(value) == len(current) and all(map(self.elements.equals, value, current))
         left, right = self._by_key(value), self._by_key(current)
         return left.keys() == right.keys() and all(self.elements.equals(left[k], right[k]) for k in left)
 
@@ -96,7 +110,7 @@ class Field:
         """Whether a task wants the field otherwise than the server has it, as far as that can be seen."""
         if self.name not in wanted or self.secret:
             return False
-        if self.refers_to and wanted[self.name] is None:  # the id of what does not exist yet
+        if self.immutable and isinstance(wanted[self.name], UnresolvedName):  # it may be what the server has
             return False
         return not self.equals(wanted[self.name], current.get(self.name))
 
@@ -143,9 +157,13 @@ class Field:
 
     def normalized(self, value: t.Any) -> t.Any:
         """The value, ready to compare."""
+        if self.nullable and value == "":
+            return None
         with contextlib.suppress(ValueError):  # of more digits than Python reads, or what the server has by other rules
             if self.type == "int" and isinstance(value, str) and value.isdecimal():
                 return int(value)  # a template gives text, and the role compares before core converts
+            if self.type == "float" and isinstance(value, str):
+                return float(value)
             if self.normalize and isinstance(value, str):
                 return self.normalize(value)
         return value
@@ -226,6 +244,8 @@ class Resource:
     summary: tuple[str, ...] = ()
     #: What a task can ask for beyond the object itself.
     action: Action | None = None
+    #: Takes the values of an object, or those of a task. Returns a sentence if they do not go together, else None.
+    check: t.Callable[[Values], str | None] | None = None
 
     @property
     def parent_noun(self) -> str:
@@ -253,6 +273,12 @@ class Resource:
     def shown_once(self) -> tuple[str, ...]:
         """What an answer holds that issues secrets, beside the object."""
         return (*self.issued, *self.kept_with_issued)
+
+    @property
+    def needed_to_find(self) -> tuple[str, ...]:
+        """The fields of the identity that have no default."""
+        fields = map(self.field, self.identity)
+        return tuple(f.name for f in fields if f.identity_default is None and not f.nullable)
 
     @property
     def references(self) -> tuple[Field, ...]:
@@ -342,7 +368,7 @@ class Resource:
 
     def describe(self, values: Values) -> str:
         """The object in words, for messages and diff headers: by its identity where known, else by its id."""
-        if all(values.get(name) is not None or self.field(name).identity_default is not None for name in self.identity):
+        if all(values.get(name) is not None for name in self.needed_to_find):
             known = {name: self.field(name).display(self.identity_value(values, name)) for name in self.identity}
             return f"{self.noun} {self.label_format.format(**known)}"
         return f"{self.noun} {values.get('id') or '(unnamed)'}"

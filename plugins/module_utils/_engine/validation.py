@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import difflib
+import math
 import re
 import typing as t
 
@@ -79,8 +80,11 @@ def _drop_nulls(value: t.Any) -> t.Any:
 
 
 def explicit_nulls(resource: Resource, given: Values) -> Values:
-    """The nulls that a task gives on purpose, from its options before core adds one for each that was left out."""
-    return {f.name: None for f in resource.writable if f.nullable and f.name in given and given[f.name] is None}
+    """The nulls that a task gives on purpose, from its options before core adds one for each that was left out.
+
+    An empty text is one, too.
+    """
+    return {f.name: None for f in resource.writable if f.nullable and f.name in given and given[f.name] in (None, "")}
 
 
 def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
@@ -92,6 +96,8 @@ def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
     for f in resource.references:
         if values.get(f.name) is not None and values.get(f.name_option) is not None:
             found.append(f"{where}{f.name_option}: {f.name} is given as well; keep one of them")
+    problem = resource.check(values) if resource.check and not found else None
+    found += [f"{where}{problem}"] if problem else []
     return found + id_errors(values.get("id"), f"{where}id")
 
 
@@ -233,6 +239,11 @@ def _value_error(f: Field, value: t.Any) -> str | None:
         given = as_yaml(value) or "the value"
         allowed = f"of {least} or more" if f.maximum is None else f"from {least} to {most}"
         return f"{given} is not allowed; it must be a whole number {allowed}"
+    if f.type == "float":
+        if _is_number(value) and float(value) > float("-inf" if f.exclusive_minimum is None else f.exclusive_minimum):
+            return None
+        allowed = "" if f.exclusive_minimum is None else f" greater than {f.exclusive_minimum}"
+        return f"{as_yaml(value) or 'the value'} is not allowed; it must be a number{allowed}"
     if f.type == "bool":
         try:
             check_type_bool(value)
@@ -267,6 +278,14 @@ def whole_number(value: t.Any) -> int | None:
     return int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?[0-9]{1,30}\s*", value) else None
 
 
+def _is_number(value: t.Any) -> bool:
+    """Whether a value, or the number that a text stands for, can be sent as a number of JSON."""
+    try:
+        return not isinstance(value, bool) and isinstance(value, (int, float, str)) and math.isfinite(float(value))
+    except (ValueError, OverflowError):
+        return False
+
+
 def _matches(f: Field, value: str) -> bool:
     try:
         return not (f.pattern and not re.fullmatch(f.pattern, value)) and (not f.normalize or bool(f.normalize(value)))
@@ -276,7 +295,7 @@ def _matches(f: Field, value: str) -> bool:
 
 def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
     """A sentence where the task names too little to find an object by, else None."""
-    missing = [n for n in resource.identity if n not in wanted and resource.field(n).identity_default is None]
+    missing = [n for n in resource.needed_to_find if n not in wanted]
     if missing and "id" not in wanted:
         known = _join(resource.identity)
         return f"{where}{missing[0]}: it is missing; give {known}{or_id} to say which {resource.noun}"
@@ -305,12 +324,19 @@ def response_error(resource: Resource, values: Values) -> str | None:
 
 
 def _type_error(fields: t.Iterable[Field], values: Values) -> str | None:
-    types = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
+    types: dict[str, type | tuple[type, ...]] = {
+        "str": str,
+        "int": int,
+        "float": (int, float),
+        "bool": bool,
+        "dict": dict,
+        "list": list,
+    }
     for f in fields:
         value = values.get(f.name)
         if value is None or f.secret:
             continue
-        if not isinstance(value, types[f.type]) or (f.type == "int" and isinstance(value, bool)):
+        if not isinstance(value, types[f.type]) or (f.type in ("int", "float") and isinstance(value, bool)):
             return f"an object whose {f.name} is no {f.type}"
         if isinstance(value, dict) and (wrong := _type_error(f.fields, value)):
             return wrong

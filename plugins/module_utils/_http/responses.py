@@ -224,11 +224,17 @@ def _advice(status: int, code: str | None, call: Call) -> str:
         return (
             "PgBeam could not serve the request: run again later, and quote the request id to its support if it stays"
         )
+    conflict = {
+        "RESOURCE_EXISTS": "another object already has its name or identity: choose another one, or manage that object",
+        "CONFLICT": "something else depends on it or excludes it: remove or disable that first, then run again",
+        "INVALID_STATE": "its state does not allow this: look it up; what was revoked or has ended cannot change, so "
+        "create another one",
+    }.get(code or "", "something else changed it at the same time: look it up, then run again")
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
         402: "a payment is due: settle it in the PgBeam dashboard, then run again",
         403: "this API key may not do that: use a key of the organization that owns it",
-        409: "something else changed it at the same time, or its state does not allow this: look at it, then run again",
+        409: conflict,
         412: "something else keeps changing it: find out what else writes to it (another run, Terraform, a person), "
         "then run again",
         429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",

@@ -10,40 +10,50 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import (
+    Field,
+    Resource,
+    UnresolvedName,
+    Values,
+)
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler
 
 MAX_NAMES_SHOWN = 10
 
 
-def resolve(reconciler: Reconciler, entries: list[tuple[str, Values]]) -> list[str]:
+def resolve(reconciler: Reconciler, entries: list[tuple[str, Values, str]]) -> list[str]:
     """Put ids in the place of the names that these entries give. One listing for each kind of object.
 
-    Each entry comes with its place in words. Returns a sentence for each name that does not mean exactly one object. In
-    check mode, an object that does not exist yet is no such case: its id becomes null.
+    Each entry comes with its place in words and its state. Returns a sentence for each name that does not mean exactly
+    one object. An object that does not exist is no such case in check mode, nor for an entry that is to be absent: then
+    its name stays, since nothing refers to it.
     """
     problems = []
     for f in reconciler.resource.references:
-        named = [(place, wanted) for place, wanted in entries if f.name_option in wanted]
+        named = [entry for entry in entries if isinstance(entry[1].get(f.name), UnresolvedName)]
         if named:
             existing = Reconciler(reconciler.run, t.cast(Resource, f.refers_to), reconciler.parent).read_all()
-        for place, wanted in named:
-            problem = _resolve(reconciler, f, f"{place}{f.name_option}", wanted, existing)
+        for place, wanted, state in named:
+            problem = _resolve(reconciler, f, f"{place}{f.name_option}", wanted, state, existing)
             problems += [problem] if problem else []
     return problems
 
 
-def _resolve(reconciler: Reconciler, f: Field, place: str, wanted: Values, existing: list[Values]) -> str | None:
-    resource, name = t.cast(Resource, f.refers_to), wanted.pop(f.name_option)
+def _resolve(
+    reconciler: Reconciler, f: Field, place: str, wanted: Values, state: str, existing: list[Values]
+) -> str | None:
+    resource, name = t.cast(Resource, f.refers_to), str(wanted[f.name])
     (key,) = resource.identity
     matches = [item for item in existing if item[key] == name] or [item for item in existing if item["id"] == name]
-    wanted[f.name] = matches[0]["id"] if len(matches) == 1 else None
     if len(matches) == 1:
+        wanted[f.name] = matches[0]["id"]
         return None
     where = resource.collection_label(reconciler.parent)
     if matches:
         ids = ", ".join(item["id"] for item in matches)
         return f"{place}: {len(matches)} {where} have the name {name!r} ({ids}); give the id of one of them"
+    if state == "absent":
+        return None
     names = sorted(item[key] for item in existing)
     more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
     known = ", ".join(names[:MAX_NAMES_SHOWN]) + more
