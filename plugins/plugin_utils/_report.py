@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
 NOTHING = "No host of this play has pgbeam_databases."
@@ -32,12 +34,20 @@ class Results:
     projects: dict[str, Values] = field(default_factory=dict)
     databases: dict[str, Values] = field(default_factory=dict)
     replicas: list[Values] = field(default_factory=list)
+    #: Of the other kinds, each with its project and kind: what was applied, then what was deleted.
+    objects: list[Values] = field(default_factory=list)
     #: What failed before there was a result of one of these kinds.
     lookups: dict[str, Values] = field(default_factory=dict)
 
     @property
     def all(self) -> list[Values]:
-        return [*self.lookups.values(), *self.projects.values(), *self.databases.values(), *self.replicas]
+        by_project = (*self.lookups.values(), *self.projects.values(), *self.databases.values())
+        return [*by_project, *self.replicas, *self.objects]
+
+    def project_id(self, project: Project) -> str:
+        """The id of a project, empty if it does not exist yet."""
+        created = self.projects.get(project.key)
+        return ((created.get("project") or {}).get("id") if created else project.id) or ""
 
 
 def lines(results: Results, check_mode: bool) -> list[str]:
@@ -60,6 +70,8 @@ def _outcomes(results: Results) -> t.Iterator[tuple[str, str, Values]]:
         yield key, result.get("msg", ""), result
     for result in results.replicas:
         yield f"replicas of {result['database']}", result.get("msg", ""), result
+    for result in results.objects:
+        yield f"{result['kind']} of {result['project']}", result.get("msg", ""), result
 
 
 def _tested(results: Results) -> list[str]:
@@ -88,6 +100,11 @@ def drift(results: Results) -> list[str]:
         belongs = f" of {result['database']}" + (f" of {result['project']}" if several else "")
         for entry in result.get("replicas") or []:
             found += _differs(f"{REPLICA.describe(entry)}{belongs}", entry)
+    kinds = {kind.plural: kind for kind in KINDS}
+    for result in results.objects:
+        belongs = f" of {result['project']}" if several else ""
+        for entry in result.get(result["kind"]) or []:
+            found += _differs(f"{kinds[result['kind']].describe(entry)}{belongs}", entry)
     return found
 
 

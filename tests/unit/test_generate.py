@@ -203,7 +203,7 @@ def test_a_resource_without_words() -> None:
 )
 def test_words_that_do_not_fit_the_role(written: dict[str, Any], problem: str) -> None:
     with pytest.raises(WordsError) as caught:
-        role.options(written)
+        role.options({"kind": "", "options": written})
     assert str(caught.value) == f"role: {problem}; correct generate/words/role.yml"
 
 

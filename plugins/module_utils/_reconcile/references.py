@@ -33,6 +33,11 @@ def resolve(reconciler: Reconciler, entries: list[tuple[str, Values]]) -> list[s
     return problems
 
 
+def missing(resource: Resource, parent: str, name: str) -> str:
+    """What is said of a name that no object has."""
+    return f"none of the {resource.collection_label(parent)} has the name {name!r}"
+
+
 def _resolve(reconciler: Reconciler, f: Field, place: str, wanted: Values, existing: list[Values]) -> str | None:
     resource, name = t.cast(Resource, f.refers_to), wanted.pop(f.name_option)
     (key,) = resource.identity
@@ -47,7 +52,7 @@ def _resolve(reconciler: Reconciler, f: Field, place: str, wanted: Values, exist
     names = sorted(item[key] for item in existing)
     more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
     known = ", ".join(names[:MAX_NAMES_SHOWN]) + more
-    problem = f"{place}: none of the {where} has the name {name!r}; there are {known or 'none'}"
+    problem = f"{place}: {missing(resource, reconciler.parent, name)}; there are {known or 'none'}"
     if not reconciler.run.check_mode:
         return problem
     reconciler.run.warn(f"{problem}. Without check mode the task fails unless it is created before")
