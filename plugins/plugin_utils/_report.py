@@ -19,11 +19,17 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
 NOTHING = "No host of this play has pgbeam_databases."
-WORDS = {
+#: Of databases and replicas, and of the other kinds.
+REGISTERED = {
     "created": "is declared but not registered",
     "updated": "differs in",
     "replaced": "differs in",
     "deleted": "is registered but not declared",
+}
+EXISTING = {
+    **REGISTERED,
+    "created": "is declared but does not exist",
+    "deleted": "exists but is not declared",
 }
 
 
@@ -104,17 +110,17 @@ def drift(results: Results) -> list[str]:
     for result in results.objects:
         belongs = f" of {result['project']}" if several else ""
         for entry in result.get(result["kind"]) or []:
-            found += _differs(f"{kinds[result['kind']].describe(entry)}{belongs}", entry)
+            found += _differs(f"{kinds[result['kind']].describe(entry)}{belongs}", entry, EXISTING)
     return found
 
 
-def _differs(label: str, result: Values) -> list[str]:
+def _differs(label: str, result: Values, words: dict[str, str] = REGISTERED) -> list[str]:
     action = result.get("action")
     changes = [name for name in result.get("changes") or [] if name not in SECRETS]
-    if action not in WORDS or (action == "updated" and not changes):
+    if action not in words or (action == "updated" and not changes):
         return []
     named = f" {', '.join(changes)}" if action in ("updated", "replaced") else ""
-    return [f"{label} {WORDS[action]}{named}"]
+    return [f"{label} {words[action]}{named}"]
 
 
 def _described(resource: Resource, entry: Values) -> str:

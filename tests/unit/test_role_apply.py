@@ -123,9 +123,7 @@ def test_check_mode_before_there_is_a_project() -> None:
     modules = Modules(project={"project": {"id": None}, "action": "created"})
     second = {**DATABASE, "name": "b"}
     replicas = Replicas(0, "database a on db1:5432", [{"host": "r1"}])
-    modules.run(
-        [shop(databases=[DATABASE, second], replicas=[replicas])], modules, modules.foresee, modules.announced.append
-    )
+    modules.run([shop(databases=[DATABASE, second], replicas=[replicas])])
     given = modules.options("databases")
     assert (given["project_id"], given["databases"], given["prune"]) == ("", [second], False)
     assert modules.options("replicas")["database_id"] == ""
@@ -256,9 +254,7 @@ def test_the_limit_holds_for_all_replicas_of_a_project(limit: str, refused: bool
     )
     replicas = [Replicas(n, f"database d{n}", [new]) for n in range(4)]
     settings = {**SETTINGS, "prune_limit": limit}
-    problem = modules.run(
-        [project(replicas=replicas, settings=settings)], modules, modules.foresee, modules.announced.append
-    )[1]
+    problem = modules.run([project(replicas=replicas, settings=settings)])[1]
     assert bool(problem) == refused
     assert modules.names == ([] if refused else ["databases", *["replicas"] * 4])
     if problem:
