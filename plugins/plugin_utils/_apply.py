@@ -15,6 +15,7 @@ from ansible.errors import AnsibleError
 from ansible.utils.display import Display
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import validation
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _context, _declared, _plan, _prune, _report, _values
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._objects import Call, Objects, ending
@@ -28,7 +29,8 @@ NOT_PUBLISHED = ("invocation", "ansible_facts", "exception")
 def apply(action: t.Any, task_vars: Values) -> Values:
     """Ensure that PgBeam has what the hosts of this batch declare. Returns the result of the role's task."""
     problems, hosts = _hosts(action, task_vars)
-    plan = _plan.plan(hosts, _view(hosts, task_vars)) if not problems else _plan.Plan([], problems)
+    view = _view(hosts, task_vars)
+    plan = _plan.plan(hosts, view) if not problems else _plan.Plan([], problems)
     if plan.problems:
         return {"failed": True, "changed": False, "msg": _values.sentences(plan.problems)}
 
@@ -43,18 +45,22 @@ def apply(action: t.Any, task_vars: Values) -> Values:
         finally:
             task.check_mode = live
 
-    results, problem = run(plan.projects, call, foresee, Display().warning)
+    audit = bool(task_vars.get("__pgbeam_audit"))  # set by the playbook
+    unseen = _prune.unseen(view)
+    if audit and unseen and any(project.objects for project in plan.projects):
+        Display().warning(f"objects that no host declares are not looked for, because {unseen}")
+    results, problem = run(plan.projects, call, foresee, Display().warning, audit and not unseen)
     return _result(results, problem, action._task)
 
 
 def run(
-    projects: list[Project], call: Call, foresee: Call, announce: t.Callable[[str], None]
+    projects: list[Project], call: Call, foresee: Call, announce: t.Callable[[str], None], audit: bool = False
 ) -> tuple[Results, str | None]:
     """Look up the projects, ensure that they exist, then register their databases and replicas, and apply the rest.
 
     Nothing follows a project that failed, and no replicas a database that failed. ``foresee`` runs a module in check
-    mode, so that a refusal to prune comes before the first write of all. ``announce`` shows what prune will delete.
-    Returns a sentence if the projects cannot be applied together.
+    mode, so that a refusal to prune comes before the first write of all. ``announce`` shows what prune will delete, and
+    ``audit`` adds what no host declares. Returns a sentence if the projects cannot be applied together.
     """
     results = Results()
     found: dict[str, list[Values]] = {}
@@ -94,6 +100,8 @@ def run(
             _run_replicas(project, results, call)
     for project in projects:
         objects[project.key].apply(ending(results.databases[project.key], "databases"))
+        if audit:
+            objects[project.key].find_undeclared(foresee)
     return results, None
 
 
@@ -145,7 +153,9 @@ def _prune_problem(project: Project, found: list[Values] | None, results: Result
 
 
 def _project_options(project: Project, exists: bool) -> Values:
-    options = {**project.options, **project.connection, "id": project.id or None}
+    later = {f.name_option for f in PROJECT.references}  # what the project refers to may not exist yet
+    known = {name: value for name, value in project.options.items() if name not in later}
+    options = {**known, **project.connection, "id": project.id or None}
     if exists:  # what it was created with is one of its databases, which the next step ensures
         options.pop("database", None)
     return options
@@ -287,19 +297,14 @@ def _result(results: Results, problem: str | None, task: t.Any) -> Values:
         "failed": bool(problem or failed),
         "msg": problem or ("; ".join(_report.failures(results)) if failed else lines),
         "drift": _report.drift(results),
-        **_published(results),
     }
     for name in ("warnings", "deprecations"):
         told = [item for own in results.all for item in own.pop(name, None) or []]
         if told:
             result[name] = told
     if task.diff:
-        result["diff"] = [part for own in results.all for part in _parts(own.get("diff"))]
-    return result
-
-
-def _parts(diff: t.Any) -> list[t.Any]:
-    return diff if isinstance(diff, list) else [diff] if diff else []
+        result["diff"] = [part for own in results.all for part in _report.as_list(own.get("diff"))]
+    return {**result, **_published(results)}
 
 
 def _published(results: Results) -> Values:

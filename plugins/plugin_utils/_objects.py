@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import references
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
-from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Results
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Results, as_list
 
 #: Runs a module by its short name with these options, and returns its result.
 Call = t.Callable[[str, Values], Values]
@@ -78,10 +79,25 @@ class Objects:
             entries = self._remaining(kind)
             if entries and kind.plural not in self._failed:
                 self._apply_kind(kind, entries, project_id)
+            for f in PROJECT.references:
+                if f.refers_to is kind and self._project.options.get(f.name_option) is not None:
+                    self._set_reference(kind, f, project_id)
         for kind in reversed(KINDS):
             deleted = [entry for entry in self._planned(kind) if entry["action"] == "deleted"]
             if deleted:
                 self._delete(kind, deleted, project_id)
+
+    def find_undeclared(self, foresee: Call) -> None:
+        """Add to the results the objects with a login of their own that no host declares, if some host declares any."""
+        project_id = self._results.project_id(self._project)
+        for kind in KINDS:
+            entries = self._project.objects.get(kind.plural, [])
+            pruned = self._project.settings["prune"]  # then they are part of the results anyway
+            if kind.issued and entries and project_id and not pruned and kind.plural not in self._failed:
+                options = self._options(kind, entries, project_id, prune=True)
+                result = foresee(kind.plural, {**options, "prune_limit": "100%"})
+                found = (result.get(kind.plural) or [])[len(entries) :]
+                self._results.undeclared.append({**self._origin(kind), kind.plural: found})
 
     def _planned(self, kind: Resource) -> list[Values]:
         listed: list[Values] = self._foreseen.get(kind.plural, {}).get(kind.plural, [])
@@ -110,6 +126,24 @@ class Objects:
         if result.get("warnings"):
             result["warnings"] = self._relevant(kind, result["warnings"], project_id)
         self._add(kind, result)
+
+    def _set_reference(self, kind: Resource, f: Field, project_id: str) -> None:
+        """Let the project refer to an object of this kind, now that it exists."""
+        before = self._results.projects[self._project.key]
+        why = self._ended or (self._failure(kind.plural) if kind.plural in self._failed else "")
+        if why:
+            result = {**before, "failed": True, "msg": f"{f.name_option} was not set: {why}"}
+            self._results.projects[self._project.key] = result
+            return
+        named = self._resolved(PROJECT, {f.name_option: self._project.options[f.name_option]})
+        if named.get(f.name) and named.get(f.name) == before["project"].get(f.name):
+            return
+        # In check mode, a project that does not exist is foreseen once more, as a whole.
+        options = {"id": project_id} if project_id else {**self._project.options, "id": None}
+        result = self._call("project", {**options, **named, **self._project.connection})
+        if result.get("warnings"):
+            result["warnings"] = self._relevant(PROJECT, result["warnings"], project_id)
+        self._results.projects[self._project.key] = merged(before, result) if project_id else result
 
     def _blocked(self, kind: Resource) -> str:
         """Why a kind cannot be applied, or nothing: what its objects refer to may be missing."""
@@ -174,7 +208,7 @@ class Objects:
         return [warning for warning in warnings if not any(text in str(warning) for text in expected)]
 
     def _add(self, kind: Resource, result: Values) -> None:
-        self._results.objects.append({"project": self._project.key, "kind": kind.plural, **result})
+        self._results.objects.append({**self._origin(kind), **result})
         if result.get("failed"):
             self._failed.add(kind.plural)
             self._ended = self._ended or ending(result, kind.plural)
@@ -187,10 +221,25 @@ class Objects:
             for entry in entries
         ]
         result = {"changed": False, "failed": False, "msg": f"{len(entries)} skipped: {why}", kind.plural: skipped}
-        self._results.objects.append({"project": self._project.key, "kind": kind.plural, **result})
+        self._results.objects.append({**self._origin(kind), **result})
+
+    def _origin(self, kind: Resource) -> Values:
+        return {"project": self._project.key, "kind": kind.plural}
 
     def _failure(self, plural: str) -> str:
         return f"the {plural} of {self._project.key} could not be applied"
+
+
+def merged(first: Values, second: Values) -> Values:
+    """The result of two calls for one object as that of one."""
+    both = {**first, **second, "changed": first.get("changed") or second.get("changed")}
+    if first.get("changed"):
+        both["action"] = first.get("action")
+    for name in ("changes", "warnings", "deprecations", "diff"):
+        parts = [part for result in (first, second) for part in as_list(result.get(name))]
+        if parts or name == "changes":
+            both[name] = parts
+    return both
 
 
 def ending(result: Values, plural: str) -> str:

@@ -82,29 +82,30 @@ class Claims:
 
 def problems(key: str, claims: Claims, view: View) -> list[str]:
     """Why pruning a project by what the run declares could delete what another host declares, in sentences."""
-    return _unseen_lists(key, view) + _unseen_hosts(key, claims, view)
+    why = unseen(view)
+    found = []
+    if why:
+        found.append(
+            f"pgbeam_prune: this run does not see every list of project {key}, because {why}; run it over all hosts "
+            "at once, or without pgbeam_prune"
+        )
+    return found + _unseen_hosts(key, claims, view)
 
 
-def _unseen_lists(key: str, view: View) -> list[str]:
-    """Why a run does not see the list of every host that the play targets."""
-    why = None
+def unseen(view: View) -> str | None:
+    """Why a run does not see the list of every host that the play targets, or None."""
     if view.sliced:
-        why = f"it is one slice of the AWX job template {view.sliced}, or part of a workflow of the same name"
-    elif view.limit:
-        why = "--limit leaves hosts out"
-    elif set(view.active) != set(view.targeted):
-        why = f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"
-    elif set(view.batch) != set(view.targeted):
+        return f"it is one slice of the AWX job template {view.sliced}, or part of a workflow of the same name"
+    if view.limit:
+        return "--limit leaves hosts out"
+    if set(view.active) != set(view.targeted):
+        return f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"
+    if set(view.batch) != set(view.targeted):
         missing = some(set(view.targeted) ^ set(view.batch))
-        why = f"{missing} is not in this batch (serial), or was added while the play ran"
-    elif set(view.gathered) != set(view.targeted):
-        why = f"{some(set(view.targeted) ^ set(view.gathered))} did not run the role"
-    if not why:
-        return []
-    return [
-        f"pgbeam_prune: this run does not see every list of project {key}, because {why}; run it over all hosts "
-        "at once, or without pgbeam_prune"
-    ]
+        return f"{missing} is not in this batch (serial), or was added while the play ran"
+    if set(view.gathered) != set(view.targeted):
+        return f"{some(set(view.targeted) ^ set(view.gathered))} did not run the role"
+    return None
 
 
 def _unseen_hosts(key: str, claims: Claims, view: View) -> list[str]:

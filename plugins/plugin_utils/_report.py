@@ -42,6 +42,8 @@ class Results:
     replicas: list[Values] = field(default_factory=list)
     #: Of the other kinds, each with its project and kind: what was applied, then what was deleted.
     objects: list[Values] = field(default_factory=list)
+    #: Of these kinds, what an audit has found that no host declares.
+    undeclared: list[Values] = field(default_factory=list)
     #: What failed before there was a result of one of these kinds.
     lookups: dict[str, Values] = field(default_factory=dict)
 
@@ -54,6 +56,11 @@ class Results:
         """The id of a project, empty if it does not exist yet."""
         created = self.projects.get(project.key)
         return ((created.get("project") or {}).get("id") if created else project.id) or ""
+
+
+def as_list(value: t.Any) -> list[t.Any]:
+    """What a result has once or as a list, such as its diff."""
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def lines(results: Results, check_mode: bool) -> list[str]:
@@ -107,7 +114,7 @@ def drift(results: Results) -> list[str]:
         for entry in result.get("replicas") or []:
             found += _differs(f"{REPLICA.describe(entry)}{belongs}", entry)
     kinds = {kind.plural: kind for kind in KINDS}
-    for result in results.objects:
+    for result in (*results.objects, *results.undeclared):
         belongs = f" of {result['project']}" if several else ""
         for entry in result.get(result["kind"]) or []:
             found += _differs(f"{kinds[result['kind']].describe(entry)}{belongs}", entry, EXISTING)

@@ -1,13 +1,12 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role from nothing: a project, its databases and their replicas, and its other objects, in one run of one inventory."""
+"""The role from nothing: a project, its databases, their replicas and its other objects, in one run of one inventory."""
 
 from __future__ import annotations
 
 import json
 import stat
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,7 +59,8 @@ def everything(ansible: Ansible, organization: Organization, **changed: Any) -> 
         ],
         "pgbeam_honeytokens": [{"relation_name": "salaries", "action": "kill"}],
     }
-    return inventory(ansible, organization, **{**declared, **changed})
+    shop = {"org_id": organization.id, "name": "shop", "default_policy": "readers"}
+    return inventory(ansible, organization, **{"pgbeam_project": shop, **declared, **changed})
 
 
 def listings(run: Run) -> list[str]:
@@ -136,6 +136,7 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
     for shown in ('"name": "readers"', '"name": "reporting-bot"', '"relation_name": "salaries"', '"column": "email"'):
         assert shown in foreseen.output
     assert "none of the policies" not in foreseen.output
+    assert told(foreseen)[0] == f"{key}: project created in check mode, nothing was written"
     assert organization.projects() == []
 
     first = ansible.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
@@ -146,6 +147,7 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
     policies = {item["id"]: item["name"] for item in project["policies"]}
     assigned = {agent["name"]: policies[agent["policy_profile_id"]] for agent in project["agents"]}
     assert assigned == {"reporting-bot": "readers", "support-bot": "writers"}
+    assert policies[project["default_policy_profile_id"]] == "readers"
     assert [item["relation_name"] for item in project["honeytokens"]] == ["salaries"]
     for agent in project["agents"]:
         file = ansible.home / f"{agent['name']}.json"
@@ -174,7 +176,8 @@ def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Or
     before = organization.truth()
     foreseen = ansible.playbook(REGISTER, "-i", path, check=True)
     key = f"{organization.id}/shop"
-    refused = ansible.playbook(REGISTER, "-i", everything(ansible, organization, pgbeam_prune=True, pgbeam_policies=[{"name": "x"}]))
+    path = everything(ansible, organization, pgbeam_prune=True, pgbeam_policies=[{"name": "x"}])
+    refused = ansible.playbook(REGISTER, "-i", path)
     assert refused.status == 2
     assert "of the 3 policies" in refusal(refused) and refused.writes == []
     assert organization.truth() == before
@@ -211,6 +214,9 @@ def test_drift_of_other_objects(ansible: Ansible, sandbox: Sandbox, organization
     assert drift.startswith("3 drifted: policy readers differs in table_allowlist, masking_rules; ")
     assert "agent unknown exists but is not declared" in drift
     assert "honeytoken public.salaries is declared but does not exist" in drift
+    kept = ansible.playbook(AUDIT, "-i", everything(ansible, organization))
+    assert "agent unknown exists but is not declared" in kept.result("Say what drifted")["msg"]
+    assert "3 drifted" in kept.result("Say what drifted")["msg"]
 
 
 @pytest.mark.parametrize("status, code", [(402, "PLAN_LIMIT_REACHED"), (403, "FORBIDDEN")])
@@ -224,7 +230,9 @@ def test_a_kind_that_is_refused_does_not_stop_the_others(
     assert run.status == 2
     said = refusal(run)
     assert said.count(f"{status} {code}: ") == 1
-    assert f"agents of {organization.id}/shop: 2 skipped: the policies of {organization.id}/shop could not be applied" in said
+    key = f"{organization.id}/shop"
+    assert f"agents of {key}: 2 skipped: the policies of {key} could not be applied" in said
+    assert f"{key}: default_policy was not set: the policies of {key} could not be applied" in said
     after = made(organization)
     assert (after["policies"], after["agents"], len(after["honeytokens"])) == ([], [], 1)
 

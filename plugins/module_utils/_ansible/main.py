@@ -97,6 +97,7 @@ def _item(module: Module, reconciler: Reconciler) -> None:
     reconciler.take_lock()
     _raise(references.resolve(reconciler, [("", wanted)]))
     index = reconciler.load_index(wanted.get("id"))
+    _raise(references.resolve_inside(reconciler, wanted, index))
     plan = reconciler.plan(index, wanted, params["state"])
     _raise(_undestined(module, [plan]))
     if plan.moves_existing:

@@ -288,7 +288,7 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
             )
         elif not f.update_only and not (f.fields and f.missing_members(value)):
             result.body[f.name] = f.merged_onto(value, None)
-    unknown = {f.name: None for f in resource.references if f.name in wanted and f.name not in result.body}
+    unknown = {f.name: None for f in resource.references if f.name in wanted and wanted[f.name] is None}
     sent = {**result.body, **result.deferred, **unknown}
     result.changes = [name for f in resource.writable if f.name in sent for name in _names(f, wanted.get(f.name))]
     result.after = resource.without_secrets(sent, NOT_SHOWN)

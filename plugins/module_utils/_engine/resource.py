@@ -97,7 +97,7 @@ class Field:
         if self.name not in wanted or self.secret:
             return False
         if self.refers_to and wanted[self.name] is None:  # the id of what does not exist yet
-            return False
+            return not self.immutable
         return not self.equals(wanted[self.name], current.get(self.name))
 
     def member_values(self, current: t.Any) -> Values:
