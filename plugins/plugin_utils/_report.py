@@ -18,7 +18,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
-NOTHING = "No host of this play has pgbeam_databases."
+NOTHING = "No host of this play declares anything in pgbeam_databases or the other lists."
 #: Of databases and replicas, and of the other kinds.
 REGISTERED = {
     "created": "is declared but not registered",

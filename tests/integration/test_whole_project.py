@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role from nothing: a project, its databases, their replicas and its other objects, in one run of one inventory."""
+"""The role from nothing: a project, its databases, their replicas and its other objects, in one run."""
 
 from __future__ import annotations
 
@@ -165,12 +165,13 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
 
 
 def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Organization) -> None:
-    """A policy can only be deleted after the agent that has it. What no host declares a list of is kept."""
+    """A policy can only be deleted after what refers to it. What no host declares a list of is kept."""
     path = everything(ansible, organization)
     assert ansible.playbook(REGISTER, "-i", path).status == 0
     project = sandbox.project_of(made(organization)["id"])
     old = project.create("policies", name="old")
     project.create("agents", name="old-bot", policy_profile_id=old["id"])
+    organization.api("PATCH", f"/{project.id}", json={"default_policy_profile_id": old["id"]})
     project.create("honeytokens", relation_name="bonuses", action="audit_only")
     path = everything(ansible, organization, pgbeam_prune=True, pgbeam_honeytokens=[])
     before = organization.truth()
@@ -189,7 +190,7 @@ def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Or
         assert f"pgbeam_prune: deleting 1 of the 3 policies of project {key}: policy old ({old['id']})" in said
         assert "agent old-bot" in said
         assert f"agents of {key}: 2 unchanged" in str(told(run)) and f"agents of {key}: 1 deleted" in str(told(run))
-    assert [path.split("/")[-2] for method, path in pruned.writes] == ["agents", "policies"]
+    assert [path.split("/")[-2] for method, path in pruned.writes] == ["projects", "agents", "policies"]
     after = made(organization)
     assert {item["name"] for item in after["policies"]} == {"readers", "writers"}
     assert len(after["honeytokens"]) == 2
