@@ -17,6 +17,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource impo
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError, Call
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.responses import RETRY_STATUSES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS as KINDS_OF_ROLE
 
 __all__ = ["RETRY_STATUSES", "VARIABLES", "Field", "Resource"]
 
@@ -25,6 +26,8 @@ Values = dict[str, Any]
 BODIES = "ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.main"
 RESOURCES = "ansible_collections.pgbeam.cloud.plugins.module_utils._resources"
 CONNECTION: Values = argument_spec.CONNECTION
+#: The variables of the role that hold the lists of these kinds.
+KINDS = [kind.plural for kind in KINDS_OF_ROLE]
 MAX_ACTION_TIMEOUT: int = argument_spec.MAX_ACTION_TIMEOUT
 MAX_PARALLEL: int = argument_spec.MAX_PARALLEL
 ERROR_PARTS = tuple(ApiError(Call("GET", "/", ""), "", "").as_dict())

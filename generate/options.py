@@ -220,7 +220,7 @@ def _needed(scope: Scope, field: Field) -> str:
         return scope.sentence("field.assumed_unless_id", initial="null")
     if field.name in resource.identity:
         return scope.sentence("field.in_first" if scope.is_first else "field.unless_id")
-    if field.refers_to:
+    if field.refers_to and field.required:
         return scope.sentence("field.reference_to_create", option=f"O({field.name_option})")
     return scope.sentence("field.to_create") if field.required else ""
 

@@ -9,7 +9,7 @@ import json
 import re
 
 from generate import blocks, fragments, layout, words
-from generate.declared import CONNECTION, VARIABLES, Values
+from generate.declared import CONNECTION, KINDS, VARIABLES, Values
 from generate.modules import modules
 from generate.options import documentation, documented
 from generate.words import WordsError, texts
@@ -31,7 +31,7 @@ def argument_specs() -> str:
         "description": written["description"],
         "author": ["The pgbeam.cloud contributors (@pgbeam)"],
         "version_added": written["version_added"],
-        "options": options(written["options"]),
+        "options": options(written),
     }
     return HEADER + layout.document({"argument_specs": {"main": main}})
 
@@ -45,17 +45,25 @@ def table() -> str:
     """The table of the variables in the role's README: each with its default and the first text on it."""
     rows = [
         (f"`{name}`", f"`{_as_yaml(option['default'])}`" if "default" in option else "", _markdown(option))
-        for name, option in options(words.load("role")["options"]).items()
+        for name, option in options(words.load("role")).items()
     ]
     return blocks.table(("variable", "default", "meaning"), rows)
 
 
 def options(written: Values) -> Values:
-    """The documentation of the role's options, from the words for each variable."""
-    if written.keys() != VARIABLES.keys():
-        different = ", ".join(sorted(written.keys() ^ VARIABLES.keys()))
+    """The documentation of the role's options, from its words. The lists of ``KINDS`` share their first texts."""
+    found = {name: {"description": [_of_kind(text, name) for text in texts(written["kind"])]} for name in KINDS}
+    for name, text in written["options"].items():
+        shared = found.get(name, {}).get("description", [])
+        found[name] = {**text, "description": shared + texts(text.get("description", []))}
+    if found.keys() != VARIABLES.keys():
+        different = ", ".join(sorted(found.keys() ^ VARIABLES.keys()))
         raise WordsError(f"role: options differ from its variables in {different}; correct generate/words/role.yml")
-    return {f"pgbeam_{name}": _option(name, text) for name, text in written.items()}
+    return {f"pgbeam_{name}": _option(name, found[name]) for name in VARIABLES}
+
+
+def _of_kind(text: str, plural: str) -> str:
+    return text.format(plural=plural, words=plural.replace("_", " "))
 
 
 def _option(name: str, written: Values) -> Values:
@@ -66,7 +74,7 @@ def _option(name: str, written: Values) -> Values:
     spec: Values = {"type": "raw" if is_raw else TYPES[type(default)], "default": None if default == "" else default}
     spec["choices"] = modules()["databases"].spec.get(name, {}).get("choices")
     found = [_renamed(text) for text in _like(written["like"])] if "like" in written else []
-    return documented(spec, found + texts(written.get("description", [])))
+    return documented(spec, found + written["description"])
 
 
 def _like(path: str) -> list[str]:

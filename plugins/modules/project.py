@@ -97,6 +97,7 @@ options:
   default_policy_profile_id:
     description:
       - The id of the policy for connections that agents do not make. Empty for none.
+      - To use the policy's name, set O(default_policy) instead.
     type: str
   residency:
     description:
@@ -108,6 +109,12 @@ options:
       - The project's status.
     type: str
     choices: [active, suspended]
+  default_policy:
+    description:
+      - The name of a policy of the project, or its id. A project that does not exist yet has no policies. Use it in
+        place of O(default_policy_profile_id). If no policy has this name or id, the task fails. In check mode, a
+        warning reports it instead.
+    type: str
   database:
     description:
       - A database of the project, with the options of M(pgbeam.cloud.database).

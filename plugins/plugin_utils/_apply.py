@@ -12,23 +12,25 @@ import json
 import typing as t
 
 from ansible.errors import AnsibleError
+from ansible.utils.display import Display
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import validation
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _context, _declared, _plan, _prune, _report, _values
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._objects import Call, Objects, ending
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project, Replicas
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Results
 
 #: The parts of a module's result that are core's own.
 NOT_PUBLISHED = ("invocation", "ansible_facts", "exception")
-#: Runs a module by its short name with these options, and returns its result.
-Call = t.Callable[[str, Values], Values]
 
 
 def apply(action: t.Any, task_vars: Values) -> Values:
     """Ensure that PgBeam has what the hosts of this batch declare. Returns the result of the role's task."""
     problems, hosts = _hosts(action, task_vars)
-    plan = _plan.plan(hosts, _view(hosts, task_vars)) if not problems else _plan.Plan([], problems)
+    view = _view(hosts, task_vars)
+    plan = _plan.plan(hosts, view) if not problems else _plan.Plan([], problems)
     if plan.problems:
         return {"failed": True, "changed": False, "msg": _values.sentences(plan.problems)}
 
@@ -43,15 +45,22 @@ def apply(action: t.Any, task_vars: Values) -> Values:
         finally:
             task.check_mode = live
 
-    results, problem = run(plan.projects, call, foresee)
+    audit = bool(task_vars.get("__pgbeam_audit"))  # set by the playbook
+    unseen = _prune.unseen(view)
+    if audit and unseen and any(project.objects for project in plan.projects):
+        Display().warning(f"objects that no host declares are not looked for, because {unseen}")
+    results, problem = run(plan.projects, call, foresee, Display().warning, audit and not unseen)
     return _result(results, problem, action._task)
 
 
-def run(projects: list[Project], call: Call, foresee: Call) -> tuple[Results, str | None]:
-    """Look up the projects, ensure that they exist, then register their databases, then the databases' replicas.
+def run(
+    projects: list[Project], call: Call, foresee: Call, announce: t.Callable[[str], None], audit: bool = False
+) -> tuple[Results, str | None]:
+    """Look up the projects, ensure that they exist, then register their databases and replicas, and apply the rest.
 
-    Nothing follows a step in which a project or a database failed. ``foresee`` runs a module in check mode, so that a
-    refusal to prune comes before the first write of all. Returns a sentence if the projects cannot be applied together.
+    Nothing follows a project that failed, and no replicas a database that failed. ``foresee`` runs a module in check
+    mode, so that a refusal to prune comes before the first write of all. ``announce`` shows what prune will delete, and
+    ``audit`` adds what no host declares. Returns a sentence if the projects cannot be applied together.
     """
     results = Results()
     found: dict[str, list[Values]] = {}
@@ -69,6 +78,16 @@ def run(projects: list[Project], call: Call, foresee: Call) -> tuple[Results, st
     problem = next(filter(None, [_prune_problem(p, found.get(p.key), results, foresee) for p in projects]), None)
     if problem or any(result.get("failed") for result in results.all):
         return results, problem
+    objects = {project.key: Objects(project, results, call) for project in projects}
+    for project in projects:
+        existing = found.get(project.key)
+        project_id = existing[0]["id"] if existing else project.id
+        if project_id:
+            objects[project.key].foresee(project_id, foresee)
+    if any(result.get("failed") and not result.get("error") for result in results.objects):
+        return results, None
+    for text in (text for key in objects for text in objects[key].announcements()):
+        announce(text)
     for project in projects:
         if project.options:
             results.projects[project.key] = call("project", _project_options(project, exists=bool(found[project.key])))
@@ -76,21 +95,20 @@ def run(projects: list[Project], call: Call, foresee: Call) -> tuple[Results, st
         return results, None
     for project in projects:
         results.databases[project.key] = call("databases", _databases_options(project, results))
-    if any(result.get("failed") for result in results.databases.values()):
-        return results, None
+    if not any(result.get("failed") for result in results.databases.values()):
+        for project in projects:
+            _run_replicas(project, results, call)
     for project in projects:
-        _run_replicas(project, results, call)
+        objects[project.key].apply(ending(results.databases[project.key], "databases"))
+        if audit:
+            objects[project.key].find_undeclared(foresee)
     return results, None
 
 
 def _identity(project: Project) -> Values:
     """The options that find a project, for any of the modules."""
     named = {} if project.id else {"name": project.options.get("name")}
-    return {"id": project.id or None, "org_id": project.options.get("org_id"), **named, **_connection(project)}
-
-
-def _connection(project: Project) -> Values:
-    return {name: project.settings[name] or None for name in ("api_key", "api_url")}
+    return {"id": project.id or None, "org_id": project.options.get("org_id"), **named, **project.connection}
 
 
 def _named_twice(projects: list[Project], found: dict[str, list[Values]]) -> str | None:
@@ -111,6 +129,8 @@ def _prune_problem(project: Project, found: list[Values] | None, results: Result
     """A sentence if prune would delete too many replicas of a project; what a module refuses goes into the results."""
     project_id = found[0]["id"] if found else project.id
     if not project.settings["prune"] or not project_id:
+        return None
+    if not project.databases and project.objects:
         return None
     options = {**_databases_options(project, results), "project_id": project_id, "prune": True}
     databases = foresee("databases", {**options, "databases": project.databases})
@@ -133,26 +153,28 @@ def _prune_problem(project: Project, found: list[Values] | None, results: Result
 
 
 def _project_options(project: Project, exists: bool) -> Values:
-    options = {**project.options, **_connection(project), "id": project.id or None}
+    later = {f.name_option for f in PROJECT.references}  # what the project refers to may not exist yet
+    known = {name: value for name, value in project.options.items() if name not in later}
+    options = {**known, **project.connection, "id": project.id or None}
     if exists:  # what it was created with is one of its databases, which the next step ensures
         options.pop("database", None)
     return options
 
 
 def _databases_options(project: Project, results: Results) -> Values:
-    created = results.projects.get(project.key, {})
-    project_id = (created.get("project") or {}).get("id") if created else project.id
+    created, project_id = results.projects.get(project.key, {}), results.project_id(project)
     # In check mode, before the project exists, its first database is shown with it.
     return {
-        "project_id": project_id or "",
+        "project_id": project_id,
         "databases": project.databases if project_id else project.databases[1:],
-        "prune": project.settings["prune"] if project_id else False,
+        # Without a list, other kinds than databases are pruned, or the module refuses.
+        "prune": project.settings["prune"] and bool(project_id) and bool(project.databases or not project.objects),
         "prune_limit": project.settings["prune_limit"],
         # A project that was just created has its first database's password.
         "update_password": "on_create" if created.get("action") == "created" else project.settings["update_password"],
         "test_connection": project.settings["test_connection"],
         "parallel": project.settings["parallel"],
-        **_connection(project),
+        **project.connection,
     }
 
 
@@ -174,7 +196,7 @@ def _replicas_options(project: Project, replicas: Replicas, database_id: str) ->
         "prune_limit": project.settings["prune_limit"],
         "replace": project.settings["replace_replicas"],
         "parallel": project.settings["parallel"],
-        **_connection(project),
+        **project.connection,
     }
 
 
@@ -275,20 +297,20 @@ def _result(results: Results, problem: str | None, task: t.Any) -> Values:
         "failed": bool(problem or failed),
         "msg": problem or ("; ".join(_report.failures(results)) if failed else lines),
         "drift": _report.drift(results),
-        **_published(results),
     }
     for name in ("warnings", "deprecations"):
         told = [item for own in results.all for item in own.pop(name, None) or []]
         if told:
             result[name] = told
     if task.diff:
-        result["diff"] = [part for own in results.all for part in _parts(own.get("diff"))]
-    return result
-
-
-def _parts(diff: t.Any) -> list[t.Any]:
-    return diff if isinstance(diff, list) else [diff] if diff else []
+        result["diff"] = [part for own in results.all for part in _report.as_list(own.get("diff"))]
+    return {**result, **_published(results)}
 
 
 def _published(results: Results) -> Values:
-    return {"projects": results.projects, "databases": results.databases, "replicas": results.replicas}
+    """What the role returns: the results of each kind of object, with those of databases by project."""
+    databases = {key: dict(result) for key, result in results.databases.items()}
+    for result in results.objects:
+        listed = databases.setdefault(result["project"], {}).setdefault(result["kind"], [])
+        listed += result.get(result["kind"]) or []
+    return {"projects": results.projects, "databases": databases, "replicas": results.replicas}

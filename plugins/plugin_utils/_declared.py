@@ -22,18 +22,29 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database i
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 CONTROLLER = ("localhost", "127.0.0.1", "::1")
 #: Names of the machine that they are used on.
 LOCAL_NAMES = re.compile(r"localhost[0-9]?(\.localdomain[0-9]?)?|ip6-(localhost|loopback)")
 UPDATES = ("on_create", "always")
 #: Those in which the hosts of one project must agree.
-SETTINGS = [name for name in VARIABLES if name not in ("project_id", "databases", "database_defaults")]
+SETTINGS = [
+    name
+    for name, default in VARIABLES.items()
+    if name not in ("project_id", "database_defaults") and not isinstance(default, list)
+]
+
+
+def fingerprint(resource: Resource, values: Values) -> str:
+    """The same for values that declare the same object in the same way."""
+    folded = {name: resource.field(name).normalized(values[name]) for name in resource.identity if name in values}
+    return json.dumps({**values, **folded}, sort_keys=True)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a host's list."""
+    """An entry of a host's list of databases."""
 
     declared: Values
     #: The entry over the defaults of its host.
@@ -46,9 +57,7 @@ class Entry:
     @functools.cached_property
     def fingerprint(self) -> str:
         """The same for entries that declare the same."""
-        values = self.values or {}
-        folded = {name: DATABASE.field(name).normalized(values[name]) for name in DATABASE.identity if name in values}
-        return json.dumps({**values, **folded}, sort_keys=True)
+        return fingerprint(DATABASE, self.values or {})
 
 
 @dataclass
@@ -59,6 +68,8 @@ class Host:
     address: str
     variables: dict[str, t.Any]
     entries: list[Entry] = field(default_factory=list)
+    #: The entries of the other lists by their variable, without the nulls that mean nothing.
+    objects: dict[str, list[Values]] = field(default_factory=dict)
     #: The database that the project is created with, if it declares one.
     first: Entry | None = None
     #: Sentences that do not name the host.
@@ -93,6 +104,8 @@ def read(name: str, gathered: Values) -> Host:
     if not host.problems:
         for index, declared in enumerate(host.variables["databases"]):
             _add_entry(host, declared, f"pgbeam_databases[{index}]")
+        for kind in KINDS:
+            _add_objects(host, kind)
         if host.project:
             _read_project(host)
     return host
@@ -176,6 +189,23 @@ def _add_first(host: Host, declared: t.Any) -> Entry | None:
         if entry.merged.get(option) not in (None, "present")
     ]
     return entry
+
+
+def _add_objects(host: Host, kind: Resource) -> None:
+    host.objects[kind.plural] = []
+    for index, declared in enumerate(host.variables[kind.plural]):
+        label = f"pgbeam_{kind.plural}[{index}]"
+        if isinstance(declared, dict):
+            values = as_given(kind, declared)
+            host.objects[kind.plural].append(values)
+            host.problems += _list_problems(kind, values, f"{validation.entry_label(label, values)}: ")
+        else:
+            host.problems.append(f"{label} is not a dictionary of options")
+
+
+def as_given(kind: Resource, declared: Values) -> Values:
+    """An entry without its nulls, except those that clear a field."""
+    return {**validation.drop_nulls(declared), **validation.explicit_nulls(kind, declared)}
 
 
 def _add_entry(host: Host, declared: t.Any, label: str) -> None:

@@ -18,6 +18,7 @@ import yaml
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spec import PRUNE_LIMIT
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _values
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 try:
     from ansible.template import is_trusted_as_template, trust_as_template
@@ -53,14 +54,15 @@ VARIABLES: dict[str, t.Any] = {
     "project": {},
     "databases": [],
     "database_defaults": {},
-    "api_key": "",
-    "api_url": "",
+    **{kind.plural: [] for kind in KINDS},
     "prune": False,
     "prune_limit": PRUNE_LIMIT,
     "replace_replicas": False,
     "update_password": "on_create",
     "test_connection": False,
     "parallel": 8,
+    "api_key": "",
+    "api_url": "",
 }
 #: Variables whose names are no typing errors: the playbooks' own, and the role's results.
 OTHERS = ("pgbeam_hosts", "pgbeam_result", "pgbeam_project_result", "pgbeam_replica_results")

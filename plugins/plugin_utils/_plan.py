@@ -8,16 +8,26 @@ Private to this collection: it may change in any release.
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matching
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import Redactor
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import secrets_file
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _prune
-from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import CONTROLLER, SETTINGS, Entry, Host
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import (
+    CONTROLLER,
+    SETTINGS,
+    Entry,
+    Host,
+    fingerprint,
+)
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
 SHORTEST = 4  # characters of a secret that is looked for in any part of a sentence
@@ -45,6 +55,13 @@ class Project:
     replicas: list[Replicas]
     #: Those that its hosts agree in: api_key, prune and so on.
     settings: dict[str, t.Any]
+    #: The entries of each kind that some host declares, by its plural.
+    objects: dict[str, list[Values]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def connection(self) -> Values:
+        """The options of every module on how to reach the API."""
+        return {name: self.settings[name] or None for name in ("api_key", "api_url")}
 
 
 @dataclass(frozen=True)
@@ -65,8 +82,9 @@ def plan(hosts: list[Host], view: _prune.View) -> Plan:
         projects.append(project)
         problems += found
         if project.settings["prune"]:
-            problems += _prune.problems(key, project.databases, view)
+            problems += _prune.problems(key, _prune.Claims(project.databases, project.objects), view)
     projects = [_with_replicas_apart(project) for project in projects]
+    problems += _secrets_file_problems(projects)
     if problems:  # which may quote a secret that stands in the place of another value
         problems = _masked(problems, hosts)
     return Plan([] if problems else projects, problems)
@@ -106,9 +124,10 @@ def _host_problems(hosts: list[Host], hostvars: t.Mapping[str, t.Mapping[str, t.
         for typo, meant in host.typos.items():
             if f"pgbeam_{meant}" not in hostvars[host.name] and host.variables[meant] == VARIABLES[meant]:
                 problems.append(f"{typo} is no variable of this role; did you mean pgbeam_{meant}?")
-        if not problems and host.entries and not host.key:
+        listed = next((name for name in _prune.LISTS if host.variables[name]), None)
+        if not problems and listed and not host.key:
             problems.append(
-                "it has pgbeam_databases but no pgbeam_project_id; set the id of its project, or the project itself as "
+                f"it has pgbeam_{listed} but no pgbeam_project_id; set the id of its project, or the project itself as "
                 "pgbeam_project"
             )
         for problem in problems:
@@ -120,7 +139,7 @@ def _grouped(hosts: list[Host]) -> dict[str, list[Host]]:
     """The hosts of each project that has something to do."""
     groups: dict[str, list[Host]] = {}
     for host in hosts:
-        declares = host.variables["databases"] or host.variables["prune"] or host.variables["project"]
+        declares = any(host.variables[name] for name in (*_prune.LISTS, "prune", "project"))
         if not host.problems and host.key and declares:
             groups.setdefault(host.key, []).append(host)
     return groups
@@ -146,7 +165,13 @@ def _project(key: str, members: list[Host]) -> tuple[Project, list[str]]:
         options = dict(host.project)
     settings = {name: host.variables[name] for name in SETTINGS if name != "project"}
     project_id = str(host.variables["project_id"] or host.project.get("id") or "")
-    return Project(key, project_id, options, databases, [], settings), _conflicts(key, members) + found
+    objects = {}
+    for kind in KINDS:
+        declared, contradictions = _merged_objects(kind, members)
+        found += contradictions
+        if declared:
+            objects[kind.plural] = declared
+    return Project(key, project_id, options, databases, [], settings, objects), _conflicts(key, members) + found
 
 
 def _with_replicas_apart(project: Project) -> Project:
@@ -156,7 +181,7 @@ def _with_replicas_apart(project: Project) -> Project:
         if values.get("replicas") and values.get("state") != "absent"
     ]
     databases = [_without(values, "replicas") for values in project.databases]
-    return Project(project.key, project.id, project.options, databases, replicas, project.settings)
+    return dataclasses.replace(project, databases=databases, replicas=replicas)
 
 
 def _without(values: Values, *names: str) -> Values:
@@ -190,6 +215,32 @@ def _merged(members: list[Host]) -> tuple[dict[str, Values], list[str]]:
                 origins.append(f"an entry of {host.name}")
     problems += matching.duplicate_entries(DATABASE, list(entries.values()), lambda index: origins[index])
     return entries, problems
+
+
+def _merged_objects(kind: Resource, members: list[Host]) -> tuple[list[Values], list[str]]:
+    """The entries of one kind of all hosts, and sentences on those that contradict."""
+    entries: dict[str, Values] = {}
+    origins: list[str] = []
+    for host in members:
+        for values in host.objects.get(kind.plural, []):
+            key = fingerprint(kind, values)
+            if key not in entries:
+                entries[key] = values
+                origins.append(f"an entry of {host.name}")
+    declared = list(entries.values())
+    return declared, matching.duplicate_entries(kind, declared, lambda index: origins[index])
+
+
+def _secrets_file_problems(projects: list[Project]) -> list[str]:
+    """Sentences on the files for secrets that cannot be written, or that several objects would share."""
+    labelled = [
+        (f"project {project.key}: {kind.describe(entry)}: ", os.path.expanduser(os.path.expandvars(path)))
+        for project in projects
+        for kind in KINDS
+        for entry in project.objects.get(kind.plural, [])
+        if entry.get("state") != "absent" and (path := entry.get("secrets_file"))
+    ]
+    return secrets_file.problems(labelled)
 
 
 def _homeless(host: Host, entry: Entry, members: list[Host]) -> list[str]:

@@ -17,7 +17,10 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database i
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import Host, complete
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
+#: The variables that hold lists of objects.
+LISTS = [name for name, default in VARIABLES.items() if isinstance(default, list)]
 ADVICE = "run it over all hosts of the project, or without pgbeam_prune"
 Variables = t.Mapping[str, t.Any]
 
@@ -43,39 +46,73 @@ class View:
     hostvars: t.Mapping[str, Variables] = field(default_factory=dict)
 
 
-def problems(key: str, databases: list[Values], view: View) -> list[str]:
-    """Why pruning a project by this list could delete what another host declares, in sentences."""
-    return _unseen_lists(key, view) + _unseen_hosts(key, databases, view)
+class Claims:
+    """What a run declares for a project, to find what prune would delete."""
+
+    def __init__(self, databases: list[Values], objects: dict[str, list[Values]]) -> None:
+        self._databases = databases
+        self._by_database = matching.EntryIndex(DATABASE, databases)
+        #: By the kinds that are pruned.
+        self._by_object = {
+            kind.plural: matching.EntryIndex(kind, objects[kind.plural]) for kind in KINDS if objects.get(kind.plural)
+        }
+
+    def unclaimed(self, host: Host) -> tuple[bool, list[str]]:
+        """Whether a host wants anything to exist, and what of it prune would delete, in words.
+
+        Only the kinds count that the run prunes. Raises if the host's variables cannot be read.
+        """
+        databases = _wanted(host) if self._databases or not self._by_object else []
+        found = ["databases or replicas"] if any(map(self._would_be_deleted, databases)) else []
+        objects = {plural: _present(host.variables[plural]) for plural in self._by_object}
+        for plural, entries in objects.items():
+            if any(self._by_object[plural].find(entry) is None for entry in entries):
+                found.append(plural)
+        return bool(databases) or any(objects.values()), found
+
+    def _would_be_deleted(self, values: Values) -> bool:
+        """Whether prune would delete the database, or a replica of it, as no entry of the run claims it."""
+        index = self._by_database.find(values)
+        if index is None:
+            return True
+        kept = self._databases[index].get("replicas") or []
+        claimed = matching.EntryIndex(REPLICA, kept)
+        return bool(kept) and any(claimed.find(replica) is None for replica in values.get("replicas") or [])
 
 
-def _unseen_lists(key: str, view: View) -> list[str]:
-    """Why a run does not see the list of every host that the play targets."""
-    why = None
+def problems(key: str, claims: Claims, view: View) -> list[str]:
+    """Why pruning a project by what the run declares could delete what another host declares, in sentences."""
+    why = unseen(view)
+    found = []
+    if why:
+        found.append(
+            f"pgbeam_prune: this run does not see every list of project {key}, because {why}; run it over all hosts "
+            "at once, or without pgbeam_prune"
+        )
+    return found + _unseen_hosts(key, claims, view)
+
+
+def unseen(view: View) -> str | None:
+    """Why a run does not see the list of every host that the play targets, or None."""
     if view.sliced:
-        why = f"it is one slice of the AWX job template {view.sliced}, or part of a workflow of the same name"
-    elif view.limit:
-        why = "--limit leaves hosts out"
-    elif set(view.active) != set(view.targeted):
-        why = f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"
-    elif set(view.batch) != set(view.targeted):
+        return f"it is one slice of the AWX job template {view.sliced}, or part of a workflow of the same name"
+    if view.limit:
+        return "--limit leaves hosts out"
+    if set(view.active) != set(view.targeted):
+        return f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"
+    if set(view.batch) != set(view.targeted):
         missing = some(set(view.targeted) ^ set(view.batch))
-        why = f"{missing} is not in this batch (serial), or was added while the play ran"
-    elif set(view.gathered) != set(view.targeted):
-        why = f"{some(set(view.targeted) ^ set(view.gathered))} did not run the role"
-    if not why:
-        return []
-    return [
-        f"pgbeam_prune: this run does not see every list of project {key}, because {why}; run it over all hosts "
-        "at once, or without pgbeam_prune"
-    ]
+        return f"{missing} is not in this batch (serial), or was added while the play ran"
+    if set(view.gathered) != set(view.targeted):
+        return f"{some(set(view.targeted) ^ set(view.gathered))} did not run the role"
+    return None
 
 
-def _unseen_hosts(key: str, databases: list[Values], view: View) -> list[str]:
+def _unseen_hosts(key: str, claims: Claims, view: View) -> list[str]:
     """A sentence on the first inventory host outside the play whose part of this project prune would delete."""
-    claims = matching.EntryIndex(DATABASE, databases)
     for name in view.others:
         try:
-            why = _danger(key, name, view.hostvars[name], claims, databases)
+            why = _danger(key, name, view.hostvars[name], claims)
         except Exception:  # whatever core raises for what it cannot evaluate, and what follows from values of odd types
             why = f"what it names cannot be read here, so that it may be of project {key}; {ADVICE}"
         if why:
@@ -83,29 +120,28 @@ def _unseen_hosts(key: str, databases: list[Values], view: View) -> list[str]:
     return []
 
 
-def _danger(
-    key: str, name: str, variables: Variables, claims: matching.EntryIndex, databases: list[Values]
-) -> str | None:
+def _danger(key: str, name: str, variables: Variables, claims: Claims) -> str | None:
     """Why prune may delete what a host outside the play declares, or None. Raises if its variables cannot be read."""
     host = _declared(name, variables)
-    if not host.variables["databases"] and not host.project.get("database"):
+    if not host.project.get("database") and not any(host.variables[own] for own in LISTS):
         return None
     own = host.key
     if "{{" in own or "{%" in own:  # cores before 2.19 leave a template that they cannot evaluate as it is
         raise ValueError(own)
     if own and own != key and ("/" in own) == ("/" in key):  # an id has no slash
         return None
-    wanted = _wanted(host)
-    if wanted and own and own != key:
+    wants_any, unclaimed = claims.unclaimed(host)
+    if wants_any and own and own != key:
         return (
             f"names its project in another way ({own}), so this run cannot tell whether that is {key}; "
             "name both by id, or both by org_id and name"
         )
-    if not any(_would_be_deleted(values, claims, databases) for values in wanted):
+    if not unclaimed:
         return None
     if own:
-        return f"names databases or replicas of {key}; {ADVICE}"
-    return f"names databases but no project that this run can see, so that they may be of {key}; {ADVICE}"
+        return f"names {', '.join(unclaimed)} of {key}; {ADVICE}"
+    kinds = ", ".join("databases" if what not in LISTS else what for what in unclaimed)
+    return f"names {kinds} but no project that this run can see, so that they may be of {key}; {ADVICE}"
 
 
 def _declared(name: str, variables: Variables) -> Host:
@@ -119,17 +155,14 @@ def _wanted(host: Host) -> list[Values]:
     if not isinstance(listed, list):
         raise TypeError
     entries = [complete(host, declared).values for declared in [*listed, *([first] if first else [])]]
-    return [values for values in entries if values is not None and values.get("state") != "absent"]
+    return _present([values for values in entries if values is not None])
 
 
-def _would_be_deleted(values: Values, claims: matching.EntryIndex, databases: list[Values]) -> bool:
-    """Whether prune would delete the database, or a replica of it, as no entry of the run claims it."""
-    index = claims.find(values)
-    if index is None:
-        return True
-    kept = databases[index].get("replicas") or []
-    claimed = matching.EntryIndex(REPLICA, kept)
-    return bool(kept) and any(claimed.find(replica) is None for replica in values.get("replicas") or [])
+def _present(entries: t.Any) -> list[Values]:
+    """The entries of a list that are not ``absent``. Raises if it is no list of dictionaries."""
+    if not isinstance(entries, list):
+        raise TypeError
+    return [entry for entry in entries if entry.get("state") != "absent"]
 
 
 def some(names: set[str]) -> str:

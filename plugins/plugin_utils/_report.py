@@ -14,14 +14,22 @@ from dataclasses import dataclass, field
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
-NOTHING = "No host of this play has pgbeam_databases."
-WORDS = {
+NOTHING = "No host of this play declares anything in pgbeam_databases or the other lists."
+#: Of databases and replicas, and of the other kinds.
+REGISTERED = {
     "created": "is declared but not registered",
     "updated": "differs in",
     "replaced": "differs in",
     "deleted": "is registered but not declared",
+}
+EXISTING = {
+    **REGISTERED,
+    "created": "is declared but does not exist",
+    "deleted": "exists but is not declared",
 }
 
 
@@ -32,12 +40,27 @@ class Results:
     projects: dict[str, Values] = field(default_factory=dict)
     databases: dict[str, Values] = field(default_factory=dict)
     replicas: list[Values] = field(default_factory=list)
+    #: Of the other kinds, each with its project and kind: what was applied, then what was deleted.
+    objects: list[Values] = field(default_factory=list)
+    #: Of these kinds, what an audit has found that no host declares.
+    undeclared: list[Values] = field(default_factory=list)
     #: What failed before there was a result of one of these kinds.
     lookups: dict[str, Values] = field(default_factory=dict)
 
     @property
     def all(self) -> list[Values]:
-        return [*self.lookups.values(), *self.projects.values(), *self.databases.values(), *self.replicas]
+        by_project = (*self.lookups.values(), *self.projects.values(), *self.databases.values())
+        return [*by_project, *self.replicas, *self.objects]
+
+    def project_id(self, project: Project) -> str:
+        """The id of a project, empty if it does not exist yet."""
+        created = self.projects.get(project.key)
+        return ((created.get("project") or {}).get("id") if created else project.id) or ""
+
+
+def as_list(value: t.Any) -> list[t.Any]:
+    """What a result has once or as a list, such as its diff."""
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def lines(results: Results, check_mode: bool) -> list[str]:
@@ -60,6 +83,8 @@ def _outcomes(results: Results) -> t.Iterator[tuple[str, str, Values]]:
         yield key, result.get("msg", ""), result
     for result in results.replicas:
         yield f"replicas of {result['database']}", result.get("msg", ""), result
+    for result in results.objects:
+        yield f"{result['kind']} of {result['project']}", result.get("msg", ""), result
 
 
 def _tested(results: Results) -> list[str]:
@@ -88,16 +113,21 @@ def drift(results: Results) -> list[str]:
         belongs = f" of {result['database']}" + (f" of {result['project']}" if several else "")
         for entry in result.get("replicas") or []:
             found += _differs(f"{REPLICA.describe(entry)}{belongs}", entry)
+    kinds = {kind.plural: kind for kind in KINDS}
+    for result in (*results.objects, *results.undeclared):
+        belongs = f" of {result['project']}" if several else ""
+        for entry in result.get(result["kind"]) or []:
+            found += _differs(f"{kinds[result['kind']].describe(entry)}{belongs}", entry, EXISTING)
     return found
 
 
-def _differs(label: str, result: Values) -> list[str]:
+def _differs(label: str, result: Values, words: dict[str, str] = REGISTERED) -> list[str]:
     action = result.get("action")
     changes = [name for name in result.get("changes") or [] if name not in SECRETS]
-    if action not in WORDS or (action == "updated" and not changes):
+    if action not in words or (action == "updated" and not changes):
         return []
     named = f" {', '.join(changes)}" if action in ("updated", "replaced") else ""
-    return [f"{label} {WORDS[action]}{named}"]
+    return [f"{label} {words[action]}{named}"]
 
 
 def _described(resource: Resource, entry: Values) -> str:

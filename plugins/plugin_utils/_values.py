@@ -14,8 +14,9 @@ import traceback
 import typing as t
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
-SECRETS = frozenset({"api_key", *(f.name for f in DATABASE.fields if f.secret)})
+SECRETS = frozenset({"api_key"}.union(*(kind.secret_names for kind in (DATABASE, *KINDS))))
 PROBLEMS_SHOWN = 10
 #: The most digits of an integer: Python refuses to convert longer ones to text.
 DIGITS = 2000

@@ -254,7 +254,9 @@ def role_plays(sandbox: Sandbox, watched: Watched) -> tuple[list[dict[str, Any]]
     organization = sandbox.organization()
     shop = {"org_id": organization.id, "name": "shop"}
     replicas = [{"host": "replica1"}]
-    add("whole", None, [{"name": "a", **login, "replicas": replicas}], pgbeam_project=shop, **key)
+    bot = {"name": "bot", "policy": "readers", "secrets_file": str(watched.issued / "whole.json")}
+    objects: dict[str, Any] = {"pgbeam_policies": [{"name": "readers"}], "pgbeam_agents": [bot]}
+    add("whole", None, [{"name": "a", **login, "replicas": replicas}], pgbeam_project=shop, **objects, **key)
     add("project_misspelled", None, [{"name": "a", **login}], pgbeam_project={**shop, "pasword": MISSPELLED})
     add("project_as_text", None, [{"name": "a", **login}], pgbeam_project="name=shop password={{ vaulted }} x")
     replicas = [{"host": "replica1", "pasword": MISSPELLED}]

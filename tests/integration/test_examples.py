@@ -155,7 +155,8 @@ class Reader:
         """Make the objects of the project that the examples of a module have by sample id, or refer to by name."""
         (block,) = examples.blocks(self.page, self.text)
         module = modules()[Path(self.page).stem]
-        referred = [field.refers_to for field in module.resource.references]
+        siblings = [f.refers_to for f in module.resource.references if f.refers_to]
+        referred = [target for target in siblings if target.parent == module.resource.parent]
         for resource in {module.resource.noun: module.resource for module in modules().values()}.values():
             identifier = str(sample(resource, resource.field("id")))
             if (

@@ -151,6 +151,35 @@ def test_what_a_create_sends(run: Runner, organization: Organization) -> None:
     assert plain.methods == ["GET", "POST"]
 
 
+def test_the_default_policy_by_its_name(run: Runner, sandbox: Sandbox, organization: Organization) -> None:
+    """It is one of the project itself, so that a new project has none yet."""
+    declared = task(organization, default_policy="readers", database=DATABASE)
+    nothing = "default_policy: none of the policies of project (not there yet) has the name 'readers'; there are none"
+    refused = run("project", **declared)
+    assert refused.failed and refused.result["msg"].startswith(nothing)
+    assert refused.methods == ["GET"]
+    foreseen = run("project", check=True, **declared)
+    assert foreseen.result["action"] == "created"
+    assert "default_policy_profile_id" in foreseen.result["changes"]
+    made = organization.create_project()["project"]
+    readers = sandbox.project_of(made["id"]).create("policies", name="readers")["id"]
+    declared = task(organization, default_policy="readers")
+    for check in (True, False):
+        done = run("project", check=check, **declared)
+        assert (done.result["action"], done.result["changes"]) == ("updated", ["default_policy_profile_id"])
+        assert done.result["project"]["default_policy_profile_id"] == readers
+    assert done.bodies("PATCH") == [{"default_policy_profile_id": readers}]
+    for same in (declared, task(organization, default_policy=readers), {"id": made["id"], "default_policy": "readers"}):
+        again = run("project", **same)
+        assert (again.result["action"], again.methods) == ("unchanged", ["GET", "GET"])
+    missing = task(organization, default_policy="writers")
+    assert "there are readers" in run("project", **missing).result["msg"]
+    foreseen = run("project", check=True, **missing)
+    assert (foreseen.result["action"], foreseen.result["changes"]) == ("updated", ["default_policy_profile_id"])
+    cleared = run("project", **task(organization, default_policy_profile_id=""))
+    assert cleared.result["action"] == "updated"
+
+
 REFUSED: dict[str, tuple[Values, str]] = {
     "no password": (
         {"database": {**DATABASE, "password": None}},

@@ -1,10 +1,12 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The role from nothing: a project, its databases and their replicas, in one run of one inventory."""
+"""The role from nothing: a project, its databases, their replicas and its other objects, in one run."""
 
 from __future__ import annotations
 
+import json
+import stat
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
+KINDS = ("policies", "agents", "honeytokens")
 CIDRS = [{"cidr": "10.0.0.1", "label": "office"}]
 
 
@@ -37,8 +40,47 @@ def inventory(ansible: Ansible, organization: Organization, **changed: Any) -> s
     return ansible.write("inventory/hosts.yml", {"pg": {"hosts": hosts, "vars": group}})
 
 
+#: What agents may read.
+READERS: dict[str, Any] = {
+    "name": "readers", "access_mode": "read_only", "table_allowlist": ["orders", "customers"],
+    "masking_rules": [{"table": "customers", "column": "email", "kind": "hash"}],
+}  # fmt: skip
+BOTS = ("reporting-bot", "support-bot")
+
+
+def everything(ansible: Ansible, organization: Organization, **changed: Any) -> str:
+    """The same project with two policies, two agents and a honeytoken that both of its hosts declare."""
+    files = {name: ansible.home / f"{name}.json" for name in BOTS}
+    declared = {
+        "pgbeam_policies": [READERS, {"name": "writers", "access_mode": "read_write"}],
+        "pgbeam_agents": [
+            {"name": name, "policy": policy, "secrets_file": str(files[name])}
+            for name, policy in zip(BOTS, ("readers", "writers"))
+        ],
+        "pgbeam_honeytokens": [{"relation_name": "salaries", "action": "kill"}],
+    }
+    shop = {"org_id": organization.id, "name": "shop", "default_policy": "readers"}
+    return inventory(ansible, organization, **{"pgbeam_project": shop, **declared, **changed})
+
+
+def listings(run: Run) -> list[str]:
+    """The last part of the path of each GET, of those below a project."""
+    return sorted(path.rpartition("/")[2] for method, path in run.requests if method == "GET")
+
+
+def made(organization: Organization) -> dict[str, Any]:
+    """The only project, with all that is in it."""
+    (project,) = organization.truth().values()
+    return project
+
+
 def told(run: Run) -> Any:
     return run.result("Report what changed")["msg"]
+
+
+def refusal(run: Run) -> str:
+    """What the role fails with."""
+    return str(run.result("Ensure PgBeam matches what the hosts declare")["msg"])
 
 
 def test_from_nothing(ansible: Ansible, organization: Organization) -> None:
@@ -82,6 +124,118 @@ def test_from_nothing(ansible: Ansible, organization: Organization) -> None:
     assert [method for method, dummy in second.requests] == ["GET"] * 4
     audited = ansible.playbook(AUDIT, "-i", path)
     assert audited.status == 0, audited.output
+
+
+def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organization) -> None:
+    path = everything(ansible, organization)
+    key = f"{organization.id}/shop"
+    foreseen = ansible.playbook(REGISTER, "-i", path, "--diff", check=True)
+    assert foreseen.status == 0, foreseen.output
+    counted = [f"policies of {key}: 2 created", f"agents of {key}: 2 created", f"honeytokens of {key}: 1 created"]
+    assert told(foreseen)[-3:] == [f"{line} in check mode, nothing was written" for line in counted]
+    for shown in ('"name": "readers"', '"name": "reporting-bot"', '"relation_name": "salaries"', '"column": "email"'):
+        assert shown in foreseen.output
+    assert "none of the policies" not in foreseen.output
+    assert told(foreseen)[0] == f"{key}: project created in check mode, nothing was written"
+    assert organization.projects() == []
+
+    first = ansible.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
+    assert first.status == 0, first.output
+    assert told(first)[-3:] == counted
+    project = made(organization)
+    assert {item["name"] for item in project["policies"]} == {"readers", "writers"}
+    policies = {item["id"]: item["name"] for item in project["policies"]}
+    assigned = {agent["name"]: policies[agent["policy_profile_id"]] for agent in project["agents"]}
+    assert assigned == {"reporting-bot": "readers", "support-bot": "writers"}
+    assert policies[project["default_policy_profile_id"]] == "readers"
+    assert [item["relation_name"] for item in project["honeytokens"]] == ["salaries"]
+    for agent in project["agents"]:
+        file = ansible.home / f"{agent['name']}.json"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        issued = json.loads(file.read_text())
+        assert issued["id"] == agent["id"]
+        ansible.secrets += [issued["connection_string"], issued["mcp_token"]]
+    ansible.hold_to_secrecy(first, first.output + json.dumps(first.events), ["the role"])
+
+    second = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
+    assert (second.status, second.changed, second.writes) == (0, 0, [])
+    assert listings(second) == sorted(["projects", "projects", "databases", "replicas", *KINDS])
+    audited = ansible.playbook(AUDIT, "-i", path)
+    assert audited.status == 0, audited.output
+
+
+def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Organization) -> None:
+    """A policy can only be deleted after what refers to it. What no host declares a list of is kept."""
+    path = everything(ansible, organization)
+    assert ansible.playbook(REGISTER, "-i", path).status == 0
+    project = sandbox.project_of(made(organization)["id"])
+    old = project.create("policies", name="old")
+    project.create("agents", name="old-bot", policy_profile_id=old["id"])
+    organization.api("PATCH", f"/{project.id}", json={"default_policy_profile_id": old["id"]})
+    project.create("honeytokens", relation_name="bonuses", action="audit_only")
+    path = everything(ansible, organization, pgbeam_prune=True, pgbeam_honeytokens=[])
+    before = organization.truth()
+    foreseen = ansible.playbook(REGISTER, "-i", path, check=True)
+    key = f"{organization.id}/shop"
+    path = everything(ansible, organization, pgbeam_prune=True, pgbeam_policies=[{"name": "x"}])
+    refused = ansible.playbook(REGISTER, "-i", path)
+    assert refused.status == 2
+    assert "of the 3 policies" in refusal(refused) and refused.writes == []
+    assert organization.truth() == before
+    path = everything(ansible, organization, pgbeam_prune=True, pgbeam_honeytokens=[])
+    pruned = ansible.playbook(REGISTER, "-i", path)
+    for run in (foreseen, pruned):
+        assert run.status == 0, run.output
+        said = " ".join(run.output.split())
+        assert f"pgbeam_prune: deleting 1 of the 3 policies of project {key}: policy old ({old['id']})" in said
+        assert "agent old-bot" in said
+        assert f"agents of {key}: 2 unchanged" in str(told(run)) and f"agents of {key}: 1 deleted" in str(told(run))
+    assert [path.split("/")[-2] for method, path in pruned.writes] == ["projects", "agents", "policies"]
+    after = made(organization)
+    assert {item["name"] for item in after["policies"]} == {"readers", "writers"}
+    assert len(after["honeytokens"]) == 2
+    again = ansible.playbook(REGISTER, "-i", path)
+    assert (again.status, again.writes) == (0, [])
+    assert listings(again).count("policies") == listings(again).count("agents") == 1
+
+
+def test_drift_of_other_objects(ansible: Ansible, sandbox: Sandbox, organization: Organization) -> None:
+    path = everything(ansible, organization, pgbeam_prune=True)
+    assert ansible.playbook(REGISTER, "-i", path).status == 0
+    found = made(organization)
+    project = sandbox.project_of(found["id"])
+    (readers,) = [item["id"] for item in found["policies"] if item["name"] == "readers"]
+    (token,) = [item["id"] for item in found["honeytokens"]]
+    project._call("PUT", f"/v1/projects/{project.id}/policies/{readers}", json={"name": "readers"})
+    project._call("DELETE", f"/v1/projects/{project.id}/honeytokens/{token}")
+    project.create("agents", name="unknown", policy_profile_id=readers)
+    audited = ansible.playbook(AUDIT, "-i", path)
+    assert audited.status == 2
+    drift = audited.result("Say what drifted")["msg"]
+    assert drift.startswith("3 drifted: policy readers differs in table_allowlist, masking_rules; ")
+    assert "agent unknown exists but is not declared" in drift
+    assert "honeytoken public.salaries is declared but does not exist" in drift
+    kept = ansible.playbook(AUDIT, "-i", everything(ansible, organization))
+    assert "agent unknown exists but is not declared" in kept.result("Say what drifted")["msg"]
+    assert "3 drifted" in kept.result("Say what drifted")["msg"]
+
+
+@pytest.mark.parametrize("status, code", [(402, "PLAN_LIMIT_REACHED"), (403, "FORBIDDEN")])
+def test_a_kind_that_is_refused_does_not_stop_the_others(
+    ansible: Ansible, sandbox: Sandbox, organization: Organization, status: int, code: str
+) -> None:
+    assert ansible.playbook(REGISTER, "-i", inventory(ansible, organization)).status == 0
+    project = sandbox.project_of(made(organization)["id"])
+    project.fault("status", status=status, code=code, method="POST", path_ends="/policies", times=99)
+    run = ansible.playbook(REGISTER, "-i", everything(ansible, organization))
+    assert run.status == 2
+    said = refusal(run)
+    assert said.count(f"{status} {code}: ") == 1
+    key = f"{organization.id}/shop"
+    assert f"agents of {key}: 2 skipped: the policies of {key} could not be applied" in said
+    assert f"{key}: default_policy was not set: the policies of {key} could not be applied" in said
+    after = made(organization)
+    assert (after["policies"], after["agents"], len(after["honeytokens"])) == ([], [], 1)
 
 
 def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: Organization) -> None:

@@ -195,7 +195,7 @@ def test_a_resource_without_words() -> None:
 @pytest.mark.parametrize(
     "written, problem",
     [
-        ({**VARIABLES, "databse": {}}, "options differ from its variables in databse"),
+        ({name: {} for name in (*VARIABLES, "databse")}, "options differ from its variables in databse"),
         ({name: {} for name in VARIABLES if name != "parallel"}, "options differ from its variables in parallel"),
         ({name: {"like": "databases.paralel"} for name in VARIABLES}, "no module has the option databases.paralel"),
         ({name: {"like": "database"} for name in VARIABLES}, "no module has the option database"),
@@ -203,7 +203,7 @@ def test_a_resource_without_words() -> None:
 )
 def test_words_that_do_not_fit_the_role(written: dict[str, Any], problem: str) -> None:
     with pytest.raises(WordsError) as caught:
-        role.options(written)
+        role.options({"kind": "", "options": written})
     assert str(caught.value) == f"role: {problem}; correct generate/words/role.yml"
 
 

@@ -61,6 +61,7 @@ def runs(*hosts: Values, others: dict[str, Any] | None = None, beside: Values | 
                 "id": project.id,
                 "project": project.options,
                 "databases": project.databases,
+                "objects": project.objects,
             }
             for project in plan.projects
         },
@@ -609,6 +610,128 @@ def test_the_database_of_a_project_and_an_entry_that_is_the_same(same: Values) -
     hosts = [host(name, {**own, **same}, **{**TO_BE_MADE, "project": {**SHOP, "database": own}}) for name in ("a", "b")]
     assert entries(runs(*hosts)) == [own]
     assert len(entries(runs(host("a", own), host("b", {**own, **same})))) == 1
+
+
+# The other lists
+
+READERS: Values = {"name": "readers", "access_mode": "read_only"}
+BOT: Values = {"name": "bot", "policy": "readers"}
+
+
+def objects(result: Values) -> dict[str, list[Values]]:
+    """The entries of the other lists of a result that has no problem and one project."""
+    assert result["problems"] == []
+    (run,) = result["projects"].values()
+    found: dict[str, list[Values]] = run["objects"]
+    return found
+
+
+def test_the_lists_of_all_hosts_are_put_together_by_project() -> None:
+    """In the order in which they are applied, whatever the order of the variables."""
+    lists = {"agents": [BOT], "policies": [READERS, {"name": "writers"}]}
+    hosts = [host("a", **lists), host("b", policies=[dict(reversed(READERS.items())), {"name": "third"}])]
+    found = objects(runs(*hosts))
+    assert list(found) == ["policies", "agents"]
+    assert [entry["name"] for entry in found["policies"]] == ["readers", "writers", "third"]
+    other = host("c", project_id="prj_2", honeytokens=[{"relation_name": "x", "action": "kill"}])
+    both = runs(*hosts, other)["projects"]
+    assert [list(project["objects"]) for project in both.values()] == [["policies", "agents"], ["honeytokens"]]
+
+
+def test_a_null_counts_only_if_it_clears_a_field() -> None:
+    entries = [{**BOT, "expires_at": None, "status": None}, {**BOT, "expires_at": None}]
+    assert objects(runs(*(host(f"db{n}", agents=[entry]) for n, entry in enumerate(entries)))) == {
+        "agents": [{**BOT, "expires_at": None}]
+    }
+
+
+def test_objects_that_contradict_name_both_hosts() -> None:
+    hosts = [host("db1", policies=[READERS]), host("db2"), host("db3", policies=[{**READERS, "max_rows": 5}])]
+    assert runs(*hosts)["problems"] == [
+        "an entry of db1 and an entry of db3 are both policy readers; keep one of them"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "lists, problem",
+    [
+        ({"policies": [{}]}, "pgbeam_policies[0]: name: it is missing; give name, or the id, to say which policy"),
+        (
+            {"policies": [READERS, {"name": "b", "max_rows": -1}]},
+            "pgbeam_policies[1] (b): max_rows: -1 is not allowed; it must be a whole number of 0 or more",
+        ),
+        (
+            {"policies": [{"name": "b", "acess_mode": "read_only"}]},
+            "pgbeam_policies[0] (b): acess_mode: there is no such option; did you mean access_mode?",
+        ),
+        (
+            {"policies": [{"name": "b", "masking_rules": [{"table": "t", "column": "c", "kind": "x"}]}]},
+            "pgbeam_policies[0] (b): masking_rules[0].kind: 'x' is not allowed; it must be one of redact, null, hash",
+        ),
+        ({"agents": ["bot"]}, "pgbeam_agents[0] is not a dictionary of options"),
+        (
+            {"agents": [{**BOT, "policy_profile_id": "pol_1"}]},
+            "pgbeam_agents[0] (bot): policy: policy_profile_id is given as well; keep one of them",
+        ),
+        (
+            {"honeytokens": [{"relation_name": "a", "state": "gone"}]},
+            "pgbeam_honeytokens[0]: state: 'gone' is not allowed; it must be one of present, absent",
+        ),
+        ({"policies": {"name": "a"}}, "pgbeam_policies is not a list; with -e, give it as JSON or in a file"),
+        (
+            {"agents": [BOT], "project_id": ""},
+            "it has pgbeam_agents but no pgbeam_project_id; set the id of its project, or the project itself as "
+            "pgbeam_project",
+        ),
+    ],
+)
+def test_an_object_that_cannot_be_applied(lists: Values, problem: str) -> None:
+    result = runs(host("db1", **lists), host("db2", honeytokens=[{"relation_name": "x", "action": "kill"}]))
+    assert result["problems"] == [f"db1: {problem}"]
+    assert result["projects"] == {}
+
+
+def test_files_for_secrets(tmp_path: Path) -> None:
+    """Those that cannot be written are refused, and so is one file of two agents, of two projects as well."""
+    file, missing = str(tmp_path / "bot.json"), str(tmp_path / "none" / "bot.json")
+    assert objects(runs(host("db1", agents=[{**BOT, "secrets_file": file}])))
+    other = host("db2", project_id="prj_2", agents=[{**BOT, "secrets_file": file}])
+    assert runs(host("db1", agents=[{**BOT, "secrets_file": file}]), other)["problems"] == [
+        "project prj_2: agent bot: secrets_file: project prj_1: agent bot: it has the same file; give each its own"
+    ]
+    (problem,) = runs(host("db1", agents=[{**BOT, "secrets_file": missing}]))["problems"]
+    assert problem.startswith("project prj_1: agent bot: secrets_file: the folder ")
+    assert objects(runs(host("db1", agents=[{"name": "bot", "state": "absent", "secrets_file": missing}])))
+
+
+@pytest.mark.parametrize(
+    "own, outside, told",
+    [
+        ({"policies": [READERS]}, {"pgbeam_policies": [{"name": "other"}]}, "policies"),
+        ({"policies": [READERS]}, {"pgbeam_policies": [{**READERS, "max_rows": 5}]}, ""),
+        ({"policies": [READERS]}, {"pgbeam_policies": [{"name": "other", "state": "absent"}]}, ""),
+        ({"policies": [READERS]}, {"pgbeam_agents": [BOT]}, ""),
+        ({"policies": [READERS]}, {"pgbeam_databases": [ORDERS]}, ""),
+        ({"policies": [READERS], "agents": [BOT]},
+         {"pgbeam_agents": [{"name": "x"}], "pgbeam_policies": [{"name": "x"}]}, "policies, agents"),
+        ({"policies": [READERS], "databases": [{"host": "a", **ORDERS}]},
+         {"pgbeam_databases": [ORDERS], "pgbeam_policies": [{"name": "x"}]}, "databases or replicas, policies"),
+    ],
+)  # fmt: skip
+def test_objects_of_an_inventory_host_outside_the_play(own: Values, outside: Values, told: str) -> None:
+    """They count if the run prunes their kind."""
+    found = runs(host("db1", prune=True, **own), others={"db9": {**OUTSIDE, **outside}})["problems"]
+    assert found == [
+        f"pgbeam_prune: db9 is not among the play's hosts, and names {told} of prj_1; run it over all hosts of the "
+        "project, or without pgbeam_prune"
+    ] * bool(told)  # fmt: skip
+
+
+@pytest.mark.parametrize("theirs", [5, ["x"], "{{ theirs }}"], ids=repr)
+def test_objects_of_an_inventory_host_outside_the_play_that_cannot_be_read(theirs: Any) -> None:
+    others = {"db9": {**OUTSIDE, "pgbeam_policies": theirs}}
+    (problem,) = runs(host("db1", prune=True, policies=[READERS]), others=others)["problems"]
+    assert "what it names cannot be read here" in problem
 
 
 # Names of variables

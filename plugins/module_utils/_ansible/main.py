@@ -103,6 +103,7 @@ def _item(module: Module, reconciler: Reconciler) -> None:
     reconciler.take_lock()
     _raise(references.resolve(reconciler, [("", wanted, params["state"])]))
     index = reconciler.load_index(wanted.get("id"))
+    _raise(references.resolve_inside(reconciler, wanted, params["state"], index))
     plan = reconciler.plan(index, wanted, params["state"])
     _raise(_undestined(module, [plan]))
     if plan.moves_existing:
@@ -268,17 +269,8 @@ def _destination_problems(module: Module, labelled: list[tuple[str, Values]]) ->
     problems = []
     if module.params.get("return_secrets") and not module.no_log:
         problems.append("return_secrets: Ansible would show the secrets; set no_log: true for the task as well")
-    seen: dict[str, str] = {}
-    for place, wanted in labelled:
-        path = wanted.get("secrets_file")
-        if path is None:
-            continue
-        problem = secrets_file.problem(path)
-        if problem:
-            problems.append(f"{place}secrets_file: {problem}")
-        elif seen.setdefault(path, place) != place:
-            problems.append(f"{place}secrets_file: {seen[path]}it has the same file; give each its own")
-    return problems
+    paths = [(place, wanted["secrets_file"]) for place, wanted in labelled if "secrets_file" in wanted]
+    return problems + secrets_file.problems(paths)
 
 
 def _undestined(module: Module, plans: list[Plan]) -> list[str]:

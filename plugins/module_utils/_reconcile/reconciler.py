@@ -241,9 +241,14 @@ class Reconciler:
         self._in_parallel(lambda outcome: self._act(action, outcome, deadline), existing)
 
     def errors(self, outcomes: list[Outcome], prune_skipped: bool = False) -> list[ApiError]:
-        """What to tell of these outcomes: their errors, else what ended the run where it left something undone."""
+        """What to tell of these outcomes: their errors, else what ended the run where it left something undone.
+
+        A refusal that writes met at the same time, such as a plan's limit, is told once.
+        """
         # Those that were not begun come last, since few sentences are shown and one says why.
         found = sorted((o.error for o in outcomes if o.error), key=lambda error: not error.sent)
+        first = {(error.status, error.code): error for error in reversed(found) if error.fatal}
+        found = [error for error in found if not error.fatal or first[error.status, error.code] is error]
         undone = prune_skipped or any(outcome.action == "skipped" for outcome in outcomes)
         ended = self.client.fatal_error
         return found or ([ended] if ended and undone else [])

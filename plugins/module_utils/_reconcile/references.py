@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.matching import Index
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import (
     Field,
     Resource,
@@ -22,33 +23,56 @@ MAX_NAMES_SHOWN = 10
 
 
 def resolve(reconciler: Reconciler, entries: list[tuple[str, Values, str]]) -> list[str]:
-    """Put ids in the place of the names that these entries give. One listing for each kind of object.
+    """Put ids in the place of the names of objects that have the same parent. One listing for each kind of object.
 
     Each entry comes with its place in words and its state. Returns a sentence for each name that does not mean exactly
     one object. An object that does not exist is no such case in check mode, nor for an entry that is to be absent: then
     its name stays, since nothing refers to it.
     """
+    return _resolve_all(reconciler, entries, reconciler.parent, inside=False)
+
+
+def resolve_inside(reconciler: Reconciler, wanted: Values, state: str, index: Index) -> list[str]:
+    """The same for the names of objects of which this one is the parent: there are none if it does not exist."""
+    if not any(isinstance(wanted.get(f.name), UnresolvedName) for f in reconciler.resource.references):
+        return []
+    current = index.find(wanted, state)
+    return _resolve_all(reconciler, [("", wanted, state)], current["id"] if current else "", inside=True)
+
+
+def _resolve_all(
+    reconciler: Reconciler, entries: list[tuple[str, Values, str]], parent: str, inside: bool
+) -> list[str]:
     problems = []
     for f in reconciler.resource.references:
+        target = t.cast(Resource, f.refers_to)
+        if inside != (target.parent_noun == reconciler.resource.noun):
+            continue
         named = [entry for entry in entries if isinstance(entry[1].get(f.name), UnresolvedName)]
         if named:
-            existing = Reconciler(reconciler.run, t.cast(Resource, f.refers_to), reconciler.parent).read_all()
+            targets = Reconciler(reconciler.run, target, parent)
+            existing = targets.read_all()
         for place, wanted, state in named:
-            problem = _resolve(reconciler, f, f"{place}{f.name_option}", wanted, state, existing)
+            problem = _resolve(targets, f, f"{place}{f.name_option}", wanted, state, existing)
             problems += [problem] if problem else []
     return problems
 
 
+def missing(resource: Resource, parent: str, name: str) -> str:
+    """What is said of a name that no object has."""
+    return f"none of the {resource.collection_label(parent)} has the name {name!r}"
+
+
 def _resolve(
-    reconciler: Reconciler, f: Field, place: str, wanted: Values, state: str, existing: list[Values]
+    targets: Reconciler, f: Field, place: str, wanted: Values, state: str, existing: list[Values]
 ) -> str | None:
-    resource, name = t.cast(Resource, f.refers_to), str(wanted[f.name])
+    resource, name = targets.resource, str(wanted[f.name])
     (key,) = resource.identity
     matches = [item for item in existing if item[key] == name] or [item for item in existing if item["id"] == name]
     if len(matches) == 1:
         wanted[f.name] = matches[0]["id"]
         return None
-    where = resource.collection_label(reconciler.parent)
+    where = resource.collection_label(targets.parent)
     if matches:
         ids = ", ".join(item["id"] for item in matches)
         return f"{place}: {len(matches)} {where} have the name {name!r} ({ids}); give the id of one of them"
@@ -57,8 +81,8 @@ def _resolve(
     names = sorted(item[key] for item in existing)
     more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
     known = ", ".join(names[:MAX_NAMES_SHOWN]) + more
-    problem = f"{place}: none of the {where} has the name {name!r}; there are {known or 'none'}"
-    if not reconciler.run.check_mode:
+    problem = f"{place}: {missing(resource, targets.parent, name)}; there are {known or 'none'}"
+    if not targets.run.check_mode:
         return problem
-    reconciler.run.warn(f"{problem}. Without check mode the task fails unless it is created before")
+    targets.run.warn(f"{problem}. Without check mode the task fails unless it is created before")
     return None

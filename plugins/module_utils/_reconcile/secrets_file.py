@@ -15,7 +15,20 @@ import tempfile
 import typing as t
 
 
-def problem(path: str) -> str | None:
+def problems(labelled: list[tuple[str, str]]) -> list[str]:
+    """Sentences on the paths that cannot be used. Each comes with the place of its object in words."""
+    found = []
+    seen: dict[str, str] = {}
+    for place, path in labelled:
+        reason = _problem(path)
+        if not reason and seen.setdefault(path, place) != place:
+            reason = f"{seen[path]}it has the same file; give each its own"
+        if reason:
+            found.append(f"{place}secrets_file: {reason}")
+    return found
+
+
+def _problem(path: str) -> str | None:
     """Why secrets could not be written to this path, or None."""
     folder = os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):

@@ -9,6 +9,7 @@ import ipaddress
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import ID_PATTERN, Field, Resource
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.policy import POLICY
 
 CIDR_RULE = "an IPv4 or IPv6 address, with or without a prefix length"
 
@@ -49,6 +50,7 @@ PROJECT = Resource(
         Field(
             "default_policy_profile_id",
             pattern=f"|{ID_PATTERN}", must_be="the id of a policy profile, or empty", update_only=True,
+            refers_to=POLICY, name_option="default_policy",
         ),
         Field("residency", choices=("any", "us", "eu"), update_only=True),
         Field("status", choices=("active", "suspended"), update_only=True),
