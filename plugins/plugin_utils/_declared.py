@@ -36,6 +36,11 @@ SETTINGS = [
 ]
 
 
+def identified(resource: Resource, values: Values) -> Values:
+    """Values in which the names of other objects stand for their ids, so that they tell entries apart as these do."""
+    return {**values, **{f.name: values[f.name_option] for f in resource.references if f.name_option in values}}
+
+
 def fingerprint(resource: Resource, values: Values) -> str:
     """The same for values that declare the same object in the same way."""
     folded = {name: resource.field(name).normalized(values[name]) for name in resource.identity if name in values}
@@ -241,7 +246,7 @@ def _entry_problems(host: Host, entry: Entry, label: str) -> list[str]:
 
 def _list_problems(resource: Resource, values: Values, where: str, *more: str) -> list[str]:
     """What the list form of a resource's module says of an entry."""
-    missing = validation.missing_identity(resource, values, where)
+    missing = validation.missing_identity(resource, identified(resource, values), where)
     return validation.validate_entry(resource, values, where, *more) + ([missing] if missing else [])
 
 

@@ -174,13 +174,13 @@ class Objects:
 
     def _resolved(self, resource: Resource, entry: Values) -> Values:
         """An entry with ids for the names of objects that this run knows, so that no module has to list them again."""
-        if entry.get("state") == "absent":
-            return entry
         values = dict(entry)
         for f in resource.references:
+            if entry.get("state") == "absent" and f.name not in resource.identity:  # left out by the module, too
+                continue
             known = self._ids.get(f.refers_to.plural if f.refers_to else "", {})
             named = entry.get(f.name_option)
-            if named in known:
+            if named is not None and named in known:
                 del values[f.name_option]
                 values[f.name] = known[named]
         return values

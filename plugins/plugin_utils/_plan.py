@@ -25,6 +25,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import (
     Entry,
     Host,
     fingerprint,
+    identified,
 )
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
@@ -228,7 +229,8 @@ def _merged_objects(kind: Resource, members: list[Host]) -> tuple[list[Values], 
                 entries[key] = values
                 origins.append(f"an entry of {host.name}")
     declared = list(entries.values())
-    return declared, matching.duplicate_entries(kind, declared, lambda index: origins[index])
+    compared = [identified(kind, values) for values in declared]
+    return declared, matching.duplicate_entries(kind, compared, lambda index: origins[index])
 
 
 def _secrets_file_problems(projects: list[Project]) -> list[str]:

@@ -15,7 +15,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matchi
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
-from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import Host, complete
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import Host, complete, identified
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
@@ -52,9 +52,11 @@ class Claims:
     def __init__(self, databases: list[Values], objects: dict[str, list[Values]]) -> None:
         self._databases = databases
         self._by_database = matching.EntryIndex(DATABASE, databases)
-        #: By the kinds that are pruned.
+        #: Of the kinds that are pruned, by plural.
         self._by_object = {
-            kind.plural: matching.EntryIndex(kind, objects[kind.plural]) for kind in KINDS if objects.get(kind.plural)
+            kind.plural: matching.EntryIndex(kind, (identified(kind, values) for values in objects[kind.plural]))
+            for kind in KINDS
+            if objects.get(kind.plural)
         }
 
     def unclaimed(self, host: Host) -> tuple[bool, list[str]]:
@@ -64,11 +66,14 @@ class Claims:
         """
         databases = _wanted(host) if self._databases or not self._by_object else []
         found = ["databases or replicas"] if any(map(self._would_be_deleted, databases)) else []
-        objects = {plural: _present(host.variables[plural]) for plural in self._by_object}
-        for plural, entries in objects.items():
-            if any(self._by_object[plural].find(entry) is None for entry in entries):
-                found.append(plural)
-        return bool(databases) or any(objects.values()), found
+        wants_any = bool(databases)
+        for kind in KINDS:
+            index = self._by_object.get(kind.plural)
+            if index:
+                entries = [identified(kind, entry) for entry in _present(host.variables[kind.plural])]
+                wants_any = wants_any or bool(entries)
+                found += [kind.plural] if any(index.find(entry) is None for entry in entries) else []
+        return wants_any, found
 
     def _would_be_deleted(self, values: Values) -> bool:
         """Whether prune would delete the database, or a replica of it, as no entry of the run claims it."""
