@@ -10,13 +10,23 @@ from __future__ import annotations
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.agent import AGENT
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.anomaly_rule import ANOMALY_RULE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.approval_rule import APPROVAL_RULE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.domain import DOMAIN
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.honeytoken import HONEYTOKEN
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.policy import POLICY
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.query_template import QUERY_TEMPLATE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.webhook import WEBHOOK
 
 #: Each has a variable of its plural's name and a list module. In this order they are applied, and deleted in reverse:
 #: an object can only refer to those of kinds before its own.
 KINDS: tuple[Resource, ...] = (
+    QUERY_TEMPLATE,
     POLICY,
     AGENT,
+    WEBHOOK,
+    DOMAIN,
     HONEYTOKEN,
+    APPROVAL_RULE,
+    ANOMALY_RULE,
 )
