@@ -10,13 +10,13 @@ import stat
 from typing import Any
 
 import pytest
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 from tests.harness import Organization, Sandbox
 from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
-KINDS = ("policies", "agents", "honeytokens")
 CIDRS = [{"cidr": "10.0.0.1", "label": "office"}]
 
 
@@ -48,18 +48,20 @@ READERS: dict[str, Any] = {
 BOTS = ("reporting-bot", "support-bot")
 
 
+#: Some objects of each kind of the role.
+SAMPLES: dict[str, list[dict[str, Any]]] = {
+    "policies": [READERS, {"name": "writers", "access_mode": "read_write"}],
+    "agents": [{"name": name, "policy": policy} for name, policy in zip(BOTS, ("readers", "writers"))],
+    "honeytokens": [{"relation_name": "salaries", "action": "kill"}],
+}
+
+
 def everything(ansible: Ansible, organization: Organization, **changed: Any) -> str:
-    """The same project with two policies, two agents and a honeytoken that both of its hosts declare."""
-    files = {name: ansible.home / f"{name}.json" for name in BOTS}
-    declared = {
-        "pgbeam_policies": [READERS, {"name": "writers", "access_mode": "read_write"}],
-        "pgbeam_agents": [
-            {"name": name, "policy": policy, "secrets_file": str(files[name])}
-            for name, policy in zip(BOTS, ("readers", "writers"))
-        ],
-        "pgbeam_honeytokens": [{"relation_name": "salaries", "action": "kill"}],
-    }
+    """The same project with objects of every kind, which both of its hosts declare."""
     shop = {"org_id": organization.id, "name": "shop", "default_policy": "readers"}
+    declared = {f"pgbeam_{plural}": entries for plural, entries in SAMPLES.items()}
+    with_files = [{**agent, "secrets_file": str(ansible.home / f"{agent['name']}.json")} for agent in SAMPLES["agents"]]
+    declared["pgbeam_agents"] = with_files
     return inventory(ansible, organization, **{"pgbeam_project": shop, **declared, **changed})
 
 
@@ -131,8 +133,9 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
     key = f"{organization.id}/shop"
     foreseen = ansible.playbook(REGISTER, "-i", path, "--diff", check=True)
     assert foreseen.status == 0, foreseen.output
-    counted = [f"policies of {key}: 2 created", f"agents of {key}: 2 created", f"honeytokens of {key}: 1 created"]
-    assert told(foreseen)[-3:] == [f"{line} in check mode, nothing was written" for line in counted]
+    declared = [(kind.plural, len(SAMPLES[kind.plural])) for kind in KINDS]
+    counted = [f"{plural} of {key}: {number} created" for plural, number in declared]
+    assert told(foreseen)[-len(KINDS) :] == [f"{line} in check mode, nothing was written" for line in counted]
     for shown in ('"name": "readers"', '"name": "reporting-bot"', '"relation_name": "salaries"', '"column": "email"'):
         assert shown in foreseen.output
     assert "none of the policies" not in foreseen.output
@@ -141,7 +144,7 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
 
     first = ansible.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
     assert first.status == 0, first.output
-    assert told(first)[-3:] == counted
+    assert told(first)[-len(KINDS) :] == counted
     project = made(organization)
     assert {item["name"] for item in project["policies"]} == {"readers", "writers"}
     policies = {item["id"]: item["name"] for item in project["policies"]}
@@ -159,7 +162,8 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
 
     second = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
     assert (second.status, second.changed, second.writes) == (0, 0, [])
-    assert listings(second) == sorted(["projects", "projects", "databases", "replicas", *KINDS])
+    paths = [kind.path.rpartition("/")[2] for kind in KINDS]
+    assert listings(second) == sorted(["projects", "projects", "databases", "replicas", *paths])
     audited = ansible.playbook(AUDIT, "-i", path)
     assert audited.status == 0, audited.output
 
