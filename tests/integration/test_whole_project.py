@@ -10,7 +10,7 @@ import stat
 from typing import Any
 
 import pytest
-from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS as DECLARED
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 from tests import samples
 from tests.harness import Organization, Sandbox
@@ -18,7 +18,6 @@ from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
-KINDS = ("policies", "agents", "honeytokens")
 CIDRS = [{"cidr": "10.0.0.1", "label": "office"}]
 
 
@@ -50,18 +49,20 @@ READERS: dict[str, Any] = {
 BOTS = ("reporting-bot", "support-bot")
 
 
+#: Some objects of the kinds that others refer to, or that protect data.
+SAMPLES: dict[str, list[dict[str, Any]]] = {
+    "policies": [READERS, {"name": "writers", "access_mode": "read_write"}],
+    "agents": [{"name": name, "policy": policy} for name, policy in zip(BOTS, ("readers", "writers"))],
+    "honeytokens": [{"relation_name": "salaries", "action": "kill"}],
+}
+
+
 def everything(ansible: Ansible, organization: Organization, **changed: Any) -> str:
-    """The same project with two policies, two agents and a honeytoken that both of its hosts declare."""
-    files = {name: ansible.home / f"{name}.json" for name in BOTS}
-    declared = {
-        "pgbeam_policies": [READERS, {"name": "writers", "access_mode": "read_write"}],
-        "pgbeam_agents": [
-            {"name": name, "policy": policy, "secrets_file": str(files[name])}
-            for name, policy in zip(BOTS, ("readers", "writers"))
-        ],
-        "pgbeam_honeytokens": [{"relation_name": "salaries", "action": "kill"}],
-    }
+    """The same project with the samples, which both of its hosts declare."""
     shop = {"org_id": organization.id, "name": "shop", "default_policy": "readers"}
+    declared = {f"pgbeam_{plural}": entries for plural, entries in SAMPLES.items()}
+    with_files = [{**agent, "secrets_file": str(ansible.home / f"{agent['name']}.json")} for agent in SAMPLES["agents"]]
+    declared["pgbeam_agents"] = with_files
     return inventory(ansible, organization, **{"pgbeam_project": shop, **declared, **changed})
 
 
@@ -133,8 +134,9 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
     key = f"{organization.id}/shop"
     foreseen = ansible.playbook(REGISTER, "-i", path, "--diff", check=True)
     assert foreseen.status == 0, foreseen.output
-    counted = [f"policies of {key}: 2 created", f"agents of {key}: 2 created", f"honeytokens of {key}: 1 created"]
-    assert told(foreseen)[-3:] == [f"{line} in check mode, nothing was written" for line in counted]
+    kinds = [kind for kind in KINDS if kind.plural in SAMPLES]
+    counted = [f"{kind.plural} of {key}: {len(SAMPLES[kind.plural])} created" for kind in kinds]
+    assert told(foreseen)[-len(kinds) :] == [f"{line} in check mode, nothing was written" for line in counted]
     for shown in ('"name": "readers"', '"name": "reporting-bot"', '"relation_name": "salaries"', '"column": "email"'):
         assert shown in foreseen.output
     assert "none of the policies" not in foreseen.output
@@ -143,7 +145,7 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
 
     first = ansible.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
     assert first.status == 0, first.output
-    assert told(first)[-3:] == counted
+    assert told(first)[-len(kinds) :] == counted
     project = made(organization)
     assert {item["name"] for item in project["policies"]} == {"readers", "writers"}
     policies = {item["id"]: item["name"] for item in project["policies"]}
@@ -161,7 +163,8 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
 
     second = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
     assert (second.status, second.changed, second.writes) == (0, 0, [])
-    assert listings(second) == sorted(["projects", "projects", "databases", "replicas", *KINDS])
+    paths = [kind.path.rpartition("/")[2] for kind in kinds]
+    assert listings(second) == sorted(["projects", "projects", "databases", "replicas", *paths])
     audited = ansible.playbook(AUDIT, "-i", path)
     assert audited.status == 0, audited.output
 
@@ -169,7 +172,7 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
 def test_one_object_of_every_kind(ansible: Ansible, organization: Organization) -> None:
     """Each by its sample: a further kind needs no line here."""
     declared: dict[str, Any] = {}
-    for kind in DECLARED:
+    for kind in KINDS:
         entry = samples.complete(kind, PASSWORD_LOOKUP)
         for f in kind.references:
             if entry.pop(f.name, None) and f.refers_to:
@@ -183,12 +186,12 @@ def test_one_object_of_every_kind(ansible: Ansible, organization: Organization) 
     second = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
     for run, action in ((foreseen, "created"), (first, "created"), (second, "unchanged")):
         assert run.status == 0, run.output
-        for kind in DECLARED:
+        for kind in KINDS:
             assert f" of {organization.id}/shop: 1 {action}" in " ".join(told(run)), kind.plural
     assert (second.changed, second.writes) == (0, [])
     project = made(organization)
-    assert {kind.plural: len(project[kind.plural]) for kind in DECLARED} == {kind.plural: 1 for kind in DECLARED}
-    assert len(listings(second)) == 4 + len(DECLARED)
+    assert {kind.plural: len(project[kind.plural]) for kind in KINDS} == {kind.plural: 1 for kind in KINDS}
+    assert len(listings(second)) == 4 + len(KINDS)
 
 
 def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Organization) -> None:
