@@ -275,7 +275,7 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         counts.update(["examples", *(["reach the server"] if exchanges else [])])
 
     run()
-    assert counts["reach the server"] >= counts["examples"] / 3, counts
+    assert counts["reach the server"] >= counts["examples"] / 4, counts
 
 
 def test_what_the_sandbox_refuses_is_judged(sandbox: Sandbox) -> None:
