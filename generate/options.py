@@ -52,7 +52,7 @@ def _behaviour(module: Module) -> list[str]:
         found += scope.shared("description.late", late=options(late))
     if resource.replaceable:
         found += scope.shared("description.fixed")
-    elif resource.update_verb:
+    elif resource.update_verb and not resource.is_singleton:
         found += scope.shared(f"description.{module.form}.partial")
     if module.form == "list":
         return (
@@ -114,7 +114,7 @@ def _parent(scope: Scope) -> list[str]:
         field = resource.field(resource.parent)
         found += [_needed(scope, field)] if module.writes else scope.shared("options.parent_unused")
         found += _limits_of_change(scope, field) if module.writes else []
-    elif module.writes:
+    elif module.writes and not resource.is_singleton:
         found += scope.shared("options.parent_later")
     return found
 
@@ -222,7 +222,8 @@ def _needed(scope: Scope, field: Field) -> str:
         return scope.sentence("field.in_first" if scope.is_first else "field.unless_id")
     if field.refers_to and field.required:
         return scope.sentence("field.reference_to_create", option=f"O({field.name_option})")
-    return scope.sentence("field.to_create") if field.required else ""
+    needed = "field.always" if resource.is_singleton else "field.to_create"
+    return scope.sentence(needed) if field.required else ""
 
 
 def _shared(scope: Scope, name: str) -> list[str]:

@@ -20,7 +20,8 @@ def _item(module: Module) -> Values:
     planned = scope.sentence("returned.planned")
     found: Values = {
         resource.noun: {
-            "description": scope.shared("returned.item") + scope.shared("returned.unknown"),
+            "description": scope.shared("returned.singleton" if resource.is_singleton else "returned.item")
+            + scope.shared("returned.unknown"),
             "type": "dict",
             "returned": planned,
             "contains": _shown(scope),
@@ -34,7 +35,7 @@ def _item(module: Module) -> Values:
             "contains": _shown(module.nested),
         }
     actions = [action for action in resource.actions if action != "skipped"]
-    found["action"] = _action(scope, actions, planned, resource.actions[1])
+    found["action"] = _action(scope, actions, planned, resource.change_action)
     found["changes"] = _changes(scope, planned)
     return {**found, **_action_result(scope), **_secrets(scope), "error": _error(scope, "item", reads=False)}
 
@@ -203,9 +204,11 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
     if list(parts) != list(ERROR_PARTS):
         raise WordsError(f"error.parts in generate/words/shared.yml must be, in this order: {', '.join(ERROR_PARTS)}")
     parent = scope.words.field(resource.parent).get("sample") if resource.parent else None
+    path = resource.path if reads else resource.write_path or resource.path
+    writing = resource.update_verb if resource.is_singleton else "POST"
     call = {
-        "method": "GET" if reads else "POST",
-        "path": resource.path.format(**{resource.parent: parent}) if resource.path_has_parent else resource.path,
+        "method": "GET" if reads else writing,
+        "path": path.format(**{resource.parent: parent}) if resource.path_has_parent else path,
     }
     contains = {}
     for name, words in parts.items():

@@ -28,13 +28,15 @@ from pydantic import ConfigDict, TypeAdapter
 
 from tests.sandbox.gate import EXTRA_FIELDS
 from tests.sandbox.kinds import KINDS, PROJECT
+from tests.sandbox.platform import PLAN_PATH, SPEND_LIMIT_PATH
 from tests.sandbox.sdk import hints, strict, typed_dict
 from tests.tree import ROOT
 
 DOCUMENT = ROOT.parent / "shared" / "reference" / "pgbeam-openapi.json"
 _KINDS = (PROJECT, *KINDS.values())
+_OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH)
 #: Only the operations in use: reading the other ones takes seconds.
-IN_USE = {"/v1/regions", "/v1/organizations", *(path for kind in _KINDS for path in kind.paths)}
+IN_USE = {*_OTHERS, *(path for kind in _KINDS for path in kind.paths)}
 #: An id that a server made, and a moment: exchanges that differ in these alone are judged alike.
 ID = re.compile(rf'\b({"|".join(kind.prefix for kind in _KINDS)})_[0-9a-f]+(?![^/".])')
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")

@@ -127,6 +127,11 @@ class Organization(Scope):
         database = {**DATABASE, **fields.pop("database", {})}
         return self.post(self.path, {"name": "shop", **fields, "org_id": self.id, "database": database})
 
+    def plan(self) -> dict[str, Any]:
+        """Its plan as another client reads it."""
+        answer: dict[str, Any] = self._call("GET", f"/v1/organizations/{self.id}/plan").json()
+        return answer
+
     def projects(self) -> list[dict[str, Any]]:
         """All projects, read page by page."""
         return self.pages(self.path, "projects", org_id=self.id)

@@ -122,10 +122,11 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         for value in (low - 1, high + 1, low + 0.5, "many", [low]):
             yield value, f"{place}: {value!r} is not allowed; it must be a whole number {limits}"
     elif field.type == "float":
-        for value in (field.exclusive_minimum, "many", [1.5], True):
+        low = field.exclusive_minimum
+        limit = "" if low is None else f" greater than {low}"
+        for value in (*([] if low is None else [low]), "many", [1.5], True):
             shown = "true" if value is True else repr(value)
-            limit = f"greater than {field.exclusive_minimum}"
-            yield value, f"{place}: {shown} is not allowed; it must be a number {limit}"
+            yield value, f"{place}: {shown} is not allowed; it must be a number{limit}"
     elif field.type == "bool":
         for value in ("no-such", 7):
             yield value, f"{place}: {value!r} is not allowed; it must be true or false"

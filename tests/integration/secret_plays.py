@@ -110,7 +110,8 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
             if module not in HOLDERS and name not in ("refusal", "page", "server"):
                 continue
             place = Place.make(sandbox, watched, envelope="problem" if name == "problem" else "error")
-            place.organization.fault(**fault, method="POST", times=9)
+            resource = modules()[module].resource
+            place.organization.fault(**fault, method=resource.update_verb if resource.is_singleton else "POST", times=9)
             secret = holding(module, LONG if name == "problem" and HOLDERS.get(module) in LONG_ONES else ODD)
             waits = {"timeout": 1} if name == "late" else {}
             begin = "works" if name in SETTLED else "fails when it writes"

@@ -75,10 +75,16 @@ def merging(resource: Resource) -> list[Setting]:
     return [each for each in settings(resource) if resource.update_verb == "PUT" or each.is_merged]
 
 
-def each(form: str = "item", where: Callable[[Resource], Any] = bool) -> pytest.MarkDecorator:
-    """A row for each resource that has a module of this form and is as the test needs it."""
+def each(
+    form: str = "item", where: Callable[[Resource], Any] = bool, singletons: bool = False
+) -> pytest.MarkDecorator:
+    """A row for each resource that has a module of this form and is as the test needs it.
+
+    Those with one object that always exists have a row if the test neither creates nor deletes anything.
+    """
+    known = {name: resource for name, resource in RESOURCES.items() if singletons or not resource.is_singleton}
     return pytest.mark.parametrize(
-        "name", [name for name, found in FORMS.items() if form in found and where(RESOURCES[name])]
+        "name", [name for name, resource in known.items() if form in FORMS[name] and where(resource)]
     )
 
 
@@ -515,7 +521,7 @@ def test_a_list_that_is_refused(modules: Modules, sandbox: Sandbox, name: str) -
     assert run.requests == []
 
 
-@each()
+@each(singletons=True)
 def test_bad_input(modules: Modules, sandbox: Sandbox, name: str) -> None:
     """Each value that a field does not take is refused before any request, with its place and what is allowed."""
     world = World(modules, sandbox, name)

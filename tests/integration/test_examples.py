@@ -158,12 +158,10 @@ class Reader:
         siblings = [f.refers_to for f in module.resource.references if f.refers_to]
         referred = [target for target in siblings if target.parent == module.resource.parent]
         for resource in {module.resource.noun: module.resource for module in modules().values()}.values():
+            if not resource.path_has_parent or resource.parent != "project_id":
+                continue
             identifier = str(sample(resource, resource.field("id")))
-            if (
-                resource.path_has_parent
-                and resource.parent == "project_id"
-                and (resource in referred or identifier in block.text)
-            ):
+            if resource in referred or identifier in block.text:
                 (project,) = self.projects.values()
                 made = create(project, resource, project.id, PASSWORD)
                 self.text = self.text.replace(identifier, made["id"])

@@ -26,7 +26,7 @@ from generate.modules import modules
 from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
-from tests.samples import allowed, found_or_created, needed, sample, whole
+from tests.samples import allowed, found_or_created, needed, sample, varied, whole
 from tests.sandbox.gate import EXTRA_FIELDS
 from tests.tree import ROOT
 
@@ -164,7 +164,7 @@ def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
     fields = {f.name: f for f in resource.fields}
     first = [resource.nested.noun] if resource.nested else []
     needed = {"api_url", "api_key", resource.parent, resource.plural}
-    if "state" in spec:
+    if "state" in spec or resource.is_singleton:
         needed |= {name for name in spec if name in first or (name in fields and fields[name].required)}
     strategies: dict[str, st.SearchStrategy[Any]] = {}
     for name, option in spec.items():
@@ -350,7 +350,12 @@ for _method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
     setattr(_Handler, f"do_{_method}", _Handler._answer)
 
 #: The resources by the last part of their paths, and an object of each.
-RESOURCES = {module.resource.path.rpartition("/")[2]: module.resource for module in modules().values()}
+RESOURCES = {
+    path.rpartition("/")[2]: module.resource
+    for module in modules().values()
+    for path in (module.resource.path, module.resource.write_path)
+    if path
+}
 OBJECTS = {part: whole(resource) for part, resource in RESOURCES.items()}
 
 
@@ -360,7 +365,7 @@ def tame(method: str, path: str) -> Answer:
     content: Values = dict(action.success for action in ACTIONS if action.verb == last)
     if last in RESOURCES:
         resource = RESOURCES[last]
-        content = {resource.plural: [OBJECTS[last]]}
+        content = OBJECTS[last] if resource.is_singleton else {resource.plural: [OBJECTS[last]]}
         if method == "POST":
             content = {**OBJECTS[last], "id": "new_1"}
             if resource.create_envelope:
@@ -495,6 +500,9 @@ def other(field: Field, value: Any) -> Any:
 
 def asked(resource: Resource, spec: Spec) -> list[Values]:
     """What leads to every kind of request, and to every use of its answer."""
+    if resource.is_singleton:
+        values = [{f.name: varied(f, sample(resource, f), n) for f in resource.writable} for n in (0, 1)]
+        return [*values, dict.fromkeys(f.name for f in resource.writable if f.nullable)]
     if "state" not in spec and resource.plural not in spec:
         filters = {name: sample(resource, resource.field(name)) for name in resource.filters}
         return [{}, {"id": "(own)"}, filters]
@@ -519,7 +527,7 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
 def test_any_answer(tmp_path: Path, module: str) -> None:
     """No traceback, no request outside the contract, and no success without an object of the API."""
     resource, spec = MODULES[module]
-    ids = {f"({one.noun})": OBJECTS[part]["id"] for part, one in RESOURCES.items()}
+    ids = {f"({one.noun})": OBJECTS[part][one.id_field] for part, one in RESOURCES.items()}
     ids["(own)"] = ids[f"({resource.noun})"]
     parent = {resource.parent: THERE[resource.parent]} if resource.parent else {}
     ways = asked(resource, spec)
@@ -535,7 +543,8 @@ def test_any_answer(tmp_path: Path, module: str) -> None:
             result = run_module(module, {**connection, **filled({**parent, **options}, ids)}, tmp_path)
             clean(result)
             judge(server.exchanges)
-            if not result.get("failed") and "state" in spec and options.get("state") != "absent":
-                assert result[resource.noun]["id"]
+            writes_one = "state" in spec or resource.is_singleton
+            if not result.get("failed") and writes_one and options.get("state") != "absent":
+                assert result[resource.noun][resource.id_field]
 
         run()

@@ -153,6 +153,8 @@ class Gate:
         elif kind == "projects":
             named = call.content if call.method == "POST" else call.query
             found = self._state.organizations.get(str(named.get("org_id")) if isinstance(named, dict) else "")
+        elif kind == "organizations":
+            found = self._state.organizations.get(name)
         elif kind == "databases":
             found = self._state.owners.get(name)
         return found or self._state.default

@@ -185,6 +185,8 @@ class Scope:
 class Organization(Scope):
     #: By sequence number.
     projects: dict[int, Project] = field(default_factory=dict, init=False)
+    #: In dollars; without one, spending has no limit.
+    spend_limit: float | None = field(default=None, init=False)
 
     @property
     def organization(self) -> Organization:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What holds for any server and any task: plans repeat without effect, predict the server, and show no secret.
 
-For each resource that can be written.
+For each resource whose objects can be created.
 """
 
 from __future__ import annotations
@@ -147,7 +147,11 @@ class Kind:
         return tasks.filter(lambda task: not (self.resource.check and self.resource.check(task)))
 
 
-KINDS = {module.words.name: Kind(module.resource) for module in modules().values() if module.form == "item"}
+KINDS = {
+    module.words.name: Kind(module.resource)
+    for module in modules().values()
+    if module.form == "item" and not module.resource.is_singleton
+}
 #: By name, since Hypothesis writes out what a test is called with.
 each_kind = pytest.mark.parametrize("name", KINDS)
 

@@ -99,8 +99,8 @@ def _writing_spec(resource: Resource) -> Spec:
 def item_spec(resource: Resource) -> Spec:
     """The argument spec of the module for one object."""
     fields = argument_spec(resource.options)
-    writing = _writing_spec(resource)
-    return {**CONNECTION, **fields, **_parent_spec(resource), **STATE, "id": {"type": "str"}, **writing}
+    own: Spec = {} if resource.is_singleton else {**STATE, "id": {"type": "str"}}
+    return {**CONNECTION, **fields, **_parent_spec(resource), **own, **_writing_spec(resource)}
 
 
 def list_spec(resource: Resource) -> Spec:

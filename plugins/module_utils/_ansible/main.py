@@ -97,14 +97,15 @@ def run_item(resource: Resource) -> None:
 
 def _item(module: Module, reconciler: Reconciler) -> None:
     resource, params = reconciler.resource, module.params
+    state = params.get("state", "present")
     wanted = _wanted(reconciler, params, module.raw_params)
     problem = validation.missing_identity(resource, wanted)
     _raise([problem] if problem else _destination_problems(module, [("", wanted)]))
     reconciler.take_lock()
-    _raise(references.resolve(reconciler, [("", wanted, params["state"])]))
+    _raise(references.resolve(reconciler, [("", wanted, state)]))
     index = reconciler.load_index(wanted.get("id"))
-    _raise(references.resolve_inside(reconciler, wanted, params["state"], index))
-    plan = reconciler.plan(index, wanted, params["state"])
+    _raise(references.resolve_inside(reconciler, wanted, state, index))
+    plan = reconciler.plan(index, wanted, state)
     _raise(_undestined(module, [plan]))
     if plan.moves_existing:
         if "id" in wanted and resource.get_by_id:  # else all that is there was listed
@@ -121,7 +122,7 @@ def _item(module: Module, reconciler: Reconciler) -> None:
         inner = nested.plan_nested(reconciler, plan)
     _warn(module, [plan, *([inner[1]] if inner else [])])
     outcomes = reconciler.apply([plan])
-    if resource.nested and resource.nested.noun in wanted and params["state"] == "present":
+    if resource.nested and resource.nested.noun in wanted and state == "present":
         outcomes += nested.apply_nested(reconciler, outcomes[0], inner)
     _finish_item(module, reconciler, outcomes)
 
@@ -312,7 +313,7 @@ def _wanted(reconciler: Reconciler, values: Values, given: Values) -> Values:
     names = {"id", *(f.name for f in resource.options)}
     wanted = validation.drop_nulls({name: value for name, value in values.items() if name in names})
     wanted.update(validation.explicit_nulls(resource, given))
-    if values["state"] == "absent":
+    if values.get("state") == "absent":
         unused = (f.name_option for f in resource.references if f.name not in resource.identity)
         for name in ("secrets_file", "rotate", *unused):
             wanted.pop(name, None)

@@ -175,9 +175,10 @@ class Module(AnsibleModule):
 
     def _parent_problems(self) -> list[str]:
         name, parent = self.resource.parent, self.params.get(self.resource.parent)
-        if parent is None or not self.resource.path_has_parent or (parent == "" and self.check_mode):
+        may_be_empty = self.check_mode and not self.resource.is_singleton
+        if parent is None or not self.resource.path_has_parent or (parent == "" and may_be_empty):
             return []
-        if parent == "":
+        if parent == "" and not self.resource.is_singleton:
             return [
                 f"{name}: it is empty; that is allowed in check mode only, for a {self.resource.parent_noun} "
                 "that is not there yet"

@@ -110,7 +110,7 @@ class Plan:
         if self.action != "updated" or not self.body:
             return False
         fields = (f for f in self.resource.writable if f.name in self.body)
-        return self.resource.update_verb == "PUT" or any(
+        return self.resource.sends_whole or any(
             f.keeps_server_values(self.wanted[f.name], self.body[f.name]) for f in fields
         )
 
@@ -357,7 +357,7 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
     problem = resource.check({**current, **wanted}) if resource.check and result.body else None
     if problem:
         raise TaskError(f"{result.label}: {problem}")
-    if result.body and resource.update_verb == "PUT":
+    if result.body and resource.sends_whole:
         secrets = {f.name: wanted[f.name] for f in resource.writable if f.secret and f.name in wanted}
         result.body = {**resource.whole_body(current), **secrets, **result.body}
     if resource.rotate_action and wanted.get("rotate"):

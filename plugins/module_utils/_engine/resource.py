@@ -222,6 +222,9 @@ class Resource:
     #: The fields that find an object where no id is given, and the one that narrows a tie.
     identity: tuple[str, ...] = ()
     tie_breaker: str = ""
+    #: Where the one object of a parent is written that always exists: ``path`` is then where it is read. It has no id,
+    #: and is neither listed, created nor deleted. An answer may hold more than its fields, of which nothing is sent.
+    write_path: str = ""
     #: How an object is changed in place: only the fields of the body move. Without one it can only be replaced.
     update_verb: str = "PATCH"
     #: The key of the object in a create's answer, where that is not the object itself.
@@ -255,6 +258,21 @@ class Resource:
     def path_has_parent(self) -> bool:
         """Whether the collection's path leads through the parent."""
         return bool(self.parent) and f"{{{self.parent}}}" in self.path
+
+    @property
+    def is_singleton(self) -> bool:
+        """Whether each parent has one object, which always exists."""
+        return bool(self.write_path)
+
+    @property
+    def id_field(self) -> str:
+        """The field that shows whose answer it is."""
+        return self.parent if self.is_singleton else "id"
+
+    @property
+    def sends_whole(self) -> bool:
+        """Whether an update takes the whole object: what it leaves out goes back to its default."""
+        return self.update_verb == "PUT" and not self.is_singleton
 
     @functools.cached_property
     def entry_options(self) -> tuple[Field, ...]:
@@ -296,10 +314,16 @@ class Resource:
         return not self.update_verb and not all(f.immutable for f in self.writable)
 
     @property
+    def change_action(self) -> str:
+        """What becomes of an object that differs from its task."""
+        return "replaced" if self.replaceable else "updated"
+
+    @property
     def actions(self) -> tuple[str, ...]:
         """What can become of one object."""
-        moved = "replaced" if self.replaceable else "updated"
-        return ("created", moved, "deleted", "unchanged", "failed", "skipped")
+        if self.is_singleton:
+            return (self.change_action, "unchanged", "failed", "skipped")
+        return ("created", self.change_action, "deleted", "unchanged", "failed", "skipped")
 
     @property
     def secret_names(self) -> tuple[str, ...]:
@@ -339,7 +363,8 @@ class Resource:
 
         A server never answers a secret; if one ever did, it would go no further than this.
         """
-        return {**{f.name: None for f in self.fields if not f.secret}, **self.without_secrets(values)}
+        own = {name: v for name, v in values.items() if name in self._by_name} if self.is_singleton else values
+        return {**{f.name: None for f in self.fields if not f.secret}, **self.without_secrets(own)}
 
     def whole_body(self, current: Values) -> Values:
         """The body of a PUT that changes nothing: the server's object, with the fields that this release does not know.

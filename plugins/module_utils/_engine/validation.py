@@ -294,7 +294,14 @@ def _matches(f: Field, value: str) -> bool:
 
 
 def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
-    """A sentence where the task names too little to find an object by, else None."""
+    """A sentence where the task names too little to find an object by, else None.
+
+    Of an object that always exists, that is also what is required of it.
+    """
+    if resource.is_singleton:
+        unset = [f for f in resource.writable if f.required and f.name not in wanted]
+        clearing = ", or null to clear it" if unset and unset[0].nullable else ""
+        return f"{unset[0].name}: it is missing; give a value{clearing}" if unset else None
     missing = [n for n in resource.needed_to_find if n not in wanted]
     if missing and "id" not in wanted:
         known = _join(resource.identity)
@@ -315,11 +322,12 @@ def response_error(resource: Resource, values: Values) -> str | None:
 
     Its id goes into paths, and its fields are compared, so each has to be what the contract says.
     """
-    identifier = values.get("id")
+    name = resource.id_field
+    identifier = values.get(name)
     if not isinstance(identifier, str) or not re.fullmatch(ID_PATTERN, identifier):
         # Whole or not at all: in a part of it, masking would not find a secret.
         shown = repr(identifier)
-        return "an object without a usable id" + (f" (id: {shown})" if len(shown) <= 60 else "")
+        return f"an object without a usable {name}" + (f" ({name}: {shown})" if len(shown) <= 60 else "")
     return _type_error(resource.fields, values)
 
 

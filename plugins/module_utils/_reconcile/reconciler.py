@@ -144,6 +144,9 @@ class Reconciler:
         resource = self.resource
         if resource.path_has_parent and not self.parent:
             return []
+        if resource.is_singleton:
+            label = resource.describe({resource.parent: self.parent})
+            return [resource.with_all_fields(self.client.get(self.path, label, self._expect_id(None)).content)]
         query = {resource.parent: self.parent} if resource.parent and not resource.path_has_parent else None
         target = resource.collection_label(self.parent)
         items = self.client.list_all(
@@ -195,12 +198,15 @@ class Reconciler:
         """A check that an answer is about the one object that was asked for. A cache on the way may have another."""
 
         def check(values: Values) -> str | None:
-            other = None if values.get("id") == identifier else "another object than the one asked for"
+            expected = self.parent if self.resource.is_singleton else identifier
+            other = None if values.get(self.resource.id_field) == expected else "another object than the one asked for"
             return self._response_error(values) or other
 
         return check
 
     def _item_path(self, identifier: str | None) -> str:
+        if self.resource.is_singleton:
+            return self.resource.write_path.format(**{self.resource.parent: self.parent})
         return f"{self.path}/{identifier}"
 
     def apply(self, plans: list[Plan]) -> list[Outcome]:

@@ -1,0 +1,28 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a spend limit is: the most that an organization may spend in a month. It is a part of the organization's plan."""
+
+from __future__ import annotations
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
+
+SPEND_LIMIT = Resource(
+    noun="spend_limit",
+    plural="spend_limits",
+    path="/v1/organizations/{org_id}/plan",
+    write_path="/v1/organizations/{org_id}/spend-limit",
+    parent="org_id",
+    identity=("org_id",),
+    label_format="of organization {org_id}",
+    update_verb="PUT",
+    get_by_id=False,
+    paged=False,
+    fields=(
+        Field("org_id", read_only=True),
+        Field("plan", read_only=True),
+        Field("spend_limit", "float", required=True, nullable=True),
+        Field("spend_capped", "bool", read_only=True, changes_on_write=True),
+        Field("spend_capped_at", read_only=True, changes_on_write=True),
+    ),
+)
