@@ -163,9 +163,9 @@ class FakeClient(Client):
     ) -> Answer:
         return self._serve(Call(method, path, target, None, body), check, etag)
 
-    def delete(self, path: str, target: str) -> bool:
+    def delete(self, path: str, target: str, query: Values | None = None) -> bool:
         try:
-            self._serve(Call("DELETE", path, target))
+            self._serve(Call("DELETE", path, target, query))
         except ApiError as error:
             if not error.not_found:
                 raise
