@@ -96,7 +96,7 @@ schema_annotations:
       returned: always
       sample: prj_01h455vb4pex5vsknk084sn02q
     schema_name:
-      description: The schema of the table. Null for a table that agents name without a schema.
+      description: The schema of the table. Null or empty for a table that agents name without a schema.
       type: str
       returned: always
       sample: billing
@@ -106,7 +106,7 @@ schema_annotations:
       returned: always
       sample: orders
     column_name:
-      description: The name of the column. Null if the table itself is described.
+      description: The name of the column. Null or empty if the table itself is described.
       type: str
       returned: always
       sample: total

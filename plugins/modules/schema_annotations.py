@@ -52,9 +52,8 @@ options:
         type: str
       schema_name:
         description:
-          - The schema of the table (text of 255 characters at most). Null for a table that agents name without a
-            schema.
-          - An empty value means null.
+          - The schema of the table (text of 255 characters at most). Null or empty for a table that agents name without
+            a schema.
           - V(null) declares that there is none.
           - It cannot be changed once the schema annotation exists. A different value fails the task.
           - If omitted, V(null) is assumed, unless O(schema_annotations[].id) is given.
@@ -67,8 +66,7 @@ options:
         type: str
       column_name:
         description:
-          - The name of the column (text of 255 characters at most). Null if the table itself is described.
-          - An empty value means null.
+          - The name of the column (text of 255 characters at most). Null or empty if the table itself is described.
           - V(null) declares that there is none.
           - It cannot be changed once the schema annotation exists. A different value fails the task.
           - If omitted, V(null) is assumed, unless O(schema_annotations[].id) is given.
@@ -165,7 +163,7 @@ schema_annotations:
       returned: always
       sample: sca_01h455vb4pex5vsknk084sn02q
     schema_name:
-      description: The schema of the table. Null for a table that agents name without a schema.
+      description: The schema of the table. Null or empty for a table that agents name without a schema.
       type: str
       returned: always
       sample: billing
@@ -175,7 +173,7 @@ schema_annotations:
       returned: always
       sample: orders
     column_name:
-      description: The name of the column. Null if the table itself is described.
+      description: The name of the column. Null or empty if the table itself is described.
       type: str
       returned: always
       sample: total

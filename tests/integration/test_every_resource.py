@@ -195,7 +195,8 @@ class World:
 
     def truth(self) -> list[Values]:
         """The objects of the resource that the server truly has, in the order of their creation."""
-        found = self.scope.truth() if isinstance(self.scope, Organization) else self.scope.stored(self.resource.items_key)
+        scope, key = self.scope, self.resource.items_key
+        found = scope.truth() if isinstance(scope, Organization) else scope.stored(key)
         return [item for item in found.values() if not self.resource.is_deleted(item)]
 
     def run(self, form: str = "item", /, **options: Any) -> Run:

@@ -141,10 +141,11 @@ def test_the_official_sdk_drives_it(client: PgBeamClient, project: Project, kind
         driver.delete(made[0])
     else:
         assert driver.sdk("GET", kind.path)[kind.key] == made[1:]
-        reads = [lambda: driver.sdk("GET", kind.item_path, made[0]["id"])] if kind.readable else []
-        for each in (*reads, lambda: driver.delete(made[0])):
+        calls: list[Callable[[], Any]] = [lambda: driver.delete(made[0])]
+        calls += [lambda: driver.sdk("GET", kind.item_path, made[0]["id"])] if kind.readable else []
+        for call_again in calls:
             with pytest.raises(ApiError) as caught:
-                each()
+                call_again()
             assert caught.value.status == 404
     judge(project.record())
 
@@ -155,7 +156,8 @@ def test_it_refuses_bodies_that_the_contract_does_not_allow(client: PgBeamClient
     body = driver.body()
     (item,) = driver.of(driver.create(0)) or ("",)
     stored = project.stored(kind.key)
-    requests = [(kind.create_method, "", body)] + ([(kind.update_method, item, driver.update_body())] if kind.update else [])
+    requests = [(kind.create_method, "", body)]
+    requests += [(kind.update_method, item, driver.update_body())] if kind.update else []
     for method, path, right in requests:
         wrong = [{**right, "colour": "red"}, *({**right, name: {"a": 1}} for name in right)]
         if method != "PATCH":

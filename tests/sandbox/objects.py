@@ -113,8 +113,8 @@ def _add_put_and_delete(router: APIRouter, state: State, kind: Kind) -> None:
     parameters = [Parameter("parent_id", Parameter.KEYWORD_ONLY, annotation=Id)]
     for name in kind.named_by:
         one = {"default": None, "annotation": str | None} if name in kind.optional else {"annotation": Named}
-        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, **one))  # type: ignore[arg-type]  # of both kinds
-    setattr(delete, "__signature__", Signature(parameters, return_annotation=Response))
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, **one))
+    delete.__signature__ = Signature(parameters, return_annotation=Response)  # type: ignore[attr-defined]
     router.delete("", status_code=204)(delete)
 
 
