@@ -284,6 +284,26 @@ def test_it_refuses_policies_that_the_contract_does_not_allow(project: Project, 
     assert project.stored("policies") == {}
 
 
+def test_an_annotation_is_put_and_deleted_by_what_it_is_of(project: Project) -> None:
+    path = "schema-annotations"
+
+    def put(text: str, **of: str | None) -> str:
+        answer = call(project, "PUT", path, json={"table_name": "orders", "description": text, **of})
+        return str(answer.json()["id"])
+
+    def delete(**of: str) -> int:
+        return call(project, "DELETE", path, params=of).status_code
+
+    table, column = put("Orders."), put("In cents.", column_name="total")
+    assert put("All orders.", schema_name="", column_name=None) == table != column
+    assert {item["description"] for item in project.stored("annotations").values()} == {"All orders.", "In cents."}
+    assert [delete(), delete(table_name=""), delete(table_name="orders", colour="red")] == [400] * 3
+    assert delete(table_name="orders", schema_name="billing") == 404
+    assert [delete(table_name="orders", column_name="total") for dummy in range(2)] == [204, 404]
+    assert list(project.stored("annotations")) == [table]
+    assert call(project, "DELETE", f"{path}/{table}").status_code in (404, 405)
+
+
 def test_a_policy_in_use_is_kept(project: Project) -> None:
     credential, dummy = agent(project)
     policy = credential["policy_profile_id"]
