@@ -60,7 +60,7 @@ def create(scope: Scope, resource: Resource, parent: str, secret: str, number: i
     for f in resource.references:
         if f.name in given and f.name not in fields:
             given[f.name] = found_or_created(scope, f, parent, secret, number)["id"]
-    answer = scope.post(resource.path.format(**{resource.parent: parent}), given)
+    answer = scope.post(resource.path.format(**{resource.parent: parent}), given, resource.create_verb)
     made: Values = answer[resource.create_envelope] if resource.create_envelope else answer
     return made
 
@@ -69,7 +69,7 @@ def found_or_created(scope: Scope, reference: Field, parent: str, secret: str, n
     """The first object that a field can refer to; a new one if there is none."""
     resource = reference.refers_to
     assert resource
-    found = scope.pages(resource.path.format(**{resource.parent: parent}), resource.plural)
+    found = scope.pages(resource.path.format(**{resource.parent: parent}), resource.items_key)
     return found[0] if found else create(scope, resource, parent, secret, number)
 
 

@@ -16,6 +16,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.domain imp
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.honeytoken import HONEYTOKEN
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.policy import POLICY
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.query_template import QUERY_TEMPLATE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.schema_annotation import SCHEMA_ANNOTATION
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.webhook import WEBHOOK
 
 #: Each has a variable of its plural's name and a list module. In this order they are applied, and deleted in reverse:
@@ -29,4 +30,5 @@ KINDS: tuple[Resource, ...] = (
     HONEYTOKEN,
     APPROVAL_RULE,
     ANOMALY_RULE,
+    SCHEMA_ANNOTATION,
 )

@@ -70,14 +70,12 @@ def settings(resource: Resource) -> list[Setting]:
 
 def merging(resource: Resource) -> list[Setting]:
     """The settings whose update sends what was read, too."""
-    if not resource.update_verb:
+    if not resource.update_verb or resource.put_by_identity:
         return []
     return [each for each in settings(resource) if resource.update_verb == "PUT" or each.is_merged]
 
 
-def each(
-    form: str = "item", where: Callable[[Resource], Any] = bool, singletons: bool = False
-) -> pytest.MarkDecorator:
+def each(form: str = "item", where: Callable[[Resource], Any] = bool, singletons: bool = False) -> pytest.MarkDecorator:
     """A row for each resource that has a module of this form and is as the test needs it.
 
     Those with one object that always exists have a row if the test neither creates nor deletes anything.
@@ -201,7 +199,8 @@ class World:
 
     def truth(self) -> list[Values]:
         """The objects of the resource that the server truly has, in the order of their creation."""
-        found = self.scope.truth() if isinstance(self.scope, Organization) else self.scope.stored(self.resource.plural)
+        scope, key = self.scope, self.resource.items_key
+        found = scope.truth() if isinstance(scope, Organization) else scope.stored(key)
         return [item for item in found.values() if not self.resource.is_deleted(item)]
 
     def run(self, form: str = "item", /, **options: Any) -> Run:
@@ -309,7 +308,7 @@ def test_a_life(modules: Modules, sandbox: Sandbox, name: str) -> None:
     made = done.result("task")
     identifier = made[resource.noun]["id"]
     assert (made["action"], made["changed"]) == ("created", True)
-    assert [method for method, path in done.writes] == ["POST"]
+    assert [method for method, path in done.writes] == [resource.create_verb]
     (item,) = world.truth()
     assert item["id"] == identifier
     assert made[resource.noun].keys() >= {f.name for f in resource.fields if not f.secret}
@@ -396,7 +395,7 @@ def test_each_field_changes_alone(modules: Modules, sandbox: Sandbox, name: str)
             assert _without_moments(resource, after) == _without_moments(resource, expected)
             (body,) = _bodies(run, resource.update_verb)
             assert body.keys() == {setting.field.name} or resource.update_verb == "PUT"
-            if resource.update_verb == "PUT" or setting.is_merged:
+            if setting in merging(resource):
                 assert run.exchanges[-1]["headers"]["if-match"]
         world.unchanged(**world.named(), **wanted, **world.replacing)
         if setting.field.nullable:
@@ -442,7 +441,7 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
     result = done.result("task")
     assert result["msg"] == "4 created"
     assert [entry["action"] for entry in result[plural]] == ["created"] * 4
-    assert [method for method, path in done.writes] == ["POST"] * 4
+    assert [method for method, path in done.writes] == [resource.create_verb] * 4
     assert result["summary"] == {**dict.fromkeys(resource.actions, 0), "created": 4}
     assert plural not in result["invocation"]["module_args"]
     ids = [entry["id"] for entry in result[plural]]
@@ -569,7 +568,7 @@ def test_info(modules: Modules, sandbox: Sandbox, name: str) -> None:
             world.create(number, **more)
     query = {resource.parent: world.parent} if resource.parent and not resource.path_has_parent else {}
     path = resource.path.format(**{resource.parent: world.parent})
-    listed = world.scope.pages(path, resource.plural, 100 if resource.paged else None, **query)
+    listed = world.scope.pages(path, resource.items_key, 100 if resource.paged else None, **query)
     fields = {f.name: None for f in resource.fields if not f.secret}
     expected = [{**fields, **item} for item in listed]
     assert expected
@@ -696,7 +695,7 @@ def test_lost_answers(modules: Modules, sandbox: Sandbox, name: str, applied: bo
         world.scope.clear_faults()
         return run
 
-    run = lose("POST", "created", **world.new())
+    run = lose(resource.create_verb, "created", **world.new())
     if applied:
         world.unchanged(**world.new())
         (item,) = world.truth()
@@ -710,7 +709,7 @@ def test_lost_answers(modules: Modules, sandbox: Sandbox, name: str, applied: bo
     change = next(((s, v) for s in settings(resource) if (v := world.other(s, item)) is not None), None)
     if change:
         wanted = {**world.named(), **change[0].options(change[1]), **world.replacing}
-        lose(resource.update_verb or "POST", world.update, **wanted)
+        lose(resource.update_verb or resource.create_verb, world.update, **wanted)
         if applied:
             world.unchanged(**wanted)
     lose("DELETE", "deleted", **world.named(), **world.absent())
@@ -722,17 +721,17 @@ def test_refusals(modules: Modules, sandbox: Sandbox, name: str) -> None:
     world = World(modules, sandbox, name)
     resource = world.resource
     entries = [world.new(number) for number in range(3)]
-    world.scope.fault("status", method="POST", times=ENDLESS, status=403, code="FORBIDDEN")
+    world.scope.fault("status", method=resource.create_verb, times=ENDLESS, status=403, code="FORBIDDEN")
     run = world.run(**entries[0])
     result = run.result("task")
-    assert result["msg"].startswith(f"POST {resource.noun} ") and "403 FORBIDDEN" in result["msg"]
+    assert result["msg"].startswith(f"{resource.create_verb} {resource.noun} ") and "403 FORBIDDEN" in result["msg"]
     assert "use a key of the organization that owns it" in result["msg"]
     assert (result["changed"], result["action"], len(run.writes)) == (False, "failed", 1)
     assert (result["error"]["status"], result["error"]["attempts"]) == (403, 1)
     assert world.truth() == []
     if "list" in FORMS[name]:
         world.scope.clear_faults()
-        world.scope.fault("status", method="POST", skip=1, times=ENDLESS, status=403, code="FORBIDDEN")
+        world.scope.fault("status", method=resource.create_verb, skip=1, times=ENDLESS, status=403, code="FORBIDDEN")
         run = world.run("list", **world.listed(*entries), parallel=1)
         listed = run.result("task")
         assert [entry["action"] for entry in listed[resource.plural]] == ["created", "failed", "skipped"]

@@ -365,8 +365,8 @@ def tame(method: str, path: str) -> Answer:
     content: Values = dict(action.success for action in ACTIONS if action.verb == last)
     if last in RESOURCES:
         resource = RESOURCES[last]
-        content = OBJECTS[last] if resource.is_singleton else {resource.plural: [OBJECTS[last]]}
-        if method == "POST":
+        content = OBJECTS[last] if resource.is_singleton else {resource.items_key: [OBJECTS[last]]}
+        if method == resource.create_verb and not resource.is_singleton:
             content = {**OBJECTS[last], "id": "new_1"}
             if resource.create_envelope:
                 issued = dict.fromkeys(resource.shown_once, "Issued-5ecret")
@@ -394,8 +394,8 @@ objects = st.sampled_from(list(OBJECTS.values())).flatmap(
 problems = st.fixed_dictionaries(
     {}, optional=dict.fromkeys(("error", "code", "message", "title", "detail", "errors", "request_id"), odd)
 )
-plurals = st.sampled_from([resource.plural for resource in RESOURCES.values()])
-lists = st.dictionaries(plurals, st.lists(objects, max_size=3), min_size=1, max_size=1)
+keys = st.sampled_from([resource.items_key for resource in RESOURCES.values()])
+lists = st.dictionaries(keys, st.lists(objects, max_size=3), min_size=1, max_size=1)
 contents = st.one_of(
     odd,
     objects,

@@ -190,7 +190,7 @@ def test_one_object_of_every_kind(ansible: Ansible, organization: Organization) 
             assert f" of {organization.id}/shop: 1 {action}" in " ".join(told(run)), kind.plural
     assert (second.changed, second.writes) == (0, [])
     project = made(organization)
-    assert {kind.plural: len(project[kind.plural]) for kind in KINDS} == {kind.plural: 1 for kind in KINDS}
+    assert {kind.plural: len(project[kind.items_key]) for kind in KINDS} == {kind.plural: 1 for kind in KINDS}
     assert len(listings(second)) == 4 + len(KINDS)
 
 

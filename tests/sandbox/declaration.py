@@ -68,6 +68,9 @@ class Kind:
     update_method: Literal["PUT", "PATCH"] = "PATCH"
     #: Whether the update takes ``If-Match``.
     conditional: bool = True
+    #: The fields by which a DELETE on the path of the list names an object in its query. A PUT on that path creates the
+    #: object with these values or replaces it. Without any, each object has a path of its own.
+    named_by: tuple[str, ...] = ()
     #: Whether one object can be read alone.
     readable: bool = True
     #: The fields that the OpenAPI document of July does not have, or has otherwise than the SDK.
@@ -103,7 +106,12 @@ class Kind:
 
     @functools.cached_property
     def item_path(self) -> str:
-        return f"{self.path}/{{{self.noun}_id}}"
+        """The path of the operations on one object."""
+        return self.path if self.named_by else f"{self.path}/{{{self.noun}_id}}"
+
+    @property
+    def create_method(self) -> str:
+        return "PUT" if self.named_by else "POST"
 
     @functools.cached_property
     def paths(self) -> tuple[str, ...]:

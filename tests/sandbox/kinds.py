@@ -425,6 +425,29 @@ KINDS = {
             },
             change={"sql": "SELECT id FROM orders WHERE id = 7", "description": "One order."},
         ),
+        Kind(
+            noun="schema_annotation",
+            path="/v1/projects/{project_id}/schema-annotations",
+            key="annotations",
+            prefix="sca",
+            model=models.SchemaAnnotation,
+            create=models.SchemaAnnotationInput,
+            update=models.SchemaAnnotationInput,
+            update_method="PUT",
+            conditional=False,
+            readable=False,
+            named_by=("schema_name", "table_name", "column_name"),
+            limits={
+                "schema_name": Field(max_length=255),
+                "table_name": Field(min_length=1, max_length=255),
+                "column_name": Field(max_length=255),
+                "description": Field(min_length=1, max_length=4096),
+            },
+            defaults=lambda dummy: {"schema_name": None, "column_name": None},
+            unique=lambda item: (item["schema_name"] or None, item["table_name"], item["column_name"] or None),
+            example={"schema_name": "billing", "table_name": "orders{n}", "description": "One row for each order."},
+            change={"description": "Orders, with those that were cancelled."},
+        ),
     )
 }  # fmt: skip
 

@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from inspect import Parameter, Signature
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
 from tests.sandbox.declaration import Item, Kind, Operation
+from tests.sandbox.refusals import not_found
 from tests.sandbox.state import FIRST_PAGE, Id, IfMatch, PageSize, PageToken, State, now
+
+#: What names an object in a query and cannot be omitted.
+Named = Annotated[str, Query(min_length=1)]
 
 
 async def body_of(request: Request, accepted: TypeAdapter[Item]) -> Item:
@@ -28,18 +33,22 @@ def router(state: State, kind: Kind) -> APIRouter:
     """Coroutines, so that no two of them interleave: what they await is there already."""
     router = APIRouter(prefix=re.sub(r"{\w+}", "{parent_id}", kind.path))
 
+    @router.get("")
+    async def list_all(parent_id: Id, page_size: PageSize = 20, page_token: PageToken = FIRST_PAGE) -> dict[str, Any]:
+        project = state.parent(kind, parent_id)
+        rows = project.below(kind, parent_id)
+        return project.page(kind.key, rows, lambda item: project.answer(kind, item), page_size, page_token)
+
+    if kind.named_by:
+        _add_put_and_delete(router, state, kind)
+        return router
+
     @router.post("", status_code=201)
     async def create(request: Request, parent_id: Id) -> dict[str, Any]:
         given = await body_of(request, kind.create_body)
         project = state.parent(kind, parent_id)
         item = state.create(kind, project, parent_id, given)
         return project.issue(kind, item) if kind.once else project.answer(kind, item)
-
-    @router.get("")
-    async def list_all(parent_id: Id, page_size: PageSize = 20, page_token: PageToken = FIRST_PAGE) -> dict[str, Any]:
-        project = state.parent(kind, parent_id)
-        rows = project.below(kind, parent_id)
-        return project.page(kind.key, rows, lambda item: project.answer(kind, item), page_size, page_token)
 
     @router.delete("/{item_id}", status_code=204)
     async def delete(parent_id: Id, item_id: Id) -> Response:
@@ -80,6 +89,33 @@ def router(state: State, kind: Kind) -> APIRouter:
         _add_action(router, state, kind, action, operation)
 
     return router
+
+
+def _add_put_and_delete(router: APIRouter, state: State, kind: Kind) -> None:
+    @router.put("")
+    async def put(request: Request, parent_id: Id) -> dict[str, Any]:
+        given = await body_of(request, kind.create_body)
+        project = state.parent(kind, parent_id)
+        item = project.named(kind, parent_id, given)
+        if item:
+            project.update(kind, item, given)
+        return project.answer(kind, item or state.create(kind, project, parent_id, given))
+
+    async def delete(parent_id: str, **given: str | None) -> Response:
+        project = state.parent(kind, parent_id)
+        item = project.named(kind, parent_id, given)
+        if not item:
+            raise not_found(kind.noun, str(given))
+        project.delete_object(kind, item)
+        return Response(status_code=204)
+
+    # FastAPI takes the names of the query's parameters from the signature.
+    parameters = [Parameter("parent_id", Parameter.KEYWORD_ONLY, annotation=Id)]
+    for name in kind.named_by:
+        one = {"default": None, "annotation": str | None} if name in kind.optional else {"annotation": Named}
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, **one))
+    delete.__signature__ = Signature(parameters, return_annotation=Response)  # type: ignore[attr-defined]
+    router.delete("", status_code=204)(delete)
 
 
 def _add_action(router: APIRouter, state: State, kind: Kind, action: str, operation: Operation) -> None:

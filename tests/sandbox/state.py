@@ -224,6 +224,12 @@ class Project(Scope):
                 return item
         raise not_found(kind.noun, name)
 
+    def named(self, kind: Kind, parent_id: str, values: Item) -> Item | None:
+        """The object of a parent that has nothing in common with any other one than with these values."""
+        assert kind.unique
+        key = kind.unique({**kind.defaults(self), **values})
+        return next((item for item in self.below(kind, parent_id).values() if kind.unique(item) == key), None)
+
     def add(self, kind: Kind, number: int, item: Item, given: Item) -> None:
         """Store a new object with what a create gives, if that is acceptable."""
         limit = self.settings.plan_limit

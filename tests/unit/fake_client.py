@@ -18,8 +18,12 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database i
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.region import REGION
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.schema_annotation import SCHEMA_ANNOTATION
 
-RESOURCES = {resource.plural: resource for resource in (PROJECT, DATABASE, REPLICA, REGION)}
+#: By the last part of their paths.
+RESOURCES = {
+    resource.path.rpartition("/")[2]: resource for resource in (PROJECT, DATABASE, REPLICA, REGION, SCHEMA_ANNOTATION)
+}
 CACHE: Values = {"enabled": False, "ttl_seconds": 60, "max_entries": 10, "swr_seconds": 5}
 Failure = Callable[[Call], ApiError]
 
@@ -163,9 +167,9 @@ class FakeClient(Client):
     ) -> Answer:
         return self._serve(Call(method, path, target, None, body), check, etag)
 
-    def delete(self, path: str, target: str) -> bool:
+    def delete(self, path: str, target: str, query: Values | None = None) -> bool:
         try:
-            self._serve(Call("DELETE", path, target))
+            self._serve(Call("DELETE", path, target, query))
         except ApiError as error:
             if not error.not_found:
                 raise
@@ -210,9 +214,14 @@ class FakeClient(Client):
         last = path.rpartition("/")[2]
         if call.method == "GET" and last in RESOURCES:
             items = [self._shown(at) for at in self._objects if at.rpartition("/")[0] == path]
-            return Answer({last: [i for i in items if all(i[k] == v for k, v in (call.query or {}).items())]})
+            matching = [i for i in items if all(i[k] == v for k, v in (call.query or {}).items())]
+            return Answer({RESOURCES[last].items_key: matching})
         if call.method == "POST":
             return self._create(path, body) if last in RESOURCES else Answer(dict(self.connection_test))
+        if last in RESOURCES:  # of an object that has no path of its own
+            path = self._named(path, body or call.query or {})
+            if call.method == "PUT":
+                return self._put(path, body)
         if path not in self._objects:
             raise ApiError(call, "404 NOT_FOUND", "look at it", status=404, code="NOT_FOUND")
         if call.method == "DELETE":
@@ -224,6 +233,20 @@ class FakeClient(Client):
                 raise ApiError(call, "412 CONFLICT", "look at it", status=412, code="CONFLICT")
             self._store(path, {**self._objects[path], **body})
         return Answer(self._shown(path), self._tag(path))
+
+    def _named(self, path: str, values: Values) -> str:
+        """The path in memory of the object of a collection that has these values of the identity; else the path."""
+        names = RESOURCES[path.rpartition("/")[2]].identity
+        below = [at for at in self._objects if at.rpartition("/")[0] == path]
+        return next((at for at in below if all(self._objects[at].get(n) == values.get(n) for n in names)), path)
+
+    def _put(self, path: str, body: Values) -> Answer:
+        """Create the object if the path is that of a collection, else replace it."""
+        if path not in self._objects:
+            return self._create(path, body)
+        item = self._objects[path]
+        self._store(path, {"id": item["id"], "project_id": item["project_id"], **body})
+        return Answer(self._shown(path))
 
     def _create(self, path: str, body: Values) -> Answer:
         resource = RESOURCES[path.rpartition("/")[2]]

@@ -28,6 +28,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database i
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.region import REGION
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.schema_annotation import SCHEMA_ANNOTATION
 
 from tests.unit.fake_client import CACHE, FakeClient, lost, refused
 from tests.unit.scripted import Clock
@@ -35,7 +36,7 @@ from tests.unit.scripted import Clock
 pytestmark = pytest.mark.once
 
 PASSWORD = "Pw-7fQ2-only-in-tests"
-PARENTS = {"project": "org_1", "database": "prj_1", "replica": "db_1"}
+PARENTS = {"project": "org_1", "database": "prj_1", "replica": "db_1", "schema_annotation": "prj_1"}
 LOGIN: Values = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD}
 POOL: Values = {"pool_size": 10, "min_pool_size": 1, "pool_mode": "session"}
 STORED: Values = {**LOGIN, "id": "db_1", "port": 5432, "ssl_mode": "prefer", "cache_config": CACHE, "pool_config": POOL}
@@ -44,6 +45,10 @@ OFFICE: Values = {"cidr": "192.0.2.0/24", "label": "office"}
 TTL: Values = {"cache_config": {"ttl_seconds": 300}}
 WHOLE: Values = {"cache_config": {**CACHE, "ttl_seconds": 300}}
 CREATED = [*LOGIN, "port"]
+COLUMN: Values = {"schema_name": "billing", "table_name": "orders", "column_name": "total"}
+TABLE: Values = {"table_name": "orders"}
+ORDERS: Values = {**TABLE, "id": "sca_1", "description": "old"}
+TOTAL: Values = {**COLUMN, "id": "sca_2", "description": "old"}
 
 
 def replica(identifier: str, host: str = "r1", ssl_mode: str = "prefer") -> Values:
@@ -161,6 +166,21 @@ CASES = {
         REPLICA, [replica("rep_1"), replica("rep_2", ssl_mode="require"), replica("rep_3", ssl_mode="allow")],
         {"host": "r1", "ssl_mode": "require"}, "replaced", ["DELETE rep_1", "DELETE rep_3"], ["id"], REPLACE,
         id="rep_2",
+    ),
+    "put by its identity, as it is missing": Case(
+        SCHEMA_ANNOTATION, [ORDERS], {**COLUMN, "description": "new"}, "created", ["PUT schema-annotations"],
+        [*COLUMN, "description"], body={**COLUMN, "description": "new"}, id="new_1",
+    ),
+    "put by its identity": Case(
+        SCHEMA_ANNOTATION, [ORDERS, TOTAL], {**TABLE, "description": "new"}, "updated", ["PUT schema-annotations"],
+        ["description"], body={**TABLE, "description": "new"}, id="sca_1",
+    ),
+    "put by its identity, found by its id": Case(
+        SCHEMA_ANNOTATION, [ORDERS, TOTAL], {"id": "sca_2", "description": "new"}, "updated",
+        ["PUT schema-annotations"], ["description"], body={**COLUMN, "description": "new"}, id="sca_2",
+    ),
+    "deleted by its identity": Case(
+        SCHEMA_ANNOTATION, [ORDERS, TOTAL], {**TABLE, "state": "absent"}, "deleted", ["DELETE schema-annotations"], [],
     ),
 }
 # fmt: on
@@ -347,6 +367,66 @@ def test_a_part_that_cannot_be_completed_from_the_new_object_is_not_sent(client:
     assert (error.sent, error.call.method) == (False, "PATCH")
     assert "enabled, max_entries, swr_seconds" in error.reason
     assert (outcome.action, sorted(outcome.changes), client.methods) == ("created", sorted(CREATED), ["POST"])
+
+
+# Objects without a path of their own
+
+
+@pytest.mark.parametrize(
+    "there, query",
+    [
+        (ORDERS, TABLE),
+        (TOTAL, COLUMN),
+        ({**TOTAL, "column_name": None}, {"schema_name": "billing", **TABLE}),
+        ({**ORDERS, "schema_name": "", "column_name": ""}, TABLE),
+    ],
+)
+def test_the_query_of_a_deletion_has_what_is_set_of_the_identity(
+    client: FakeClient, there: Values, query: Values
+) -> None:
+    add_all(client, SCHEMA_ANNOTATION, there)
+    apply(reconciler_of(client, SCHEMA_ANNOTATION), {"id": there["id"], "state": "absent"})
+    assert [(sent.method, sent.path, sent.query) for sent in client.calls] == [
+        ("DELETE", "/v1/projects/prj_1/schema-annotations", query)
+    ]
+
+
+@pytest.mark.parametrize("code, action", [("NOT_FOUND", "unchanged"), (None, "failed")])
+def test_only_the_apis_own_404_says_that_a_deletion_has_nothing_to_delete(
+    client: FakeClient, code: str | None, action: str
+) -> None:
+    add_all(client, SCHEMA_ANNOTATION, ORDERS)
+    client.script("DELETE", failure=refused(404, code))
+    (outcome,) = apply(reconciler_of(client, SCHEMA_ANNOTATION), {**TABLE, "state": "absent"})
+    assert outcome.action == action
+
+
+def test_one_that_was_deleted_meanwhile_is_put_again(client: FakeClient) -> None:
+    add_all(client, SCHEMA_ANNOTATION, ORDERS)
+    client.script("PUT", meanwhile=lambda: client.remove("sca_1"))
+    (outcome,) = apply(reconciler_of(client, SCHEMA_ANNOTATION), {**TABLE, "description": "new"})
+    assert (outcome.action, outcome.values["id"], outcome.error) == ("updated", "new_1", None)
+
+
+@pytest.mark.parametrize("there", [[], [ORDERS]], ids=["created", "updated"])
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_lost_answer_to_a_put_is_looked_for_by_its_identity_and_what_was_sent(
+    client: FakeClient, there: list[Values], applied: bool
+) -> None:
+    add_all(client, SCHEMA_ANNOTATION, *there)
+    client.script("PUT", failure=lost(), applied=applied)
+    (outcome,) = apply(reconciler_of(client, SCHEMA_ANNOTATION), {**TABLE, "description": "new"})
+    assert client.made == ["PUT schema-annotations", "GET schema-annotations"]
+    assert (outcome.action, outcome.error is None) == (
+        ("updated" if there else "created", True) if applied else ("failed", False)
+    )
+
+
+def test_what_another_writer_has_put_meanwhile_is_not_reported_as_ours(client: FakeClient) -> None:
+    theirs = {**ORDERS, "description": "theirs"}
+    client.script("PUT", failure=lost(), meanwhile=lambda: add_all(client, SCHEMA_ANNOTATION, theirs))
+    (outcome,) = apply(reconciler_of(client, SCHEMA_ANNOTATION), {**TABLE, "description": "ours"})
+    assert (outcome.action, error_of(outcome).maybe_done) == ("failed", True)
 
 
 # Conditional updates

@@ -106,8 +106,11 @@ class Plan:
 
     @property
     def conditional(self) -> bool:
-        """Whether the body would undo what another writer has changed since the object was read."""
-        if self.action != "updated" or not self.body:
+        """Whether the body would undo what another writer has changed since the object was read.
+
+        An object that is put by its identity has no tag that could show this.
+        """
+        if self.action != "updated" or not self.body or self.resource.put_by_identity:
             return False
         fields = (f for f in self.resource.writable if f.name in self.body)
         return self.resource.sends_whole or any(
@@ -143,11 +146,12 @@ class Plan:
             return self.current
         try:
             # A create is looked for by the very body that was sent, username and all.
-            looked_for = {"id": self.id} if self.action == "updated" else self.body
+            by_identity = self.resource.put_by_identity
+            looked_for = {"id": self.id} if self.action == "updated" and not by_identity else self.body
             register = register.without(self.replaces)
             shared = frozenset([identity(self.resource, self.body)])
             found = register.find(looked_for, shared=shared, replace=self.action == "replaced")
-            if found is None or self.action == "created":
+            if found is None or (self.action == "created" and not by_identity):
                 return found
         except TaskError:
             return None

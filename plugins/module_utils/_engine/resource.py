@@ -227,6 +227,11 @@ class Resource:
     write_path: str = ""
     #: How an object is changed in place: only the fields of the body move. Without one it can only be replaced.
     update_verb: str = "PATCH"
+    #: Whether an object has no path of its own: a PUT on the collection creates it or replaces the one of its identity,
+    #: and a DELETE on the collection has the identity in its query.
+    put_by_identity: bool = False
+    #: The key of the list in a listing's answer, if that is not the plural.
+    list_envelope: str = ""
     #: The key of the object in a create's answer, where that is not the object itself.
     create_envelope: str = ""
     #: The secrets beside it, which the API shows this once, and what else is kept with them.
@@ -286,6 +291,15 @@ class Resource:
         """What a task can say of one object: that of an object of a list, and the object nested in it."""
         nested = (Field(self.nested.noun, "dict", fields=self.nested.writable),) if self.nested else ()
         return (*self.entry_options, *nested)
+
+    @property
+    def items_key(self) -> str:
+        """The key of the objects in a listing's answer."""
+        return self.list_envelope or self.plural
+
+    @property
+    def create_verb(self) -> str:
+        return "PUT" if self.put_by_identity else "POST"
 
     @property
     def shown_once(self) -> tuple[str, ...]:
@@ -405,6 +419,12 @@ class Resource:
         """The value of an identity field, named or not."""
         value = values.get(name)
         return self.field(name).identity_default if value is None else value
+
+    def identity_query(self, values: Values) -> Values | None:
+        """What goes into the query of a DELETE to say which object is meant; None if its path does."""
+        if not self.put_by_identity:
+            return None
+        return {name: values[name] for name in self.identity if self.field(name).normalized(values[name]) is not None}
 
     def collection_label(self, parent: t.Any) -> str:
         """All objects of one parent in words."""

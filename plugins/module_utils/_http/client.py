@@ -254,10 +254,10 @@ class Client:
         headers = {"Idempotency-Key": str(uuid.uuid4()), **({"If-Match": etag} if etag else {})}
         return self._call(Call(method, path, target, None, body, headers), check)
 
-    def delete(self, path: str, target: str) -> bool:
-        """Delete one object. False: it was gone before this call."""
+    def delete(self, path: str, target: str, query: dict[str, t.Any] | None = None) -> bool:
+        """Delete one object, which the path or the query names. False: it was gone before this call."""
         try:
-            self._call(Call("DELETE", path, target))
+            self._call(Call("DELETE", path, target, query))
         except ApiError as error:
             if not error.not_found:
                 raise

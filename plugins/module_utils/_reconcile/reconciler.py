@@ -150,7 +150,7 @@ class Reconciler:
         query = {resource.parent: self.parent} if resource.parent and not resource.path_has_parent else None
         target = resource.collection_label(self.parent)
         items = self.client.list_all(
-            self.path, resource.plural, target, self._response_error, query=query, paged=resource.paged
+            self.path, resource.items_key, target, self._response_error, query=query, paged=resource.paged
         )
         # By id, since an object can be on two pages where others come and go between them.
         there = {item["id"]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
@@ -205,9 +205,10 @@ class Reconciler:
         return check
 
     def _item_path(self, identifier: str | None) -> str:
+        """The path of the writes to an object that exists."""
         if self.resource.is_singleton:
             return self.resource.write_path.format(**{self.resource.parent: self.parent})
-        return f"{self.path}/{identifier}"
+        return self.path if self.resource.put_by_identity else f"{self.path}/{identifier}"
 
     def apply(self, plans: list[Plan]) -> list[Outcome]:
         """Do what the plans say, or in check mode foresee it. One outcome a plan, in order; raises nothing."""
@@ -269,7 +270,7 @@ class Reconciler:
                 outcome.error = error
             except Exception as fault:  # one object's, so that what became of the others is not lost with it
                 methods = {"updated": self.resource.update_verb or "POST", "deleted": "DELETE"}
-                call = Call(methods.get(outcome.plan.action, "POST"), self.path, outcome.plan.label)
+                call = Call(methods.get(outcome.plan.action, self.resource.create_verb), self.path, outcome.plan.label)
                 outcome.error = ApiError(call, *bug(fault), maybe_done=True)
 
         if len(outcomes) < 2:
@@ -304,7 +305,8 @@ class Reconciler:
         plan = outcome.plan
         try:
             if plan.action == "deleted":
-                if self.client.delete(self._item_path(plan.id), plan.label):
+                query = self.resource.identity_query(t.cast(Values, plan.current))
+                if self.client.delete(self._item_path(plan.id), plan.label, query):
                     self._mark_changed(outcome)
                 outcome.values = {}
             elif plan.action != "unchanged":
@@ -331,7 +333,7 @@ class Reconciler:
             return
         plan.complete(self._begins_with)
         key = resource.create_envelope
-        answer = self._send("POST", self.path, plan.label, plan.create_body, self._check_created)
+        answer = self._send(resource.create_verb, self.path, plan.label, plan.create_body, self._check_created)
         made = _unwrap(answer.content, key)
         outcome.values = resource.with_all_fields(made)
         if answer.etag and not key:  # it is the tag of what is answered
@@ -427,7 +429,8 @@ class Reconciler:
                     self._item_path(identifier),
                     plan.label,
                     plan.body,
-                    self._expect_id(identifier),
+                    # One that somebody has deleted meanwhile is created again, with another id.
+                    self._response_error if resource.put_by_identity else self._expect_id(identifier),
                     tag if plan.conditional else None,
                 )
             except ApiError as error:
