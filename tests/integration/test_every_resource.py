@@ -75,9 +75,7 @@ def merging(resource: Resource) -> list[Setting]:
     return [each for each in settings(resource) if resource.update_verb == "PUT" or each.is_merged]
 
 
-def each(
-    form: str = "item", where: Callable[[Resource], Any] = bool, singletons: bool = False
-) -> pytest.MarkDecorator:
+def each(form: str = "item", where: Callable[[Resource], Any] = bool, singletons: bool = False) -> pytest.MarkDecorator:
     """A row for each resource that has a module of this form and is as the test needs it.
 
     Those with one object that always exists have a row if the test neither creates nor deletes anything.
