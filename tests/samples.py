@@ -122,9 +122,9 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         for value in (low - 1, high + 1, low + 0.5, "many", [low]):
             yield value, f"{place}: {value!r} is not allowed; it must be a whole number {limits}"
     elif field.type == "float":
-        low = field.exclusive_minimum
-        limit = "" if low is None else f" greater than {low}"
-        for value in (*([] if low is None else [low]), "many", [1.5], True):
+        excluded = field.exclusive_minimum
+        limit = "" if excluded is None else f" greater than {excluded}"
+        for value in (*([] if excluded is None else [excluded]), "many", [1.5], True):
             shown = "true" if value is True else repr(value)
             yield value, f"{place}: {shown} is not allowed; it must be a number{limit}"
     elif field.type == "bool":

@@ -665,6 +665,7 @@ def test_a_replica_is_only_listed_and_deleted(project: Project) -> None:
         ("/databases/{database}/replicas", {"page_size": "2"}, "org_id"),
         ("/regions", {}, "page_size"),
         ("/organizations", {}, "page_size"),
+        ("/organizations/{org}/plan", {}, "page_size"),
     ],
 )
 def test_it_refuses_query_parameters_that_the_contract_does_not_name(
@@ -679,6 +680,19 @@ def test_it_refuses_query_parameters_that_the_contract_does_not_name(
     refused = requests.get(url, {**named, other: "1"}, headers=headers, timeout=10)
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "INVALID_INPUT")
     assert refused.json()["error"]["message"].startswith(f"{other}: ")
+
+
+def test_the_official_sdk_limits_spending(organization: Organization, client: PgBeamClient) -> None:
+    for limit in (500, 0.5, None):
+        changed = client.analytics.update_spend_limit(organization.id, body={"spend_limit": limit})
+        assert changed == client.analytics.get_organization_plan(organization.id)
+        assert (changed["org_id"], changed["spend_limit"]) == (organization.id, limit)
+    judge(organization.record())
+    place = f"{organization.url}/v1/organizations/{organization.id}/spend-limit"
+    headers = {"Authorization": f"Bearer {API_KEY}"}
+    refused: list[Any] = [{"spend_limit": "500"}, {"limit": 5}, []]
+    for body in refused:
+        assert requests.put(place, json=body, headers=headers, timeout=10).status_code == 400
 
 
 def test_an_organization_that_a_key_may_not_see(project: Project, organization: Organization) -> None:
