@@ -104,15 +104,15 @@ def drift(results: Results) -> list[str]:
     several = len(results.databases) > 1
     found = []
     for key, result in results.projects.items():
-        found += _differs(f"project {key}", result)
+        found += _differs(f"project {key}", result, REGISTERED)
     for key, result in results.databases.items():
         belongs = f" of {key}" if several else ""
         for entry in result.get("databases") or []:
-            found += _differs(f"{_described(DATABASE, entry)}{belongs}", entry)
+            found += _differs(f"{_described(DATABASE, entry)}{belongs}", entry, REGISTERED)
     for result in results.replicas:
         belongs = f" of {result['database']}" + (f" of {result['project']}" if several else "")
         for entry in result.get("replicas") or []:
-            found += _differs(f"{REPLICA.describe(entry)}{belongs}", entry)
+            found += _differs(f"{REPLICA.describe(entry)}{belongs}", entry, REGISTERED)
     kinds = {kind.plural: kind for kind in KINDS}
     for result in (*results.objects, *results.undeclared):
         belongs = f" of {result['project']}" if several else ""
@@ -121,7 +121,7 @@ def drift(results: Results) -> list[str]:
     return found
 
 
-def _differs(label: str, result: Values, words: dict[str, str] = REGISTERED) -> list[str]:
+def _differs(label: str, result: Values, words: dict[str, str]) -> list[str]:
     action = result.get("action")
     changes = [name for name in result.get("changes") or [] if name not in SECRETS]
     if action not in words or (action == "updated" and not changes):

@@ -175,7 +175,7 @@ def test_numbers_are_numbers(ansible: Ansible, project: Project) -> None:
 def test_null_clears(ansible: Ansible, project: Project) -> None:
     scope = {"schema_name": "billing", "relation_name": "invoices", "min_affected_rows": 100}
     project.create("approval_rules", name="changes", **scope)
-    cleared = {"name": "changes", "schema_name": None, "min_affected_rows": "{{ none }}"}
+    cleared = {"name": "changes", "schema_name": None, "min_affected_rows": None}
     first, second = (ansible.play([task(project, "approval_rule", **cleared)]) for dummy in range(2))
     assert first.result("task")["changes"] == ["schema_name", "min_affected_rows"]
     assert second.result("task")["action"] == "unchanged"

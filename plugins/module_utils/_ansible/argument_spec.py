@@ -109,7 +109,8 @@ def list_spec(resource: Resource) -> Spec:
     return {
         **CONNECTION,
         **_parent_spec(resource),
-        resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry},
+        # The names of some lists are such as core takes for those of secrets.
+        resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry, "no_log": False},
         "prune": {"type": "bool", "default": False},
         "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
         "parallel": {"type": "int", "default": 8},
