@@ -111,7 +111,8 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
                 continue
             place = Place.make(sandbox, watched, envelope="problem" if name == "problem" else "error")
             resource = modules()[module].resource
-            place.organization.fault(**fault, method=resource.update_verb if resource.is_singleton else "POST", times=9)
+            verb = resource.update_verb if resource.is_singleton else resource.create_verb
+            place.organization.fault(**fault, method=verb, times=9)
             secret = holding(module, LONG if name == "problem" and HOLDERS.get(module) in LONG_ONES else ODD)
             waits = {"timeout": 1} if name == "late" else {}
             begin = "works" if name in SETTLED else "fails when it writes"
