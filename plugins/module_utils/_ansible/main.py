@@ -46,9 +46,7 @@ def _main(body: Body, module: Module) -> t.NoReturn:
     run: Run | None = None
     with contextlib.ExitStack() as until_end:
         try:
-            problems = module.problems()
-            if problems:
-                raise TaskError(join_errors(problems))
+            _raise(module.problems())
             run = _run(module, until_end)
             body(module, Reconciler(run, module.resource, module.params.get(module.resource.parent) or ""))
         except (ConfigError, TaskError) as error:
@@ -112,8 +110,7 @@ def _item(module: Module, reconciler: Reconciler) -> None:
             parent = reconciler.parent or t.cast(Values, plan.current).get(resource.parent) or ""
             index = Reconciler(reconciler.run, resource, parent).load_index(None)
         problem = planner.identity_taken(plan, index.without(plan.affected))
-        if problem:
-            raise TaskError(problem)
+        _raise([problem] if problem else [])
     inner = None
     if resource.nested and plan.action == "deleted":
         expected = params[f"expected_{resource.nested.plural}"] or []
@@ -140,10 +137,7 @@ def _finish_item(module: Module, reconciler: Reconciler, outcomes: list[Outcome]
     }
     if first:
         result[first.plan.resource.noun] = first.values
-    if reconciler.run.act:
-        result[t.cast(Action, reconciler.resource.offered_action).result] = outcomes[-1].action_answer
-    if module.params.get("return_secrets"):
-        result["secrets"] = _secrets(outcome)
+    result.update(_asked_for(module, reconciler, outcome, outcomes[-1]))
     if module._diff:
         diffs = [o.diff() for o in changed]
         result["diff"] = diffs if len(diffs) > 1 else (diffs or [{"before": {}, "after": {}}])[0]
@@ -175,10 +169,10 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     prefixed = [(f"{place}: ", entry) for place, entry in zip(places, wanted)]
     _raise(found or _destination_problems(module, prefixed))
     reconciler.take_lock()
-    states = [entry["state"] for entry in params[resource.plural]]
+    states = [entry["state"] for place, entry in labelled]
     _raise(references.resolve(reconciler, [(*entry, state) for entry, state in zip(prefixed, states)]))
     index = reconciler.load_index(None)
-    plans = _plans(module, reconciler, places, wanted, index)
+    plans = _plans(reconciler, places, wanted, states, index)
     surplus = index.unclaimed([item for plan in plans for item in plan.affected]) if params["prune"] else []
     _refuse_to_prune_more(module, reconciler, surplus, index)
     _raise(_undestined(module, plans))
@@ -195,21 +189,20 @@ def _refuse_to_prune_more(module: Module, reconciler: Reconciler, surplus: list[
     resource, limit = reconciler.resource, str(module.params["prune_limit"])
     pruned = [f"{resource.describe(item)} ({item['id']})" for item in surplus]
     problem = validation.prune_error(pruned, index.size, resource.collection_label(reconciler.parent), limit)
-    if problem:
-        raise TaskError(problem)
+    _raise([problem] if problem else [])
 
 
 def _plans(
-    module: Module, reconciler: Reconciler, places: list[str], entries: list[Values], index: Index
+    reconciler: Reconciler, places: list[str], entries: list[Values], states: list[str], index: Index
 ) -> list[Plan]:
     """A plan an entry. Raises TaskError with every entry that cannot be planned, before anything is written."""
-    resource, params = reconciler.resource, module.params
+    resource = reconciler.resource
     shared = matching.shared_identities(resource, entries, index)
     plans: dict[str, Plan] = {}
     found: list[str] = []
-    for place, wanted, given in zip(places, entries, params[resource.plural]):
+    for place, wanted, state in zip(places, entries, states):
         try:
-            plans[place] = reconciler.plan(index, wanted, given["state"], shared)
+            plans[place] = reconciler.plan(index, wanted, state, shared)
         except TaskError as error:
             found.append(f"{place}: {error}")
     planned = list(plans)
@@ -228,7 +221,7 @@ def _finish_list(module: Module, reconciler: Reconciler, outcomes: list[Outcome]
     counted = [f"{counts[action]} {action}" for action in resource.actions if counts[action]]
     totals = ", ".join(counted) or "nothing to do"
     result: Values = {
-        resource.plural: [_entry_result(module, outcome) for outcome in outcomes],
+        resource.plural: [_entry_result(module, reconciler, outcome) for outcome in outcomes],
         "summary": {action: counts[action] for action in resource.actions},
         "changed": any(outcome.changed for outcome in outcomes),
     }
@@ -242,7 +235,7 @@ def _finish_list(module: Module, reconciler: Reconciler, outcomes: list[Outcome]
         module.exit(totals=totals, **result)
 
 
-def _entry_result(module: Module, outcome: Outcome) -> Values:
+def _entry_result(module: Module, reconciler: Reconciler, outcome: Outcome) -> Values:
     """What the list form tells of one entry."""
     resource = outcome.plan.resource
     known = {**outcome.plan.wanted, **(outcome.plan.current or {}), **outcome.values}
@@ -250,13 +243,20 @@ def _entry_result(module: Module, outcome: Outcome) -> Values:
     for name in resource.summary:
         told[name] = known.get(name, resource.field(name).identity_default)
     told["changes"] = outcome.changes
-    if resource.action and module.params.get(resource.action.option):
-        told[resource.action.result] = outcome.action_answer
-    if module.params.get("return_secrets"):
-        told["secrets"] = _secrets(outcome)
+    told.update(_asked_for(module, reconciler, outcome, outcome))
     if outcome.error:
         told["error"] = outcome.error.as_dict()
     return told
+
+
+def _asked_for(module: Module, reconciler: Reconciler, issuing: Outcome, acting: Outcome) -> Values:
+    """What a task asks for beyond the object: the answer to its action, and the secrets that were issued."""
+    result: Values = {}
+    if reconciler.run.act:
+        result[t.cast(Action, reconciler.resource.offered_action).result] = acting.action_answer
+    if module.params.get("return_secrets"):
+        result["secrets"] = _secrets(issuing)
+    return result
 
 
 def _secrets(outcome: Outcome) -> Values:

@@ -286,7 +286,7 @@ class Resource:
         issuing = (Field("secrets_file", "path"), Field("rotate", "bool")) if self.issued else ()
         return (*self.writable, *names, *issuing)
 
-    @property
+    @functools.cached_property
     def options(self) -> tuple[Field, ...]:
         """What a task can say of one object: that of an object of a list, and the object nested in it."""
         nested = (Field(self.nested.noun, "dict", fields=self.nested.writable),) if self.nested else ()
@@ -306,13 +306,13 @@ class Resource:
         """What an answer holds that issues secrets, beside the object."""
         return (*self.issued, *self.kept_with_issued)
 
-    @property
+    @functools.cached_property
     def needed_to_find(self) -> tuple[str, ...]:
         """The fields of the identity that have no default."""
         fields = map(self.field, self.identity)
         return tuple(f.name for f in fields if f.identity_default is None and not f.nullable)
 
-    @property
+    @functools.cached_property
     def references(self) -> tuple[Field, ...]:
         """The fields that hold the id of another object and can be given by its name."""
         return tuple(f for f in self.fields if f.refers_to)
@@ -339,7 +339,7 @@ class Resource:
             return (self.change_action, "unchanged", "failed", "skipped")
         return ("created", self.change_action, "deleted", "unchanged", "failed", "skipped")
 
-    @property
+    @functools.cached_property
     def secret_names(self) -> tuple[str, ...]:
         """The names of the secret fields, those of the nested object included."""
         inner = self.nested.secret_names if self.nested else ()
