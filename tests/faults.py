@@ -197,8 +197,10 @@ class Trial:
             found.append(f"attempts is {error['attempts']}")
         if error["status"] is not None and error["request_id"] != hit[-1]["request_id"]:
             found.append("request_id is another request's")
-        if error["maybe_done"] is not (MAYBE in message) or (self.case.told is None and not error["maybe_done"]):
-            found.append(f"maybe_done is {error['maybe_done']}")
+        if error["outcome_unknown"] is not (MAYBE in message) or (
+            self.case.told is None and not error["outcome_unknown"]
+        ):
+            found.append(f"outcome_unknown is {error['outcome_unknown']}")
         return [f"{problem}: {message}" for problem in found]
 
 

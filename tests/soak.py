@@ -72,7 +72,7 @@ HOSTS = ("db1.example.com", "db2.example.com")
 SINGLE_KINDS = ("create", "update", "delete")
 KINDS = (*SINGLE_KINDS, "list", "prune", "replicas", "replicas, prune", "project")
 ERROR_PARTS = {
-    "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "maybe_done",
+    "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "outcome_unknown",
 }  # fmt: skip
 #: The shortest wait before the second attempt, in seconds; each later one is twice as long.
 FIRST_WAIT = 0.25
@@ -540,7 +540,7 @@ def _untrue_project(
     wrong: list[str] = []
     error, action = result.get("error"), result.get("action", "failed")
     counts[f"entries {action}"] += 1
-    unknown = bool(error and error["maybe_done"])
+    unknown = bool(error and error["outcome_unknown"])
     if error:
         counts["entries failed whose outcome stayed unknown, and that said so"] += unknown
         if set(error) != ERROR_PARTS or not error["message"]:
@@ -644,8 +644,8 @@ def _untrue_entry(
         error = entry["error"]
         if not error or set(error) != ERROR_PARTS or not error["message"]:
             return "the error is not whole"
-        counts["entries failed whose outcome stayed unknown, and that said so"] += error["maybe_done"]
-        true = not moved or error["maybe_done"]
+        counts["entries failed whose outcome stayed unknown, and that said so"] += error["outcome_unknown"]
+        true = not moved or error["outcome_unknown"]
     return None if true else "the server has it otherwise"
 
 

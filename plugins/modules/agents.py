@@ -275,7 +275,7 @@ agents:
           elements: dict
           returned: always
           sample: []
-        maybe_done:
+        outcome_unknown:
           description: Whether the change may have been applied despite the failure. Run the task again to find out.
           type: bool
           returned: always
@@ -366,7 +366,7 @@ error:
       elements: dict
       returned: always
       sample: []
-    maybe_done:
+    outcome_unknown:
       description: Always V(false), because reading changes nothing.
       type: bool
       returned: always

@@ -173,7 +173,7 @@ error:
       elements: dict
       returned: always
       sample: []
-    maybe_done:
+    outcome_unknown:
       description: Always V(false), because reading changes nothing.
       type: bool
       returned: always

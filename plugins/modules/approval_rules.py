@@ -223,7 +223,7 @@ approval_rules:
           elements: dict
           returned: always
           sample: []
-        maybe_done:
+        outcome_unknown:
           description: Whether the change may have been applied despite the failure. Run the task again to find out.
           type: bool
           returned: always
@@ -314,7 +314,7 @@ error:
       elements: dict
       returned: always
       sample: []
-    maybe_done:
+    outcome_unknown:
       description: Always V(false), because reading changes nothing.
       type: bool
       returned: always

@@ -204,7 +204,7 @@ error:
       elements: dict
       returned: always
       sample: []
-    maybe_done:
+    outcome_unknown:
       description: Whether the change may have been applied despite the failure. Run the task again to find out.
       type: bool
       returned: always

@@ -214,7 +214,7 @@ honeytokens:
           elements: dict
           returned: always
           sample: []
-        maybe_done:
+        outcome_unknown:
           description: Whether the change may have been applied despite the failure. Run the task again to find out.
           type: bool
           returned: always
@@ -305,7 +305,7 @@ error:
       elements: dict
       returned: always
       sample: []
-    maybe_done:
+    outcome_unknown:
       description: Always V(false), because reading changes nothing.
       type: bool
       returned: always

@@ -257,7 +257,7 @@ replicas:
           elements: dict
           returned: always
           sample: []
-        maybe_done:
+        outcome_unknown:
           description: Whether the change may have been applied despite the failure. Run the task again to find out.
           type: bool
           returned: always
@@ -348,7 +348,7 @@ error:
       elements: dict
       returned: always
       sample: []
-    maybe_done:
+    outcome_unknown:
       description: Always V(false), because reading changes nothing.
       type: bool
       returned: always

@@ -182,7 +182,7 @@ def test_a_lost_answer_to_a_rotation_fails(modules: Modules, project: Project, f
     result = modules.play([agent(project, rotate=True, secrets_file=str(file), retries=1)]).result("agent")
     assert result["failed"]
     assert result["msg"].endswith(f"; its secrets are lost: set rotate: true to issue new ones for {identifier}")
-    assert result["error"]["maybe_done"] is True
+    assert result["error"]["outcome_unknown"] is True
 
 
 def test_the_policy_by_name_or_id(modules: Modules, project: Project, file: Path) -> None:

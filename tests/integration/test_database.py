@@ -209,7 +209,7 @@ def test_failures_are_told_in_one_sentence(ansible: Ansible, sandbox: Sandbox, e
         for part in parts:
             assert part in result["msg"], name
         assert set(result["error"]) == {
-            "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "maybe_done",
+            "status", "code", "message", "method", "path", "request_id", "attempts", "fields", "outcome_unknown",
         }  # fmt: skip
 
 

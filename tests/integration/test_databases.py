@@ -221,7 +221,7 @@ def test_what_a_spent_budget_leaves_undone_fails_the_task(modules: Modules, proj
         assert "would pass retry_budget (1 s)" in result["msg"]
         if "test_connection" in options:
             error = result["databases"][0]["error"]
-            assert (error["attempts"], error["maybe_done"], error["method"]) == (0, False, "POST")
+            assert (error["attempts"], error["outcome_unknown"], error["method"]) == (0, False, "POST")
             assert error["path"].endswith("/test-connection")
             assert error["message"] == f"not begun, since POST database {name} on {HOST}:5432 had ended the run"
     assert "unlisted" in {item["name"] for item in project.databases()}

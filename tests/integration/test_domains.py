@@ -107,7 +107,7 @@ def test_an_answer_that_is_lost(modules: Modules, project: Project) -> None:
     play(modules, project)
     project.fault("drop_after", method="POST", path_ends="/verify")
     result = play(modules, project, verify=True, retries=0).result("domain")
-    assert (result["failed"], result["changed"], result["error"]["maybe_done"]) == (True, False, True)
+    assert (result["failed"], result["changed"], result["error"]["outcome_unknown"]) == (True, False, True)
     assert "the change may have been made, as a second run will tell" in result["msg"]
     assert play(modules, project, verify=True).result("domain")["action"] == "unchanged"
 

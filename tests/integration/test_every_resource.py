@@ -689,7 +689,7 @@ def test_lost_answers(modules: Modules, sandbox: Sandbox, name: str, applied: bo
             assert (result["action"], result["changed"]) == (action, True)
             assert world.truth() != before
         else:
-            assert (result["failed"], result["changed"], result["error"]["maybe_done"]) == (True, False, True)
+            assert (result["failed"], result["changed"], result["error"]["outcome_unknown"]) == (True, False, True)
             assert MAYBE in result["msg"] and result["msg"].startswith(f"{method} ")
             assert world.truth() == before
         world.scope.clear_faults()

@@ -60,7 +60,7 @@ def test_a_writer_who_does_not_stop(modules: Modules, project: Project) -> None:
     assert methods(run) == ["GET", *["GET", "PATCH"] * 6]
     assert "PATCH database orders on db1.example.com:5432: 412 PRECONDITION_FAILED" in result["msg"]
     assert "find out what else writes to it (another run, Terraform, a person)" in result["msg"]
-    assert (result["failed"], result["changed"], result["error"]["maybe_done"]) == (True, False, False)
+    assert (result["failed"], result["changed"], result["error"]["outcome_unknown"]) == (True, False, False)
     assert (cache(project)["ttl_seconds"], cache(project)["swr_seconds"]) == (60, 777)
 
 
@@ -131,7 +131,7 @@ def test_the_last_write_is_the_one_that_is_looked_for(modules: Modules, project:
     project.fault("status", method="PATCH", skip=1, times=ENDLESS, status=502, code="BAD_GATEWAY")
     result = modules.database(project, **LOGIN, **TTL, role="replica", retries=0).result("database")
     assert (result["failed"], result["changed"]) == (True, False), result
-    assert result["error"]["maybe_done"]
+    assert result["error"]["outcome_unknown"]
 
 
 def test_a_follow_up_and_a_connection_test_that_fail(modules: Modules, sandbox: Sandbox) -> None:

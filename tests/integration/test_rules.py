@@ -246,7 +246,7 @@ def test_conflicts(modules: Modules, project: Project, module: str, options: dic
     result = modules.play([task(project, module, **options)]).result("task")
     assert f"POST {module} {options['name']}: 409 {code}" in result["msg"]
     assert result["msg"].endswith(CONFLICTS[code])
-    assert (result["changed"], result["error"]["maybe_done"]) == (False, False)
+    assert (result["changed"], result["error"]["outcome_unknown"]) == (False, False)
 
 
 def test_a_name_that_somebody_takes_meanwhile(modules: Modules, project: Project) -> None:

@@ -125,7 +125,7 @@ def test_a_lost_answer_is_looked_up(
     if applied:
         assert (run.status, result["action"], result["changes"]) == (0, "updated", ["spend_limit"])
     else:
-        assert (result["failed"], result["changed"], result["error"]["maybe_done"]) == (True, False, True)
+        assert (result["failed"], result["changed"], result["error"]["outcome_unknown"]) == (True, False, True)
         assert "the change may have been made, as a second run will tell" in result["msg"]
     assert organization.plan()["spend_limit"] == (limit if applied else 5)
 

@@ -97,4 +97,4 @@ def test_a_delivery_that_fails(modules: Modules, project: Project, answer: dict[
     assert (result["failed"], result["action"], result["error"]["message"]) == (True, "created", reason)
     assert f"PgBeam could not deliver the test event: {reason}; check url" in result["msg"]
     assert result["delivery_test"].items() >= answer.items()
-    assert (result["error"]["code"], result["error"]["maybe_done"]) == ("DELIVERY_TEST_FAILED", False)
+    assert (result["error"]["code"], result["error"]["outcome_unknown"]) == ("DELIVERY_TEST_FAILED", False)

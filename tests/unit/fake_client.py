@@ -36,7 +36,7 @@ def refused(status: int, code: str | None = "REFUSED") -> Failure:
 def lost(status: int | None = None, budget_spent: bool = False) -> Failure:
     """The call has failed, and the server may have acted all the same. A spent budget ends the run."""
     return lambda call: ApiError(
-        call, "connection lost", "look at it", status=status, maybe_done=True, budget_spent=budget_spent
+        call, "connection lost", "look at it", status=status, outcome_unknown=True, budget_spent=budget_spent
     )
 
 
@@ -173,7 +173,7 @@ class FakeClient(Client):
         except ApiError as error:
             if not error.not_found:
                 raise
-            return error.maybe_done
+            return error.outcome_unknown
         return True
 
     def _serve(self, call: Call, check: Check | None = None, etag: str | None = None) -> Answer:
@@ -198,9 +198,9 @@ class FakeClient(Client):
             answer.content.update(step.answer)
             wrong = check(answer.content) if check else None
             if wrong:
-                raise ApiError(call, wrong, "look at it", status=200, maybe_done=True)
+                raise ApiError(call, wrong, "look at it", status=200, outcome_unknown=True)
         except ApiError as error:
-            error.maybe_done = error.maybe_done and call.method != "GET"
+            error.outcome_unknown = error.outcome_unknown and call.method != "GET"
             if error.fatal:
                 self.fatal_error = self.fatal_error or error
             raise

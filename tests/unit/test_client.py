@@ -309,7 +309,7 @@ def test_the_wait_that_another_call_was_told_to_make_may_pass_the_budget(server:
     server.expect("POST", LIST, 502, meanwhile=others)
     api = client(server)
     error = failure(lambda: api.write("POST", LIST, "database orders", {}))
-    assert (error.status, error.attempts, error.maybe_done, error.budget_spent) == (502, 1, True, True)
+    assert (error.status, error.attempts, error.outcome_unknown, error.budget_spent) == (502, 1, True, True)
     assert error.advice == (
         "waiting for the other calls would pass retry_budget (120 s): run again later, or raise retry_budget"
     )
@@ -350,7 +350,7 @@ def test_an_answer_that_takes_too_long_ends_with_the_timeout(server: ScriptedSer
     error = failure(lambda: api.write("POST", LIST, "database orders", {}))
     assert time.monotonic() - began < 2.5
     assert str(error).startswith(f"POST database orders: {server.url} did not answer within 1 s; ")
-    assert (error.retriable, error.maybe_done) == (True, True)
+    assert (error.retriable, error.outcome_unknown) == (True, True)
     assert api.get(ITEM, "database db_1").content == {"id": "db_1"}
     assert (session in api._idle) is (pause > 1), "a thread that is left behind keeps its session"
 
@@ -364,7 +364,7 @@ def test_an_answer_without_an_end_is_no_answer(
     server.expect("POST", LIST, raw=head.encode() + b" " * 2**21)
     error = failure(lambda: create(server))
     assert str(error).startswith(f"POST database orders: {status} with a body of more than 1 MiB; check that api_url")
-    assert error.maybe_done
+    assert error.outcome_unknown
 
 
 def test_a_lost_write_in_the_handling_of_another_failure(server: ScriptedServer) -> None:
@@ -375,7 +375,7 @@ def test_a_lost_write_in_the_handling_of_another_failure(server: ScriptedServer)
     try:
         requests.get(url, timeout=1)
     except requests.ConnectionError:
-        assert failure(lambda: create(server, retries=0)).maybe_done
+        assert failure(lambda: create(server, retries=0)).outcome_unknown
 
 
 GONE: dict[str, Any] = {"status": 404, "body": {"error": {"code": "NOT_FOUND", "message": "It is not there."}}}
@@ -435,7 +435,7 @@ def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clo
         "POST database c: not begun, since POST database a had ended the run; "
         "this API key may not do that: use a key of the organization that owns it"
     )
-    assert (error.attempts, error.maybe_done, error.fatal) == (0, False, False)
+    assert (error.attempts, error.outcome_unknown, error.fatal) == (0, False, False)
     assert api.get(ITEM, "database db_1").content == {"id": "db_1"}
 
 
@@ -445,7 +445,7 @@ def test_a_delete_that_is_refused(server: ScriptedServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "answers, maybe_done",
+    "answers, outcome_unknown",
     [
         ([{"drop": True}], True),
         ([{"status": 201, "cut": True, "body": {}}], True),
@@ -465,10 +465,10 @@ def test_a_delete_that_is_refused(server: ScriptedServer) -> None:
         "dropped then 400", "429 then 400",
     ],
 )  # fmt: skip
-def test_maybe_done(server: ScriptedServer, answers: list[dict[str, Any]], maybe_done: bool) -> None:
+def test_outcome_unknown(server: ScriptedServer, answers: list[dict[str, Any]], outcome_unknown: bool) -> None:
     for answer in answers:
         server.expect("POST", LIST, **answer)
-    assert failure(lambda: create(server, retries=len(answers) - 1)).maybe_done is maybe_done
+    assert failure(lambda: create(server, retries=len(answers) - 1)).outcome_unknown is outcome_unknown
 
 
 def test_a_refused_connection_is_tried_again_and_did_nothing(clock: Clock) -> None:
@@ -476,7 +476,7 @@ def test_a_refused_connection_is_tried_again_and_did_nothing(clock: Clock) -> No
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
     error = failure(lambda: Client(Settings(KEY, url, retries=2)).write("POST", LIST, "database orders", {}))
     assert str(error).startswith(f"POST database orders: no connection to {url} (")
-    assert (error.maybe_done, error.attempts, error.status, clock.waits) == (False, 3, None, [0.5, 1.0])
+    assert (error.outcome_unknown, error.attempts, error.status, clock.waits) == (False, 3, None, [0.5, 1.0])
 
 
 @pytest.mark.parametrize("connecting", [True, False], ids=["connect", "answer"])
@@ -501,7 +501,7 @@ def test_time_outs(monkeypatch: pytest.MonkeyPatch, connecting: bool) -> None:
     )
     words = "did not accept a connection within 30 s" if connecting else "did not answer within 30 s"
     assert words in str(error)
-    assert (error.maybe_done, error.attempts, error.status) == (not connecting, 2, None)
+    assert (error.outcome_unknown, error.attempts, error.status) == (not connecting, 2, None)
 
 
 def test_an_attempt_gets_no_more_time_than_the_budget_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -581,7 +581,7 @@ def test_a_refusal_is_told(
     error = failure(lambda: client(server, retries=0).write("PATCH", ITEM, "database db_1", {}))
     assert error.as_dict() == {
         "status": status, "code": code, "message": message or words.partition(" (")[0], "method": "PATCH", "path": ITEM,
-        "request_id": request_id, "attempts": 1, "fields": fields, "maybe_done": status >= 500,
+        "request_id": request_id, "attempts": 1, "fields": fields, "outcome_unknown": status >= 500,
     }  # fmt: skip
     assert str(error).startswith(f"PATCH database db_1: {words}")
 
@@ -612,7 +612,7 @@ def test_a_body_that_is_no_json_is_not_sent(server: ScriptedServer, clock: Clock
         "PATCH database db_1: its values cannot be sent as JSON; "
         "give numbers that are finite and have less than 4300 digits"
     )
-    assert (error.maybe_done, error.attempts, clock.waits) == (False, 1, [])
+    assert (error.outcome_unknown, error.attempts, clock.waits) == (False, 1, [])
 
 
 LONG = "two words\nand two lines " * 400
@@ -756,7 +756,7 @@ def tls_server(certificate: Path) -> Iterator[ScriptedServer]:
 
 def test_an_untrusted_certificate_is_final(tls_server: ScriptedServer, clock: Clock) -> None:
     error = failure(lambda: create(tls_server))
-    assert (error.code, error.status, error.attempts, error.maybe_done) == ("TLS", None, 1, False)
+    assert (error.code, error.status, error.attempts, error.outcome_unknown) == ("TLS", None, 1, False)
     assert str(error).startswith(f"POST database orders: no trusted TLS connection to {tls_server.url} (self")
     assert "check ca_path" in error.advice
     assert (tls_server.connections, clock.waits) == (1, [])
@@ -766,13 +766,13 @@ def test_a_tls_connection_lost_after_sending_is_tried_again(tls_server: Scripted
     tls_server.expect("POST", LIST, drop=True)
     tls_server.expect("POST", LIST, 409)
     error = failure(lambda: create(tls_server, validate_certs=False))
-    assert (error.status, error.attempts, error.maybe_done, clock.waits) == (409, 2, True, [0.5])
+    assert (error.status, error.attempts, error.outcome_unknown, clock.waits) == (409, 2, True, [0.5])
 
 
 def test_https_to_a_port_without_tls_is_one_attempt(server: ScriptedServer, clock: Clock) -> None:
     url = server.url.replace("http:", "https:")
     error = failure(lambda: Client(Settings(KEY, url)).get(ITEM, "database db_1"))
-    assert (error.code, error.attempts, error.maybe_done, clock.waits) == ("TLS", 1, False, [])
+    assert (error.code, error.attempts, error.outcome_unknown, clock.waits) == ("TLS", 1, False, [])
 
 
 def test_a_connection_closed_in_the_handshake_is_tried_again(clock: Clock) -> None:
@@ -806,7 +806,7 @@ def test_tls_that_breaks_after_sending_is_a_lost_connection(
     tls_server.expect("POST", LIST, raw=raw)
     error = failure(lambda: create(tls_server, ca_path=str(certificate), retries=1))
     assert str(error).startswith(f"POST database orders: connection lost to {tls_server.url} ([SSL")
-    assert (error.code, error.attempts, error.maybe_done, clock.waits) == (None, 2, True, [0.5])
+    assert (error.code, error.attempts, error.outcome_unknown, clock.waits) == (None, 2, True, [0.5])
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["in order", "with a reset"])
@@ -818,7 +818,7 @@ def test_a_proxy_that_hangs_up_after_sending_is_a_lost_connection(
         tls_server.expect("POST", LIST, 201, {"id": "db_1"}, meanwhile=lambda: proxy.hang_up(reset))
         error = failure(lambda: create(tls_server, ca_path=str(certificate), retries=0))
     assert str(error).startswith(f"POST database orders: connection lost to {tls_server.url}")
-    assert (error.retriable, error.maybe_done) == (True, True)
+    assert (error.retriable, error.outcome_unknown) == (True, True)
 
 
 @pytest.mark.parametrize("answer", ["", "407 Proxy Authentication Required", "502 Bad Gateway"])
@@ -829,7 +829,7 @@ def test_a_proxy_that_makes_no_tunnel_got_no_request(
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         error = failure(lambda: create(tls_server, retries=0))
     assert "proxy" in str(error).lower()
-    assert (error.retriable, error.maybe_done) == (True, False)
+    assert (error.retriable, error.outcome_unknown) == (True, False)
 
 
 def test_an_untrusted_certificate_behind_a_proxy_is_final(
@@ -838,7 +838,7 @@ def test_an_untrusted_certificate_behind_a_proxy_is_final(
     with Proxy.running() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         error = failure(lambda: create(tls_server))
-    assert (error.code, error.attempts, error.maybe_done) == ("TLS", 1, False)
+    assert (error.code, error.attempts, error.outcome_unknown) == ("TLS", 1, False)
 
 
 def test_a_certificate_of_another_host_is_final(tls_server: ScriptedServer, certificate: Path) -> None:
@@ -846,7 +846,7 @@ def test_a_certificate_of_another_host_is_final(tls_server: ScriptedServer, cert
     error = failure(
         lambda: Client(Settings(KEY, url, ca_path=str(certificate))).write("POST", LIST, "database orders", {})
     )
-    assert (error.code, error.attempts, error.maybe_done) == ("TLS", 1, False)
+    assert (error.code, error.attempts, error.outcome_unknown) == ("TLS", 1, False)
 
 
 @pytest.mark.parametrize("bundle", [None, "{}", "/nonexistent/ca.pem"], ids=["none", "trusted", "not there"])

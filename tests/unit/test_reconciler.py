@@ -341,7 +341,7 @@ def test_a_refused_write_is_reported_with_what_was_written_before_it(
     reconciler = reconciler_of(client, case.resource, act=True, **case.run)
     (outcome,) = apply(reconciler, case.entry)
     error = error_of(outcome)
-    assert (error.status, error.maybe_done, error.call.method) == (status, False, refusal.method)
+    assert (error.status, error.outcome_unknown, error.call.method) == (status, False, refusal.method)
     assert refusal.advice in str(error)
     assert (outcome.action, sorted(outcome.changes)) == (refusal.action, sorted(refusal.changes))
     assert outcome.changed == reconciler.run.changed == bool(refusal.changes)
@@ -426,7 +426,7 @@ def test_what_another_writer_has_put_meanwhile_is_not_reported_as_ours(client: F
     theirs = {**ORDERS, "description": "theirs"}
     client.script("PUT", failure=lost(), meanwhile=lambda: add_all(client, SCHEMA_ANNOTATION, theirs))
     (outcome,) = apply(reconciler_of(client, SCHEMA_ANNOTATION), {**TABLE, "description": "ours"})
-    assert (outcome.action, error_of(outcome).maybe_done) == ("failed", True)
+    assert (outcome.action, error_of(outcome).outcome_unknown) == ("failed", True)
 
 
 # Conditional updates
@@ -510,7 +510,7 @@ def test_a_conflict_is_read_and_planned_again_up_to_the_limit(client: FakeClient
         assert (outcome.action, outcome.error, outcome.values["cache_config"]) == ("updated", None, config)
     else:
         error = error_of(outcome)
-        assert (outcome.action, error.status, error.maybe_done) == ("failed", 412, False)
+        assert (outcome.action, error.status, error.outcome_unknown) == ("failed", 412, False)
 
 
 def test_a_412_to_an_update_without_a_condition_is_final(client: FakeClient) -> None:
@@ -564,7 +564,7 @@ def test_an_object_that_was_deleted_meanwhile_fails(client: FakeClient) -> None:
     (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL})
     error = error_of(outcome)
     assert (outcome.action, error.not_found, client.methods) == ("failed", True, ["GET"])
-    assert not error.maybe_done
+    assert not error.outcome_unknown
 
 
 @pytest.mark.parametrize("fields", [{}, {"name": "shop (deleted)"}], ids=["as it was", "renamed"])
@@ -644,7 +644,7 @@ def test_a_lost_answer_is_a_failure_if_the_list_does_not_show_the_change(
 ) -> None:
     case, reconciler, outcome = lose(client, loss, applied, found)
     error = error_of(outcome)
-    assert (outcome.action, error.maybe_done, error.call.method) == (loss.not_applied, True, loss.method)
+    assert (outcome.action, error.outcome_unknown, error.call.method) == (loss.not_applied, True, loss.method)
     assert "the change may have been" in error.advice
     assert outcome.changed == reconciler.run.changed == (loss.not_applied != "failed")
     assert client.made[-1] == f"GET {case.resource.plural}", "nothing is written after it"
@@ -657,7 +657,7 @@ def test_a_password_that_may_have_been_set_cannot_be_confirmed(client: FakeClien
     client.script("PATCH", failure=lost(), applied=True)
     reconciler = reconciler_of(client, resent=frozenset(["password"]))
     (outcome,) = apply(reconciler, {**LOGIN, "ssl_mode": "require"})
-    assert (outcome.action, error_of(outcome).maybe_done) == ("failed", True)
+    assert (outcome.action, error_of(outcome).outcome_unknown) == ("failed", True)
 
 
 @pytest.mark.parametrize("method, answer", [("POST", {"id": None}), ("PATCH", {"id": "db_9"}), ("PATCH", {"port": ""})])
@@ -727,7 +727,7 @@ def test_a_refusal_of_the_write_after_a_lost_create_is_certain(client: FakeClien
     client.script("PATCH", failure=refused(409))
     (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL})
     error = error_of(outcome)
-    assert (outcome.action, error.status, error.maybe_done) == ("created", 409, False)
+    assert (outcome.action, error.status, error.outcome_unknown) == ("created", 409, False)
     assert "the change may have been" not in error.advice
 
 
@@ -747,7 +747,7 @@ def test_the_write_that_is_looked_for_is_the_last_one(client: FakeClient) -> Non
     client.script("PATCH", meanwhile=lambda: client.change("db_1", role="primary", **WHOLE))
     client.script("PATCH", failure=lost())
     (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL, "role": "replica"})
-    assert (outcome.action, outcome.changed, error_of(outcome).maybe_done) == ("failed", False, True)
+    assert (outcome.action, outcome.changed, error_of(outcome).outcome_unknown) == ("failed", False, True)
 
 
 # Entries that depend on others, and the end of a run
@@ -897,7 +897,7 @@ def test_an_unexpected_exception_of_one_entry_does_not_lose_the_others(client: F
     outcomes = apply(reconciler_of(client, parallel=parallel), *({**LOGIN, "name": f"db{n}"} for n in range(4)))
     assert sorted(outcome.action for outcome in outcomes) == ["created"] * 3 + ["failed"]
     (error,) = [outcome.error for outcome in outcomes if outcome.error]
-    assert ("unexpected KeyError at " in str(error), error.maybe_done) == (True, True)
+    assert ("unexpected KeyError at " in str(error), error.outcome_unknown) == (True, True)
     assert PASSWORD not in str(error)
     assert len(client.ids) == 3
 
@@ -957,7 +957,11 @@ def test_a_connection_that_cannot_be_made_is_an_error_of_an_object_that_was_crea
     assert (outcome.action, outcome.changed) == ("created", True)
     assert sorted(outcome.changes) == sorted([*CREATED, "cache_config.ttl_seconds"])
     assert outcome.diff()["after"]["cache_config"] == TTL["cache_config"]
-    assert (error.code, error.message, error.maybe_done) == ("CONNECTION_TEST_FAILED", "*** was rejected by app", False)
+    assert (error.code, error.message, error.outcome_unknown) == (
+        "CONNECTION_TEST_FAILED",
+        "*** was rejected by app",
+        False,
+    )
     assert "*** was rejected by app" in error.reason
 
 
@@ -973,7 +977,7 @@ def test_a_connection_test_whose_answer_is_lost_has_changed_nothing(client: Fake
     client.script("POST", "/test-connection", failure=lost())
     reconciler = reconciler_of(client, act=True)
     (outcome,) = apply(reconciler, LOGIN)
-    assert (outcome.action, error_of(outcome).maybe_done, reconciler.run.changed) == ("unchanged", False, False)
+    assert (outcome.action, error_of(outcome).outcome_unknown, reconciler.run.changed) == ("unchanged", False, False)
     assert client.methods == ["POST"]
 
 

@@ -262,13 +262,13 @@ class Client:
             if not error.not_found:
                 raise
             # After a lost answer the first attempt may be what deleted it.
-            return error.maybe_done
+            return error.outcome_unknown
         return True
 
     def _call(self, call: Call, check: Check | None = None) -> Answer:
         """Make the attempts of one call. The content of a DELETE's answer is ``{}``."""
         began = 0.0
-        maybe_done = False
+        outcome_unknown = False
         attempt = 0
         error: ApiError | None = None
         while True:
@@ -295,7 +295,9 @@ class Client:
                 self._throttle.failed(sent)
             else:
                 self._throttle.succeeded()
-            maybe_done = error.maybe_done = maybe_done or (error.maybe_done and call.method != "GET")
+            outcome_unknown = error.outcome_unknown = outcome_unknown or (
+                error.outcome_unknown and call.method != "GET"
+            )
             error.attempts = attempt
             self._wait_before_retry(error, began)
 

@@ -34,8 +34,8 @@ class Call:
 class ApiError(Exception):
     """A call that failed, told in one sentence (``str(error)``) and in parts.
 
-    ``maybe_done`` says that the server may have acted although the call failed; ``retriable`` that another attempt may
-    succeed, and ``retry_after`` in how many seconds; ``budget_spent`` that there was no time left for one.
+    ``outcome_unknown`` says that the server may have acted although the call failed; ``retriable`` that another
+    attempt may succeed, and ``retry_after`` in how many seconds; ``budget_spent`` that there was no time left for one.
     """
 
     call: Call
@@ -47,7 +47,7 @@ class ApiError(Exception):
     request_id: str | None = None
     attempts: int = 1
     fields: list[dict[str, t.Any]] = field(default_factory=list)
-    maybe_done: bool = False
+    outcome_unknown: bool = False
     retriable: bool = False
     retry_after: float | None = None
     budget_spent: bool = False
@@ -84,7 +84,7 @@ class ApiError(Exception):
             "request_id": one_line(self.request_id) if self.request_id else None,
             "attempts": self.attempts,
             "fields": self.fields,
-            "maybe_done": self.maybe_done,
+            "outcome_unknown": self.outcome_unknown,
         }
 
 

@@ -72,7 +72,7 @@ def from_network_failure(exc: Exception, call: Call, api_url: str, timeout: floa
     else:
         reason = f"{'no connection to' if connecting else 'connection lost to'} {api_url}{_cause(exc)}"
         advice = "check api_url, the network and the proxy"
-    return ApiError(call, reason, advice, maybe_done=not connecting, retriable=True)
+    return ApiError(call, reason, advice, outcome_unknown=not connecting, retriable=True)
 
 
 def _chain(exc: BaseException) -> t.Iterator[BaseException]:
@@ -128,7 +128,7 @@ def from_bad_content(
     """Tell a success whose content is not what the API answers. A write may have been made all the same."""
     return ApiError(
         call, f"{response.status_code} with {reason}", f"check that api_url ({api_url}) is the PgBeam API",
-        status=response.status_code, request_id=_request_id(response, redact), maybe_done=True,
+        status=response.status_code, request_id=_request_id(response, redact), outcome_unknown=True,
     )  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def from_error_response(response: requests.Response, call: Call, redact: t.Calla
     return ApiError(
         call, reason, _advice(status, code, call), status=status, code=code, message=message, fields=fields,
         request_id=_request_id(response, redact) or told["request_id"],
-        maybe_done=status >= 500 and not rejected, retriable=status in RETRY_STATUSES,
+        outcome_unknown=status >= 500 and not rejected, retriable=status in RETRY_STATUSES,
         retry_after=retry_after,
     )  # fmt: skip
 

@@ -271,7 +271,7 @@ class Reconciler:
             except Exception as fault:  # one object's, so that what became of the others is not lost with it
                 methods = {"updated": self.resource.update_verb or "POST", "deleted": "DELETE"}
                 call = Call(methods.get(outcome.plan.action, self.resource.create_verb), self.path, outcome.plan.label)
-                outcome.error = ApiError(call, *bug(fault), maybe_done=True)
+                outcome.error = ApiError(call, *bug(fault), outcome_unknown=True)
 
         if len(outcomes) < 2:
             list(map(guarded, outcomes))
@@ -394,7 +394,7 @@ class Reconciler:
         try:
             answer = self.client.write("POST", path, f"new secrets of {outcome.plan.label}", None, self._check_created)
         except ApiError as error:
-            if error.maybe_done or not outcome.plan.rotates:
+            if error.outcome_unknown or not outcome.plan.rotates:
                 outcome.secrets_lost = True
                 error.advice += f"; its secrets are lost: set rotate: true to issue new ones for {identifier}"
             raise
@@ -434,8 +434,8 @@ class Reconciler:
                     tag if plan.conditional else None,
                 )
             except ApiError as error:
-                lost = plan if error.maybe_done else lost
-                error.maybe_done = lost is not None
+                lost = plan if error.outcome_unknown else lost
+                error.outcome_unknown = lost is not None
                 if error.status != 412 or not plan.conditional or conflicts == MAX_CONFLICTS:
                     raise
                 conflicts, fresh = conflicts + 1, False
@@ -494,7 +494,7 @@ class Reconciler:
 
     def _resolve_unknown(self, outcomes: list[Outcome]) -> None:
         """Where a write's outcome is unknown, list once more: what is there now tells how it ended."""
-        unknown = [o for o in outcomes if o.error and o.error.maybe_done and not o.secrets_lost]
+        unknown = [o for o in outcomes if o.error and o.error.outcome_unknown and not o.secrets_lost]
         if not unknown:
             return
         index: Index | None = None
@@ -507,7 +507,7 @@ class Reconciler:
                 outcome.values, outcome.error = found, None
                 self._mark_changed(outcome)
                 self._in_parallel(lambda o: self._finish_found(o, index), [outcome])
-            if outcome.error and outcome.error.maybe_done and not outcome.secrets_lost:
+            if outcome.error and outcome.error.outcome_unknown and not outcome.secrets_lost:
                 outcome.error.advice += f"; {MAYBE_DONE}"
 
     def _finish_found(self, outcome: Outcome, index: Index | None) -> None:
@@ -529,8 +529,8 @@ class Reconciler:
             try:
                 answer = self.client.write(call.method, path, call.target).content
             except ApiError as error:
-                error.maybe_done = error.maybe_done and action.changes
-                error.advice += f"; {MAYBE_DONE}" if error.maybe_done else ""
+                error.outcome_unknown = error.outcome_unknown and action.changes
+                error.advice += f"; {MAYBE_DONE}" if error.outcome_unknown else ""
                 raise
             outcome.action_answer = {key: part for key, part in answer.items() if key != self.resource.noun}
             succeeded = answer.get(name) == value and type(answer[name]) is type(value)
