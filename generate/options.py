@@ -39,6 +39,8 @@ def documentation(module: Module) -> Values:
 def _behaviour(module: Module) -> list[str]:
     """The sentences of the description that all modules of this form share."""
     resource, scope = module.resource, module.scope
+    if resource.computed:
+        return scope.shared(f"description.{module.form}") if module.form == "evaluation" else []
     if module.form == "info":
         found = scope.shared("description.pages") if resource.paged else []
         found += scope.shared("description.filters") if resource.filters else []
@@ -114,7 +116,7 @@ def _parent(scope: Scope) -> list[str]:
         field = resource.field(resource.parent)
         found += [_needed(scope, field)] if module.writes else scope.shared("options.parent_unused")
         found += _limits_of_change(scope, field) if module.writes else []
-    elif module.writes and not resource.is_singleton:
+    elif module.writes and not resource.needs_parent:
         found += scope.shared("options.parent_later")
     return found
 
@@ -139,15 +141,20 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
         _limited(scope, field, scope.own(words)),
         " ".join([*scope.own(words, "compared"), *scope.own(words, "option")]),
     ]
-    if field.fields:
+    stored = not scope.resource.computed
+    if field.fields and stored:
         found += scope.shared("field.members")
+    found += scope.shared("field.when_empty") if field.when_empty and stored else []
     found += _null(scope, field) if field.nullable else []
     quoted = [f"V({choice})" for choice in kind.choices if yaml.safe_load(choice) != choice]
     found += scope.shared("field.quoted", values=listed(quoted)) if quoted else []
     found += scope.shared("field.in_future") if field.in_future else []
     if field.secret:
         found += scope.shared("field.secret", update=f"O(update_{field.name})")
-    if not within:
+    if not stored:
+        target = field.refers_to
+        found += scope.shared("field.reference", referred=in_words(target.noun)) if target else []
+    elif not within:
         found += _tie(scope, field) + _limits_of_change(scope, field) + [_needed(scope, field)]
     elif is_key:
         found += scope.shared("field.in_entry")
@@ -174,7 +181,8 @@ def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
             limits = scope.sentence("field.range", minimum=field.minimum, maximum=field.maximum)
     elif field.elements:
         limits = scope.sentence("field.most", maximum=field.maximum) if field.maximum is not None else ""
-        found = scope.shared("field.ordered" if field.ordered else "field.set")
+        if not scope.resource.computed:
+            found = scope.shared("field.ordered" if field.ordered else "field.set")
         found += scope.shared("field.each", rule=field.elements.must_be) if field.elements.must_be else []
     elif any(map(str.isdigit, field.must_be)):
         limits = scope.sentence("field.rule", rule=field.must_be)

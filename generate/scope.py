@@ -20,7 +20,13 @@ REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?
 
 #: The results about one object beside the object, and those of a module beside its objects, by form.
 OUTCOME = ("action", "changes", "secrets", "error")
-RESULTS = {"item": OUTCOME, "list": ("summary", "msg"), "info": ("error",)}
+RESULTS = {
+    "item": OUTCOME,
+    "list": ("summary", "msg"),
+    "info": ("error",),
+    "evaluation": ("summary", "msg", "error"),
+    "replay": ("error",),
+}
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,9 @@ class Module:
     @property
     def name(self) -> str:
         resource = self.resource
-        return {"item": resource.noun, "list": resource.plural, "info": f"{resource.noun}_info"}[self.form]
+        if self.form == "list":
+            return resource.plural
+        return resource.noun if self.form in ("item", "evaluation") else f"{resource.noun}_info"
 
     @functools.cached_property
     def spec(self) -> Values:
@@ -46,7 +54,7 @@ class Module:
 
     @property
     def writes(self) -> bool:
-        return self.form != "info"
+        return self.form in ("item", "list")
 
     @property
     def asked_for(self) -> set[str]:
@@ -62,7 +70,7 @@ class Module:
             entry = {*self.spec[plural]["options"]}
             shown = {*OUTCOME, *self.asked_for, *resource.summary}
             return Scope(self, resource, f"{plural}[].", entry, f"{plural}[].", shown)
-        below = f"{resource.noun}." if self.form == "item" else f"{plural}[]."
+        below = {"item": f"{resource.noun}.", "info": f"{plural}[]."}.get(self.form, "")
         return Scope(self, resource, "", {*self.spec}, below, {f.name for f in resource.fields})
 
     @functools.cached_property

@@ -80,8 +80,8 @@ options:
         description:
           - The tables and other relations that agents can reach. Empty for all of them. Compared as a set. Each must be
             the name of a table.
-          - A name without a schema refers to the schema C(public) only. If a task empties the list, a warning reports
-            it.
+          - A name without a schema refers to the schema C(public) only.
+          - If a task empties the list, a warning reports it.
         type: list
         elements: str
       table_denylist:

@@ -40,13 +40,19 @@ CONNECTION: Spec = {
     "ca_path": {"type": "path"},
 }
 STATE = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+PARALLEL: Spec = {"parallel": {"type": "int", "default": 8}}
 
 
-def argument_spec(fields: t.Iterable[Field]) -> Spec:
-    """The options of an argument spec for these fields. Nothing has a default: what is not named is not managed."""
+def argument_spec(fields: t.Iterable[Field], complete: bool = False) -> Spec:
+    """The options of an argument spec for these fields. Nothing has a default: what is not named is not managed.
+
+    Nothing is required either, unless the options have to be complete.
+    """
     spec: Spec = {}
     for f in fields:
         option: dict[str, t.Any] = {"type": f.type}
+        if complete and f.required:
+            option["required"] = True
         if f.choices:
             option["choices"] = list(f.choices)
         if f.elements and f.elements.choices:
@@ -61,7 +67,7 @@ def argument_spec(fields: t.Iterable[Field]) -> Spec:
             option["elements"] = f.elements.type
             members = f.elements.fields
         if members:
-            option["options"] = argument_spec(members)
+            option["options"] = argument_spec(members, complete)
         spec[f.name] = option
     return spec
 
@@ -113,7 +119,7 @@ def list_spec(resource: Resource) -> Spec:
         resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry, "no_log": False},
         "prune": {"type": "bool", "default": False},
         "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
-        "parallel": {"type": "int", "default": 8},
+        **PARALLEL,
         **_writing_spec(resource),
     }
 
@@ -122,3 +128,13 @@ def info_spec(resource: Resource) -> Spec:
     """The argument spec of the module that reads."""
     filters = argument_spec(resource.field(name) for name in resource.filters)
     return {**CONNECTION, **_parent_spec(resource), "id": {"type": "str"}, **filters}
+
+
+def replay_spec(resource: Resource) -> Spec:
+    """The argument spec of the module that has one thing computed from its options."""
+    return {**CONNECTION, **_parent_spec(resource), **argument_spec(resource.options, complete=True)}
+
+
+def evaluation_spec(resource: Resource) -> Spec:
+    """The argument spec of the module that has many things computed, in parallel."""
+    return {**replay_spec(resource), **PARALLEL}

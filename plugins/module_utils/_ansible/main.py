@@ -36,8 +36,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler
 Body = t.Callable[[Module, Reconciler], None]
 
 
-def _main(body: Body, module: Module) -> t.NoReturn:
-    """Run a module's body. Whatever it raises becomes one sentence."""
+def run_body(body: Body, module: Module) -> t.NoReturn:
+    """Run a module's body and end the module. Whatever the body raises becomes one sentence."""
     gc.freeze()  # what was imported stays to the end, and walking through it takes longer than many a module's work
     if client.REQUESTS_IMPORT_ERROR:
         module.exit(missing_required_lib("requests"))
@@ -90,7 +90,7 @@ def _run(module: Module, until_end: contextlib.ExitStack) -> Run:
 
 def run_item(resource: Resource) -> None:
     """The body of a module for one object."""
-    _main(_item, Module(resource, argument_spec.item_spec(resource)))
+    run_body(_item, Module(resource, argument_spec.item_spec(resource)))
 
 
 def _item(module: Module, reconciler: Reconciler) -> None:
@@ -150,7 +150,7 @@ def _finish_item(module: Module, reconciler: Reconciler, outcomes: list[Outcome]
 
 def run_list(resource: Resource) -> None:
     """The body of a module for a whole list."""
-    _main(_list, Module(resource, argument_spec.list_spec(resource)))
+    run_body(_list, Module(resource, argument_spec.list_spec(resource)))
 
 
 def _list(module: Module, reconciler: Reconciler) -> None:
@@ -325,7 +325,7 @@ def _wanted(reconciler: Reconciler, values: Values, given: Values) -> Values:
 
 def run_info(resource: Resource) -> None:
     """The body of a module that reads."""
-    _main(_info, Module(resource, argument_spec.info_spec(resource)))
+    run_body(_info, Module(resource, argument_spec.info_spec(resource)))
 
 
 def _info(module: Module, reconciler: Reconciler) -> None:

@@ -175,10 +175,10 @@ class Module(AnsibleModule):
 
     def _parent_problems(self) -> list[str]:
         name, parent = self.resource.parent, self.params.get(self.resource.parent)
-        may_be_empty = self.check_mode and not self.resource.is_singleton
+        may_be_empty = self.check_mode and not self.resource.needs_parent
         if parent is None or not self.resource.path_has_parent or (parent == "" and may_be_empty):
             return []
-        if parent == "" and not self.resource.is_singleton:
+        if parent == "" and not self.resource.needs_parent:
             return [
                 f"{name}: it is empty; that is allowed in check mode only, for a {self.resource.parent_noun} "
                 "that is not there yet"

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 Values = dict[str, t.Any]
 ID_PATTERN = r"(?!\.{1,2}$)[a-zA-Z0-9_.-]+"
 ID_RULE = "letters, digits, '_', '.' and '-'"
+NAME_OR_ID_PATTERN = r"[^\x00]+"
+NAME_OR_ID_RULE = "a name or an id"
 
 
 class UnresolvedName(str):
@@ -58,7 +60,10 @@ class Field:
     nullable: bool = False
     #: A moment that must be in the future when the object is created.
     in_future: bool = False
-    #: The resource whose id this is, and the option that takes the name of one in its place.
+    #: Its name in a body, if that is not the option's.
+    sent_as: str = ""
+    #: The resource whose id this is, and the option that takes the name of one in its place. Without such an option,
+    #: the field's own takes either.
     refers_to: Resource | None = None
     name_option: str = ""
     #: What a list that becomes empty means, if that is more than its elements say.
@@ -243,6 +248,9 @@ class Resource:
     nested: Resource | None = None
     #: The field, and its value, of an object that is deleted although the API still shows it.
     deleted_marker: tuple[str, str] | None = None
+    #: Whether the API computes it from the options of a task, by a POST on the path, and stores nothing. The read-only
+    #: fields are the results.
+    computed: bool = False
     #: Whether one object can be read by its id, and whether a listing has pages.
     get_by_id: bool = True
     paged: bool = True
@@ -270,6 +278,11 @@ class Resource:
         return bool(self.write_path)
 
     @property
+    def needs_parent(self) -> bool:
+        """Whether nothing can be foreseen, even in check mode, for a parent that does not exist yet."""
+        return self.is_singleton or self.computed
+
+    @property
     def id_field(self) -> str:
         """The field that shows whose answer it is."""
         return self.parent if self.is_singleton else "id"
@@ -282,7 +295,8 @@ class Resource:
     @functools.cached_property
     def entry_options(self) -> tuple[Field, ...]:
         """What a task can say of one object of a list: its fields, and what goes with them."""
-        names = [Field(f.name_option, pattern=r"[^\x00]+", must_be="a name or an id") for f in self.references]
+        by_name = [f.name_option for f in self.references if f.name_option]
+        names = [Field(name, pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE) for name in by_name]
         issuing = (Field("secrets_file", "path"), Field("rotate", "bool")) if self.issued else ()
         return (*self.writable, *names, *issuing)
 

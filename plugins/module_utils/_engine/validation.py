@@ -317,6 +317,12 @@ def _join(names: t.Sequence[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
+def computed_error(fields: t.Iterable[Field], values: Values) -> str | None:
+    """What is wrong with a result that the server computed, None if it has these fields."""
+    missing = next((f.name for f in fields if f.required and values.get(f.name) is None), None)
+    return f"no {missing}" if missing else _type_error(fields, values)
+
+
 def response_error(resource: Resource, values: Values) -> str | None:
     """What is wrong with an object that the server answered, None where it is one of this resource.
 

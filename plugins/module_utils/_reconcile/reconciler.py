@@ -27,6 +27,7 @@ WRITES = ("created", "updated", "replaced", "deleted")
 PROGRESS_SECONDS = 5
 ACTION_PAUSE = 5  # seconds between two calls of an action that has not succeeded
 MAYBE_DONE = "the change may have been made, as a second run will tell"
+Item = t.TypeVar("Item")
 MAX_CONFLICTS = 5  # times that one object's write is planned again after another writer has changed it
 
 
@@ -98,6 +99,30 @@ class Run:
     #: Masks the secrets in a server's words.
     redact: t.Callable[[str], str] = str
     changed: bool = False
+
+    def in_parallel(self, do: t.Callable[[Item], None], items: list[Item], label: str) -> None:
+        """Do something that raises nothing with each item, and show from time to time how many are done."""
+        if len(items) < 2:
+            list(map(do, items))
+            return
+        reported = time.monotonic()
+        pool = ThreadPoolExecutor(min(self.parallel, len(items)))
+        try:
+            for number, _done in enumerate(pool.map(do, items), 1):
+                if time.monotonic() - reported >= PROGRESS_SECONDS:
+                    reported = time.monotonic()
+                    self.show_progress(f"{number} of {len(items)} {label}")
+        finally:
+            # Not waited for, since all are done, unless the task has run out of time.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def worth_reporting(errors: t.Iterable[ApiError]) -> list[ApiError]:
+    """Errors in the order to report them. A refusal that calls met at the same time, such as a plan's limit, is one."""
+    # Those that were not begun come last, since few sentences are shown and one says why.
+    found = sorted(errors, key=lambda error: not error.sent)
+    first = {(error.status, error.code): error for error in reversed(found) if error.fatal}
+    return [error for error in found if not error.fatal or first[error.status, error.code] is error]
 
 
 class Reconciler:
@@ -248,20 +273,14 @@ class Reconciler:
         self._in_parallel(lambda outcome: self._act(action, outcome, deadline), existing)
 
     def errors(self, outcomes: list[Outcome], prune_skipped: bool = False) -> list[ApiError]:
-        """What to tell of these outcomes: their errors, else what ended the run where it left something undone.
-
-        A refusal that writes met at the same time, such as a plan's limit, is told once.
-        """
-        # Those that were not begun come last, since few sentences are shown and one says why.
-        found = sorted((o.error for o in outcomes if o.error), key=lambda error: not error.sent)
-        first = {(error.status, error.code): error for error in reversed(found) if error.fatal}
-        found = [error for error in found if not error.fatal or first[error.status, error.code] is error]
+        """What to tell of these outcomes: their errors, else what ended the run where it left something undone."""
+        found = worth_reporting(o.error for o in outcomes if o.error)
         undone = prune_skipped or any(outcome.action == "skipped" for outcome in outcomes)
         ended = self.client.fatal_error
         return found or ([ended] if ended and undone else [])
 
     def _in_parallel(self, do: t.Callable[[Outcome], None], outcomes: list[Outcome]) -> None:
-        """Do it for each, in parallel, and tell from time to time how far that is."""
+        """Do it for each, in parallel, and keep what it raises."""
 
         def guarded(outcome: Outcome) -> None:
             try:
@@ -273,19 +292,7 @@ class Reconciler:
                 call = Call(methods.get(outcome.plan.action, self.resource.create_verb), self.path, outcome.plan.label)
                 outcome.error = ApiError(call, *bug(fault), outcome_unknown=True)
 
-        if len(outcomes) < 2:
-            list(map(guarded, outcomes))
-            return
-        reported = time.monotonic()
-        pool = ThreadPoolExecutor(min(self.run.parallel, len(outcomes)))
-        try:
-            for number, _done in enumerate(pool.map(guarded, outcomes), 1):
-                if time.monotonic() - reported >= PROGRESS_SECONDS:
-                    reported = time.monotonic()
-                    self.run.show_progress(f"{number} of {len(outcomes)} {self.resource.collection_label(self.parent)}")
-        finally:
-            # Not waited for, since all are done, unless the task has run out of time.
-            pool.shutdown(wait=False, cancel_futures=True)
+        self.run.in_parallel(guarded, outcomes, self.resource.collection_label(self.parent))
 
     def _unblocked(self, outcomes: list[Outcome], deletions: list[Outcome]) -> list[Outcome]:
         """Those of the others that can be carried out: none that would move to where one could not be removed."""
