@@ -26,6 +26,7 @@ from pgbeam import PgBeamClient, models
 from pgbeam.operations import OPERATIONS_BY_TAG
 from pydantic import ConfigDict, TypeAdapter
 
+from tests.sandbox.evaluations import EVALUATION_PATH, REPLAY_PATH
 from tests.sandbox.gate import EXTRA_FIELDS
 from tests.sandbox.kinds import KINDS, PROJECT
 from tests.sandbox.platform import PLAN_PATH, SPEND_LIMIT_PATH
@@ -34,7 +35,7 @@ from tests.tree import ROOT
 
 DOCUMENT = ROOT.parent / "shared" / "reference" / "pgbeam-openapi.json"
 _KINDS = (PROJECT, *KINDS.values())
-_OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH)
+_OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH, EVALUATION_PATH, REPLAY_PATH)
 #: Only the operations in use: reading the other ones takes seconds.
 IN_USE = {*_OTHERS, *(path for kind in _KINDS for path in kind.paths)}
 #: An id that a server made, and a moment: exchanges that differ in these alone are judged alike.

@@ -26,11 +26,18 @@ API_KEY = "pbu_0aB9-tests-only-Kk7"
 #: Commands that let every module be handed over.
 HANDED_OVER = ROOT / ".work" / "handed_over" / Path(sys.prefix).name
 WRITES = ("POST", "PATCH", "DELETE", "PUT")
+#: How the paths end of the operations that read, although by a POST.
+READS = ("/policy-evaluations", "/policy-replays")
 #: What a database is that a test makes behind the collection's back, where it says nothing else.
 DATABASE: dict[str, Any] = {
     "host": "db1.example.com", "port": 5432, "name": "orders", "username": "app", "password": "Behind-1",
 }  # fmt: skip
 _numbers = itertools.count(1)
+
+
+def is_write(exchange: Mapping[str, Any]) -> bool:
+    """Whether a request can have changed something."""
+    return exchange["method"] in WRITES and not exchange["path"].endswith(READS)
 
 
 @dataclass
@@ -75,7 +82,7 @@ class Scope(abc.ABC):
 
     def writes(self) -> list[tuple[str, str]]:
         """Method and path of every write so far."""
-        return [(e["method"], e["path"]) for e in self.record() if e["method"] in WRITES]
+        return [(entry["method"], entry["path"]) for entry in self.record() if is_write(entry)]
 
     @property
     def _door(self) -> str:
@@ -190,6 +197,10 @@ class Project(Scope):
     def create(self, key: str, **fields: Any) -> dict[str, Any]:
         """Create an object of any kind that is right below the project, such as ``policies``. Returns the answer."""
         return self.post(f"/v1/projects/{self.id}/{key.replace('_', '-')}", fields)
+
+    def record_statement(self, agent_id: str, sql: str, at: str | None = None) -> None:
+        """Let an agent have sent a statement, with the outcome that its policy has now."""
+        self._control("POST", "/traffic", {"agent_id": agent_id, "sql": sql, "at": at})
 
     def secrets(self, salt: str) -> dict[str, dict[str, str]]:
         """The salted hashes of the secrets that arrived or were issued, by object id and field, oldest object first."""

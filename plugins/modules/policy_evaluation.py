@@ -202,8 +202,8 @@ options:
       expect:
         description:
           - The verdict that the policy must reach. V(allow) permits the statement unchanged, V(block) refuses it,
-            V(mask) permits it with masked columns, and V(row-filter) permits it with a condition that limits the rows,
-            and with masked columns if there are any.
+            V(mask) permits it and masks columns of a table that it reads, and V(row-filter) permits it with a condition
+            that limits the rows, and with masked columns if there are any.
         type: str
         required: true
         choices: [allow, block, mask, row-filter]

@@ -197,14 +197,13 @@ options:
     type: str
   start:
     description:
-      - The start of the period, inclusive (a date and a time with a zone, such as 2027-01-31T12:00:00Z) (a date and a
-        time with a zone, such as 2027-01-31T12:00:00Z). If omitted, 7 days before the end.
-      - Put it in quotes.
+      - The start of the period, inclusive, in quotes (a date and a time with a zone, such as 2027-01-31T12:00:00Z). If
+        omitted, 7 days before the end.
     type: str
   end:
     description:
-      - The end of the period, exclusive (a date and a time with a zone, such as 2027-01-31T12:00:00Z). If omitted, now.
-      - Put it in quotes, too.
+      - The end of the period, exclusive, in quotes (a date and a time with a zone, such as 2027-01-31T12:00:00Z). If
+        omitted, now.
     type: str
   limit:
     description:

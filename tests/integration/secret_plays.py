@@ -91,6 +91,10 @@ class Place:
             options |= {**given, "name": project, resource.nested.noun: first}
         elif form == "item":
             options |= {**given, **entry}
+        elif resource.computed:
+            reference = resource.references[0]
+            (options[reference.name],) = needed(reference.refers_to, 1).values()  # type: ignore[arg-type]  # it has one
+            options |= given
         return {**options, "retries": 0, "timeout": 5}
 
 

@@ -12,7 +12,8 @@ from typing import Any, Literal, TypeVar
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from tests.sandbox.models import Fault, Settings
+from tests.sandbox.evaluations import record
+from tests.sandbox.models import Fault, Recorded, Settings
 from tests.sandbox.refusals import not_found
 from tests.sandbox.state import Id, Organization, Scope, State
 
@@ -69,6 +70,12 @@ def router(state: State) -> APIRouter:
             name: {field: _hash(salt + secret) for field, secret in kept.items()}
             for name, kept in _known(state.projects, project_id).secrets.items()
         }
+
+    @router.post("/projects/{project_id}/traffic")
+    async def add_traffic(project_id: Id, recorded: Recorded) -> dict[str, Any]:
+        project = _known(state.projects, project_id)
+        record(project, recorded.sql, recorded.agent_id, recorded.at)
+        return {"recorded": len(project.traffic)}
 
     @router.delete("/{kind}/{name}/faults")
     async def clear_faults(kind: Kind, name: Id) -> dict[str, Any]:

@@ -89,6 +89,14 @@ class Settings(Strict):
     extra_fields: bool = False
 
 
+class Recorded(Strict):
+    """A statement that an agent has sent, for a test to record; at a moment of RFC 3339, by default now."""
+
+    sql: str
+    agent_id: str
+    at: str | None = None
+
+
 #: In the place of the operation, which does not run.
 INSTEAD = ("status", "html", "redirect", "drop_before", "reset_before", "failed_test")
 #: The operation runs, late; or its answer is delayed, lost or spoilt.

@@ -202,6 +202,8 @@ class Project(Scope):
     rows: dict[str, dict[int, Item]] = field(default_factory=lambda: defaultdict(dict), init=False)
     #: How many times PgBeam was asked to verify a domain, by its id.
     verifications: dict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
+    #: The recorded statements of agents.
+    traffic: list[Item] = field(default_factory=list, init=False)
     #: By an object's id and by field; kept apart, so that no answer can hold one that it should not.
     secrets: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict), init=False)
 

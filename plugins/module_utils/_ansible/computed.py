@@ -39,8 +39,8 @@ def run_replay(resource: Resource) -> None:
 
 def _replay(module: Module, reconciler: Reconciler) -> None:
     (result,) = _results(reconciler.resource)
-    body = _body(module, reconciler)
-    module.exit(changed=False, **{result.name: _compute(reconciler, body, result.name, result.fields)})
+    computed: Values = {result.name: _compute(reconciler, _body(module, reconciler), result.name, result.fields)}
+    module.exit(changed=False, **computed)
 
 
 def run_evaluation(resource: Resource) -> None:
