@@ -49,6 +49,16 @@ ENTITY_TAGS = re.compile(r'\*|"[^"]*"( *, *"[^"]*")*')
 #: it: it passes over unknown fields and query parameters, and it is not asked about problem documents.
 DIFFERENCES: dict[str, str] = {
     **{f"{kind.noun}: {name}": "the document is older" for kind in _KINDS for name in kind.newer},
+    **{
+        f"{name} body: policy.{field}": "the document is older"
+        for name in ("dry_eval_policy", "replay_policy")
+        for field in KINDS["policies"].newer
+    },
+    "dry_eval_policy answer: template": "query templates are newer than the document",
+    "replay_policy answer: items.result.template": "the same",
+    "replay_policy body: bound_policy_id": "the document is older",
+    "replay_policy answer: summary.traffic_scope": "it came with bound_policy_id",
+    "replay_policy answer: summary.bound_credentials": "the same",
     "list_replicas query: page_size": "lists of replicas have pages since August, as all lists",
     "list_replicas query: page_token": "the same; the document has next_page_token in the answer alone",
     "errors": "problem documents have taken the place of the envelope, which older servers still send",
