@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ CAPPED: Values = {**WRITER, "max_affected_rows": 10}
 SAFE: Values = {**WRITER, "migration_safety": "block"}
 
 
-def rules(allow: tuple[str, ...] = (), deny: tuple[str, ...] = ()) -> Values:
+def rules(allow: Iterable[str] = (), deny: Iterable[str] = ()) -> Values:
     return {"statement_rules": {"allow": [*allow], "deny": [*deny]}}
 
 
@@ -101,9 +102,8 @@ def test_masks(sql: str, columns: list[str]) -> None:
 
 
 def test_row_filters() -> None:
-    decision = decide(
-        {**FILTERED, **MASKED}, "SELECT p.id FROM people p JOIN orders o ON o.person = p.id WHERE p.id = 1"
-    )
+    sql = "SELECT p.id FROM people p JOIN orders o ON o.person = p.id WHERE p.id = 1"
+    decision = decide({**FILTERED, **MASKED}, sql)
     assert (decision["verdict"], decision["row_filter_predicate"]) == ("row-filter", "branch = 7")
     assert decision["rewritten_sql"].endswith("WHERE p.id = 1 AND branch = 7")
     assert decision["masked_columns"] == [{"column": "phone", "kind": "hash"}]
