@@ -244,10 +244,10 @@ EXAMPLES = r"""
     that: preview.replay.summary.newly_blocked == 0
     fail_msg: "{{ preview.replay['items'] | selectattr('change', 'eq', 'newly_blocked') | map(attribute='sql') }}"
 
-- name: Preview another saved policy for one agent
+- name: Preview a saved policy for one agent
   pgbeam.cloud.policy_replay_info:
     project_id: prj_01h455vb4pex5vsknk084sn02q
-    policy: order-readers
+    policy: readers
     agent: reporting-bot
     start: "2026-11-01T00:00:00Z"
     end: "2026-12-01T00:00:00Z"

@@ -158,12 +158,14 @@ class Reader:
         siblings = [f.refers_to for f in module.resource.references if f.refers_to]
         referred = [target for target in siblings if target.parent == module.resource.parent]
         for resource in {module.resource.noun: module.resource for module in modules().values()}.values():
-            if not resource.path_has_parent or resource.parent != "project_id":
+            if resource.computed or not resource.path_has_parent or resource.parent != "project_id":
                 continue
             identifier = str(sample(resource, resource.field("id")))
             if resource in referred or identifier in block.text:
                 (project,) = self.projects.values()
-                made = create(project, resource, project.id, PASSWORD)
+                # It may exist since another one refers to it.
+                found = project.pages(resource.path.format(project_id=project.id), resource.items_key)
+                made = found[0] if found else create(project, resource, project.id, PASSWORD)
                 self.text = self.text.replace(identifier, made["id"])
 
     def _follow(self, block: Block) -> None:
