@@ -100,7 +100,7 @@ def _agent(inventory: Path, environment: dict[str, str], sandbox: Sandbox) -> in
     agent = _play(inventory, environment, sandbox, playbook="examples/ai_agent.yml")
     kept = json.loads(secrets_file.read_text())
     print(f"The agent's secrets are in a file that only its owner can read: {', '.join(kept)}")
-    if (agent.changed, agent.writes, agent.tests) != (2, 2, 4):
+    if (agent.changed, agent.writes, agent.tests, secrets_file.stat().st_mode & 0o077) != (2, 2, 4, 0):
         print("The agent was not created as announced.", file=sys.stderr)
         return 1
     return 0
