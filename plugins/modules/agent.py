@@ -92,7 +92,7 @@ options:
     description:
       - Return the secrets that the task issues as RV(secrets).
       - Refused unless the task sets C(no_log=true), because Ansible would otherwise show them.
-      - If a task would issue secrets and neither O(secrets_file) nor this option is set, it fails before it changes
+      - A task that would issue secrets requires O(secrets_file) or this option. Otherwise it fails before it changes
         anything.
     type: bool
     default: false
@@ -213,7 +213,7 @@ agent:
       returned: always
       sample: scram-sha-256
     last_used_at:
-      description: When the agent last connected. Null if it never did.
+      description: When the agent last connected. Null if it has never connected.
       type: str
       returned: always
       sample: "2026-11-20T12:00:00Z"

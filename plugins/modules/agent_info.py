@@ -61,7 +61,7 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
   register: found
 
-- name: Show the agents that never connected
+- name: Show the agents that have never connected
   ansible.builtin.debug:
     msg: "{{ found.agents | selectattr('last_used_at', 'none') | map(attribute='name') }}"
 
@@ -126,7 +126,7 @@ agents:
       returned: always
       sample: scram-sha-256
     last_used_at:
-      description: When the agent last connected. Null if it never did.
+      description: When the agent last connected. Null if it has never connected.
       type: str
       returned: always
       sample: "2026-11-20T12:00:00Z"

@@ -125,7 +125,7 @@ options:
     description:
       - Return the secrets that the task issues as RV(agents[].secrets).
       - Refused unless the task sets C(no_log=true), because Ansible would otherwise show them.
-      - If a task would issue secrets and neither O(agents[].secrets_file) nor this option is set, it fails before it
+      - A task that would issue secrets requires O(agents[].secrets_file) or this option. Otherwise it fails before it
         changes anything.
     type: bool
     default: false

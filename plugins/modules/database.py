@@ -181,7 +181,7 @@ EXAMPLES = r"""
     password: "{{ vault_orders_password }}"
     ssl_mode: verify-full
 
-- name: Change only its cache and its pool
+- name: Change only the cache and the pool
   pgbeam.cloud.database:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     host: db1.example.com
