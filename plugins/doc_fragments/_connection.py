@@ -21,7 +21,7 @@ options:
   api_url:
     description:
       - The URL of the PgBeam API.
-      - If omitted, the environment variable E(PGBEAM_API_URL) is used if it is set.
+      - If omitted, the value of the environment variable E(PGBEAM_API_URL) is used, if it is set.
       - Plain C(http://) is allowed only for a loopback address.
     type: str
     default: https://api.pgbeam.com

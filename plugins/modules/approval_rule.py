@@ -54,7 +54,7 @@ options:
   relation_name:
     description:
       - The table or view that the rule is limited to (text of 255 characters at most). Null for all of them.
-      - Without O(schema_name), it refers to this name in every schema.
+      - Without O(schema_name), the name matches in every schema.
       - V(null) or an empty value clears it.
     type: str
   min_affected_rows:

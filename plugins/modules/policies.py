@@ -80,7 +80,7 @@ options:
         description:
           - The tables and other relations that agents can access. Empty for all of them. Compared as a set. Each must
             be the name of a table.
-          - A name without a schema refers to the schema C(public) only. If a task empties the list, it issues a
+          - A name without a schema matches only in the schema C(public). If a task empties the list, it issues a
             warning.
         type: list
         elements: str
@@ -88,7 +88,7 @@ options:
         description:
           - The tables and other relations that agents cannot access, even if they are in the allowlist. Compared as a
             set. Each must be the name of a table.
-          - A name without a schema refers to every schema.
+          - A name without a schema matches in every schema.
         type: list
         elements: str
       masking_rules:

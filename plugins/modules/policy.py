@@ -67,14 +67,14 @@ options:
     description:
       - The tables and other relations that agents can access. Empty for all of them. Compared as a set. Each must be
         the name of a table.
-      - A name without a schema refers to the schema C(public) only. If a task empties the list, it issues a warning.
+      - A name without a schema matches only in the schema C(public). If a task empties the list, it issues a warning.
     type: list
     elements: str
   table_denylist:
     description:
       - The tables and other relations that agents cannot access, even if they are in the allowlist. Compared as a set.
         Each must be the name of a table.
-      - A name without a schema refers to every schema.
+      - A name without a schema matches in every schema.
     type: list
     elements: str
   masking_rules:
@@ -233,7 +233,7 @@ EXAMPLES = r"""
       - table: orders
         predicate: tenant_id = 7
 
-- name: Let agents write if a person approves
+- name: Let agents write with the approval of a person
   pgbeam.cloud.policy:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     name: writers
