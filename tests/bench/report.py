@@ -90,8 +90,8 @@ make bench
 
 ## A loop over the module for one database
 
-The cost of one more item, from loops of one and of {plan.loop} items, or of {plan.processes} if each item is a process. The list
-form and the role need no loop.
+The cost of one more item, from loops of one and of {plan.loop} items, or of {plan.processes} if each item is a process.
+The list form and the role need no loop.
 
 {_table(["loop", "milliseconds", "requests"], "lrl", _loop(results, plan))}
 
@@ -104,8 +104,8 @@ The role with {plan.main} databases, in seconds:
 
 {_stages(_of(results, plan.main, ROLE_STAGES), list(TITLES), 1, 2)}
 
-An item of a loop, in milliseconds: the mean of {plan.loop} items. What core does with the result of an item is included in
-the preparation of the next one.
+An item of a loop, in milliseconds: the mean of {plan.loop} items. What core does with the result of an item is included
+in the preparation of the next one.
 
 {_stages(_of(results, plan.loop, ITEM_STAGES), OF_A_TASK, 1000 / plan.loop, 0)}
 
