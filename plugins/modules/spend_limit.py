@@ -91,8 +91,8 @@ spend_limit:
       returned: always
       sample: 500.0
     spend_capped:
-      description: Whether the limit is reached, so that the access of agents is paused. It resumes with the next
-        billing period, or when the limit is raised or cleared.
+      description: Whether the limit is reached and the access of agents is paused. Access resumes with the next billing
+        period, or when the limit is raised or cleared.
       type: bool
       returned: always
       sample: false
