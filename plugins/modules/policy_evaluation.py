@@ -13,10 +13,10 @@ version_added: 1.0.0
 description:
   - Evaluates statements with a policy, saved or not, and compares each decision with the expected one. PgBeam decides
     as it does for the statements of agents, but connects to no database.
-  - The task fails if a decision differs from the expected one, with a table of these statements. It changes nothing,
-    and does the same in check mode.
-  - If PgBeam cannot evaluate a statement, the others are still evaluated, except after one of the statuses 401, 402 and
-    403 or when O(retry_budget) is spent. The task then fails, and RV(evaluations) reports every statement.
+  - The task fails if a decision differs from the expected one, and its message has a table of these statements. It
+    changes nothing, and also runs in check mode.
+  - If PgBeam cannot evaluate a statement, the others continue, except after status 401, 402 or 403 or when
+    O(retry_budget) is exhausted. The task then fails, and RV(evaluations) reports the outcome of every statement.
 options:
   project_id:
     description:
@@ -64,16 +64,16 @@ options:
             choices: [select, insert, update, delete, ddl, copy, set, show, explain, transaction, other]
       table_allowlist:
         description:
-          - The tables and other relations that agents can reach. Empty for all of them. Each must be the name of a
+          - The tables and other relations that agents can access. Empty for all of them. Each must be the name of a
             table.
-          - A name without a schema refers to the schema C(public) only.
+          - A name without a schema matches only in the schema C(public).
         type: list
         elements: str
       table_denylist:
         description:
-          - The tables and other relations that agents cannot reach, even if they are in the allowlist. Each must be the
-            name of a table.
-          - A name without a schema refers to every schema.
+          - The tables and other relations that agents cannot access, even if they are in the allowlist. Each must be
+            the name of a table.
+          - A name without a schema matches in every schema.
         type: list
         elements: str
       masking_rules:
@@ -96,7 +96,7 @@ options:
             description:
               - What is returned in place of the value. V(redact) returns a placeholder, V(null) returns null, and
                 V(hash) returns the SHA-256 hash of the value in hexadecimal.
-              - In YAML, V(null) must be in quotes.
+              - In YAML, V(null) must be quoted.
             type: str
             required: true
             choices: [redact, "null", hash]
@@ -118,11 +118,11 @@ options:
             required: true
       budget_queries_per_hour:
         description:
-          - The maximum number of queries in any period of an hour. 0 for no limit.
+          - The maximum number of queries in any one-hour period. 0 for no limit.
         type: int
       budget_queries_per_day:
         description:
-          - The maximum number of queries a day. 0 for no limit.
+          - The maximum number of queries per day. 0 for no limit.
         type: int
       max_rows:
         description:
@@ -139,7 +139,7 @@ options:
         type: int
       egress_bytes_per_day:
         description:
-          - The maximum number of bytes that queries return a day. 0 for no limit.
+          - The maximum number of bytes that queries return per day. 0 for no limit.
         type: int
       write_mode:
         description:
@@ -150,12 +150,12 @@ options:
       approval_mode:
         description:
           - The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects none.
-          - In YAML, V(off) must be in quotes.
+          - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", writes, ddl, all]
       approval_auto_max_rows:
         description:
-          - The number of rows up to which a statement needs no approval. 0 if every statement needs it.
+          - The maximum number of rows for which a statement needs no approval. 0 if every statement needs approval.
         type: int
       approval_timeout_seconds:
         description:
@@ -165,14 +165,14 @@ options:
         description:
           - What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and V(block)
             refuses them.
-          - In YAML, V(off) must be in quotes.
+          - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", warn, block]
       content_scan_mode:
         description:
           - Whether results are searched for text that is written as an instruction to the agent. V(annotate) records it
             in the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
-          - In YAML, V(off) must be in quotes.
+          - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", annotate, block]
       content_scan_max_bytes:
@@ -183,7 +183,7 @@ options:
         description:
           - The statements that agents may send. V(sql) allows every statement that the policy permits, and V(templates)
             only those that match a query template of the project.
-          - PgBeam refuses V(templates) if the project has no enabled template, or the organization an active
+          - PgBeam refuses V(templates) if the project has no enabled template, or if the organization has an active
             self-hosted enrollment.
         type: str
         choices: [sql, templates]
@@ -355,12 +355,12 @@ evaluations:
       returned: always
       sample: orders_of_customer
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when the call for this statement failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -370,7 +370,7 @@ evaluations:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -432,12 +432,12 @@ msg:
   returned: always
   sample: 11 passed
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a name could not be looked up
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -447,7 +447,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.
