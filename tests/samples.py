@@ -110,7 +110,7 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
     below = f"{within}.{field.name}" if within else field.name
     if field.fields:
         yield 5, f"{place}: a number was given; it must be a dictionary"
-        yield {"no_such": 1}, f"{place}.no_such: there is no such option"
+        yield {"no_such": 1}, f"{place}.no_such: unknown option"
         for member in field.fields:
             for value, reported in wrong(resource, member, f"{place}.{member.name}", below):
                 yield {member.name: value}, reported
@@ -140,7 +140,7 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
             given = "the value" if field.secret else shown
             yield value, f"{place}: {given} is {kind}, not text; put it in quotes"
         if field.secret:
-            yield "", f"{place}: it is empty; check that the variable or the lookup that it comes from is set"
+            yield "", f"{place}: empty; check that its variable or lookup is set"
         if field.choices:
             yield "no-such", f"{place}: 'no-such' is not allowed; it must be one of {', '.join(field.choices)}"
         for text in _wrong_texts(field):
@@ -155,7 +155,7 @@ def _wrong_lists(resource: Resource, field: Field, place: str, within: str, belo
     yield {"a": 1}, f"{place}: a dictionary was given; it must be a list"
     if field.maximum is not None:
         many = [varied(element, one, number) for number in range(field.maximum + 1)]
-        yield many, f"{place}: {len(many)} elements were given; it must be {field.maximum} at most"
+        yield many, f"{place}: {len(many)} elements are too many; the maximum is {field.maximum}"
     if not element.fields:
         for value, reported in wrong(resource, element, f"{place}[0]", within):
             yield [value], reported
@@ -166,7 +166,7 @@ def _wrong_lists(resource: Resource, field: Field, place: str, within: str, belo
             yield [{**one, member.name: value}], reported
         if member.required or member.name in field.key:
             lacking = {name: value for name, value in one.items() if name != member.name}
-            yield [lacking], f"{place}[0].{member.name}: it is missing"
+            yield [lacking], f"{place}[0].{member.name}: missing"
     if field.key:
         yield [one, one], f"{place}[0] and {place}[1] are both "
 

@@ -107,12 +107,12 @@ def connection_string(string: t.Any, password: t.Any, *, parameters: t.Any = Non
     Raises AnsibleFilterError, without a value in it, where one of the three cannot be used.
     """
     if isinstance(password, NO_TEXT) or not str(password):
-        raise AnsibleFilterError("connection_string: the password must be a string that is not empty")
+        raise AnsibleFilterError("connection_string: the password must be a non-empty string")
     if _is_omitted(password):
-        raise AnsibleFilterError("connection_string: the password is omitted; give it, or leave the filter out")
+        raise AnsibleFilterError("connection_string: the password is omitted; pass it, or do not use the filter")
     if not isinstance(string, str) or PLACEHOLDER not in string:
         raise AnsibleFilterError(
-            "connection_string: the input has no YOUR_PASSWORD to replace; give the one that PgBeam returned"
+            "connection_string: the input does not contain YOUR_PASSWORD; pass the string that PgBeam returned"
         )
     start, dummy, rest = string.partition(PLACEHOLDER)
     secret = _encoded("the password", password)
@@ -135,11 +135,15 @@ def _with_parameters(rest: str, parameters: t.Any) -> str:
 
 def _parameter(name: t.Any, value: t.Any) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise AnsibleFilterError("connection_string: the name of a parameter has letters, digits and underscores only")
+        raise AnsibleFilterError(
+            "connection_string: the name of a parameter must consist of letters, digits and underscores"
+        )
     if name == "password":
-        raise AnsibleFilterError("connection_string: the password is no parameter; it has its place in the string")
+        raise AnsibleFilterError(
+            "connection_string: password is not a parameter; pass it as the argument of the filter"
+        )
     if _is_omitted(value):
-        raise AnsibleFilterError(f"connection_string: the parameter {name} is omitted; give it, or leave it out")
+        raise AnsibleFilterError(f"connection_string: the parameter {name} is omitted; pass a value, or remove it")
     if isinstance(value, NO_TEXT) and not isinstance(value, int):
         raise AnsibleFilterError(
             f"connection_string: the parameter {name} must be a string, a whole number or a boolean"
@@ -156,7 +160,7 @@ def _encoded(what: str, value: t.Any) -> str:
     text = str(value)
     if UNUSABLE.search(text):
         raise AnsibleFilterError(
-            f"connection_string: {what} has a NUL or half of a surrogate pair, which no connection string can hold"
+            f"connection_string: {what} contains a NUL or half of a surrogate pair, which a connection string cannot"
         )
     return quote(text, safe="")
 

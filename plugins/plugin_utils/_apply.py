@@ -48,7 +48,7 @@ def apply(action: t.Any, task_vars: Values) -> Values:
     audit = bool(task_vars.get("__pgbeam_audit"))  # set by the playbook
     unseen = _prune.unseen(view)
     if audit and unseen and any(project.objects for project in plan.projects):
-        Display().warning(f"objects that no host declares are not looked for, because {unseen}")
+        Display().warning(f"objects that no host declares are not reported, because {unseen}")
     results, problem = run(plan.projects, call, foresee, Display().warning, audit and not unseen)
     return _result(results, problem, action._task)
 
@@ -122,7 +122,7 @@ def _named_twice(projects: list[Project], found: dict[str, list[Values]]) -> str
     twice = ", ".join(" and ".join(same) for same in keys.values() if len(same) > 1)
     if not twice:
         return None
-    return f"{twice} are one project; name it on all hosts in one way, by its id or by org_id and name"
+    return f"{twice} are the same project; refer to it in one way on all hosts, by id or by org_id and name"
 
 
 def _prune_problem(project: Project, found: list[Values] | None, results: Results, foresee: Call) -> str | None:
@@ -211,12 +211,12 @@ def _hosts(action: t.Any, task_vars: Values) -> tuple[list[str], list[_declared.
     for name in batch:
         registered = hostvars[name].get("__pgbeam_declared") or {}
         if registered.get("failed"):
-            return [f"{name}: what it declares could not be read; correct what its task reports, then run again"], []
+            return [f"{name}: its variables could not be read; correct what its task reports, then run again"], []
         gathered = json.loads(registered.get("gathered") or "{}")
         if gathered.get("run") != run_id:
             continue
         if gathered["run_once"] and len(batch) > 1:
-            said = f"run_once: only {name} would take part, and what the other hosts declare would be left out"
+            said = f"run_once: only {name} would take part, and what the other hosts declare would be ignored"
             return [f"{said}; remove run_once from the role, its play or the task that includes it"], []
         hosts.append(_declared.read(name, gathered))
     if not hosts:
@@ -268,8 +268,8 @@ def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Val
         kept = {option: value for option, value in result.items() if option not in NOT_PUBLISHED}
         return {"changed": False, "failed": False, **kept}
     except AnsibleError as error:
-        place = "the Python, the disk and the temporary directory where Ansible runs"
-        problem = f"{module} was not run ({type(error).__name__}): check {place}"
+        place = "Python, the disk and the temporary directory where Ansible runs"
+        problem = f"{module} was not run ({type(error).__name__}); check {place}"
     except Exception as error:
         problem = _values.unexpected(error)
     return {"changed": False, "failed": True, "msg": problem}

@@ -140,10 +140,10 @@ def _setting_problems(host: Host) -> list[str]:
         value, variable = host.variables[name], f"pgbeam_{name}"
         if isinstance(default, list):
             if not isinstance(value, list):
-                found.append(f"{variable} is not a list; with -e, give it as JSON or in a file")
+                found.append(f"{variable}: it must be a list; with -e, pass it as JSON or in a file")
         elif isinstance(default, dict):
             if not isinstance(value, dict):
-                found.append(f"{variable} is not a dictionary; with -e, give it as JSON or in a file")
+                found.append(f"{variable}: it must be a dictionary; with -e, pass it as JSON or in a file")
         elif isinstance(default, bool):
             if value not in (True, False):
                 found.append(f"{variable}: {value!r} is not allowed; it must be true or false")
@@ -170,9 +170,9 @@ def _read_project(host: Host) -> None:
     found += validation.validate(PROJECT, values, "pgbeam_project.")
     project_id = host.variables["project_id"]
     if project_id and project.get("id") not in (None, project_id):
-        found.append("pgbeam_project_id and pgbeam_project.id are two ids; give one of them")
+        found.append("pgbeam_project_id: pgbeam_project.id is a different id; set only one of them")
     elif not project_id and not project.get("id") and not (project.get("org_id") and project.get("name")):
-        found.append("pgbeam_project does not say which one; give its org_id and name, or its id")
+        found.append("pgbeam_project: it identifies no project; set org_id and name, or id")
     host.problems += found
     declared = project.get("database")
     if declared is not None and declared != {}:
@@ -187,9 +187,9 @@ def _add_first(host: Host, declared: t.Any) -> Entry | None:
     entry = complete(host, declared)
     host.problems += _entry_problems(host, entry, label)
     if not entry.merged.get("host"):
-        host.problems.append(f"{label} names no host; name the PostgreSQL server in it")
+        host.problems.append(f"{label}: host is missing; set it to the PostgreSQL server")
     host.problems += [
-        f"{label}: the project is made with it; leave {option} out, or name another"
+        f"{label}: the project is created with it; omit {option}, or declare another database"
         for option in ("id", "state")
         if entry.merged.get(option) not in (None, "present")
     ]
@@ -222,8 +222,8 @@ def _add_entry(host: Host, declared: t.Any, label: str) -> None:
     found = _entry_problems(host, entry, label)
     if not found and entry.filled and entry.values and is_local(host.address):
         found = [
-            f"{validation.entry_label(label, declared)}: it has no host, and {host.address} in ansible_host is "
-            "another machine to PgBeam; set host in the entry to a name that PgBeam can reach"
+            f"{validation.entry_label(label, declared)}: host is missing, and {host.address} in ansible_host "
+            "is another machine to PgBeam; set host to a name that PgBeam can reach"
         ]
     host.problems += found
 
@@ -232,7 +232,7 @@ def _entry_problems(host: Host, entry: Entry, label: str) -> list[str]:
     """What keeps an entry, or one of its replicas, from being registered."""
     replicas = entry.merged.get("replicas")
     if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
-        return [f"replicas of {label} is not a list of dictionaries"]
+        return [f"{label}.replicas: it must be a list of dictionaries"]
     # Where only the controller could be its host, another sentence says so, if no other host has the entry.
     values = entry.values or {**validation.drop_nulls(entry.merged), "host": host.name}
     replicas = values.get("replicas") or []

@@ -90,7 +90,7 @@ def gather(task_vars: dict[str, t.Any], templar: Template) -> dict[str, t.Any]:
         except OMITTED:
             value, found = None, []
         except yaml.YAMLError:
-            found = [f"pgbeam_{name}: the text is neither YAML nor JSON; correct it, or give {_kind_of(default)}"]
+            found = [f"pgbeam_{name}: the text is neither YAML nor JSON; correct it, or set {_kind_of(default)}"]
         except Exception:  # whatever a template raises: its text quotes the template, and so what is vaulted in a file
             found = [f"pgbeam_{name}: a template in it cannot be evaluated; check the variables that it uses"]
         problems += found

@@ -248,7 +248,7 @@ def ending(result: Values, plural: str) -> str:
     status = error.get("status")
     refused = any((entry.get("error") or {}).get("status") == 401 for entry in result.get(plural) or [])
     if refused or (error and (status is None or status in UNIVERSAL or status >= 500)):
-        return "PgBeam did not accept the key, or could not be reached"
+        return "PgBeam did not accept the API key or could not be reached"
     return ""
 
 

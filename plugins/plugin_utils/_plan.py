@@ -124,12 +124,12 @@ def _host_problems(hosts: list[Host], hostvars: t.Mapping[str, t.Mapping[str, t.
         problems = list(host.problems)
         for typo, meant in host.typos.items():
             if f"pgbeam_{meant}" not in hostvars[host.name] and host.variables[meant] == VARIABLES[meant]:
-                problems.append(f"{typo} is no variable of this role; did you mean pgbeam_{meant}?")
+                problems.append(f"{typo}: not a variable of this role; did you mean pgbeam_{meant}?")
         listed = next((name for name in _prune.LISTS if host.variables[name]), None)
         if not problems and listed and not host.key:
             problems.append(
-                f"it has pgbeam_{listed} but no pgbeam_project_id; set the id of its project, or the project itself as "
-                "pgbeam_project"
+                f"pgbeam_{listed} is set but pgbeam_project_id is missing; set it to the id of the project, or declare "
+                "the project in pgbeam_project"
             )
         for problem in problems:
             found.setdefault(problem, set()).add(host.name)
@@ -197,7 +197,7 @@ def _conflicts(key: str, members: list[Host]) -> list[str]:
         other = next((host for host in others if host.variables[setting] != first.variables[setting]), None)
         if other:
             found.append(
-                f"{first.name} and {other.name} share project {key} but differ in pgbeam_{setting}; set one value"
+                f"{first.name} and {other.name} share project {key} but differ in pgbeam_{setting}; set the same value"
             )
     return found
 
@@ -251,6 +251,6 @@ def _homeless(host: Host, entry: Entry, members: list[Host]) -> list[str]:
     if any(entry.declared == same.declared for other in servers for same in other.entries):
         return []
     return [
-        f"{host.name}: the entry {entry.declared.get('name')!r} of pgbeam_databases names no host, and {host.name} is "
-        "where Ansible runs; name the PostgreSQL server in it, or set it for that server's inventory host"
+        f"{host.name}: the entry {entry.declared.get('name')!r} of pgbeam_databases has no host, and {host.name} is "
+        "where Ansible runs; set its host to the PostgreSQL server, or move it to that server's inventory host"
     ]

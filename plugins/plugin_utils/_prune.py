@@ -21,7 +21,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 #: The variables that hold lists of objects.
 LISTS = [name for name, default in VARIABLES.items() if isinstance(default, list)]
-ADVICE = "run it over all hosts of the project, or without pgbeam_prune"
+ADVICE = "run on all hosts of the project, or without pgbeam_prune"
 Variables = t.Mapping[str, t.Any]
 
 
@@ -91,8 +91,8 @@ def problems(key: str, claims: Claims, view: View) -> list[str]:
     found = []
     if why:
         found.append(
-            f"pgbeam_prune: this run does not see every list of project {key}, because {why}; run it over all hosts "
-            "at once, or without pgbeam_prune"
+            f"pgbeam_prune: this run does not see every list of project {key}, because {why}; run on all hosts at "
+            "once, or without pgbeam_prune"
         )
     return found + _unseen_hosts(key, claims, view)
 
@@ -102,7 +102,7 @@ def unseen(view: View) -> str | None:
     if view.sliced:
         return f"it is one slice of the AWX job template {view.sliced}, or part of a workflow of the same name"
     if view.limit:
-        return "--limit leaves hosts out"
+        return "--limit excludes hosts"
     if set(view.active) != set(view.targeted):
         return f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"
     if set(view.batch) != set(view.targeted):
@@ -119,7 +119,7 @@ def _unseen_hosts(key: str, claims: Claims, view: View) -> list[str]:
         try:
             why = _danger(key, name, view.hostvars[name], claims)
         except Exception:  # whatever core raises for what it cannot evaluate, and what follows from values of odd types
-            why = f"what it names cannot be read here, so that it may be of project {key}; {ADVICE}"
+            why = f"its variables cannot be read here, so it may declare objects of project {key}; {ADVICE}"
         if why:
             return [f"pgbeam_prune: {name} is not among the play's hosts, and {why}"]
     return []
@@ -138,15 +138,15 @@ def _danger(key: str, name: str, variables: Variables, claims: Claims) -> str | 
     wants_any, unclaimed = claims.unclaimed(host)
     if wants_any and own and own != key:
         return (
-            f"names its project in another way ({own}), so this run cannot tell whether that is {key}; "
-            "name both by id, or both by org_id and name"
+            f"refers to its project as {own}, so this run cannot determine whether that is {key}; "
+            "refer to both by id, or to both by org_id and name"
         )
     if not unclaimed:
         return None
     if own:
-        return f"names {', '.join(unclaimed)} of {key}; {ADVICE}"
+        return f"declares {', '.join(unclaimed)} of {key}; {ADVICE}"
     kinds = ", ".join("databases" if what not in LISTS else what for what in unclaimed)
-    return f"names {kinds} but no project that this run can see, so that they may be of {key}; {ADVICE}"
+    return f"declares {kinds} but no project that this run can see, so they may belong to {key}; {ADVICE}"
 
 
 def _declared(name: str, variables: Variables) -> Host:

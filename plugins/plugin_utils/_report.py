@@ -65,7 +65,7 @@ def as_list(value: t.Any) -> list[t.Any]:
 
 def lines(results: Results, check_mode: bool) -> list[str]:
     """What each module did, and which connections were tested."""
-    note = " in check mode, nothing was written" if check_mode else ""
+    note = " (check mode, nothing was written)" if check_mode else ""
     return [f"{label}: {text}{note}" for label, text, dummy in _outcomes(results)] + _tested(results) or [NOTHING]
 
 
@@ -93,7 +93,7 @@ def _tested(results: Results) -> list[str]:
         for entry in result.get("databases") or []:
             test = entry.get("connection_test")
             if test:
-                version = test.get("server_version") or "of unknown version"
+                version = test.get("server_version") or "(unknown version)"
                 latency = "?" if test.get("latency_ms") is None else test["latency_ms"]
                 told.append(f"{_described(DATABASE, entry)}: PostgreSQL {version}, connected in {latency} ms")
     return told

@@ -32,7 +32,7 @@ def problems(value: t.Any, where: str = "", secret: bool = False) -> t.Iterator[
             if isinstance(name, str):
                 yield from problems(item, f"{where}.{name}" if where else name, secret or name in SECRETS)
             else:
-                yield f"{where or 'the options'}: {name!r} is the name of an option; put it in quotes"
+                yield f"{where or 'the options'}: the option name {name!r} is not text; put it in quotes"
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from problems(item, f"{where}[{index}]", secret)

@@ -191,7 +191,7 @@ def test_the_policy_by_name_or_id(modules: Modules, project: Project, file: Path
     for options in ({"policy": "readers"}, {"policy": policy}, {"policy_profile_id": policy}):
         assert modules.play([agent(project, **options)]).result("agent")["action"] == "unchanged"
     run = modules.play([agent(project, policy="readers", policy_profile_id=policy)])
-    assert run.result("agent")["msg"] == "policy: policy_profile_id is given as well; keep one of them"
+    assert run.result("agent")["msg"] == "policy: policy_profile_id is also set; keep one of them"
     assert run.exchanges == []
 
 
@@ -199,17 +199,17 @@ def test_a_name_that_means_no_policy_or_two(modules: Modules, project: Project, 
     unknown = {"policy": "writers", "secrets_file": str(file)}
     where = f"policies of project {project.id}"
     run = modules.play([agent(project, **unknown)])
-    assert run.result("agent")["msg"] == f"policy: none of the {where} has the name 'writers'; there are readers"
+    assert run.result("agent")["msg"] == f"policy: none of the {where} is named 'writers'; use one of readers"
     assert run.writes == []
     run = modules.play([agent(project, check_mode=True, **unknown)])
     result = run.result("agent")
     assert (result["action"], result["agent"]["policy_profile_id"]) == ("created", None)
     assert "policy_profile_id" in result["changes"]
-    assert "there are readers. Without check mode the task fails unless it is created before" in run.output
+    assert "use one of readers; without check mode the task fails unless it exists by then" in run.output
     ids = sorted([*project.stored("policies"), project.create("policies", name="readers")["id"]])
     run = modules.play([agent(project, policy="readers", secrets_file=str(file))])
     assert run.result("agent")["msg"] == (
-        f"policy: 2 {where} have the name 'readers' ({', '.join(ids)}); give the id of one of them"
+        f"policy: 2 {where} are named 'readers' ({', '.join(ids)}); use the id of one of them"
     )
     entry = {"name": "cat", "policy": "writers", "secrets_file": str(file)}
     run = modules.play([agents(project, entry)])
@@ -241,7 +241,7 @@ def test_a_revoked_agent_stays_revoked(modules: Modules, project: Project, file:
 @pytest.mark.parametrize(
     ("moment", "why"),
     [
-        ("2020-01-01T00:00:00Z", "agent bot: expires_at 2020-01-01T00:00:00Z is in the past; give a moment in the"),
+        ("2020-01-01T00:00:00Z", "agent bot: expires_at 2020-01-01T00:00:00Z is in the past; set a time in the"),
         (
             "2099-01-01T00:00:00",
             "expires_at: '2099-01-01T00:00:00' is not allowed; it must be a date and a time with a",

@@ -61,7 +61,7 @@ def test_a_job_registers_and_another_audits(sandbox: Sandbox, project: Project, 
     assert "(sent, not shown)" in said(events)
     status, events = job(tmp_path / "audit", sandbox, "audit_databases", hosts, "--diff")
     assert status == 2
-    assert "2 drifted: orders on db1:5432 is declared but not registered" in said(events)
+    assert "2 differences: orders on db1:5432 is declared but not registered" in said(events)
     status, events = job(tmp_path / "run", sandbox, "register_databases", hosts, "--diff")
     assert status == 0
     assert f"{project.id}: 2 created" in said(events)

@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     "misspelled member": (
         [entry("a", cache_config={"ttl": 5})],
         {},
-        f"databases[0] (a on {HOST}): cache_config.ttl: there is no such option; there are enabled, max_entries",
+        f"databases[0] (a on {HOST}): cache_config.ttl: unknown option; valid options are enabled, max_entries",
     ),
     "twice": (
         [entry("a"), entry("b"), entry("a", port=5432)],
@@ -158,7 +158,7 @@ def test_one_failure_does_not_stop_the_others(ansible: Ansible, project: Project
     assert actions(result) == [("a", "created"), ("b", "failed"), ("c", "created")]
     assert result["msg"] == (
         f"POST database b on {HOST}:5432: 422 INVALID_INPUT: not that one "
-        f"(request {result['databases'][1]['error']['request_id']}); correct what it names, then run again "
+        f"(request {result['databases'][1]['error']['request_id']}); correct the reported values, then run again "
         "[2 created, 1 failed, nothing was pruned]"
     )
     assert result["databases"][1]["error"]["status"] == 422
@@ -218,12 +218,14 @@ def test_what_a_spent_budget_leaves_undone_fails_the_task(modules: Modules, proj
         run = modules.databases(project, [entry(name)], parallel=1, retry_budget=1, **options)
         result = run.result("databases")
         assert (result["failed"], actions(result)) == (True, [(name, "created")])
-        assert "would pass retry_budget (1 s)" in result["msg"]
+        assert "would exceed retry_budget (1 s)" in result["msg"]
         if "test_connection" in options:
             error = result["databases"][0]["error"]
             assert (error["attempts"], error["outcome_unknown"], error["method"]) == (0, False, "POST")
             assert error["path"].endswith("/test-connection")
-            assert error["message"] == f"not begun, since POST database {name} on {HOST}:5432 had ended the run"
+            assert (
+                error["message"] == f"not attempted: the run stopped after POST database {name} on {HOST}:5432 failed"
+            )
     assert "unlisted" in {item["name"] for item in project.databases()}
 
 
@@ -300,9 +302,7 @@ def test_a_move_to_where_another_one_is(modules: Modules, project: Project) -> N
     moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
     for more in ([], [entry("new")]):
         refused = modules.databases(project, [{"id": moved, "host": "db2"}, *more])
-        reads = (
-            f"database orders on db2:5432 is in PgBeam already ({other}), and only their ids would tell it from {moved}"
-        )
+        reads = f"database orders on db2:5432 already exists ({other}), and {moved} would become its duplicate"
         assert reads in refused.result("databases")["msg"]
         assert refused.writes == []
         pruning = modules.databases(project, [{"id": moved, "host": "db2"}, *more], prune=True)
@@ -321,8 +321,8 @@ def test_a_move_to_where_one_could_not_be_removed(modules: Modules, project: Pro
     run = modules.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}, entry("new")])
     result = run.result("databases")
     assert actions(result) == [("orders", "failed"), ("orders", "failed"), ("new", "created")]
-    reason = f"not begun, since database orders on db2:5432 ({other}) is still in its place"
-    assert f"PATCH database orders on {HOST}:5432: {reason}; remove that one, then run again" in result["msg"]
+    reason = f"not attempted: database orders on db2:5432 ({other}) still has the same identity"
+    assert f"PATCH database orders on {HOST}:5432: {reason}; delete that one, then run again" in result["msg"]
     assert [method for method, dummy in run.writes] == ["DELETE", "POST"]
     again = modules.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}])
     assert again.result("databases")["msg"] == "1 updated, 1 deleted"

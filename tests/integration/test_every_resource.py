@@ -30,7 +30,7 @@ ENDLESS = 10**6
 KIND = {kind.noun: kind for kind in (PROJECT, *KINDS.values())}
 #: A message has so many sentences at most.
 MAX_ERRORS = 5
-MAYBE = "the change may have been made, as a second run will tell"
+MAYBE = "the change may have been applied; run the task again to find out"
 #: The declarations, and the modules by form, both by the resource's name.
 RESOURCES: dict[str, Resource] = {module.words.name: module.resource for module in all_modules().values()}
 FORMS: dict[str, dict[str, str]] = {
@@ -176,11 +176,11 @@ class World:
         resource = self.resource
         for f in resource.writable:
             if f.name in self.named():
-                yield f.name, f"{f.name}: it is missing; give "
+                yield f.name, f"{f.name}: missing; set "
             elif f.required and f.name != resource.parent:
-                yield f.name_option or f.name, f"is not in PgBeam yet; give {f.name} to add it"
+                yield f.name_option or f.name, f"does not exist yet; set {f.name} to create it"
         if resource.nested:
-            yield resource.nested.noun, f"is not in PgBeam yet; give {resource.nested.noun} to add it"
+            yield resource.nested.noun, f"does not exist yet; set {resource.nested.noun} to create it"
 
     def values(self, setting: Setting) -> Iterator[Any]:
         """Values that the API takes: those that the sandbox declares for an update, or else some like the sample."""
@@ -508,9 +508,9 @@ def test_a_list_that_is_refused(modules: Modules, sandbox: Sandbox, name: str) -
     for entries, message in (
         ([good, second, good], f"{plural}[2]"),
         ([good, {**second, option: value}], reported),
-        ([good, {**second, "stat": "absent"}], "stat: there is no such option; did you mean state?"),
+        ([good, {**second, "stat": "absent"}], "stat: unknown option; did you mean state?"),
         ([good, {**second, "state": "gone"}], "state: 'gone' is not allowed; it must be one of present, absent"),
-        ([good, lacking], "it is missing"),
+        ([good, lacking], "missing; set "),
         ([good, "text"], "text was given; it must be a dictionary"),
     ):
         run = world.refused(message, "list", **world.listed(*entries))
@@ -725,7 +725,7 @@ def test_refusals(modules: Modules, sandbox: Sandbox, name: str) -> None:
     run = world.run(**entries[0])
     result = run.result("task")
     assert result["msg"].startswith(f"{resource.create_verb} {resource.noun} ") and "403 FORBIDDEN" in result["msg"]
-    assert "use a key of the organization that owns it" in result["msg"]
+    assert "use a key of the organization that owns the object" in result["msg"]
     assert (result["changed"], result["action"], len(run.writes)) == (False, "failed", 1)
     assert (result["error"]["status"], result["error"]["attempts"]) == (403, 1)
     assert world.truth() == []
@@ -744,7 +744,7 @@ def test_an_ambiguous_identity(modules: Modules, sandbox: Sandbox, name: str) ->
     """Of two objects that only their ids tell apart, none is touched unless the task has its id."""
     world = World(modules, sandbox, name)
     ids = sorted(world.create()["id"] for dummy in range(2))
-    reported = f"is in PgBeam 2 times ({', '.join(ids)})"
+    reported = f"exists 2 times in PgBeam ({', '.join(ids)})"
     world.refused(reported, **world.named())
     world.refused(reported, **world.named(), **world.absent())
     if "list" in FORMS[name]:
@@ -795,10 +795,13 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
                 found = result.get(resource.plural, [])
                 assert action == (result["action"] if form == "item" else "".join(entry["action"] for entry in found))
                 live = world.run(form, **{**options, **later})
-                assert "it is empty; that is allowed in check mode only" in live.result("task")["msg"]
+                assert "empty; without check mode, set the id of an existing" in live.result("task")["msg"]
                 assert live.requests == []
         unknown = world.check(**{"id": "some_1", **later})
-        assert f"{resource.noun} some_1 is not in PgBeam, or this key may not see it" in unknown.result("task")["msg"]
+        assert (
+            f"{resource.noun} some_1 was not found in PgBeam, or is not visible to this API key"
+            in unknown.result("task")["msg"]
+        )
     slash = world.run(**{**new, resource.parent: "a/b"})
     assert f"{resource.parent}: 'a/b' is not an id" in slash.result("task")["msg"]
     assert slash.requests == []
@@ -868,10 +871,10 @@ def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: s
     new = world.new()
     nowhere = {name: value for name, value in new.items() if name != "secrets_file"}
     world.refused("set secrets_file, or return_secrets: true and no_log: true", **nowhere)
-    world.refused("set no_log: true for the task as well", **nowhere, return_secrets=True)
+    world.refused("also set no_log: true on the task", **nowhere, return_secrets=True)
     if "list" in FORMS[name]:
         world.refused("set secrets_file, or", "list", **world.listed(world.new(1), nowhere))
-    for path, reported in ((modules.home, "is a folder"), (modules.home / "missing" / "file", "does not exist")):
+    for path, reported in ((modules.home, "is a directory"), (modules.home / "missing" / "file", "does not exist")):
         assert world.refused(reported, **{**new, "secrets_file": str(path)}).requests == []
     if "list" in FORMS[name]:
         shared = {**world.new(1), "secrets_file": new["secrets_file"]}

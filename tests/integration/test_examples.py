@@ -308,7 +308,7 @@ WRONG = {
     "value": (INVENTORY.replace("SSL_MODE", "never"), "'never' is not allowed"),
     "option of an entry": (
         INVENTORY.replace("ssl_mode: SSL_MODE", "sslmode: allow"),
-        "sslmode: there is no such option",
+        "sslmode: unknown option",
     ),
     "option of a task": (
         "```yaml\n- pgbeam.cloud.database_info:\n    project_id: prj_1\n    nam: orders\n```\n",

@@ -137,7 +137,7 @@ def test_an_api_that_is_dead_ends_the_run_within_its_budget(modules: Modules, pr
     entries = [{**ENTRY, "name": f"db{n}"} for n in range(40)]
     run = modules.databases(project, entries, retries=2, retry_budget=4, parallel=2)
     result = run.result("databases")
-    assert "would pass retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
+    assert "would exceed retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
     assert "attempts, request req_" in result["msg"]
     assert result["summary"]["skipped"] > 20
     assert result["summary"]["failed"] + result["summary"]["skipped"] == 40
@@ -159,7 +159,7 @@ def test_an_api_that_does_not_answer_at_all(modules: Modules, project: Project, 
     assert result["msg"].startswith(f"GET databases of project {project.id}: ")
     assert f"({result['error']['attempts']} attempts)" in result["msg"]
     assert result["error"]["attempts"] > 1
-    assert "would pass retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
+    assert "would exceed retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
     assert took < 4 + 1 + 25, "the rest is for a busy machine; without a budget it would be minutes"
 
 

@@ -56,7 +56,7 @@ def test_projects(run: Runner, organization: Organization, sandbox: Sandbox) -> 
     assert (ids(without, "projects"), without.exchanges[0]["query"]) == (known[:1], {})
     assert read(run, "project_info", id=known[0], org_id=None).result == without.result
     twins = read(run, "project_info", org_id=organization.id, name="shop")
-    assert f"is in PgBeam 2 times ({', '.join(sorted([known[0], known[2]]))})" in str(twins.result["warnings"])
+    assert f"exists 2 times in PgBeam ({', '.join(sorted([known[0], known[2]]))})" in str(twins.result["warnings"])
     organization.api("DELETE", f"/{known[0]}")
     assert ids(read(run, "project_info", org_id=organization.id), "projects") == known[1:]
     assert ids(read(run, "project_info", id=known[0]), "projects") == []
@@ -137,11 +137,11 @@ def test_an_answer_that_is_not_the_contract_s(run: Runner, sandbox: Sandbox, mod
 
 
 REFUSED: list[tuple[str, Values, str]] = [
-    ("project_info", {}, "org_id: it is missing; give it, or the id, to say which projects"),
-    ("project_info", {"name": "shop"}, "org_id: it is missing; give it, or the id, to say which projects"),
+    ("project_info", {}, "org_id: missing; set org_id or id"),
+    ("project_info", {"name": "shop"}, "org_id: missing; set org_id or id"),
     ("project_info", {"org_id": ""}, "org_id: '' is not allowed; it must be an organization's id"),
     ("project_info", {"id": "prj/1"}, "id: 'prj/1' is not an id"),
-    ("replica_info", {"database_id": ""}, "database_id: it is empty; that is allowed in check mode only"),
+    ("replica_info", {"database_id": ""}, "database_id: empty; without check mode, set the id of an existing"),
     ("replica_info", {"database_id": "db_1", "port": 0}, "port: 0 is not allowed"),
     ("region_info", {"provider": "ibm"}, "value of provider must be one of: aws, azure, gcp, got: ibm"),
     ("region_info", {"id": ".."}, "id: '..' is not an id"),

@@ -93,7 +93,7 @@ def test_a_proxy_that_refuses(ansible: Ansible, tls_sandbox: Sandbox) -> None:
         port = closed.getsockname()[1]
     env = {"HTTPS_PROXY": f"http://user:pr0xy-s3cret@127.0.0.1:{port}"}
     run = info(ansible, Project(tls_sandbox.url, "prj_tls"), tls_sandbox.url, env)
-    assert "the proxy to https://127.0.0.1" in run.result("database_info")["msg"]
+    assert "the proxy for https://127.0.0.1" in run.result("database_info")["msg"]
     assert "check HTTPS_PROXY and NO_PROXY" in run.result("database_info")["msg"]
     assert "pr0xy-s3cret" not in run.output
 

@@ -83,8 +83,8 @@ ROWS = "masking_rules"
 # fmt: off
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"approval_mode": False}, "approval_mode: false is a boolean, not text; put it in quotes"),
-    ({ROWS: [{**MASKED, "kind": None}]}, 'masking_rules[0].kind: it is null; put "null" in quotes'),
-    ({ROWS: [{**MASKED, "kinds": 1}]}, "masking_rules[0].kinds: there is no such option; did you mean kind?"),
+    ({ROWS: [{**MASKED, "kind": None}]}, 'masking_rules[0].kind: null is not allowed; put "null" in quotes'),
+    ({ROWS: [{**MASKED, "kinds": 1}]}, "masking_rules[0].kinds: unknown option; did you mean kind?"),
 ]
 # fmt: on
 

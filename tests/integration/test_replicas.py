@@ -74,7 +74,8 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
         "replicas",
         {"replicas": [{"host": "r2"}, {"host": "r1", "ssl_mode": STRICT}, {"id": "{0}", "port": 1}]},
         "replicas[1] (r1): replica r1:5432 ({0}): ssl_mode is 'prefer' and PgBeam cannot change it to 'verify-full'; "
-        "set replace: true to add it anew and then remove this one; replicas[2]: replica r1:5432 ({0}): port is 5432",
+        "set replace: true to create a replacement and then delete this one; "
+        "replicas[2]: replica r1:5432 ({0}): port is 5432",
     ),
     "one in two entries": (
         "replicas",
@@ -120,7 +121,7 @@ def test_twins(run: Runner, project: Project, database: str) -> None:
     ]
     for options in ambiguous:
         done = run.foreseen("replica", "replica", database_id=database, host="r1", **options)
-        assert f"replica r1:5432 is in PgBeam 2 times ({', '.join(ids)})" in done.result["msg"], options
+        assert f"replica r1:5432 exists 2 times in PgBeam ({', '.join(ids)})" in done.result["msg"], options
         assert done.methods == ["GET"]
     done = run.foreseen("replica", "replica", database_id=database, host="r1", ssl_mode=STRICT, replace=True)
     assert (done.result["action"], done.result["changes"]) == ("replaced", ["id"])
@@ -150,7 +151,7 @@ def test_a_replacement_whose_old_one_stays(
     assert (told["action"], told["changes"], told["error"]["status"]) == ("replaced", ["ssl_mode"], status)
     assert (done.result["replicas"][0] if module == "replicas" else done.result["replica"])["id"] == new
     assert f"DELETE replica r1:5432 ({old}): {status} {code}" in done.result["msg"]
-    assert f"the replica {new} is there now, beside the one that it replaces" in done.result["msg"]
+    assert f"the replica {new} exists, but the one that it replaces was not deleted" in done.result["msg"]
     again = run(module, **wanted)
     assert (again.failed, again.methods) == (False, ["GET", "DELETE"])
     assert [r["id"] for r in project.replicas(database)] == [new]
@@ -235,7 +236,7 @@ def test_a_refusal_after_lost_answers_ends_the_run(run: Runner, project: Project
     ids = {r["host"]: r["id"] for r in project.replicas(database) if r["ssl_mode"] == STRICT}
     assert done.result["msg"].startswith("DELETE replica r0:5432 (")
     for host in ("r1", "r2"):
-        assert f"the replica {ids[host]} is there now, beside the one that it replaces" in done.result["msg"]
+        assert f"the replica {ids[host]} exists, but the one that it replaces was not deleted" in done.result["msg"]
     project.clear_faults()
     again = run("replicas", database_id=database, replicas=wanted, replace=True)
     assert (again.result["msg"], again.methods) == ("3 replaced", ["GET"] + ["DELETE"] * 3)
@@ -270,7 +271,7 @@ def test_a_database_that_goes_while_its_replicas_come(run: Runner) -> None:
         done = run("replica", database_id="db_1", host="r1", api_url=server.url)
     assert done.result["msg"] == (
         "POST replica r1:5432: 404 NOT_FOUND; "
-        "database db_1 not found, or this key may not see it: check database_id and the key"
+        "database db_1 not found, or not visible to this API key: check database_id and the key"
     )
 
 
@@ -307,13 +308,13 @@ ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
     ),
     "moved to where one is that the list does not name": (
         [{"id": "{2}", "host": "r1", "ssl_mode": "require"}, {"id": "{0}"}],
-        "replicas[0] (r1): replica r1:5432 is in PgBeam already ({1}), and only their ids would tell it from {2}; "
-        "remove one of the two, or leave {2} where it is",
+        "replicas[0] (r1): replica r1:5432 already exists ({1}), and {2} would become its duplicate; "
+        "delete one of the two, or leave {2} unchanged",
     ),
     "moved to where the same one is": (
         [{"id": "{2}", "host": "r1"}],
-        "replicas[0] (r1): replica r1:5432 is in PgBeam already ({0}, {1}), and only their ids would tell it from {2}; "
-        "remove one of the two, or leave {2} where it is",
+        "replicas[0] (r1): replica r1:5432 already exists ({0}, {1}), and {2} would become its duplicate; "
+        "delete one of the two, or leave {2} unchanged",
     ),
 }
 
@@ -352,7 +353,7 @@ def test_a_replacement_that_was_interrupted(run: Runner, project: Project, datab
     both: tuple[Values, Values] = ({"state": "absent"}, {"ssl_mode": STRICT})
     for options in both:
         refused = run("replica", database_id=database, host="r1", **options)
-        hint = "or set replace: true to keep the one that is as the task says" in refused.result["msg"]
+        hint = "or set replace: true to keep the one that matches the task" in refused.result["msg"]
         assert hint == ("state" not in options)
     assert run("replica", database_id=database, host="r1", ssl_mode=STRICT, replace=True).result["changes"] == ["id"]
 
@@ -406,7 +407,7 @@ LIST_FAULTS: dict[str, tuple[Values, str]] = {
     "no such database": ({"kind": "status", "status": 404, "code": "NOT_FOUND"}, "404 NOT_FOUND"),
     "server": ({"kind": "status", "status": 503}, "503 SERVICE_UNAVAILABLE"),
     "gateway": ({"kind": "html"}, "502 with a body that is not a JSON object"),
-    "endless": ({"kind": "same_token", "times": 9}, "200 with a next page that leads back to one already read"),
+    "endless": ({"kind": "same_token", "times": 9}, "200 with a next page token that repeats"),
 }
 
 

@@ -59,7 +59,7 @@ def test_forty_hosts_and_two_projects(ansible: Ansible, sandbox: Sandbox) -> Non
     second = ansible.playbook(REGISTER, "-i", path)
     # Five of each project's twenty hosts have the two of the group, one of which all five share.
     created = [f"{project.id}: 36 created" for project in projects]
-    assert foreseen.result(ENSURE)["msg"] == [f"{line} in check mode, nothing was written" for line in created]
+    assert foreseen.result(ENSURE)["msg"] == [f"{line} (check mode, nothing was written)" for line in created]
     assert first.result(ENSURE)["msg"] == created
     assert first.status == second.status == 0
     assert second.changed == 0
@@ -146,11 +146,15 @@ def test_a_run_that_ends_early_has_no_result(ansible: Ansible, project: Project)
 
 
 PROBLEMS: dict[str, tuple[dict[str, dict[str, Any]], dict[str, Any], str]] = {
-    "no project": ({"db1": {"pgbeam_project_id": ""}}, {}, "db1: it has pgbeam_databases but no pgbeam_project_id"),
+    "no project": (
+        {"db1": {"pgbeam_project_id": ""}},
+        {},
+        "db1: pgbeam_databases is set but pgbeam_project_id is missing",
+    ),
     "two keys": (
         {"db1": {"pgbeam_api_key": "pbu_first"}, "db2": {"pgbeam_api_key": "pbu_second"}},
         {},
-        "db1 and db2 share project {id} but differ in pgbeam_api_key; set one value",
+        "db1 and db2 share project {id} but differ in pgbeam_api_key; set the same value",
     ),
     "two settings": ({"db1": {}, "db2": {"pgbeam_parallel": 2}}, {}, "db1 and db2 share project {id} but differ"),
     "contradiction": (
@@ -198,7 +202,7 @@ def test_prune_deletes_no_more_than_its_limit(ansible: Ansible, project: Project
     assert message in told(refused)
     assert not refused.writes
     audited = ansible.playbook(AUDIT, "-i", path)
-    assert "3 drifted: a on db1:5432 is registered but not declared" in audited.result("Say what drifted")["msg"]
+    assert "3 differences: a on db1:5432 is registered but not declared" in audited.result("Report the drift")["msg"]
     assert ansible.playbook(REGISTER, "-i", path, "-e", "pgbeam_prune_limit=3").status == 0
     assert registered(project) == [("db0", "a")]
 
@@ -210,11 +214,11 @@ def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project:
     words, tasks = ["-i", path], ROLE
     play: dict[str, Any] = {"hosts": "pg"}
     why = {
-        "limit": "because --limit leaves hosts out",
+        "limit": "because --limit excludes hosts",
         "serial": "because db2 (and 1 more) is not in this batch (serial), or was added while the play ran",
         "gone": "because db3 failed or left the play",
         "role skipped": "because db3 did not run the role",
-        "outside the play": f"db2 is not among the play's hosts, and names databases or replicas of {project.id}",
+        "outside the play": f"db2 is not among the play's hosts, and declares databases or replicas of {project.id}",
     }[case]
     if case == "limit":
         words += ["--limit", "db0,db1"]
@@ -245,7 +249,7 @@ def test_refusals_hold_where_errors_are_ignored(ansible: Ansible, project: Proje
     play: dict[str, Any] = {"hosts": "pg", "gather_facts": False, "roles": [role]}
     (role if place == "role" else play)["ignore_errors"] = True
     run = ansible.playbook(ansible.write("play.yml", [play]), "-i", path, "--limit", "db0")
-    assert "because --limit leaves hosts out" in told(run)
+    assert "because --limit excludes hosts" in told(run)
     assert run.status != 0
     assert len(project.databases()) == 4
 
@@ -298,7 +302,7 @@ def test_values_of_a_wrong_type_are_told(ansible: Ansible, project: Project) -> 
     where = "db1: pgbeam_databases[0] (a)"
     assert told(run) == f"{where}: host: ['x', 'y'] is a list, not text; put it in quotes"
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}), "-e", "pgbeam_database_defaults=port=1")
-    assert told(run) == "db1: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"
+    assert told(run) == "db1: pgbeam_database_defaults: it must be a dictionary; with -e, pass it as JSON or in a file"
 
 
 def test_values_that_json_cannot_hold(ansible: Ansible, project: Project) -> None:
@@ -311,7 +315,7 @@ def test_values_that_json_cannot_hold(ansible: Ansible, project: Project) -> Non
     run = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
     assert told(run) == (
         "db1 (and 1 more): pgbeam_databases[0].name: 2026-01-01 is a date; put it in quotes; "
-        "db1 (and 1 more): pgbeam_databases[1]: 5 is the name of an option; put it in quotes; "
+        "db1 (and 1 more): pgbeam_databases[1]: the option name 5 is not text; put it in quotes; "
         "db1 (and 1 more): pgbeam_database_defaults.password: a binary value was given; put it in quotes"
     )
     assert run.requests == []
@@ -335,7 +339,7 @@ def test_lists_and_dictionaries_as_text(ansible: Ansible, project: Project) -> N
         (
             "databases",
             f"- name: [a, password: {PASSWORD}",
-            "the text is neither YAML nor JSON; correct it, or give a list",
+            "the text is neither YAML nor JSON; correct it, or set a list",
         ),
         ("databases", f"password={PASSWORD}", "is not a list"),
         ("database_defaults", "[1]", "is not a dictionary"),
@@ -368,7 +372,7 @@ def test_a_misspelled_variable_does_not_leave_a_host_without_databases(ansible: 
     hosts: dict[str, dict[str, Any]] = {"db1": {"pgbeam_databases": own}, "db2": {"pgbeam_database": own}}
     path = inventory(ansible, hosts, {"pgbeam_project_id": project.id, "pgbeam_prune": True})
     run = ansible.playbook(REGISTER, "-i", path)
-    assert told(run) == "db2: pgbeam_database is no variable of this role; did you mean pgbeam_databases?"
+    assert told(run) == "db2: pgbeam_database: not a variable of this role; did you mean pgbeam_databases?"
     assert run.requests == []
 
 
@@ -473,19 +477,19 @@ def test_the_audit(ansible: Ansible, sandbox: Sandbox, project: Project) -> None
     project.api("DELETE", f"/{second['id']}")
     run = ansible.playbook(AUDIT, "-i", path)
     assert run.status != 0
-    assert run.result("Say what drifted")["msg"] == (
-        "2 drifted: a on db1:5432 differs in ssl_mode; b on db1:5432 is declared but not registered"
+    assert run.result("Report the drift")["msg"] == (
+        "2 differences: a on db1:5432 differs in ssl_mode; b on db1:5432 is declared but not registered"
     )
     assert not run.writes
     project.register(name="unlisted")
     blog = sandbox.project()
     two = inventory(ansible, {"db1": {}, "db2": {"pgbeam_project_id": blog.id}}, variables)
-    drift = ansible.playbook(AUDIT, "-i", two).result("Say what drifted")["msg"]
+    drift = ansible.playbook(AUDIT, "-i", two).result("Report the drift")["msg"]
     assert f"a on db1:5432 of {project.id} differs in ssl_mode; " in drift
     assert f"; a on db2:5432 of {blog.id} is declared but not registered; " in drift
     path = inventory(ansible, {"db1": {}}, variables)
     pruned = ansible.playbook(AUDIT, "-i", path, "-e", "pgbeam_prune=true")
-    assert "unlisted on db1.example.com:5432 is registered but not declared" in pruned.result("Say what drifted")["msg"]
+    assert "unlisted on db1.example.com:5432 is registered but not declared" in pruned.result("Report the drift")["msg"]
     assert not pruned.writes
 
 

@@ -46,7 +46,7 @@ def test_everything_in_check_mode(sandbox: Sandbox, watched: Watched) -> None:
 def went_as_meant(run: Run, check: bool) -> None:
     """Else the search would have had nothing to find."""
     names = {event["task"].partition(" : ")[2] or event["task"] for event in run.events}
-    assert {"Validating arguments against arg spec 'main'", "Report what changed", "Say what drifted"} <= {
+    assert {"Validating arguments against arg spec 'main'", "Report what changed", "Report the drift"} <= {
         name.partition(" - ")[0] for name in names
     }
     tested = [(e["task"], e["result"]) for e in run.events if e["task"].startswith(("works", "fails"))]

@@ -34,8 +34,8 @@ KEY = "pbu_0aB9-tests-only-Kk7"
 LIST = "/v1/projects/prj_1/databases"
 ITEM = f"{LIST}/db_1"
 NOW = dt.datetime(2028, 1, 1, tzinfo=dt.timezone.utc)
-NO_NEXT_PAGE = "a next page that leads back to one already read, or to no end"
-NO_TOKEN = "a token of the next page that cannot be sent back"
+NO_NEXT_PAGE = "a next page token that repeats, or a list that does not end"
+NO_TOKEN = "a next page token that cannot be sent back"
 HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -311,7 +311,7 @@ def test_the_wait_that_another_call_was_told_to_make_may_pass_the_budget(server:
     error = failure(lambda: api.write("POST", LIST, "database orders", {}))
     assert (error.status, error.attempts, error.outcome_unknown, error.budget_spent) == (502, 1, True, True)
     assert error.advice == (
-        "waiting for the other calls would pass retry_budget (120 s): run again later, or raise retry_budget"
+        "waiting for the other calls would exceed retry_budget (120 s): run again later, or raise retry_budget"
     )
     assert clock.waits == [0.5]
 
@@ -432,8 +432,8 @@ def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clo
         error = failure(lambda: api.write("POST", LIST, "database c", {}))
     assert clock.waits == [5]
     assert str(error) == (
-        "POST database c: not begun, since POST database a had ended the run; "
-        "this API key may not do that: use a key of the organization that owns it"
+        "POST database c: not attempted: the run stopped after POST database a failed; "
+        "this API key lacks permission: use a key of the organization that owns the object"
     )
     assert (error.attempts, error.outcome_unknown, error.fatal) == (0, False, False)
     assert api.get(ITEM, "database db_1").content == {"id": "db_1"}
@@ -609,8 +609,7 @@ def test_a_success_without_an_object_is_an_error(server: ScriptedServer, clock: 
 def test_a_body_that_is_no_json_is_not_sent(server: ScriptedServer, clock: Clock, value: float) -> None:
     error = failure(lambda: client(server).write("PATCH", ITEM, "database db_1", {"cache_config": {"x": value}}))
     assert str(error) == (
-        "PATCH database db_1: its values cannot be sent as JSON; "
-        "give numbers that are finite and have less than 4300 digits"
+        "PATCH database db_1: a value cannot be represented in JSON; use finite numbers with fewer than 4300 digits"
     )
     assert (error.outcome_unknown, error.attempts, clock.waits) == (False, 1, [])
 
@@ -664,36 +663,38 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
     "method, path, status, code, advice, fatal",
     [
         pytest.param("GET", LIST, 401, "UNAUTHORIZED", "check api_key (or PGBEAM_API_KEY)", True, id="401"),
-        pytest.param("POST", LIST, 402, "PAYMENT_REQUIRED", "a payment is due", True, id="402"),
-        pytest.param("GET", LIST, 403, "FORBIDDEN", "use a key of the organization that owns it", True, id="403"),
-        pytest.param("POST", LIST, 403, "PLAN_LIMIT_REACHED", "move to a larger plan", True, id="plan limit"),
+        pytest.param("POST", LIST, 402, "PAYMENT_REQUIRED", "payment required", True, id="402"),
+        pytest.param("GET", LIST, 403, "FORBIDDEN", "use a key of the organization that owns", True, id="403"),
+        pytest.param("POST", LIST, 403, "PLAN_LIMIT_REACHED", "upgrade the plan", True, id="plan limit"),
         pytest.param(
             "GET", LIST, 404, "NOT_FOUND",
-            "project prj_1 not found, or this key may not see it: check project_id and the key", False,
+            "project prj_1 not found, or not visible to this API key: check project_id and the key", False,
             id="404 of a project",
         ),
         pytest.param(
             "POST", "/v1/databases/db_1/replicas", 404, "NOT_FOUND",
-            "database db_1 not found, or this key may not see it: check database_id and the key", False,
+            "database db_1 not found, or not visible to this API key: check database_id and the key", False,
             id="404 of a database",
         ),
         pytest.param(
             "POST", f"{ITEM}/test-connection", 404, "NOT_FOUND",
-            "database db_1 not found, or this key may not see it: check the id and the key", False,
+            "database db_1 not found, or not visible to this API key: check the id and the key", False,
             id="404 of what is tested",
         ),
         pytest.param(
             "POST", "/v1/projects", 404, "NOT_FOUND",
-            "database orders not found, or this key may not see it: check the id and the key", False,
+            "database orders not found, or not visible to this API key: check the id and the key", False,
             id="404 of nothing in particular",
         ),
         pytest.param(
             "PATCH", ITEM, 404, "NOT_FOUND",
-            "database orders not found, or this key may not see it: check the id and the key", False,
+            "database orders not found, or not visible to this API key: check the id and the key", False,
             id="404 of an item",
         ),
         pytest.param("POST", LIST, 429, "RATE_LIMITED", "lower parallel, or raise retries", False, id="429"),
-        pytest.param("POST", LIST, 500, "INTERNAL_ERROR", "run again later, and quote the request id", False, id="500"),
+        pytest.param(
+            "POST", LIST, 500, "INTERNAL_ERROR", "contact PgBeam support with the request id", False, id="500",
+        ),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("envelope", ["error", "problem"])
@@ -717,7 +718,7 @@ def test_a_redirect_is_not_followed(server: ScriptedServer, status: int) -> None
     server.expect("POST", LIST, status, headers={"Location": f"{server.url}/elsewhere"})
     assert str(failure(lambda: create(server))) == (
         f"POST database orders: {status} redirects to {server.url}/elsewhere; "
-        "redirects are not followed: set api_url to the address that answers"
+        "redirects are not followed: set api_url to the address of the API"
     )
 
 
@@ -906,7 +907,7 @@ def test_settings_with_a_key_that_no_header_can_hold(key: str) -> None:
 def test_settings_with_a_url_that_is_refused(url: str) -> None:
     words = refused(api_url=url)
     assert words.startswith(f"api_url: {url!r} ")
-    assert words.endswith("; give https://HOST[:PORT], or http:// to a loopback address only")
+    assert words.endswith("; set https://HOST[:PORT], or http:// with a loopback address")
 
 
 @pytest.mark.parametrize(
@@ -945,7 +946,7 @@ def test_settings_with_a_number_out_of_range(name: str, far: bool) -> None:
     for value in (-(10**400), 10**400, -(10**5000), 10**5000) if far else (least - 1, most + 1):
         shown = "a number of that size" if far else value
         assert refused(**{name: value}) == (
-            f"{name}: {shown} is not allowed; give a whole number of {least} or more, and {most} at most"
+            f"{name}: {shown} is not allowed; it must be a whole number from {least} to {most}"
         )
 
 

@@ -117,12 +117,12 @@ def test_two_entries_of_one_identity() -> None:
     ]
 
 
-HOURS = "floor: the metric active_hours has none, only queries_per_hour, bytes_per_hour, errors_per_hour have; "
+HOURS = "floor: not available for metric active_hours, only for queries_per_hour, bytes_per_hour, errors_per_hour; "
 
 
 def test_values_that_do_not_go_together() -> None:
     wrong = {"metric": "active_hours", "floor": 3}
-    assert validation.validate(ANOMALY_RULE, wrong) == [f"{HOURS}leave it out, or set it to null"]
+    assert validation.validate(ANOMALY_RULE, wrong) == [f"{HOURS}omit it, or set it to null"]
     (told,) = validation.validate_entry(ANOMALY_RULE, wrong, "anomaly_rules[0]: ")
     assert told.startswith(f"anomaly_rules[0]: {HOURS}")
     assert validation.validate(ANOMALY_RULE, {**wrong, "floor": None}) == []
@@ -146,13 +146,15 @@ def test_a_whole_number_of_the_server_is_a_number() -> None:
     assert validation.response_error(ANOMALY_RULE, live(floor=3, sigma_threshold=2.5)) is None
     others: list[Any] = [True, "3", {}]
     for value in others:
-        assert validation.response_error(ANOMALY_RULE, live(floor=value)) == "an object whose floor is no float"
+        assert (
+            validation.response_error(ANOMALY_RULE, live(floor=value)) == "an object whose floor is not of type float"
+        )
 
 
 def test_what_a_task_needs_to_find_one() -> None:
     assert validation.missing_identity(ANOMALY_RULE, QUERIES) is None
     assert validation.missing_identity(ANOMALY_RULE, {"credential_id": "agt_1"}) == (
-        "metric: it is missing; give credential_id and metric, or the id, to say which anomaly_rule"
+        "metric: missing; set credential_id and metric, or id, to identify the anomaly_rule"
     )
 
 

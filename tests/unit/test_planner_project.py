@@ -231,20 +231,20 @@ def test_a_create_has_the_first_database_in_its_body() -> None:
 @pytest.mark.parametrize(
     "wanted, sentence",
     [
-        (task(), "project shop of org_1 is not in PgBeam yet; give database to add it"),
+        (task(), "project shop of org_1 does not exist yet; set database to create it"),
         (
             task(database={"host": "db1", "name": "orders", "username": "app"}),
-            "database orders on db1:5432 is not in PgBeam yet; give password to add it",
+            "database orders on db1:5432 does not exist yet; set password to create it",
         ),
         (
             {"id": "prj_2", "org_id": "org_1"},
-            "project prj_2 is not in org org_1, or this key may not see it; "
-            "check the id, or leave it out to add a new project",
+            "project prj_2 was not found in org org_1, or is not visible to this API key; "
+            "check the id, or omit it to create a new project",
         ),
         (
             {"id": "prj_2", "name": "shop"},
-            "project prj_2 is not in PgBeam, or this key may not see it; "
-            "check the id, or leave it out to add a new project",
+            "project prj_2 was not found in PgBeam, or is not visible to this API key; "
+            "check the id, or omit it to create a new project",
         ),
     ],
     ids=["no database", "no password", "id in an organization", "id"],
@@ -255,7 +255,7 @@ def test_what_cannot_be_created(wanted: Values, sentence: str) -> None:
     assert str(caught.value) == sentence
 
 
-ADVICE = "name what it is, leave it out, or make another project"
+ADVICE = "set the current value, omit the option, or create another project"
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
@@ -266,7 +266,7 @@ ADVICE = "name what it is, leave it out, or make another project"
         (
             live(cloud=LEFT_OUT),
             task(cloud="aws"),
-            "PgBeam does not show its cloud, so it cannot be compared with 'aws'; leave cloud out",
+            "PgBeam does not return cloud, so it cannot be compared with 'aws'; omit cloud",
         ),
         (live(), task(self_hosted=True), f"self_hosted is False and cannot be changed to True; {ADVICE}"),
         (
@@ -303,7 +303,7 @@ def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_two_projects_of_one_name_are_told_apart_by_id(state: str) -> None:
     server = [live(id="prj_2"), live(id="prj_1")]
-    told = r"^project shop of org_1 is in PgBeam 2 times \(prj_1, prj_2\); name the one you mean by id"
+    told = r"^project shop of org_1 exists 2 times in PgBeam \(prj_1, prj_2\); set id to choose one"
     with pytest.raises(TaskError, match=told):
         planned(server, task(), state)
     (twins,) = Index(PROJECT, server).duplicate_warnings()
@@ -351,8 +351,8 @@ def test_what_may_go_with_a_project(
     told = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
     counted = "1 database" if len(items) == 1 else f"{len(items)} databases"
     assert str(caught.value) == (
-        f"project shop of org_1 (prj_1) would go with {counted}, {len(surplus)} of them not expected: "
-        f"{told}; list them in expected_databases, or set force: true"
+        f"deleting project shop of org_1 (prj_1) would also delete {counted}, {len(surplus)} of them unexpected: "
+        f"{told}; add them to expected_databases, or set force: true"
     )
 
 
@@ -360,8 +360,8 @@ def test_a_refusal_names_five_databases_and_counts_the_others() -> None:
     items = [{**ORDERS, "id": f"db_{n}", "name": f"d{n}"} for n in range(8)]
     with pytest.raises(TaskError) as caught:
         refuse_unexpected(planned([live()], task(), "absent"), items, ["d0"])
-    assert "would go with 8 databases, 7 of them not expected: database d1 on" in str(caught.value)
-    assert "(db_5) and 2 more; list them" in str(caught.value)
+    assert "would also delete 8 databases, 7 of them unexpected: database d1 on" in str(caught.value)
+    assert "(db_5) and 2 more; add them" in str(caught.value)
 
 
 TAG_RULE = "is not allowed; it must be text of 50 characters at most"
@@ -394,23 +394,23 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "tags-number": ({"tags": 5}, f"tags: a number {LIST}"),
     "tags-dict": ({"tags": {"a": 1}}, f"tags: a dictionary {LIST}"),
-    "tags-many": ({"tags": list("abcdefghijk")}, "tags: 11 elements were given; it must be 10 at most"),
-    "tags-many-in-text": ({"tags": "a,b,c,d,e,f,g,h,i,j,k"}, "tags: 11 elements were given; it must be 10 at most"),
+    "tags-many": ({"tags": list("abcdefghijk")}, "tags: 11 elements are too many; the maximum is 10"),
+    "tags-many-in-text": ({"tags": "a,b,c,d,e,f,g,h,i,j,k"}, "tags: 11 elements are too many; the maximum is 10"),
     "tag-long": ({"tags": ["a", "x" * 51]}, f"tags[1]: '{'x' * 51}' {TAG_RULE}"),
     "tag-long-in-text": ({"tags": f"a,{'x' * 51}"}, f"tags[1]: '{'x' * 51}' {TAG_RULE}"),
     "tag-nul": ({"tags": ["a\0"]}, f"tags[0]: 'a\\x00' {TAG_RULE}"),
-    "tag-null": ({"tags": ["a", None]}, "tags[1]: it is null; give a value, or leave it out"),
+    "tag-null": ({"tags": ["a", None]}, "tags[1]: null is not allowed; set a value, or omit it"),
     "tag-list": ({"tags": [["a"]]}, "tags[0]: ['a'] is a list, not text; put it in quotes"),
     "tag-dict": ({"tags": [{"a": 1}]}, "tags[0]: {'a': 1} is a dictionary, not text; put it in quotes"),
     "cidrs-text": ({"allowed_cidrs": "10.0.0.0/8"}, f"allowed_cidrs: text {LIST}"),
     "cidrs-dict": ({"allowed_cidrs": VPC}, f"allowed_cidrs: a dictionary {LIST}"),
     "cidrs-many": (
         {"allowed_cidrs": [{"cidr": f"10.0.0.{n}"} for n in range(51)]},
-        "allowed_cidrs: 51 elements were given; it must be 50 at most",
+        "allowed_cidrs: 51 elements are too many; the maximum is 50",
     ),
     "cidr-text": ({"allowed_cidrs": ["10.0.0.0/8"]}, f"allowed_cidrs[0]: text {OBJECT}"),
-    "cidr-null": ({"allowed_cidrs": [VPC, None]}, "allowed_cidrs[1]: it is null; give a value, or leave it out"),
-    "cidr-missing": ({"allowed_cidrs": [{"label": "VPC"}]}, "allowed_cidrs[0].cidr: it is missing"),
+    "cidr-null": ({"allowed_cidrs": [VPC, None]}, "allowed_cidrs[1]: null is not allowed; set a value, or omit it"),
+    "cidr-missing": ({"allowed_cidrs": [{"label": "VPC"}]}, "allowed_cidrs[0].cidr: missing; set a value"),
     "cidr-name": ({"allowed_cidrs": [{"cidr": "example.com"}]}, f"allowed_cidrs[0].cidr: 'example.com' {CIDR_RULE}"),
     "cidr-octet": ({"allowed_cidrs": [{"cidr": "1.0.0.256"}]}, f"allowed_cidrs[0].cidr: '1.0.0.256' {CIDR_RULE}"),
     "cidr-prefix": (
@@ -424,7 +424,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "cidr-misspelled": (
         {"allowed_cidrs": [{**VPC, "lable": "x"}]},
-        "allowed_cidrs[0].lable: there is no such option; did you mean label?",
+        "allowed_cidrs[0].lable: unknown option; did you mean label?",
     ),
     "cidr-label-long": (
         {"allowed_cidrs": [{"cidr": "10.0.0.1", "label": "x" * 101}]},
@@ -450,7 +450,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-id": (
         {"database": {**DATABASE, "id": "db_1"}},
-        "database.id: there is no such option; there are auto_read_routing, cache_config, host, name, password, "
+        "database.id: unknown option; valid options are auto_read_routing, cache_config, host, name, password, "
         "pool_config, pool_region, port, query_timeout_ms, role, ssl_mode, username",
     ),
     "database-password": (
@@ -459,7 +459,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-password-misspelled": (
         {"database": {**DATABASE, "pasword": PASSWORD}},
-        "database.pasword: there is no such option; did you mean password?",
+        "database.pasword: unknown option; did you mean password?",
     ),
     "database-member": (
         {"database": {**DATABASE, "cache_config": {"ttl_seconds": -1}}},
@@ -471,7 +471,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-member-in-json": (
         {"database": {**DATABASE, "cache_config": '{"ttl_second": 1}'}},
-        "database.cache_config.ttl_second: there is no such option; did you mean ttl_seconds?",
+        "database.cache_config.ttl_second: unknown option; did you mean ttl_seconds?",
     ),
     "database-member-no-text": (
         {"database": {**DATABASE, "cache_config": "fast"}},
@@ -481,7 +481,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
         {"database": {**DATABASE, "pool_config": [None]}},
         f"database.pool_config: a list {OBJECT}",
     ),
-    "id": ({"id": "prj/1"}, "id: 'prj/1' is not an id; allowed are letters, digits, '_', '.' and '-'"),
+    "id": ({"id": "prj/1"}, "id: 'prj/1' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
 }
 
 
@@ -519,12 +519,12 @@ def test_allowed_values(values: Values) -> None:
     [
         (task(), None),
         ({"id": "prj_1"}, None),
-        ({"name": "shop"}, "org_id: it is missing; give org_id and name, or the id, to say which project"),
-        ({"org_id": "org_1"}, "name: it is missing; give org_id and name, or the id, to say which project"),
+        ({"name": "shop"}, "org_id: missing; set org_id and name, or id, to identify the project"),
+        ({"org_id": "org_1"}, "name: missing; set org_id and name, or id, to identify the project"),
         (task(database={"host": "db1", "name": "orders"}), None),
         (
             {"id": "prj_1", "database": {"name": "orders"}},
-            "database.host: it is missing; give host, port and name to say which database",
+            "database.host: missing; set host, port and name to identify the database",
         ),
     ],
     ids=["identity", "id", "no organization", "no name", "database", "database without a host"],
@@ -551,13 +551,13 @@ def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
     [
         ({}, None),
         ({"allowed_cidrs": [{"cidr": "10.0.0.0/8", "since": 1}], "extra": 1}, None),
-        ({"tags": "prod"}, "an object whose tags is no list"),
-        ({"tags": [5]}, "an object whose tag is no str"),
-        ({"tags": [None]}, "an object whose tag is no str"),
-        ({"allowed_cidrs": [None]}, "an object whose cidr is no dict"),
-        ({"allowed_cidrs": ["10.0.0.0/8"]}, "an object whose cidr is no dict"),
-        ({"allowed_cidrs": [{"cidr": 10}]}, "an object whose cidr is no str"),
-        ({"self_hosted": 1}, "an object whose self_hosted is no bool"),
+        ({"tags": "prod"}, "an object whose tags is not of type list"),
+        ({"tags": [5]}, "an object whose tag is not of type str"),
+        ({"tags": [None]}, "an object whose tag is not of type str"),
+        ({"allowed_cidrs": [None]}, "an object whose cidr is not of type dict"),
+        ({"allowed_cidrs": ["10.0.0.0/8"]}, "an object whose cidr is not of type dict"),
+        ({"allowed_cidrs": [{"cidr": 10}]}, "an object whose cidr is not of type str"),
+        ({"self_hosted": 1}, "an object whose self_hosted is not of type bool"),
     ],
 )
 def test_misfit(fields: Values, told: str | None) -> None:

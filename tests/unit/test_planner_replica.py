@@ -160,7 +160,8 @@ def test_drift_is_refused_where_nothing_may_be_replaced(wanted: Values, told: st
     with pytest.raises(TaskError) as caught:
         planned([live()], wanted)
     assert str(caught.value) == (
-        f"replica r1.example.com:5432 (rep_1): {told}; set replace: true to add it anew and then remove this one"
+        f"replica r1.example.com:5432 (rep_1): {told}; "
+        "set replace: true to create a replacement and then delete this one"
     )
 
 
@@ -178,13 +179,15 @@ def test_drift_is_refused_where_nothing_may_be_replaced(wanted: Values, told: st
     ],
 )
 def test_a_tie_is_refused_with_the_ids(server: list[Values], wanted: Values, state: str, replace: bool) -> None:
-    told = r"^replica r1.example.com:5432 is in PgBeam 2 times \(rep_1, rep_2\); name the one you mean by id"
+    told = r"^replica r1.example.com:5432 exists 2 times in PgBeam \(rep_1, rep_2\); set id to choose one"
     with pytest.raises(TaskError, match=told):
         planned(server, wanted, state, replace)
 
 
 def test_an_id_that_is_not_there_is_never_added() -> None:
-    with pytest.raises(TaskError, match=r"^replica rep_2 is not in database db_1, or this key may not see it; "):
+    with pytest.raises(
+        TaskError, match=r"^replica rep_2 was not found in database db_1, or is not visible to this API key; "
+    ):
         planned([live()], by_id(2, host="r1.example.com"), replace=True)
 
 
@@ -231,7 +234,7 @@ def test_how_a_delete_ended_whose_answer_was_lost(now: list[Values], done: Value
             {"ssl_mode": "on"},
             "ssl_mode: 'on' is not allowed; it must be one of disable, allow, prefer, require, verify-ca, verify-full",
         ),
-        ({"id": "rep/1"}, "id: 'rep/1' is not an id; allowed are letters, digits, '_', '.' and '-'"),
+        ({"id": "rep/1"}, "id: 'rep/1' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
     ],
 )
 def test_bad_value(values: Values, sentence: str) -> None:

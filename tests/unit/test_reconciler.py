@@ -316,14 +316,15 @@ REFUSALS = {
     "the deletion": Refusal("deleted", "DELETE", "failed", []),
     "the write of a part after the create": Refusal(
         "created, and an object that the task gives in part", "PATCH", "created", CREATED,
-        advice="new_1 is there now, without cache_config",
+        advice="new_1 was created without cache_config",
     ),
     "the write of a field after the create": Refusal(
         "created, and a field that no create takes", "PATCH", "created", ["org_id", "name"],
-        advice="new_1 is there now, without status",
+        advice="new_1 was created without status",
     ),
     "the removal of the one that is replaced": Refusal(
-        "replaced", "DELETE", "replaced", ["ssl_mode"], advice="new_1 is there now, beside the one that it replaces",
+        "replaced", "DELETE", "replaced", ["ssl_mode"],
+        advice="new_1 exists, but the one that it replaces was not deleted",
     ),
     "the removal of the first duplicate": Refusal("duplicates removed", "DELETE", "failed", []),
     "the removal of the second duplicate": Refusal("duplicates removed", "DELETE", "replaced", ["id"], 1),
@@ -573,7 +574,7 @@ def test_an_object_that_is_shown_as_deleted_meanwhile_is_not_written(client: Fak
     client.script("GET", "prj_1", meanwhile=lambda: client.change("prj_1", status="deleted", **fields))
     (outcome,) = apply(reconciler_of(client, PROJECT), {"name": "shop", "tags": ["b"]})
     assert (outcome.action, client.methods) == ("failed", ["GET"])
-    assert "deleted meanwhile" in error_of(outcome).reason
+    assert "another client has deleted it" in error_of(outcome).reason
 
 
 # Lost answers

@@ -163,8 +163,8 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     found = found or matching.duplicate_entries(resource, wanted, lambda index: places[index])
     if params["prune"] and not wanted:
         found.append(
-            f"prune: the list of {resource.plural} is empty, and pruning by it would delete all "
-            f"{resource.collection_label(reconciler.parent)}; give the list, or use state=absent"
+            f"prune: the list of {resource.plural} is empty, so prune would delete all "
+            f"{resource.collection_label(reconciler.parent)}; add entries, or delete single ones with state: absent"
         )
     prefixed = [(f"{place}: ", entry) for place, entry in zip(places, wanted)]
     _raise(found or _destination_problems(module, prefixed))
@@ -269,7 +269,7 @@ def _destination_problems(module: Module, labelled: list[tuple[str, Values]]) ->
     """Sentences on places for secrets that cannot be used."""
     problems = []
     if module.params.get("return_secrets") and not module.no_log:
-        problems.append("return_secrets: Ansible would show the secrets; set no_log: true for the task as well")
+        problems.append("return_secrets: Ansible would show the secrets; also set no_log: true on the task")
     paths = [(place, wanted["secrets_file"]) for place, wanted in labelled if "secrets_file" in wanted]
     return problems + secrets_file.problems(paths)
 
@@ -279,7 +279,7 @@ def _undestined(module: Module, plans: list[Plan]) -> list[str]:
     if module.params.get("return_secrets"):
         return []
     return [
-        f"{plan.label}: PgBeam shows its new secrets once; set secrets_file, or return_secrets: true and no_log: true"
+        f"{plan.label}: PgBeam shows new secrets only once; set secrets_file, or return_secrets: true and no_log: true"
         for plan in plans
         if plan.issues_secrets and not plan.wanted.get("secrets_file")
     ]
@@ -299,8 +299,8 @@ def _warn(module: Module, plans: list[Plan]) -> None:
         for secret in (f.name for f in resource.fields if f.secret):
             if resource.tie_breaker in plan.changes and secret in plan.wanted and secret not in plan.body:
                 module.warn(
-                    f"{plan.label}: {resource.tie_breaker} changes, but PgBeam keeps the {secret} of the old one; "
-                    f"set update_{secret}: always in this run to send it"
+                    f"{plan.label}: {resource.tie_breaker} changes, but PgBeam keeps the old {secret}; "
+                    f"set update_{secret}: always for this run to send the new one"
                 )
 
 
@@ -332,14 +332,16 @@ def _info(module: Module, reconciler: Reconciler) -> None:
     resource = reconciler.resource
     wanted = validation.drop_nulls({name: module.params[name] for name in ("id", *resource.filters)})
     if resource.parent and not resource.path_has_parent and not reconciler.parent and "id" not in wanted:
-        raise TaskError(f"{resource.parent}: it is missing; give it, or the id, to say which {resource.plural}")
+        raise TaskError(f"{resource.parent}: missing; set {resource.parent} or id")
     filters = [resource.field(name) for name in resource.filters if name in wanted]
     items = reconciler.read_one(wanted["id"]) if "id" in wanted else reconciler.read_all()
     kept = [item for item in items if all(f.equals(wanted[f.name], item.get(f.name)) for f in filters)]
     unclear = [f for f in filters if f.zero is None and not f.nullable]
     hidden = {f.name for f in unclear for item in items if item.get(f.name) is None}
     if hidden:
-        module.warn(f"PgBeam does not show {', '.join(sorted(hidden))} of all {resource.plural}; those are left out")
+        module.warn(
+            f"{resource.plural}: PgBeam does not return {', '.join(sorted(hidden))} for some of them; they are left out"
+        )
     for duplicates in Index(resource, kept).duplicate_warnings():
         module.warn(duplicates)
     result: Values = {resource.plural: kept}

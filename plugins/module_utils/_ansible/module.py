@@ -45,7 +45,7 @@ class Module(AnsibleModule):
             super().__init__(argument_spec=spec, supports_check_mode=True)
             spec_failed = False
         if spec_failed:
-            self.fail_json("the options cannot be read; check the type of each")
+            self.fail_json("the options cannot be parsed; check the type of each value")
 
     def _load_params(self) -> None:
         super()._load_params()
@@ -136,7 +136,7 @@ class Module(AnsibleModule):
         bounds = {"parallel": (1, MAX_PARALLEL)}
         bounds |= {action.timeout_option: (0, MAX_ACTION_TIMEOUT)} if action and action.timeout_option else {}
         large = [name for name in (*CONNECTION, *bounds) if _is_large(self.params.get(name))]
-        found += [f"{name}: a number of that size is not allowed; give a smaller one" for name in large]
+        found += [f"{name}: the number is too large; set a smaller one" for name in large]
         for name, (least, most) in bounds.items():
             number = self.params.get(name)
             if isinstance(number, int) and not least <= number <= most and not large:
@@ -145,7 +145,7 @@ class Module(AnsibleModule):
         if action and asked and not resource.action:
             noun = resource.nested.noun if resource.nested else ""
             if not validation.drop_nulls({noun: given.get(noun)}):
-                found.append(f"{action.option}: there is no {noun} to test; name it in {noun}, or leave it out")
+                found.append(f"{action.option}: no {noun} to test; set {noun}, or omit {action.option}")
         if resource.plural not in self.argument_spec:
             return found + validation.validate(resource, given)
         found += validation.limit_errors(self.params.get("prune_limit"), "prune_limit")
@@ -166,7 +166,7 @@ class Module(AnsibleModule):
                 if item is None or option["type"] == "bool":
                     continue
                 if option["type"] == "int" and validation.whole_number(item) is None:
-                    reason = f"{validation.as_yaml(item) or 'the value'} is not allowed; give a whole number"
+                    reason = f"{validation.as_yaml(item) or 'the value'} is not allowed; it must be a whole number"
                 elif option["type"] != "int":
                     reason = validation.text_error(item, secret=bool(option.get("no_log")))
                 if reason:
@@ -179,10 +179,7 @@ class Module(AnsibleModule):
         if parent is None or not self.resource.path_has_parent or (parent == "" and may_be_empty):
             return []
         if parent == "" and not self.resource.is_singleton:
-            return [
-                f"{name}: it is empty; that is allowed in check mode only, for a {self.resource.parent_noun} "
-                "that is not there yet"
-            ]
+            return [f"{name}: empty; without check mode, set the id of an existing {self.resource.parent_noun}"]
         return validation.id_errors(parent, name)
 
 

@@ -15,7 +15,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
 
 Identities = frozenset[tuple[t.Any, ...]]
-REPLACE_HINT = ", or set replace: true to keep the one that is as the task says"
+REPLACE_HINT = ", or set replace: true to keep the one that matches the task"
 
 
 def identity(resource: Resource, values: Values) -> tuple[t.Any, ...]:
@@ -86,8 +86,8 @@ class Index:
     def _told(self, wanted: Values, matches: list[Values]) -> str:
         ids = ", ".join(sorted(m["id"] for m in matches))
         return (
-            f"{self._resource.describe(wanted)} is in PgBeam {len(matches)} times ({ids}); "
-            "name the one you mean by id, or remove each that is too many with its id and state=absent"
+            f"{self._resource.describe(wanted)} exists {len(matches)} times in PgBeam ({ids}); "
+            "set id to choose one, or delete the duplicates by id with state: absent"
         )
 
     def unclaimed(self, claimed: t.Iterable[Values]) -> list[Values]:

@@ -125,7 +125,7 @@ class Plan:
         """
         resource, before = self.resource, self.current or {}
         if "id" not in self.wanted and identity(resource, current) != identity(resource, before):
-            raise TaskError(f"somebody has changed it to {resource.describe(current)}; run again to see what is needed")
+            raise TaskError(f"another client has changed it to {resource.describe(current)}; run the task again")
         _refuse_immutable_change(resource, self.wanted, current)
         resend = any(f.secret and f.name in self.changes for f in resource.fields)
         result = _plan_update(resource, self.wanted, current, resend)
@@ -222,8 +222,8 @@ def identity_taken(plan: Plan, others: Index) -> str | None:
         return None
     place, ids = plan.resource.describe({**(plan.current or {}), **plan.wanted}), ", ".join(r["id"] for r in found)
     return (
-        f"{place} is in PgBeam already ({ids}), and only their ids would tell it from {plan.id}; "
-        f"remove one of the two, or leave {plan.id} where it is"
+        f"{place} already exists ({ids}), and {plan.id} would become its duplicate; "
+        f"delete one of the two, or leave {plan.id} unchanged"
     )
 
 
@@ -277,12 +277,12 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
             old = f.zero if current.get(f.name) is None else current[f.name]
             if old is None and not f.nullable:
                 raise TaskError(
-                    f"{resource.describe(current)}: PgBeam does not show its {f.name}, so it cannot be compared with "
-                    f"{wanted[f.name]!r}; leave {f.name} out"
+                    f"{resource.describe(current)}: PgBeam does not return {f.name}, so it cannot be compared with "
+                    f"{wanted[f.name]!r}; omit {f.name}"
                 )
             raise TaskError(
                 f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
-                f"{_shown(wanted[f.name])}; name what it is, leave it out, or make another {resource.noun}"
+                f"{_shown(wanted[f.name])}; set the current value, omit the option, or create another {resource.noun}"
             )
 
 
@@ -302,8 +302,8 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         parent = wanted.get(resource.parent)
         place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
         raise TaskError(
-            f"{resource.noun} {wanted['id']} is not {place}, or this key may not see it; "
-            f"check the id, or leave it out to add a new {resource.noun}"
+            f"{resource.noun} {wanted['id']} was not found {place}, or is not visible to this API key; "
+            f"check the id, or omit it to create a new {resource.noun}"
         )
     result = Plan(resource, "created", wanted)
     for f in resource.writable:
@@ -315,8 +315,7 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
             continue
         elif f.in_future and f.normalized(value) <= timestamp.now():
             raise TaskError(
-                f"{resource.describe(wanted)}: {f.name} {value} is in the past; "
-                "give a moment in the future, or leave it out"
+                f"{resource.describe(wanted)}: {f.name} {value} is in the past; set a time in the future, or omit it"
             )
         elif not f.update_only and not (f.fields and f.missing_members(value)):
             result.body[f.name] = f.merged_onto(value, None)
@@ -337,7 +336,7 @@ def _known(value: t.Any) -> t.Any:
 
 
 def _missing_for_create(resource: Resource, wanted: Values, missing: str) -> str:
-    return f"{resource.describe(wanted)} is not in PgBeam yet; give {missing} to add it"
+    return f"{resource.describe(wanted)} does not exist yet; set {missing} to create it"
 
 
 def _plan_update(resource: Resource, wanted: Values, current: Values, resend_secrets: bool) -> Plan:
@@ -352,8 +351,8 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             unknown = f.missing_members(result.body[f.name])
             if unknown:
                 raise TaskError(
-                    f"{result.label}: PgBeam does not show {', '.join(unknown)} of its {f.name}, so they cannot be "
-                    f"kept; name them in {f.name} as well"
+                    f"{result.label}: PgBeam does not return {', '.join(unknown)} of {f.name}, so they cannot be "
+                    f"kept; also set them in {f.name}"
                 )
             _record_change(result, f)
         if f.when_empty and wanted.get(f.name) == [] and current.get(f.name):
@@ -396,7 +395,7 @@ def _plan_replace(
         old, new = current.get(moved[0].name), wanted[moved[0].name]
         raise TaskError(
             f"{result.label} ({result.id}): {moved[0].name} is {old!r} and PgBeam cannot change it to {new!r}; "
-            "set replace: true to add it anew and then remove this one"
+            "set replace: true to create a replacement and then delete this one"
         )
     for f in moved:
         _record_change(result, f)

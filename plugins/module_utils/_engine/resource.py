@@ -428,4 +428,4 @@ class Resource:
 
     def collection_label(self, parent: t.Any) -> str:
         """All objects of one parent in words."""
-        return f"{self.plural} of {self.parent_noun} {parent or '(not there yet)'}" if self.parent else self.plural
+        return f"{self.plural} of {self.parent_noun} {parent or '(not created yet)'}" if self.parent else self.plural

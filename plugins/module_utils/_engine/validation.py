@@ -95,7 +95,7 @@ def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
     found = _field_errors(resource.options, values, where)
     for f in resource.references:
         if values.get(f.name) is not None and values.get(f.name_option) is not None:
-            found.append(f"{where}{f.name_option}: {f.name} is given as well; keep one of them")
+            found.append(f"{where}{f.name_option}: {f.name} is also set; keep one of them")
     problem = resource.check(values) if resource.check and not found else None
     found += [f"{where}{problem}"] if problem else []
     return found + id_errors(values.get("id"), f"{where}id")
@@ -107,7 +107,7 @@ def id_errors(identifier: t.Any, place: str) -> list[str]:
         return []
     reason = text_error(identifier)
     if not reason and not re.fullmatch(ID_PATTERN, str(identifier)):
-        reason = f"{identifier!r} is not an id; allowed are {ID_RULE}"
+        reason = f"{identifier!r} is not an id; it must consist of {ID_RULE}"
     return [f"{place}: {reason}"] if reason else []
 
 
@@ -158,8 +158,8 @@ def unknown_options(known: set[str], values: Values, where: str) -> list[str]:
     found = []
     for name in sorted(str(name) for name in values if name not in known):
         close = difflib.get_close_matches(name, known, n=1)
-        meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
-        found.append(f"{where}{name}: there is no such option; {meant}")
+        meant = f"did you mean {close[0]}?" if close else f"valid options are {', '.join(sorted(known))}"
+        found.append(f"{where}{name}: unknown option; {meant}")
     return found
 
 
@@ -175,7 +175,7 @@ def _field_errors(fields: t.Iterable[Field], values: Values, where: str) -> list
 def _errors_in(f: Field, value: t.Any, place: str) -> list[str]:
     """Sentences on one value, whatever it is made of. ``place`` is its name."""
     if value is None:
-        return [f"{place}: it is null; give a value, or leave it out"]
+        return [f"{place}: null is not allowed; set a value, or omit it"]
     value = _coerce(f, value)
     if f.fields:
         if isinstance(value, dict):
@@ -188,7 +188,7 @@ def _errors_in(f: Field, value: t.Any, place: str) -> list[str]:
     if not isinstance(value, list):
         return [f"{place}: {kind(value)} was given; it must be a list"]
     if f.maximum is not None and len(value) > f.maximum:
-        return [f"{place}: {len(value)} elements were given; it must be {f.maximum} at most"]
+        return [f"{place}: {len(value)} elements are too many; the maximum is {f.maximum}"]
     found = [told for n, item in enumerate(value) for told in _errors_in(f.elements, item, f"{place}[{n}]")]
     items = [_coerce(f.elements, item) for item in value]
     return found or _missing_members(f, items, place) or _duplicate_items(f, items, place)
@@ -212,8 +212,9 @@ def _missing_members(f: Field, items: list[t.Any], place: str) -> list[str]:
     for n, item in enumerate(items):
         for m in members:
             if item.get(m.name) is None:
-                quoted = '; put "null" in quotes' if "null" in m.choices and m.name in item else ""
-                found.append(f"{place}[{n}].{m.name}: it is {'null' if m.name in item else 'missing'}{quoted}")
+                reason = "null is not allowed" if m.name in item else "missing"
+                remedy = 'put "null" in quotes' if "null" in m.choices and m.name in item else "set a value"
+                found.append(f"{place}[{n}].{m.name}: {reason}; {remedy}")
     return found
 
 
@@ -256,14 +257,12 @@ def _value_error(f: Field, value: t.Any) -> str | None:
     text = str(value)
     if f.secret:
         if not text:
-            return "it is empty; check that the variable or the lookup that it comes from is set"
+            return "empty; check that its variable or lookup is set"
         if text in MASKS:
-            return "the value is a mask that stands for a secret; give the secret itself"
-        return (
-            None if re.fullmatch(f.pattern or ".*", text) else f"the value given is not allowed; it must be {f.must_be}"
-        )
+            return "the value is the mask of a secret; set the secret itself"
+        return None if re.fullmatch(f.pattern or ".*", text) else f"the value is not allowed; it must be {f.must_be}"
     if any(mask in text for mask in MASKS):
-        return f"{text!r} contains the mask of a secret, as in a result that was masked; give the value itself"
+        return f"{text!r} contains the mask of a secret; set the value itself"
     if f.choices and text not in f.choices:
         return f"{value!r} is not allowed; it must be one of {', '.join(f.choices)}"
     if not _matches(f, text):
@@ -293,7 +292,7 @@ def _matches(f: Field, value: str) -> bool:
         return False
 
 
-def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
+def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or id,") -> str | None:
     """A sentence where the task names too little to find an object by, else None.
 
     Of an object that always exists, that is also what is required of it.
@@ -301,11 +300,11 @@ def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id:
     if resource.is_singleton:
         unset = [f for f in resource.writable if f.required and f.name not in wanted]
         clearing = ", or null to clear it" if unset and unset[0].nullable else ""
-        return f"{unset[0].name}: it is missing; give a value{clearing}" if unset else None
+        return f"{unset[0].name}: missing; set a value{clearing}" if unset else None
     missing = [n for n in resource.needed_to_find if n not in wanted]
     if missing and "id" not in wanted:
         known = _join(resource.identity)
-        return f"{where}{missing[0]}: it is missing; give {known}{or_id} to say which {resource.noun}"
+        return f"{where}{missing[0]}: missing; set {known}{or_id} to identify the {resource.noun}"
     if resource.nested and resource.nested.noun in wanted:
         return missing_identity(
             resource.nested, wanted[resource.nested.noun], f"{where}{resource.nested.noun}.", or_id=""
@@ -345,13 +344,13 @@ def _type_error(fields: t.Iterable[Field], values: Values) -> str | None:
         if value is None or f.secret:
             continue
         if not isinstance(value, types[f.type]) or (f.type in ("int", "float") and isinstance(value, bool)):
-            return f"an object whose {f.name} is no {f.type}"
+            return f"an object whose {f.name} is not of type {f.type}"
         if isinstance(value, dict) and (wrong := _type_error(f.fields, value)):
             return wrong
         if f.elements and isinstance(value, list):
             for item in value:
                 if item is None:
-                    return f"an object whose {f.elements.name} is no {f.elements.type}"
+                    return f"an object whose {f.elements.name} is not of type {f.elements.type}"
                 if wrong := _type_error([f.elements], {f.elements.name: item}):
                     return wrong
     return None

@@ -82,43 +82,41 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.api_key:
             others = " or ".join(API_KEY_VARIABLES[1:])
-            raise ConfigError(
-                f"api_key: there is no API key; set api_key, or {API_KEY_VARIABLES[0]} ({others}) in the environment"
-            )
+            raise ConfigError(f"api_key: missing; set api_key, or {API_KEY_VARIABLES[0]} ({others}) in the environment")
         if not re.fullmatch(r"[\x21-\x7e]+", self.api_key):
             # requests would quote the whole header, key and all, in its exception.
             raise ConfigError(
-                "api_key: white space or a character outside ASCII is in the key; "
-                "give the key alone, without a line break at its end"
+                "api_key: the key contains white space or a non-ASCII character; "
+                "set the key alone, without a line break at its end"
             )
         _check_url(self.api_url)
         for name, least, most in (("timeout", 1, 86_400), ("retries", 0, 100), ("retry_budget", 1, 86_400)):
             value = getattr(self, name)
             if not least <= value <= most:
                 shown = value if abs(value) < 2**63 else "a number of that size"  # Python makes no text of all numbers
-                raise ConfigError(
-                    f"{name}: {shown} is not allowed; give a whole number of {least} or more, and {most} at most"
-                )
+                raise ConfigError(f"{name}: {shown} is not allowed; it must be a whole number from {least} to {most}")
         if self.ca_path and not os.path.exists(self.ca_path):
-            raise ConfigError(f"ca_path: {self.ca_path!r} does not exist; give a PEM file or a folder of certificates")
+            raise ConfigError(
+                f"ca_path: {self.ca_path!r} does not exist; set a PEM file or a directory of certificates"
+            )
 
 
 def _check_url(url: str) -> None:
     """Accept an https URL, or an http URL to this machine; raise ConfigError for anything else."""
-    wanted = "give https://HOST[:PORT], or http:// to a loopback address only"
+    wanted = "set https://HOST[:PORT], or http:// with a loopback address"
     # With an @ in it, some part of it may be a password, and which part is a guess.
-    shown = "the value given" if "@" in url else repr(url)
+    shown = "the value" if "@" in url else repr(url)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ConfigError(f"api_url: {shown} is not a URL; {wanted}") from None
     if parts.scheme not in ("http", "https") or not host or port == 0 or re.search(r"[\s\\\x00-\x1f]", url):
-        raise ConfigError(f"api_url: {shown} is not a URL of the API; {wanted}")
+        raise ConfigError(f"api_url: {shown} is not an API URL; {wanted}")
     if not all(0 < len(label) < 64 for label in host.rstrip(".").split(".")):
-        raise ConfigError(f"api_url: {shown} has a host name that cannot be; {wanted}")
+        raise ConfigError(f"api_url: {shown} has an invalid host name; {wanted}")
     if "@" in url or parts.query or parts.fragment:
-        raise ConfigError(f"api_url: {shown} has a user, a query or a fragment in it; {wanted}")
+        raise ConfigError(f"api_url: {shown} contains a user, a query or a fragment; {wanted}")
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigError(f"api_url: {shown} would send the API key unencrypted; {wanted}")
 
@@ -223,9 +221,9 @@ class Client:
             if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
                 return f"no list of {key}"
             if not isinstance(following, str) or re.search(r"[\ud800-\udfff]", following):
-                return "a token of the next page that cannot be sent back"
+                return "a next page token that cannot be sent back"
             if following in seen or len(seen) == MAX_PAGES:
-                return "a next page that leads back to one already read, or to no end"
+                return "a next page token that repeats, or a list that does not end"
             return next(filter(None, map(check, found)), None) if check else None
 
         while True:
@@ -275,7 +273,9 @@ class Client:
             attempt += 1
             with self._throttle.slot(attempt, began) as in_time:
                 if self._cancelled:
-                    raise error or ApiError(call, "not begun, since the task was ended", "run again", attempts=0)
+                    raise error or ApiError(
+                        call, "not attempted: the task was stopped", "run the task again", attempts=0
+                    )
                 if error and not in_time:
                     self._give_up(error, "waiting for the other calls")
                 if attempt == 1:
@@ -316,7 +316,8 @@ class Client:
 
     def _skip_if_aborted(self, call: Call) -> None:
         if self.fatal_error and call.method != "GET":
-            reason = f"not begun, since {self.fatal_error.call.method} {self.fatal_error.call.target} had ended the run"
+            failed = self.fatal_error.call
+            reason = f"not attempted: the run stopped after {failed.method} {failed.target} failed"
             raise ApiError(call, reason, self.fatal_error.advice, attempts=0)
 
     def _wait_before_retry(self, error: ApiError, began: float) -> None:
@@ -331,14 +332,14 @@ class Client:
         if not error.retriable or error.attempts > self.settings.retries:
             self._fail(error)
         if not in_time:
-            self._give_up(error, f"waiting {delay:.0f} s more")
+            self._give_up(error, f"waiting another {delay:.0f} s")
         if not limited:
             time.sleep(delay)
 
     def _give_up(self, error: ApiError, waiting: str) -> t.NoReturn:
         budget = self.settings.retry_budget
         error.budget_spent = True
-        error.advice = f"{waiting} would pass retry_budget ({budget} s): run again later, or raise retry_budget"
+        error.advice = f"{waiting} would exceed retry_budget ({budget} s): run again later, or raise retry_budget"
         self._fail(error)
 
     def _fail(self, error: ApiError) -> t.NoReturn:

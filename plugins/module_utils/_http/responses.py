@@ -50,9 +50,7 @@ def from_network_failure(exc: Exception, call: Call, api_url: str, timeout: floa
             "check ca_path (or the environment's CA bundle) and that api_url is the right host", code="TLS",
         )  # fmt: skip
     if isinstance(exc, requests.exceptions.InvalidJSONError):
-        return ApiError(
-            call, "its values cannot be sent as JSON", "give numbers that are finite and have less than 4300 digits"
-        )
+        return ApiError(call, "a value cannot be represented in JSON", "use finite numbers with fewer than 4300 digits")
     # What requests and urllib3 raise before they try to connect: a URL, a proxy or a bundle that cannot be used.
     unusable = isinstance(exc, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema))
     if unusable or not isinstance(exc, requests.RequestException):
@@ -63,7 +61,7 @@ def from_network_failure(exc: Exception, call: Call, api_url: str, timeout: floa
         )  # fmt: skip
     if connecting and isinstance(exc, requests.exceptions.ProxyError):
         return ApiError(
-            call, f"the proxy to {api_url} refused or did not answer",
+            call, f"the proxy for {api_url} refused the connection or did not answer",
             "check HTTPS_PROXY and NO_PROXY in the environment", retriable=True,
         )  # fmt: skip
     if isinstance(exc, requests.exceptions.Timeout) or "ReadTimeoutError" in kinds:
@@ -209,33 +207,34 @@ def date_of(header: str | None) -> str | None:
 def _advice(status: int, code: str | None, call: Call) -> str:
     """What the user can do about a refusal."""
     if status == 403 and code == "PLAN_LIMIT_REACHED":
-        return "delete registrations that are no longer needed, or move to a larger plan, then run again"
+        return "delete objects that are no longer needed, or upgrade the plan, then run again"
     if status == 404:
         if code is None:
-            return "that is no answer of the PgBeam API: check api_url and what stands between"
+            return "the answer is not from the PgBeam API: check api_url and the proxies on the way"
         # A call below an object, to a collection or a verb, misses that object.
         parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/([^/]+)$", call.path)
         what = f"{parent.group(1)} {parent.group(2)}" if parent else call.target
         which = f"{parent.group(1)}_id" if parent and parent.group(3).endswith("s") else "the id"
-        return f"{what} not found, or this key may not see it: check {which} and the key"
+        return f"{what} not found, or not visible to this API key: check {which} and the key"
     if 300 <= status < 400:
-        return "redirects are not followed: set api_url to the address that answers"
+        return "redirects are not followed: set api_url to the address of the API"
     if status >= 500 or status == 408:
         return (
-            "PgBeam could not serve the request: run again later, and quote the request id to its support if it stays"
+            "PgBeam could not serve the request: run again later, and contact PgBeam support with the request id if "
+            "the problem persists"
         )
     conflict = {
-        "RESOURCE_EXISTS": "another object already has its name or identity: choose another one, or manage that object",
-        "CONFLICT": "something else depends on it or excludes it: remove or disable that first, then run again",
-        "INVALID_STATE": "its state does not allow this: look it up; what was revoked or has ended cannot change, so "
-        "create another one",
-    }.get(code or "", "something else changed it at the same time: look it up, then run again")
+        "RESOURCE_EXISTS": "another object has the same name or identity: choose another, or manage that object",
+        "CONFLICT": "another object depends on it or excludes it: delete or disable that object first, then run again",
+        "INVALID_STATE": "its state does not allow this: check the object; one that was revoked or has ended cannot "
+        "change, so create another",
+    }.get(code or "", "another client changed it at the same time: check the object, then run again")
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
-        402: "a payment is due: settle it in the PgBeam dashboard, then run again",
-        403: "this API key may not do that: use a key of the organization that owns it",
+        402: "payment required: pay the open invoice in the PgBeam dashboard, then run again",
+        403: "this API key lacks permission: use a key of the organization that owns the object",
         409: conflict,
-        412: "something else keeps changing it: find out what else writes to it (another run, Terraform, a person), "
+        412: "another client keeps changing it: find out what else writes to it (another run, Terraform, a person), "
         "then run again",
         429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",
-    }.get(status, "correct what it names, then run again")
+    }.get(status, "correct the reported values, then run again")

@@ -87,7 +87,7 @@ def refuse_unexpected(plan: Plan, items: list[Values], expected: t.Sequence[str]
         reported = ", ".join(f"{first.describe(item)} ({item['id']})" for item in surplus[:5])
         more = f" and {len(surplus) - 5} more" if len(surplus) > 5 else ""
         raise TaskError(
-            f"{plan.label} ({plan.id}) would go with {len(items)} {first.noun if len(items) == 1 else first.plural}, "
-            f"{len(surplus)} of them not expected: "
-            f"{reported}{more}; list them in expected_{first.plural}, or set force: true"
+            f"deleting {plan.label} ({plan.id}) would also delete {len(items)} "
+            f"{first.noun if len(items) == 1 else first.plural}, {len(surplus)} of them unexpected: "
+            f"{reported}{more}; add them to expected_{first.plural}, or set force: true"
         )

@@ -26,7 +26,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import loc
 WRITES = ("created", "updated", "replaced", "deleted")
 PROGRESS_SECONDS = 5
 ACTION_PAUSE = 5  # seconds between two calls of an action that has not succeeded
-MAYBE_DONE = "the change may have been made, as a second run will tell"
+OUTCOME_UNKNOWN = "the change may have been applied; run the task again to find out"
 MAX_CONFLICTS = 5  # times that one object's write is planned again after another writer has changed it
 
 
@@ -135,9 +135,8 @@ class Reconciler:
         resource = self.resource
         what = resource.collection_label(self.parent) if resource.path_has_parent else resource.plural
         raise TaskError(
-            f"another run on this machine is changing the {what}, "
-            f"and has not ended within retry_budget ({settings.retry_budget} s); "
-            "run again when it has, or raise retry_budget"
+            f"{what}: locked by another run on this machine for longer than retry_budget ({settings.retry_budget} s); "
+            "run again when it has ended, or raise retry_budget"
         )
 
     def read_all(self) -> list[Values]:
@@ -199,7 +198,7 @@ class Reconciler:
 
         def check(values: Values) -> str | None:
             expected = self.parent if self.resource.is_singleton else identifier
-            other = None if values.get(self.resource.id_field) == expected else "another object than the one asked for"
+            other = None if values.get(self.resource.id_field) == expected else "another object than requested"
             return self._response_error(values) or other
 
         return check
@@ -296,8 +295,8 @@ class Reconciler:
             for rival in planner.occupants(plan, undeleted):
                 verb, place = self.resource.update_verb, self._item_path(plan.id)
                 call = Call(verb, place, plan.label) if verb else Call("POST", self.path, plan.label)
-                reason = f"not begun, since {self.resource.describe(rival)} ({rival['id']}) is still in its place"
-                outcome.error = ApiError(call, reason, "remove that one, then run again", attempts=0)
+                reason = f"not attempted: {self.resource.describe(rival)} ({rival['id']}) still has the same identity"
+                outcome.error = ApiError(call, reason, "delete that one, then run again", attempts=0)
         return [outcome for outcome in others if not outcome.error]
 
     def _write(self, outcome: Outcome) -> None:
@@ -365,8 +364,8 @@ class Reconciler:
         answer = self.client.write(method, path, label, known, check, etag)
         names = ", ".join(self.resource.unknown_names(body)) or "parts of a list"
         self.run.warn(
-            f"{label}: PgBeam refused {names}, which it returns and this release does not know, so the update left "
-            "that out; check the object, and update the pgbeam.cloud collection"
+            f"{label}: the update was sent without {names}, which PgBeam returns but does not accept and this release "
+            "does not know; check the object, and update the pgbeam.cloud collection"
         )
         return answer
 
@@ -449,7 +448,7 @@ class Reconciler:
 
         Raises ApiError if there is none.
         """
-        reason = "it was deleted meanwhile" if self.resource.is_deleted(current) else ""
+        reason = "another client has deleted it" if self.resource.is_deleted(current) else ""
         try:
             again = plan.again(self.resource.with_all_fields(current), lost)
         except TaskError as error:
@@ -476,8 +475,12 @@ class Reconciler:
                     self._mark_changed(outcome)
                 outcome.not_removed.remove(item)
         except ApiError as error:
-            without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
-            error.advice += f"; the {self.resource.noun} {outcome.values['id']} is there now, {without}"
+            said = (
+                f"was created without {', '.join(late)}"
+                if late
+                else "exists, but the one that it replaces was not deleted"
+            )
+            error.advice += f"; the {self.resource.noun} {outcome.values['id']} {said}"
             raise
 
     def _send_deferred(self, outcome: Outcome) -> None:
@@ -487,7 +490,7 @@ class Reconciler:
             plan = outcome.plan.follow_up(made)
         except TaskError as error:
             call = Call(self.resource.update_verb, self._item_path(made["id"]), outcome.plan.label)
-            raise ApiError(call, str(error), "nothing of it was sent", attempts=0) from None
+            raise ApiError(call, str(error), "this update was not sent", attempts=0) from None
         if plan.body:
             self._update(outcome, plan)
         outcome.completed = True
@@ -508,7 +511,7 @@ class Reconciler:
                 self._mark_changed(outcome)
                 self._in_parallel(lambda o: self._finish_found(o, index), [outcome])
             if outcome.error and outcome.error.outcome_unknown and not outcome.secrets_lost:
-                outcome.error.advice += f"; {MAYBE_DONE}"
+                outcome.error.advice += f"; {OUTCOME_UNKNOWN}"
 
     def _finish_found(self, outcome: Outcome, index: Index | None) -> None:
         """Do what is left of a plan whose first write was made, although its answer was lost."""
@@ -530,7 +533,7 @@ class Reconciler:
                 answer = self.client.write(call.method, path, call.target).content
             except ApiError as error:
                 error.outcome_unknown = error.outcome_unknown and action.changes
-                error.advice += f"; {MAYBE_DONE}" if error.outcome_unknown else ""
+                error.advice += f"; {OUTCOME_UNKNOWN}" if error.outcome_unknown else ""
                 raise
             outcome.action_answer = {key: part for key, part in answer.items() if key != self.resource.noun}
             succeeded = answer.get(name) == value and type(answer[name]) is type(value)
@@ -541,7 +544,7 @@ class Reconciler:
         if not succeeded:
             told = ((each, answer.get(each)) for each in action.reasons)
             found = (str(part) if each == "error" else f"{each} {part}" for each, part in told if part)
-            reason = one_line(next(found, "it does not say why"), self.run.redact)
+            reason = one_line(next(found, "no reason given"), self.run.redact)
             outcome.error = ApiError(
                 call, f"{action.failure}: {reason}", action.advice(outcome.values), code=action.code, message=reason
             )

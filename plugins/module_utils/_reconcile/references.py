@@ -60,7 +60,7 @@ def _resolve_all(
 
 def missing(resource: Resource, parent: str, name: str) -> str:
     """What is said of a name that no object has."""
-    return f"none of the {resource.collection_label(parent)} has the name {name!r}"
+    return f"none of the {resource.collection_label(parent)} is named {name!r}"
 
 
 def _resolve(
@@ -75,14 +75,16 @@ def _resolve(
     where = resource.collection_label(targets.parent)
     if matches:
         ids = ", ".join(item["id"] for item in matches)
-        return f"{place}: {len(matches)} {where} have the name {name!r} ({ids}); give the id of one of them"
+        return f"{place}: {len(matches)} {where} are named {name!r} ({ids}); use the id of one of them"
     if state == "absent":
         return None
     names = sorted(item[key] for item in existing)
     more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
     known = ", ".join(names[:MAX_NAMES_SHOWN]) + more
-    problem = f"{place}: {missing(resource, targets.parent, name)}; there are {known or 'none'}"
+    problem = (
+        f"{place}: {missing(resource, targets.parent, name)}; {f'use one of {known}' if known else 'create it first'}"
+    )
     if not targets.run.check_mode:
         return problem
-    targets.run.warn(f"{problem}. Without check mode the task fails unless it is created before")
+    targets.run.warn(f"{problem}; without check mode the task fails unless it exists by then")
     return None

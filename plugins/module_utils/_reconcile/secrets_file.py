@@ -22,7 +22,7 @@ def problems(labelled: list[tuple[str, str]]) -> list[str]:
     for place, path in labelled:
         reason = _problem(path)
         if not reason and seen.setdefault(path, place) != place:
-            reason = f"{seen[path]}it has the same file; give each its own"
+            reason = f"the same file as {seen[path].removesuffix(': ')}; set a different one"
         if reason:
             found.append(f"{place}secrets_file: {reason}")
     return found
@@ -32,11 +32,11 @@ def _problem(path: str) -> str | None:
     """Why secrets could not be written to this path, or None."""
     folder = os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):
-        return f"{path!r} is a folder; give the path of a file"
+        return f"{path!r} is a directory; set the path of a file"
     if not os.path.isdir(folder):
-        return f"the folder {folder!r} does not exist; create it first"
+        return f"the directory {folder!r} does not exist; create it first"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"the folder {folder!r} is not writable; check its owner and mode"
+        return f"the directory {folder!r} is not writable; check its owner and mode"
     return None
 
 

@@ -22,9 +22,7 @@ def check(values: Values) -> str | None:
     metric = values.get("metric")
     for name in ("sigma_threshold", "floor"):
         if metric is not None and metric not in RATES and values.get(name) is not None:
-            return (
-                f"{name}: the metric {metric} has none, only {', '.join(RATES)} have; leave it out, or set it to null"
-            )
+            return f"{name}: not available for metric {metric}, only for {', '.join(RATES)}; omit it, or set it to null"
     return None
 
 

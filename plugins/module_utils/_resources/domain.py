@@ -21,7 +21,7 @@ def missing_records(values: Values) -> str:
     shown = values.get("dns_instructions") or {}
     records = [f"{shown[name]} {kind} {shown[to]}" for kind, name, to in RECORDS if shown.get(name) and shown.get(to)]
     listed = ", ".join(records) or "that the PgBeam dashboard shows"
-    return f"create the DNS records {listed}; they can take up to 24 hours to be visible, then run again"
+    return f"create the DNS records {listed}, then run again; they can take up to 24 hours to be visible"
 
 
 DOMAIN = Resource(
