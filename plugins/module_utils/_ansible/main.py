@@ -71,7 +71,7 @@ def _run(module: Module, until_end: contextlib.ExitStack) -> Run:
     """The run that the module's options describe. Raises ConfigError."""
     params, action = module.params, module.resource.offered_action
     connection = Client(Settings(**{name: params[name] for name in CONNECTION}), module.redact)
-    module.endings = connection.endings
+    module.deprecations = connection.deprecations
     return Run(
         connection,
         check_mode=module.check_mode,

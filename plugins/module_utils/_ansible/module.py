@@ -23,7 +23,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.argument_spe
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import validation
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import Redactor
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
-from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Ending
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import Deprecation
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import API_KEY_VARIABLES
 
 MAX_ERRORS = 5
@@ -38,7 +38,7 @@ class Module(AnsibleModule):
     def __init__(self, resource: Resource, spec: Spec) -> None:
         self.resource = resource
         #: The operations in use whose end the API has announced.
-        self.endings: t.Mapping[str, Ending] = {}
+        self.deprecations: t.Mapping[str, Deprecation] = {}
         spec_failed = True
         # Core's own checks stumble over some values: cache_config: [null].
         with contextlib.suppress(AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError):
@@ -85,8 +85,8 @@ class Module(AnsibleModule):
         What was counted is told in this collection's own words, which no secret gets into. No secret is left in the
         rest for core to mask, which for a large list would take longer than the work itself.
         """
-        if self.endings:
-            told = "; ".join(map(str, self.endings.values()))
+        if self.deprecations:
+            told = "; ".join(map(str, self.deprecations.values()))
             self.warn(f"PgBeam has announced the end of {told}; update the pgbeam.cloud collection")
         result = self._redactor.mask({**result, "invocation": self._invocation, "msg": failure or ""})
         result["msg"] = " ".join(filter(None, (result["msg"], f"[{totals}]" if failure and totals else totals)))
