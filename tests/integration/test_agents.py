@@ -83,7 +83,7 @@ def test_the_secrets_are_in_the_file_and_nowhere_else(ansible: Ansible, project:
 def test_secrets_are_returned_to_a_task_that_hides_its_result(modules: Modules, project: Project) -> None:
     returning = {"policy": "readers", "return_secrets": True}
     refused = modules.play([agent(project, **returning)])
-    assert "return_secrets: Ansible would show the secrets; set no_log: true" in refused.result("agent")["msg"]
+    assert "return_secrets: Ansible would show the secrets; also set no_log: true" in refused.result("agent")["msg"]
     assert refused.exchanges == []
     foreseen = modules.play([agent(project, no_log=True, check_mode=True, **returning)]).result("agent")
     assert foreseen["secrets"] == {"connection_string": None, "mcp_url": None, "mcp_token": None}
@@ -231,7 +231,7 @@ def test_a_revoked_agent_stays_revoked(modules: Modules, project: Project, file:
     assert project.stored("agents")[identifier]["status"] == "revoked"
     by_id = {"project_id": project.id, "id": identifier, "status": "active"}
     result = modules.play([{"name": "agent", "pgbeam.cloud.agent": by_id}]).result("agent")
-    assert result["failed"] and f"agent {identifier} is not in project {project.id}" in result["msg"]
+    assert result["failed"] and f"agent {identifier} was not found in project {project.id}" in result["msg"]
     new = created(modules, project, file)
     assert (new["action"], new["agent"]["id"] == identifier) == ("created", False)
     info = {"name": "found", "pgbeam.cloud.agent_info": {"project_id": project.id}}

@@ -47,7 +47,7 @@ def test_a_guard_that_this_release_does_not_know_stays(modules: Modules, project
     puts = [entry for entry in run.exchanges if entry["method"] == "PUT"]
     assert [entry["status"] for entry in puts] == [400, 200]
     assert puts[0]["body"]["labels"] == ["a"] and puts[0]["body"]["statement_rules"]["labels"] == ["a"]
-    assert "policy readers: PgBeam refused shard, labels, statement_rules.shard" in run.output
+    assert "policy readers: the update was sent without shard, labels, statement_rules.shard" in run.output
 
 
 def test_an_emptied_allowlist_is_reported(ansible: Ansible, project: Project) -> None:

@@ -173,7 +173,7 @@ def test_the_default_policy_by_its_name(run: Runner, sandbox: Sandbox, organizat
         again = run("project", **same)
         assert (again.result["action"], again.methods) == ("unchanged", ["GET", "GET"])
     missing = task(organization, default_policy="writers")
-    assert "there are readers" in run("project", **missing).result["msg"]
+    assert "use one of readers" in run("project", **missing).result["msg"]
     foreseen = run("project", check=True, **missing)
     assert (foreseen.result["action"], foreseen.result["changes"]) == ("updated", ["default_policy_profile_id"])
     cleared = run("project", **task(organization, default_policy_profile_id=""))
@@ -539,10 +539,11 @@ def test_a_project_that_is_shown_as_deleted(run: Runner) -> None:
             server.expect("GET", path, 200, body)
             server.expect("GET", path, 200, body)
         named: list[Values] = [{"org_id": "org_1", "name": "shop"}, {"id": "prj_1"}]
-        for which in named:
+        refusals = ("project shop of org_1 does not exist yet", "project prj_1 was not found in PgBeam")
+        for which, refusal in zip(named, refusals):
             gone = run("project", **which, state="absent", api_url=server.url)
             assert gone.result["action"] == "unchanged"
-            assert "is not in PgBeam" in run("project", **which, api_url=server.url).result["msg"]
+            assert refusal in run("project", **which, api_url=server.url).result["msg"]
 
 
 @pytest.mark.parametrize(
@@ -590,7 +591,7 @@ def test_runs_on_projects_take_turns(run: Runner, organization: Organization, tm
             waiting = run("project", **options, retry_budget=1)
             assert waiting.result["msg"] == (
                 "projects: locked by another run on this machine for longer than retry_budget (1 s); "
-                "run again when it has, or raise retry_budget"
+                "run again when it has ended, or raise retry_budget"
             )
             assert run("project", check=True, **options, retry_budget=1).result["action"] == "unchanged"
     lock.unlink()

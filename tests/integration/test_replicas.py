@@ -342,7 +342,7 @@ def test_a_move_onto_another_replica(run: Runner, project: Project, database: st
     one, other = (project.register_replica(database, host=host)["id"] for host in ("r1", "r2"))
     for check in (True, False):
         done = run("replica", check, database_id=database, id=one, host="r2", replace=True)
-        assert f"replica r2:5432 is in PgBeam already ({other})" in done.result["msg"]
+        assert f"replica r2:5432 already exists ({other})" in done.result["msg"]
         assert done.methods == ["GET"]
 
 
