@@ -413,11 +413,11 @@ class Client:
         if call.method == "DELETE":
             return Answer({})  # the object no longer exists
         content = responses.json_of(response)
-        reason = (
+        problem = (
             (check(content) if check else None) if isinstance(content, dict) else "a body that is not a JSON object"
         )
-        if reason:
-            raise responses.from_bad_content(response, call, reason, self.settings.api_url, self._redact)
+        if problem:
+            raise responses.from_bad_content(response, call, problem, self.settings.api_url, self._redact)
         tag = response.headers.get("ETag", "").strip()
         return Answer(t.cast("dict[str, t.Any]", content), tag if ETAG.fullmatch(tag) else None)
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file that keeps the secrets that the API shows once.
+"""Write the secrets that the API returns only once to a file.
 
 Private to this collection: it may change in any release.
 """
@@ -16,7 +16,7 @@ import typing as t
 
 
 def problems(labelled: list[tuple[str, str]]) -> list[str]:
-    """Sentences on the paths that cannot be used. Each comes with the place of its object in words."""
+    """Return a sentence for each path that cannot be used. Each comes with the label of its object."""
     found = []
     seen: dict[str, str] = {}
     for place, path in labelled:
@@ -29,7 +29,7 @@ def problems(labelled: list[tuple[str, str]]) -> list[str]:
 
 
 def _problem(path: str) -> str | None:
-    """Why secrets could not be written to this path, or None."""
+    """Return why secrets could not be written to this path, or None."""
     folder = os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):
         return f"{path!r} is a directory; set the path of a file"
@@ -41,9 +41,9 @@ def _problem(path: str) -> str | None:
 
 
 def write(path: str, secrets: dict[str, t.Any]) -> None:
-    """Write secrets as JSON, whole or not at all, readable for the owner alone. Raises OSError."""
+    """Write secrets as JSON, atomically and readable for the owner only. Raises OSError."""
     target = os.path.realpath(path)
-    handle, draft = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".pgbeam-")  # made with mode 0600
+    handle, draft = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".pgbeam-")  # created with mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(secrets, file, indent=2)
