@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter that makes a connection string whole: the password, and parameters of the connection."""
+"""The filter that adds the password and parameters to a connection string."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ansible.errors import AnsibleFilterError
 
 try:
     from ansible.module_utils.secrets import register_secrets
-except ImportError:  # ansible-core before 2.22 has nothing that a filter could tell of a secret
+except ImportError:  # ansible-core before 2.22, where a filter cannot register secrets
 
     def register_secrets(values: t.Iterable[str]) -> None:
-        """Take no notice."""
+        """Do nothing."""
 
 
 DOCUMENTATION = r"""
@@ -95,18 +95,18 @@ _value:
 
 PLACEHOLDER = ":YOUR_PASSWORD@"
 NAME = re.compile(r"[A-Za-z0-9_]+")
-#: libpq ends a text at a NUL, and refuses it; half of a surrogate pair has no place in UTF-8.
+#: libpq refuses NUL, and UTF-8 cannot represent half of a surrogate pair.
 UNUSABLE = re.compile("[\0\ud800-\udfff]")
-#: Not "is no str": on cores before 2.19 a vaulted value is of a type of its own.
-NO_TEXT = (bool, int, float, bytes, datetime.date, list, tuple, dict, type(None))
+#: Not simply anything but str: before ansible-core 2.19, vaulted values have their own type.
+NON_TEXT = (bool, int, float, bytes, datetime.date, list, tuple, dict, type(None))
 
 
 def connection_string(string: t.Any, password: t.Any, *, parameters: t.Any = None) -> str:
-    """The connection string with the password in the place of PgBeam's placeholder, and the parameters in its query.
+    """Replace PgBeam's placeholder by the password, and add the parameters to the query.
 
-    Raises AnsibleFilterError, without a value in it, where one of the three cannot be used.
+    Raises AnsibleFilterError, without any value in its text, if an argument is invalid.
     """
-    if isinstance(password, NO_TEXT) or not str(password):
+    if isinstance(password, NON_TEXT) or not str(password):
         raise AnsibleFilterError("connection_string: the password must be a non-empty string")
     if _is_omitted(password):
         raise AnsibleFilterError("connection_string: the password is omitted; pass it, or do not use the filter")
@@ -116,13 +116,13 @@ def connection_string(string: t.Any, password: t.Any, *, parameters: t.Any = Non
         )
     start, dummy, rest = string.partition(PLACEHOLDER)
     secret = _encoded("the password", password)
-    whole = f"{start}:{secret}@{_with_parameters(rest, {} if parameters is None else parameters)}"
-    register_secrets([str(password), secret, whole])
-    return whole
+    result = f"{start}:{secret}@{_with_parameters(rest, {} if parameters is None else parameters)}"
+    register_secrets([str(password), secret, result])
+    return result
 
 
 def _with_parameters(rest: str, parameters: t.Any) -> str:
-    """What follows the password in a URI, with the parameters in its query."""
+    """Return the part of the URI after the password, with the parameters in its query."""
     if not isinstance(parameters, dict):
         raise AnsibleFilterError("connection_string: the parameters must be a dictionary of names and values")
     if not parameters:
@@ -144,7 +144,7 @@ def _parameter(name: t.Any, value: t.Any) -> str:
         )
     if _is_omitted(value):
         raise AnsibleFilterError(f"connection_string: the parameter {name} is omitted; pass a value, or remove it")
-    if isinstance(value, NO_TEXT) and not isinstance(value, int):
+    if isinstance(value, NON_TEXT) and not isinstance(value, int):
         raise AnsibleFilterError(
             f"connection_string: the parameter {name} must be a string, a whole number or a boolean"
         )
@@ -152,7 +152,7 @@ def _parameter(name: t.Any, value: t.Any) -> str:
 
 
 def _is_omitted(value: t.Any) -> bool:
-    """Whether a value is what core's variable omit holds: an object, before 2.19 a text."""
+    """Whether a value is that of core's variable omit: an object, before 2.19 a text."""
     return type(value).__name__ == "_OmitType" or str(value).startswith("__omit_place_holder__")
 
 

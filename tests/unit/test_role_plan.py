@@ -749,7 +749,7 @@ ROOT = Path(__file__).parents[2]
 def test_the_results_that_the_role_knows() -> None:
     (block,) = yaml.safe_load((ROOT / "roles/pgbeam/tasks/register.yml").read_text())
     facts = block["always"][0]["ansible.builtin.set_fact"]
-    assert {name for name in facts if name.startswith("pgbeam_")} == set(_gather.OTHERS) - {"pgbeam_hosts"}
+    assert {name for name in facts if name.startswith("pgbeam_")} == set(_gather.OTHER_VARIABLES) - {"pgbeam_hosts"}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Support for a child that the API creates together with its parent, such as the child database of a project.
+"""Support for a child that the API creates together with its parent, in one request.
 
 Private to this collection: it may change in any release.
 """
