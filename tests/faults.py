@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tests import contract
-from tests.forked import run_module
 from tests.harness import API_KEY, Organization, Project, Sandbox
+from tests.module_runner import run_module
 from tests.sandbox.state import merged
 
 Values = dict[str, Any]

@@ -72,7 +72,7 @@ def test_the_secrets_are_in_the_file_and_nowhere_else(ansible: Ansible, project:
     assert are_current(project, issued["id"], issued)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     ansible.secrets += [issued["connection_string"], issued["mcp_token"]]
-    ansible.hold_to_secrecy(run, run.output + json.dumps(run.events), ["agent"])
+    ansible.check_secrecy(run, run.output + json.dumps(run.events), ["agent"])
     before = file.stat()
     again = ansible.play([task], "--diff", "-vvvvv")
     assert again.result("agent")["action"] == "unchanged"
@@ -106,7 +106,7 @@ def test_no_log_hides_returned_secrets_in_ansible(ansible: Ansible, project: Pro
     run = ansible.play(tasks, "-vvvvv")
     issued = json.loads(file.read_text())
     ansible.secrets += [issued["connection_string"], issued["mcp_token"]]
-    ansible.hold_to_secrecy(run, run.output + json.dumps(run.events), ["agent"])
+    ansible.check_secrecy(run, run.output + json.dumps(run.events), ["agent"])
     (made,) = project.stored("agents")
     assert are_current(project, made, issued)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.forked import run_module
 from tests.harness import API_KEY, Project, Sandbox
 from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Modules
+from tests.module_runner import run_module
 from tests.postgres import Postgres
 from tests.unit.scripted import ScriptedServer
 

@@ -17,7 +17,7 @@ import pytest
 
 from generate.declared import Field, Resource, Values
 from generate.modules import modules as all_modules
-from tests import forked, samples
+from tests import module_runner, samples
 from tests.harness import Organization, Project, Sandbox
 from tests.integration.conftest import PASSWORD, Modules, Run
 from tests.sandbox.kinds import KINDS, PROJECT
@@ -661,7 +661,7 @@ def test_an_older_release(modules: Modules, sandbox: Sandbox, name: str, monkeyp
             everything = merged(everything, each_setting.options(value))
     world.result(id=identifier, **everything)
     (before,) = world.truth()
-    module = importlib.import_module(f"{forked.PLACE}.{FORMS[name]['item']}")
+    module = importlib.import_module(f"{module_runner.PLACE}.{FORMS[name]['item']}")
     monkeypatch.setattr(module, name.upper(), older)
     value = world.other(setting, before)
     assert value is not None

@@ -25,9 +25,9 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import rec
 from tests.contract import judge
 from tests.faults import CASES, ENDLESS, SCENES, Trial, table
 from tests.faults import run as run_case
-from tests.forked import run_module
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Modules
+from tests.module_runner import run_module
 from tests.soak import KILLED, kill_runs, soak
 from tests.tree import ROOT
 

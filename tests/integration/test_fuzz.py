@@ -24,10 +24,10 @@ from hypothesis import strategies as st
 from generate.declared import SPECS, Field, Resource, Values
 from generate.modules import modules
 from tests.contract import judge
-from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
+from tests.module_runner import run_module
 from tests.samples import allowed, found_or_created, needed, sample, varied, whole
-from tests.sandbox.gate import EXTRA_FIELDS
+from tests.sandbox.middleware import EXTRA_FIELDS
 from tests.tree import ROOT
 
 Spec = dict[str, dict[str, Any]]
@@ -267,7 +267,7 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         for reference, target in REFERENCES.values():
             ids[f"({target.noun})"] = found_or_created(project, reference, project.id, "")["id"]
         ids["(own)"] = ids.get(f"({MODULES[module][0].noun})", "us-east-1")
-        with sandbox.watched() as exchanges:
+        with sandbox.recorded() as exchanges:
             clean(run_module(module, filled(options, ids), tmp_path, check))
         refused = [e for e in exchanges if e["status"] in (400, 415, 422)]
         assert not refused, "the sandbox refuses what no client should send"

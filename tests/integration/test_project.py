@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.harness import API_KEY, Organization, Sandbox
-from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, exposes, run_watched
+from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, exposes, run_recorded
 from tests.unit.scripted import ScriptedServer
 
 Values = dict[str, Any]
@@ -53,7 +53,7 @@ class Runner:
 
     def __call__(self, module: str, check: bool = False, **options: Any) -> Done:
         given = {"retries": 0, "_ansible_diff": True, **options}
-        result, exchanges = run_watched(self.url, module, given, self.folder, check)
+        result, exchanges = run_recorded(self.url, module, given, self.folder, check)
         shown = json.dumps(result) + repr(result)
         assert not exposes(shown, (API_KEY, PASSWORD))
         assert "this is a bug" not in shown, shown

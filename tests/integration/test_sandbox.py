@@ -48,8 +48,8 @@ def test_a_port_that_is_taken_is_told_in_one_sentence(sandbox: Sandbox) -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == (
-        f"Port {port} of 127.0.0.1 cannot be used (Address already in use): name another, or take a free one with "
-        "--port 0.\n"
+        f"Port {port} of 127.0.0.1 cannot be used (Address already in use); choose another, or use a free one with "
+        "--port 0\n"
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.certificate import self_signed
 from tests.harness import API_KEY, Organization, Project, Sandbox, handing_over
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Run
-from tests.integration.watched import Watched
+from tests.integration.scanned_ansible import ScannedAnsible
 from tests.relay import Relay, port_of
 
 Task = dict[str, Any]
@@ -92,8 +92,8 @@ def test_results_warnings_logs_and_requests(sandbox: Sandbox, tmp_path: Path, mo
         organization, project = sandbox.organization(), sandbox.project(connection_test={"ok": False, "error": "x"})
         project.fault("headers", headers={"Sunset": "Sat, 31 Jan 2037 23:59:59 GMT"}, path_ends="replicas", times=9)
         project.fault("status", path_ends="databases", method="POST", skip=3, status=409, code="CONFLICT")
-        ansible = Watched(sandbox.url, tmp_path / way / "home", [PASSWORD, API_KEY])
-        ansible.extra = {"PYTHONPATH": ansible.stand_in(journal=False), "PGBEAM_API_KEY": API_KEY}
+        ansible = ScannedAnsible(sandbox.url, tmp_path / way / "home", [PASSWORD, API_KEY])
+        ansible.extra = {"PYTHONPATH": ansible.log_to_file(journal=False), "PGBEAM_API_KEY": API_KEY}
         run = ansible.play(every_module(organization, project), "--diff", "-v", ignore_errors=True)
         log = (ansible.home / "system.log").read_text()
         assert PASSWORD not in log

@@ -159,7 +159,7 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
         issued = json.loads(file.read_text())
         assert issued["id"] == agent["id"]
         ansible.secrets += [issued["connection_string"], issued["mcp_token"]]
-    ansible.hold_to_secrecy(first, first.output + json.dumps(first.events), ["the role"])
+    ansible.check_secrecy(first, first.output + json.dumps(first.events), ["the role"])
 
     second = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
     assert (second.status, second.changed, second.writes) == (0, 0, [])

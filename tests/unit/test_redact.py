@@ -18,11 +18,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import MASK, Redactor
 
-from tests.secrecy import Search, invent
+from tests.secret_scan import SecretScan, make_secret
 
 pytestmark = pytest.mark.once
 
-SECRET = f"{invent(9, 1)} 'ä😀\"\\\n%&<{invent(9, 2)}\t{{{{ 7 * 7 }}}}"
+SECRET = f"{make_secret(9, 1)} 'ä😀\"\\\n%&<{make_secret(9, 2)}\t{{{{ 7 * 7 }}}}"
 ENCODED: dict[str, Callable[[str], str]] = {
     "plain": lambda s: s,
     "percent-encoded": lambda s: quote(s, safe=""),
@@ -53,13 +53,15 @@ def masked(secret: str, value: Any, *more: str, words: tuple[str, ...] = ()) -> 
 
 @pytest.mark.parametrize("name", ENCODED)
 @pytest.mark.parametrize(
-    "secret", [SECRET, invent(8, 3), invent(9, 4), invent(10, 5), f"{invent(12, 6)}\n"], ids=range(5)
+    "secret",
+    [SECRET, make_secret(8, 3), make_secret(9, 4), make_secret(10, 5), f"{make_secret(12, 6)}\n"],
+    ids=range(5),
 )
 def test_every_form_is_masked(name: str, secret: str) -> None:
     told = masked(secret, {"msg": f"before {ENCODED[name](secret)} after"})["msg"]
     assert MASK in told
     assert told.startswith("before ") and told.endswith("after")
-    assert not Search([secret]).found(told.encode())
+    assert not SecretScan([secret]).found(told.encode())
 
 
 def test_what_holds_no_secret_stays() -> None:
@@ -137,7 +139,7 @@ def test_a_masked_repr_can_still_be_read() -> None:
 def test_many_secrets_take_no_longer_than_few(prefix: str) -> None:
     """Hundreds of times as many, of which the text has the beginning at every turn."""
     entries = [{"host": f"postgres-{n}.example.com", "name": f"orders{n}", "port": 5432} for n in range(1000)]
-    secrets = [f"{prefix}{n:05d}-{invent(10, n)}" for n in range(5000)]
+    secrets = [f"{prefix}{n:05d}-{make_secret(10, n)}" for n in range(5000)]
 
     def seconds(masking: Redactor) -> float:
         began = time.process_time()
