@@ -118,11 +118,11 @@ def _play(inventory: Path, environment: dict[str, str], sandbox: Sandbox, *optio
         seconds = time.monotonic() - began
     if process.returncode:
         sys.exit(f"ansible-playbook ended with {process.returncode}")
-    told = re.search(rf'"{PROJECT}: (.+)"', output)
+    reported = re.search(rf'"{PROJECT}: (.+)"', output)
     kinds = ["test" if item["path"].endswith("/test-connection") else item["method"] for item in exchanges]
     return Run(
         changed=sum(int(count) for count in re.findall(r"\bchanged=(\d+)", output)),
-        actions={action: int(count) for count, action in re.findall(r"(\d+) (\w+)", told[1] if told else "")},
+        actions={action: int(count) for count, action in re.findall(r"(\d+) (\w+)", reported[1] if reported else "")},
         seconds=seconds,
         reads=kinds.count("GET"),
         writes=sum(kinds.count(method) for method in WRITES),

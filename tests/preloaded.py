@@ -69,16 +69,16 @@ class Preloaded:
         """
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             status, far = os.pipe()
-            with open(status, "rb") as told:
+            with open(status, "rb") as reported:
                 message = json.dumps([command, str(cwd), dict(env)]).encode()
                 files = [0, output.fileno(), errors.fileno(), far]
                 socket.send_fds(self._socket, [message], files)
                 os.close(far)
-                pid = int(told.readline())
-                if not select.select([told], [], [], timeout)[0]:
+                pid = int(reported.readline())
+                if not select.select([reported], [], [], timeout)[0]:
                     os.kill(pid, signal.SIGKILL)
                     raise subprocess.TimeoutExpired(command, timeout)
-                code = int(told.read())
+                code = int(reported.read())
             texts = []
             for file in (output, errors):
                 file.seek(0)

@@ -25,7 +25,7 @@ QUOTES = (
 )
 ODD, LONG, PLAIN, MISSPELLED = map(look_up, ("ODD", "LONG", "PLAIN", "MISSPELLED"))
 ENTRY = needed(modules()["database"].resource)
-#: What the server, or what stands for it, does to a call.
+#: The effects of the server, or of its replacement, on a call.
 FAULTS: dict[str, dict[str, Any]] = {
     "refusal": {"kind": "status", "status": 400, "code": "INVALID_INPUT", "message": f"refused: {QUOTES}"},
     "problem": {"kind": "status", "status": 409, "code": "CONFLICT", "message": f"clash: {QUOTES}"},
@@ -46,7 +46,7 @@ READERS = [name for name in modules() if name not in WRITERS]
 HOLDERS = {
     name: secret for name, module in modules().items() if module.writes for secret in module.resource.secret_names
 }
-#: What an object is found by beside its sample: another one.
+#: The identity of another object than the sample.
 NEW = {"password": {"name": "new"}, "secret": {"url": "https://new.example.com/"}}
 #: The secrets that may be as long as that.
 LONG_ONES = ("password",)
@@ -183,7 +183,7 @@ def module_tasks(sandbox: Sandbox, scanned: ScannedAnsible) -> list[dict[str, An
 
 
 def holding(module: str, secret: str = ODD) -> dict[str, Any]:
-    """What a task says of a new object with a secret; nothing if it holds none."""
+    """Return the options for a new object with a secret; nothing if it has none."""
     name = HOLDERS.get(module)
     return {name: secret, **NEW[name]} if name else {}
 

@@ -111,7 +111,7 @@ def test_no_log_hides_returned_secrets_in_ansible(ansible: Ansible, project: Pro
     assert are_current(project, made, issued)
 
 
-def test_a_file_that_cannot_be_written_after_the_create_is_told(
+def test_a_file_that_cannot_be_written_after_the_create_is_reported(
     modules: Modules, project: Project, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*dummy: Any) -> None:

@@ -116,7 +116,7 @@ def test_several_registrations_of_one_identity(modules: Modules, project: Projec
 
 
 def test_the_password_is_sent_when_asked_for(ansible: Ansible, project: Project, server: Postgres) -> None:
-    """A real PostgreSQL tells which password PgBeam has."""
+    """A real PostgreSQL shows which password PgBeam has."""
     project.register(host="127.0.0.1", port=server.port, password="an-old-one", ssl_mode="prefer")
     place: dict[str, Any] = {
         "host": "127.0.0.1",
@@ -198,7 +198,7 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("envelope", ["error", "problem"])
-def test_failures_are_told_in_one_sentence(ansible: Ansible, sandbox: Sandbox, envelope: str) -> None:
+def test_failures_are_reported_in_one_sentence(ansible: Ansible, sandbox: Sandbox, envelope: str) -> None:
     tasks = []
     for name, case in FAULTS.items():
         project = sandbox.project(envelope=envelope)
@@ -285,20 +285,20 @@ def test_an_adhoc_command(ansible: Ansible, project: Project) -> None:
 
 
 def test_an_answer_about_another_database(tmp_path: Path) -> None:
-    """What a cache on the way answers for another id says nothing of this one."""
+    """The answer of a cache for another id proves nothing about this one."""
     path = "/v1/projects/prj_1/databases"
     one, other = ({"id": i, "project_id": "prj_1", "host": "db1", "port": 5432, "name": "a"} for i in ("db_1", "db_9"))
-    told = "200 with another object than requested; check that api_url"
+    reported = "200 with another object than requested; check that api_url"
     with ScriptedServer().running() as server:
         options = {"project_id": "prj_1", "id": "db_1", "api_url": server.url, "api_key": API_KEY, "retries": 0}
         server.expect("GET", f"{path}/db_1", 200, other)
         result = run_module("database", {**options, "state": "absent"}, tmp_path)
-        assert f"GET database db_1: {told}" in result["msg"]
+        assert f"GET database db_1: {reported}" in result["msg"]
         server.expect("GET", f"{path}/db_1", 200, one)
         server.expect("PATCH", f"{path}/db_1", 200, {**other, "query_timeout_ms": 1})
         server.expect("GET", path, 200, {"databases": [one]})
         result = run_module("database", {**options, "query_timeout_ms": 1, "test_connection": True}, tmp_path)
-    assert f"PATCH database a on db1:5432: {told}" in result["msg"]
+    assert f"PATCH database a on db1:5432: {reported}" in result["msg"]
     assert (result["action"], result["changed"]) == ("failed", False)
 
 
@@ -311,5 +311,5 @@ def test_a_number_of_which_python_makes_no_text(tmp_path: Path, name: str, value
     else:
         result = run_module("database", {**options, "host": "db1", "name": "a", "username": "app"}, tmp_path)
     # Core before 2.19 reads no exponent.
-    told = (f"{name}: ", " is not allowed; ") if "unable to convert" not in result["msg"] else (name,)
-    assert all(part in result["msg"] for part in told)
+    reported = (f"{name}: ", " is not allowed; ") if "unable to convert" not in result["msg"] else (name,)
+    assert all(part in result["msg"] for part in reported)

@@ -163,7 +163,7 @@ class World:
         """The action that changes an object."""
         return "updated" if self.resource.update_verb else "replaced"
 
-    def moved(self) -> Values:
+    def renamed(self) -> Values:
         """Other values of all the fields that find an object and can change."""
         resource = self.resource
         names = [f.name for f in resource.writable if f.name in (*resource.identity, resource.tie_breaker)]
@@ -270,7 +270,7 @@ class World:
 
 
 def _compare(resource: Resource, foretold: Values, live: Values, given: Values, action: str) -> None:
-    """What check mode reports of an object is what it becomes; null stands only for what the server alone knows."""
+    """Check mode predicts the object; null is only used for values that only the server knows."""
     assert foretold.keys() == live.keys()
     for f in resource.fields:
         reported, became = foretold.get(f.name), live.get(f.name)
@@ -329,17 +329,17 @@ def test_a_life(modules: Modules, sandbox: Sandbox, name: str) -> None:
         sent = world.foreseen(**world.new(), **{f"update_{secret}": "always"}).result("task")
         assert (sent["action"], sent["changes"]) == ("updated", [secret])
 
-    moved = world.moved()
-    if moved:
-        done = world.foreseen(id=identifier, **moved, **world.replacing)
+    renamed = world.renamed()
+    if renamed:
+        done = world.foreseen(id=identifier, **renamed, **world.replacing)
         result = done.result("task")
-        assert (result["action"], result["changes"]) == (world.update, list(moved))
+        assert (result["action"], result["changes"]) == (world.update, list(renamed))
         assert [method for method, path in done.writes] == (
             [resource.update_verb] if resource.update_verb else ["POST", "DELETE"]
         )
-        world.unchanged(**{**world.named(), **moved})
+        world.unchanged(**{**world.named(), **renamed})
         identifier = result[resource.noun]["id"]
-        back = {n: item[n] for n in moved}
+        back = {n: item[n] for n in renamed}
         identifier = world.result(id=identifier, **back, **world.replacing)[resource.noun]["id"]
 
     gone = world.foreseen(**world.named(), **world.absent())
@@ -390,7 +390,7 @@ def test_each_field_changes_alone(modules: Modules, sandbox: Sandbox, name: str)
         (after,) = world.truth()
         assert not setting.differs(value, after)
         if resource.update_verb:
-            # What the value looks like is the server's: of a network, say.
+            # The server determines the form of the value, such as that of a network.
             expected = merged(before, {setting.field.name: after[setting.field.name]} if not setting.member else wanted)
             assert _without_moments(resource, after) == _without_moments(resource, expected)
             (body,) = _bodies(run, resource.update_verb)
@@ -741,7 +741,7 @@ def test_refusals(modules: Modules, sandbox: Sandbox, name: str) -> None:
 
 @each(where=lambda resource: not KIND[resource.noun].unique)
 def test_an_ambiguous_identity(modules: Modules, sandbox: Sandbox, name: str) -> None:
-    """Of two objects that only their ids tell apart, none is touched unless the task has its id."""
+    """Of two duplicates, none is changed unless the task has its id."""
     world = World(modules, sandbox, name)
     ids = sorted(world.create()["id"] for dummy in range(2))
     reported = f"exists 2 times in PgBeam ({', '.join(ids)})"
@@ -750,9 +750,9 @@ def test_an_ambiguous_identity(modules: Modules, sandbox: Sandbox, name: str) ->
     if "list" in FORMS[name]:
         world.refused(reported, "list", **world.listed(world.named()))
     assert reported in world.run("info").output
-    moved = world.moved()
-    if moved:
-        assert world.foreseen(id=ids[0], **moved, **world.replacing).result("task")["action"] == world.update
+    renamed = world.renamed()
+    if renamed:
+        assert world.foreseen(id=ids[0], **renamed, **world.replacing).result("task")["action"] == world.update
         world.unchanged(**world.named())
     world.foreseen(id=ids[1], **world.absent())
     assert [item["id"] for item in world.truth()].count(ids[1]) == 0
@@ -760,7 +760,7 @@ def test_an_ambiguous_identity(modules: Modules, sandbox: Sandbox, name: str) ->
 
 @each(where=lambda resource: resource.path_has_parent)
 def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str) -> None:
-    """The API's 404 of a parent is a failure, for absent as well; in check mode, a parent may be yet to be created."""
+    """A 404 of the API for a parent is a failure, also for absent; in check mode, the parent may not exist yet."""
     world = World(modules, sandbox, name)
     resource = world.resource
     nowhere: Values = {resource.parent: "no_such"}
@@ -809,7 +809,7 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
 
 @each(where=lambda resource: resource.action)
 def test_an_action(modules: Modules, sandbox: Sandbox, name: str) -> None:
-    """It is called only if the task asks for it and the object exists, and never in check mode; its failure is told."""
+    """It is called only on request for an existing object, and never in check mode; its failure is reported."""
     world = World(modules, sandbox, name)
     resource, action = world.resource, world.resource.action
     assert action
@@ -866,7 +866,7 @@ def _hold_to_issued(world: World) -> Values:
 
 @each(where=lambda resource: resource.issued)
 def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: str) -> None:
-    """They are kept in a file or returned, or else the task fails before it makes any; and rotated on request."""
+    """They are written to a file or returned; otherwise the task fails before it issues any. They rotate on request."""
     world = World(modules, sandbox, name)
     new = world.new()
     nowhere = {name: value for name, value in new.items() if name != "secrets_file"}

@@ -32,7 +32,7 @@ from tests.tree import ROOT
 
 Spec = dict[str, dict[str, Any]]
 ACTIONS = [module.resource.action for module in modules().values() if module.resource.action]
-#: More than a few examples, and other ones each time, where FUZZ_EXAMPLES says how many.
+#: The number of random examples in FUZZ_EXAMPLES; otherwise a few fixed ones.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 #: Each module with its resource and its argument spec.
 MODULES = {name: (module.resource, SPECS[module.form](module.resource)) for name, module in modules().items()}
@@ -61,13 +61,13 @@ anything = st.recursive(
 REFERENCES = {
     f.name: (f, f.refers_to) for resource, dummy in MODULES.values() for f in resource.references if f.refers_to
 }
-#: These stand for the ids of what is there, and for the address: an example has its own.
+#: Placeholders for the ids of existing objects and for the address, which differ in each example.
 THERE: Values = {
     "project_id": "(project)", "database_id": "(database)", "org_id": "(organization)",
     **{name: f"({target.noun})" for name, (f, target) in REFERENCES.items()},
 }  # fmt: skip
 OWN_URL = "(sandbox)"
-#: What options of text may say beside their samples, which mean what is there.
+#: Values of text options in addition to their samples, which match existing objects.
 SAID: dict[str, tuple[str, ...]] = {
     "host": ("DB1.example.com", "db2.example.com", "::1"),
     "name": ("orders", "Grö/ße 😀%2F", "shop"),
@@ -194,13 +194,13 @@ def _go_together(resource: Resource, options: Values) -> bool:
 
 
 def _referred_to_once(resource: Resource, options: Values) -> Values:
-    """Options without the ids of what they name as well."""
+    """Return the options without the ids of objects that they also set by name."""
     doubled = {f.name for f in resource.references if f.name_option in options}
     return {name: value for name, value in options.items() if name not in doubled}
 
 
 def _identity(resource: Resource, entry: Values) -> str:
-    """What tells the entries of a list apart."""
+    """Return the key that identifies the entries of a list."""
     names = [name for name in resource.identity if name != resource.parent]
     return repr([resource.field(name).normalized(resource.identity_value(entry, name)) for name in names])
 
@@ -230,7 +230,7 @@ def tasks(draw: st.DrawFn, module: str) -> Values:
 
 
 def filled(value: Any, ids: Values) -> Any:
-    """The options with the ids of what is there in the place of what stands for them."""
+    """Return the options with ids of existing objects instead of placeholders."""
     if isinstance(value, dict):
         return {name: filled(item, ids) for name, item in value.items()}
     if isinstance(value, list):
@@ -239,7 +239,7 @@ def filled(value: Any, ids: Values) -> Any:
 
 
 def clean(result: Values) -> None:
-    """Fail for a result that tells of a bug, or a failure without a sentence."""
+    """Fail if a result reports a bug or fails without a message."""
     message = str(result.get("msg", ""))
     assert "this is a bug" not in message, message
     assert not result.get("failed") or message
@@ -471,14 +471,14 @@ def _instead(answer: Answer) -> Spoil:
 
 
 def same(resource: Resource) -> Values:
-    """A task for the object that is there, or one like it."""
+    """A task for the existing object, or one like it."""
     first = {resource.nested.noun: same(resource.nested)} if resource.nested else {}
     return {**needed(resource), **{f.name: "pw-Zq7" for f in resource.writable if f.secret}, **first}
 
 
-def moved(resource: Resource) -> Values:
+def changed(resource: Resource) -> Values:
     """The same with another value of all that can be changed."""
-    first = {resource.nested.noun: moved(resource.nested)} if resource.nested else {}
+    first = {resource.nested.noun: changed(resource.nested)} if resource.nested else {}
     found = same(resource)
     others = [
         f for f in resource.writable if f.name not in found and not f.immutable and f.name not in resource.identity
@@ -506,7 +506,7 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
     if "state" not in spec and resource.plural not in spec:
         filters = {name: sample(resource, resource.field(name)) for name in resource.filters}
         return [{}, {"id": "(own)"}, filters]
-    here, there = same(resource), moved(resource)
+    here, there = same(resource), changed(resource)
     name = next(name for name in needed(resource))
     new = {**there, name: f"{here[name]}2"}
     gone = {**here, "state": "absent"}

@@ -39,7 +39,7 @@ DISTINCT = {
     "combining": f"e\u0301{make_secret(8, 34)}o\u0323\u0302",
     "blank": f" {make_secret(8, 35)} ",
 }
-#: These stand in names, states and numbers of every result, and are masked in what may be quoted of them.
+#: Passwords that occur in names, states and numbers of every result, and are masked in quoted texts.
 COMMON = {
     "prefix": "db1.exam",
     "one": "1",
@@ -53,7 +53,7 @@ COMMON = {
     "star": "*",
 }
 HOSTILE = {**DISTINCT, **COMMON}
-#: Core's own, of no module: they stand beside the result of any task.
+#: Keys that core adds to the result of any task.
 CORES = ("exception", "_ansible", "ansible_loop_var", "item", "failed_when_result", "ansible_facts")
 
 
@@ -75,7 +75,7 @@ def hashed(project: Project, password: str) -> str:
 
 
 def shown(result: Any, password: str, path: str = "") -> Iterator[str]:
-    """Where a password stands in a result, but for ids and words of the collection's own."""
+    """Return the paths of a password in a result, except in ids and the collection's own words."""
     if isinstance(result, dict):
         for name, item in result.items():
             own = name in ("id", "project_id", "action", "changes", "method", "request_id")
@@ -95,7 +95,7 @@ def hold(run: Run, projects: dict[str, Project], results: dict[str, dict[str, An
         meant = {hashed(project, HOSTILE[name]) for name in projects if projects[name] is project}
         assert set(project.passwords(salt=project.id)) == meant
     for name in COMMON:
-        # What was counted is told in the collection's own words, which no secret gets into.
+        # Totals are the collection's own words, which contain no secret.
         counted = re.fullmatch(r"\d+ [a-z]+(, \d+ [a-z]+)*", str(results[name].get("msg")))
         assert set(shown(results[name], COMMON[name])) <= ({".msg"} if counted else set()), name
 
@@ -150,7 +150,7 @@ def test_through_the_role(scanned: ScannedAnsible, projects: dict[str, Project])
         if number % 3 == 1:
             cipher = VaultLib().encrypt(password, VaultSecret(VAULT_KEY.encode())).decode()
             source = "!vault |\n" + "".join(f"  {line}\n" for line in cipher.splitlines())
-        elif number % 3 == 2 and name in DISTINCT:  # core reads anew what is unsafe: "true" would be a boolean
+        elif number % 3 == 2 and name in DISTINCT:  # core parses unsafe text again: "true" would be a boolean
             source = f"!unsafe {json.dumps(password, ensure_ascii=False)}\n"
         scanned.write(f"inventory/host_vars/h_{name}.yml", f"secret: {source}project: {projects[name].id}\n")
     variables = {

@@ -55,14 +55,14 @@ def test_projects(run: Runner, organization: Organization, sandbox: Sandbox) -> 
     without = read(run, "project_info", id=known[0])
     assert (ids(without, "projects"), without.exchanges[0]["query"]) == (known[:1], {})
     assert read(run, "project_info", id=known[0], org_id=None).result == without.result
-    twins = read(run, "project_info", org_id=organization.id, name="shop")
-    assert f"exists 2 times in PgBeam ({', '.join(sorted([known[0], known[2]]))})" in str(twins.result["warnings"])
+    duplicates = read(run, "project_info", org_id=organization.id, name="shop")
+    assert f"exists 2 times in PgBeam ({', '.join(sorted([known[0], known[2]]))})" in str(duplicates.result["warnings"])
     organization.api("DELETE", f"/{known[0]}")
     assert ids(read(run, "project_info", org_id=organization.id), "projects") == known[1:]
     assert ids(read(run, "project_info", id=known[0]), "projects") == []
 
 
-def test_a_project_is_told_whole(run: Runner, sandbox: Sandbox) -> None:
+def test_all_fields_of_a_project_are_returned(run: Runner, sandbox: Sandbox) -> None:
     """With every field, null where the server leaves it out, and what no contract knows."""
     organization = sandbox.organization(omit_zero=True, extra_fields=True)
     organization.create_project()
@@ -128,11 +128,14 @@ def test_an_answer_that_is_not_the_contract_s(run: Runner, sandbox: Sandbox, mod
     database = project.register()["id"]
     options = {name: value.format(database=database) for name, value in OPTIONS[module].items()}
     scope = project if module == "replica_info" else sandbox.default_organization
-    for kind, told in (("html", "502 with a body that is not a JSON object"), ("truncate", "200 with a body that is")):
+    for kind, reported in (
+        ("html", "502 with a body that is not a JSON object"),
+        ("truncate", "200 with a body that is"),
+    ):
         scope.fault(kind, method="GET")
         done = run(module, **options)
         assert done.failed
-        assert told in done.result["msg"]
+        assert reported in done.result["msg"]
         assert done.methods == ["GET"]
 
 

@@ -52,7 +52,7 @@ def test_another_writer_between_the_read_and_the_write(
 
 
 def test_a_writer_who_does_not_stop(modules: Modules, project: Project) -> None:
-    """Five times, then the task fails, says who else may be writing, and has undone nothing."""
+    """Five times, then the task fails, reports who else may be writing, and has undone nothing."""
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault("other_writer", times=ENDLESS, change=OTHERS)
     run = modules.database(project, **LOGIN, **TTL)
@@ -227,7 +227,7 @@ def test_a_list_learns_from_its_first_answer(modules: Modules, project: Project)
 
 
 def test_a_server_that_does_not_show_what_it_has(modules: Modules, sandbox: Sandbox) -> None:
-    """What cannot be read cannot be kept, so the task says what to name; what is named whole needs no reading."""
+    """Values that cannot be read cannot be kept, so the task reports what to set; a complete object needs no read."""
     project = sandbox.project(left_out=["cache_config"])
     result = modules.database(project, **LOGIN, **TTL).result("database")
     assert (result["failed"], result["action"], result["changed"]) == (True, "created", True)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbooks, where extra variables say otherwise than they do."""
+"""The playbooks, with extra variables that contradict their settings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_password_is_no_drift_even_where_it_is_always_sent(ansible: Ansible, p
 
 
 @pytest.mark.parametrize("options", [[], ["--check"]])
-def test_the_audit_says_that_nothing_was_written(ansible: Ansible, project: Project, options: list[str]) -> None:
+def test_the_audit_reports_that_nothing_was_written(ansible: Ansible, project: Project, options: list[str]) -> None:
     """Its check mode is the play's, which ansible_check_mode does not show."""
     path = inventory(ansible, project)
     assert ansible.playbook(REGISTER, "-i", path).result("Report what changed")["msg"] == [f"{project.id}: 2 created"]
@@ -72,7 +72,7 @@ ENDS: dict[str, tuple[dict[str, str], list[str], str, int]] = {
 
 @pytest.mark.parametrize("case", ENDS)
 def test_the_exit_status_of_the_audit(ansible: Ansible, project: Project, case: str) -> None:
-    """As the guide tells it."""
+    """As in the guide."""
     env, words, says, status = ENDS[case]
     path = inventory(ansible, project)
     for name in ("right", "wrong"):

@@ -21,7 +21,7 @@ Values = dict[str, Any]
 DATABASE: Values = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD}
 FIRST_CHANGES = ["database.host", "database.port", "database.name", "database.username", "database.password"]
 CIDRS: list[Values] = [{"cidr": "10.0.0.1", "label": "Office"}, {"cidr": "10.9.9.9/8"}]
-#: What a write may change beside what it is for.
+#: Fields that a write may change in addition.
 MOVING = ("updated_at", "connection_string", "database_count")
 
 
@@ -60,7 +60,7 @@ class Runner:
         return Done(result, exchanges)
 
     def foreseen(self, module: str, noun: str, **options: Any) -> Done:
-        """Run the module in check mode and then live; both have to tell the same."""
+        """Run the module in check mode and then live; both must report the same."""
         foreseen, done = self(module, check=True, **options), self(module, **options)
         if done.failed:
             assert foreseen.result["msg"] == done.result["msg"]
@@ -68,16 +68,16 @@ class Runner:
         for key in ("action", "changes", "changed", "diff"):
             assert foreseen.result.get(key) == done.result.get(key), key
         for key in (noun, "database"):
-            told, live = foreseen.result.get(key, {}), done.result.get(key, {})
-            assert told.keys() == live.keys()
-            known = {k: v for k, v in _known(told).items() if k not in (*MOVING, "allowed_cidrs")}
+            reported, live = foreseen.result.get(key, {}), done.result.get(key, {})
+            assert reported.keys() == live.keys()
+            known = {k: v for k, v in _known(reported).items() if k not in (*MOVING, "allowed_cidrs")}
             for name, value in known.items():
                 assert value == ({k: live[name][k] for k in value} if isinstance(value, dict) else live[name]), name
         return done
 
 
 def _known(values: Values) -> Values:
-    """What check mode knows of an object: null stands for what only the server knows."""
+    """Return the prediction of check mode: null for values that only the server knows."""
     known = {name: _known(value) if isinstance(value, dict) else value for name, value in values.items()}
     return {name: value for name, value in known.items() if value is not None}
 
@@ -245,7 +245,7 @@ LATE: Values = {"allowed_cidrs": CIDRS, "status": "suspended"}
 
 
 def test_a_second_call_that_fails(run: Runner, organization: Organization) -> None:
-    """The project is there, which is told; what it lacks is told, too, and the next run makes up for it."""
+    """The task reports the created project and its missing settings, and the next run sets them."""
     organization.fault("status", method="PATCH", status=409, code="CONFLICT", message="busy")
     wanted = task(organization, tags=["a"], **LATE, database=DATABASE)
     done = run("project", **wanted)
@@ -267,7 +267,7 @@ def test_a_second_call_that_fails(run: Runner, organization: Organization) -> No
     "kind, made", [("drop_after", True), ("drop_before", False), ("truncate", True), ("html", False)]
 )
 def test_a_second_call_whose_answer_is_lost(run: Runner, organization: Organization, kind: str, made: bool) -> None:
-    """The list tells whether it was made; where it was not, it is not tried again without retries."""
+    """The list shows whether it was applied; without retries, it is not sent again."""
     organization.fault(kind, method="PATCH")
     wanted = task(organization, **LATE, database=DATABASE)
     done = run("project", **wanted)
@@ -277,10 +277,10 @@ def test_a_second_call_whose_answer_is_lost(run: Runner, organization: Organizat
     assert project["status"] == done.result["project"]["status"] == ("suspended" if made else "active")
     assert done.result["changes"] == ["org_id", "name", *(LATE if made else ()), *FIRST_CHANGES]
     if not made:
-        told = (
+        reported = (
             f"; the project {project['id']} was created without allowed_cidrs, status; the change may have been applied"
         )
-        assert told in done.result["msg"]
+        assert reported in done.result["msg"]
         assert run("project", **wanted).result["changes"] == list(LATE)
 
 
@@ -299,7 +299,7 @@ def test_a_create_whose_answer_is_lost(run: Runner, organization: Organization, 
 
 
 def test_a_create_whose_answer_comes_too_late(run: Runner, organization: Organization) -> None:
-    """The budget is spent, but the list shows that it was made; what was asked for after it is not begun."""
+    """The budget is spent, but the list shows that it was applied; nothing after it is attempted."""
     organization.settings(connection_test={"ok": True})
     organization.fault("stall", method="POST", path_ends="/projects", seconds=1.5, times=9)
     wanted = task(organization, database=DATABASE, test_connection=True)
@@ -342,7 +342,7 @@ def test_a_plan_limit(run: Runner, sandbox: Sandbox) -> None:
 def test_a_key_that_is_revoked_after_the_create(
     run: Runner, organization: Organization, status: int, code: str
 ) -> None:
-    """Nothing new is begun, no connection test either; what the create answered is told."""
+    """Nothing else is attempted, not even the connection test; the answer to the create is reported."""
     organization.fault("status", method="PATCH", status=status, code=code)
     done = run("project", **task(organization, **LATE, database=DATABASE, test_connection=True))
     assert (done.failed, done.result["action"], done.result["connection_test"]) == (True, "created", None)
@@ -392,7 +392,7 @@ def test_the_first_database_is_kept_as_written(run: Runner, sandbox: Sandbox, or
 
 
 def test_a_database_that_fails_in_a_project_that_is_there(run: Runner, organization: Organization) -> None:
-    """What the project needs is done first, and told; a project that fails leaves its database alone."""
+    """The project is updated first, and reported; if it fails, its database is not changed."""
     organization.create_project()
     wanted = task(organization, tags=["a"], database={**DATABASE, "ssl_mode": "require"})
     organization.fault("status", method="PATCH", status=409, code="CONFLICT")
@@ -407,7 +407,7 @@ def test_a_database_that_fails_in_a_project_that_is_there(run: Runner, organizat
     assert run("project", **wanted).result["changes"] == ["database.ssl_mode"]
 
 
-def test_a_databases_task_adds_no_twin(run: Runner, organization: Organization) -> None:
+def test_a_databases_task_adds_no_duplicate(run: Runner, organization: Organization) -> None:
     wanted = task(organization, database=DATABASE)
     project = run("project", **wanted).result["project"]
     entries = [DATABASE, {**DATABASE, "name": "invoices"}]
@@ -491,7 +491,7 @@ def test_by_id(run: Runner, organization: Organization) -> None:
 
 
 def test_a_name_that_another_project_has(run: Runner, organization: Organization) -> None:
-    """Only their ids would tell the two apart, so that the next task by name could not go on."""
+    """They would be duplicates, so that the next task by name would fail."""
     known, other = (organization.create_project(name=name)["project"]["id"] for name in ("shop", "archive"))
     refused = run.foreseen("project", "project", id=known, name="archive")
     assert refused.result["msg"] == (
@@ -501,7 +501,7 @@ def test_a_name_that_another_project_has(run: Runner, organization: Organization
     assert refused.methods == ["GET", "GET"]
 
 
-def test_all_that_failed_is_told(run: Runner, organization: Organization) -> None:
+def test_all_failures_are_reported(run: Runner, organization: Organization) -> None:
     organization.fault("status", method="PATCH", status=409, code="CONFLICT")
     organization.fault("status", method="POST", path_ends="/test-connection", status=500)
     done = run("project", **task(organization, **LATE, database=DATABASE, test_connection=True))
@@ -556,17 +556,17 @@ def test_a_project_that_is_shown_as_deleted(run: Runner) -> None:
     ],
 )
 def test_a_404_of_a_gateway(run: Runner, module: str, options: Values, path: str) -> None:
-    """It says nothing of what is there, so nothing is told as gone."""
+    """It proves nothing about existing objects, so nothing is reported as deleted."""
     with ScriptedServer().running() as server:
         server.expect("GET", path, 404, "<html><h1>404 Not Found</h1></html>")
         done = run(module, **options, api_url=server.url)
     assert done.failed
-    told = "404 with a body that is not a JSON object; the answer is not from the PgBeam API: check api_url"
-    assert told in done.result["msg"]
+    reported = "404 with a body that is not a JSON object; the answer is not from the PgBeam API: check api_url"
+    assert reported in done.result["msg"]
 
 
 def test_an_id_in_a_project_that_is_not_there(run: Runner, organization: Organization) -> None:
-    """Of a mistyped project, nothing is told as gone; an id that the project does not have is."""
+    """Of a mistyped project, nothing is reported as absent; an id that the project does not have is."""
     made = organization.create_project()
     known = made["database"]["id"]
     for module in ("database", "database_info"):
@@ -669,7 +669,7 @@ def test_an_organization_that_the_key_may_not_see(run: Runner) -> None:
 
 
 def test_as_ansible_runs_it(ansible: Ansible, organization: Organization) -> None:
-    """From nothing, in check mode as well, where no id is known; every event is searched for the password."""
+    """From nothing, also in check mode, in which no id is known; every event is scanned for the password."""
     login = {"username": "app", "password": PASSWORD_LOOKUP}
     tasks: list[Values] = [
         {

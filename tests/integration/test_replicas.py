@@ -107,7 +107,7 @@ def test_what_is_refused_before_any_write(
     assert set(done.methods) <= {"GET"}
 
 
-def test_twins(run: Runner, project: Project, database: str) -> None:
+def test_duplicates(run: Runner, project: Project, database: str) -> None:
     """What an interrupted replacement has left is removed, where it is clear which one stays."""
     ids = sorted(project.register_replica(database, host="r1", ssl_mode=mode)["id"] for mode in ("prefer", STRICT))
     fitting = next(r["id"] for r in project.replicas(database) if r["ssl_mode"] == STRICT)
@@ -137,7 +137,7 @@ def test_twins(run: Runner, project: Project, database: str) -> None:
 def test_a_replacement_whose_old_one_stays(
     run: Runner, project: Project, database: str, module: str, status: int, code: str
 ) -> None:
-    """Both are there, which is told, and the next run removes the old one."""
+    """Both exist, which is reported, and the next run deletes the old one."""
     old = project.register_replica(database, host="r1")["id"]
     entry: Values = {"host": "r1", "ssl_mode": STRICT}
     options = entry if module == "replica" else {"replicas": [entry]}
@@ -147,8 +147,8 @@ def test_a_replacement_whose_old_one_stays(
     project.clear_faults()
     assert (done.failed, done.result["changed"]) == (True, True)
     (new,) = {r["id"] for r in project.replicas(database)} - {old}
-    told = done.result["replicas"][0] if module == "replicas" else {**done.result["replica"], **done.result}
-    assert (told["action"], told["changes"], told["error"]["status"]) == ("replaced", ["ssl_mode"], status)
+    reported = done.result["replicas"][0] if module == "replicas" else {**done.result["replica"], **done.result}
+    assert (reported["action"], reported["changes"], reported["error"]["status"]) == ("replaced", ["ssl_mode"], status)
     assert (done.result["replicas"][0] if module == "replicas" else done.result["replica"])["id"] == new
     assert f"DELETE replica r1:5432 ({old}): {status} {code}" in done.result["msg"]
     assert f"the replica {new} exists, but the one that it replaces was not deleted" in done.result["msg"]
@@ -158,8 +158,8 @@ def test_a_replacement_whose_old_one_stays(
     assert run(module, **wanted).methods == ["GET"]
 
 
-def test_twins_of_which_one_can_be_removed(run: Runner, project: Project, database: str) -> None:
-    """The diff shows what is there after the task."""
+def test_duplicates_of_which_one_can_be_deleted(run: Runner, project: Project, database: str) -> None:
+    """The diff shows what exists after the task."""
     modes = ("require", "prefer", STRICT)
     ids = {mode: project.register_replica(database, host="r1", ssl_mode=mode)["id"] for mode in modes}
     project.fault("status", method="DELETE", status=403, code="FORBIDDEN", skip=1)
@@ -171,8 +171,8 @@ def test_twins_of_which_one_can_be_removed(run: Runner, project: Project, databa
     assert sorted(done.result["diff"]["after"]["id"]) == sorted(left)
 
 
-def test_twins_of_which_one_is_removed_without_an_answer(run: Runner) -> None:
-    """What the listing shows as gone counts once."""
+def test_duplicates_of_which_one_is_deleted_without_an_answer(run: Runner) -> None:
+    """A deletion that the listing shows counts once."""
     path = "/v1/databases/db_1/replicas"
     modes = ("prefer", "require", "disable", STRICT)
     known = [
@@ -191,7 +191,7 @@ def test_twins_of_which_one_is_removed_without_an_answer(run: Runner) -> None:
 
 
 @pytest.mark.parametrize("status, code", [(409, "CONFLICT"), (500, "INTERNAL_ERROR")])
-def test_twins_of_which_none_can_be_removed(
+def test_duplicates_of_which_none_can_be_deleted(
     run: Runner, project: Project, database: str, status: int, code: str
 ) -> None:
     """Nothing was written, so nothing is changed."""
@@ -206,14 +206,14 @@ def test_twins_of_which_none_can_be_removed(
 @pytest.mark.parametrize("kind, made", [("drop_after", True), ("truncate", True), ("drop_before", False)])
 @pytest.mark.parametrize("twin", [False, True], ids=["alone", "beside another one"])
 def test_a_replacement_whose_create_is_lost(
-    run: Runner, project: Project, database: str, kind: str, made: bool, twin: bool
+    run: Runner, project: Project, database: str, kind: str, made: bool, duplicate: bool
 ) -> None:
     """The old one is removed only where the list shows the new one; another one of its host does not count."""
     old = project.register_replica(database, host="r1")["id"]
-    others = [project.register_replica(database, host="r1", ssl_mode="disable")["id"]] if twin else []
+    others = [project.register_replica(database, host="r1", ssl_mode="disable")["id"]] if duplicate else []
     project.fault(kind, method="POST")
     wanted: Values = {"database_id": database, "host": "r1", "ssl_mode": STRICT, "replace": True}
-    done = run("replica", **wanted, **({"id": old} if twin else {}))
+    done = run("replica", **wanted, **({"id": old} if duplicate else {}))
     assert (done.failed, done.result["changed"]) == (not made, made)
     assert done.methods == ["GET", "POST", "GET", "DELETE"] if made else ["GET", "POST", "GET"]
     now = {r["id"]: r["ssl_mode"] for r in project.replicas(database)}
@@ -244,8 +244,8 @@ def test_a_refusal_after_lost_answers_ends_the_run(run: Runner, project: Project
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["nothing else to do", "after a create"])
-def test_a_twin_that_somebody_else_removes(run: Runner, alone: bool) -> None:
-    """A task that changed nothing says so."""
+def test_a_duplicate_that_another_client_deletes(run: Runner, alone: bool) -> None:
+    """A task that changed nothing reports no change."""
     mode = STRICT if alone else "disable"
     known = [
         {"id": "rep_1", "database_id": "db_1", "host": "r1", "port": 5432, "ssl_mode": "prefer"},
@@ -323,7 +323,7 @@ ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
 def test_entries_that_would_be_one_replica(
     run: Runner, project: Project, database: str, entries: list[Values], message: str
 ) -> None:
-    """No list makes what the next run could not tell apart."""
+    """No list creates duplicates."""
     places = [("r1", "prefer"), ("r1", STRICT), ("r2", "prefer")]
     known = [project.register_replica(database, host=host, ssl_mode=mode)["id"] for host, mode in places]
     text = json.dumps(entries)
@@ -359,7 +359,7 @@ def test_a_replacement_that_was_interrupted(run: Runner, project: Project, datab
 
 
 def test_a_whole_list(run: Runner, project: Project, database: str) -> None:
-    """Each step is foreseen, told in the order of the list, and not done twice; one listing serves the whole list."""
+    """Check mode predicts each step, results are in list order, a second run changes nothing; one listing is enough."""
     for host, mode in (("r0", "prefer"), ("r1", "prefer"), ("r2", STRICT), ("r2", "prefer"), ("old", "prefer")):
         project.register_replica(database, host=host, ssl_mode=mode)
     wanted = [
@@ -368,10 +368,10 @@ def test_a_whole_list(run: Runner, project: Project, database: str) -> None:
     ]  # fmt: skip
     options: Values = {"database_id": database, "replicas": wanted, "replace": True, "prune": True}
     foreseen, done = run("replicas", check=True, **options), run("replicas", **options)
-    told = ["replaced", "replaced", "created", "unchanged", "unchanged", "deleted"]
+    reported = ["replaced", "replaced", "created", "unchanged", "unchanged", "deleted"]
     for one in (foreseen, done):
         assert not one.failed, one.result["msg"]
-        assert actions(one) == told
+        assert actions(one) == reported
         assert one.result["msg"] == "1 created, 2 replaced, 1 deleted, 2 unchanged"
         assert one.result["summary"] == {
             "created": 1, "replaced": 2, "deleted": 1, "unchanged": 2, "failed": 0, "skipped": 0,

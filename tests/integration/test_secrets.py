@@ -21,7 +21,7 @@ def scanned(sandbox: Sandbox, tmp_path: Path) -> ScannedAnsible:
 
 
 def test_everything(sandbox: Sandbox, scanned: ScannedAnsible) -> None:
-    """As a job with an event file a result, with core's log, and what stands for the system's log."""
+    """As a job with one event file per result, with core's log and a replacement of the system log."""
     scanned.extra = {"PYTHONPATH": scanned.log_to_file(journal=False)}
     playbook, words = everything(sandbox, scanned)
     went_as_meant(scanned.runner(playbook, *words, "--diff"), check=False)
@@ -34,7 +34,7 @@ def test_everything(sandbox: Sandbox, scanned: ScannedAnsible) -> None:
 
 @pytest.mark.once
 def test_everything_in_check_mode(sandbox: Sandbox, scanned: ScannedAnsible) -> None:
-    """With every callback of core, and what stands for systemd's journal."""
+    """With every callback of core, and a replacement of systemd's journal."""
     scanned.extra = {"PYTHONPATH": scanned.log_to_file(journal=True), "ANSIBLE_PIPELINING": "true"}
     playbook, words = everything(sandbox, scanned)
     went_as_meant(scanned.playbook(playbook, *words, "--diff", "--check"), check=True)
@@ -83,7 +83,7 @@ def test_the_search_sees_every_place(scanned: ScannedAnsible) -> None:
 
 
 def test_a_traceback_that_was_asked_for(scanned: ScannedAnsible, project: Project) -> None:
-    """Core can be told to show tracebacks; the exception's text, which may quote a secret, is not in them."""
+    """Core can show tracebacks; they do not contain the text of the exception, which may quote a secret."""
     options = {"project_id": project.id, **ENTRY, "password": look_up("ODD")}
     task = {"name": "database", "pgbeam.cloud.database": options}
     playbook = scanned.write("play.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": [task]}])
@@ -93,7 +93,7 @@ def test_a_traceback_that_was_asked_for(scanned: ScannedAnsible, project: Projec
 
 
 def test_a_module_that_crashes_is_noticed(ansible: Ansible) -> None:
-    """Each core tells a crash in words of its own; what runs a play in these tests has to know them all."""
+    """Each core reports a crash in different words, all of which the test runner must recognize."""
     ansible.write(
         "library/crash.py", "#!/usr/bin/python\nfrom ansible.module_utils.basic import AnsibleModule\n1 / 0\n"
     )

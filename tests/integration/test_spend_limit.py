@@ -137,7 +137,7 @@ def test_an_answer_without_the_organization(modules: Modules, organization: Orga
 
 
 def test_null_of_a_playbook(ansible: Ansible, organization: Organization) -> None:
-    """It is told from an option that is omitted, by real Ansible, too."""
+    """It differs from an omitted option, also with real Ansible."""
     for limit in (5, None):
         result = play(ansible, organization, spend_limit=limit).result("limit")
         assert (result["action"], result["spend_limit"]["spend_limit"]) == ("updated", limit)

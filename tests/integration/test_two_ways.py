@@ -23,7 +23,7 @@ from tests.relay import Relay, port_of
 Task = dict[str, Any]
 FIRST: Task = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
 SECOND: Task = {"host": "db2.example.com", "name": "shop", "username": "app", "password": PASSWORD_LOOKUP}
-#: What no two runs have in common, and stands for an object or a moment.
+#: Values that differ between any two runs, such as ids and timestamps.
 VARIABLE = re.compile(r"\b(?:prj|db|rep|org|req)[_-][0-9a-z]+|\d{4}-\d\d-\d\dT[\d:.+Z-]+|127\.0\.0\.1:\d+|\bline \d+\b")
 
 
@@ -170,7 +170,7 @@ def test_no_item_of_a_loop_knows_of_another(ansible: Ansible, sandbox: Sandbox, 
 
 
 def test_a_task_that_runs_out_of_time(ansible: Ansible, sandbox: Sandbox) -> None:
-    """What it has begun ends by itself, nothing else is begun, and the next run waits for it: nothing is made twice."""
+    """Calls in flight end, no others start, and the next run waits for it: nothing is created twice."""
     project = sandbox.project(latency_ms=400)
     entries = [{**FIRST, "name": f"db{number}"} for number in range(12)]
     databases = {"project_id": project.id, "databases": entries, "parallel": 2}
@@ -186,13 +186,13 @@ def test_a_task_that_runs_out_of_time(ansible: Ansible, sandbox: Sandbox) -> Non
         assert 0 < run.result("then")["summary"]["unchanged"] < 12
 
 
-def test_a_list_tells_how_far_it_is(ansible: Ansible, sandbox: Sandbox) -> None:
+def test_a_list_reports_its_progress(ansible: Ansible, sandbox: Sandbox) -> None:
     project = sandbox.project(latency_ms=1100)
     entries = [{**FIRST, "name": f"db{number}"} for number in range(6)]
     run = ansible.databases(project, entries, parallel=1)
     assert run.result("databases")["msg"] == "6 created"
-    told = re.findall(rf"^(\d) of 6 databases of project {project.id}$", run.output, flags=re.MULTILINE)
-    assert (not told) if handing_over() else (told and told == sorted(set(told)))
+    reported = re.findall(rf"^(\d) of 6 databases of project {project.id}$", run.output, flags=re.MULTILINE)
+    assert (not reported) if handing_over() else (reported and reported == sorted(set(reported)))
 
 
 def test_a_localhost_of_the_inventory(ansible: Ansible, project: Project, tmp_path: Path) -> None:

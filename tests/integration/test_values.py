@@ -100,7 +100,7 @@ TEXTS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("organization_info", {}, ("id", "name", "slug")),
     ("region_info", {}, ("id",)),
 ]
-#: Where text stands deeper.
+#: Paths of nested texts.
 DEEP: list[tuple[str, dict[str, Any], str]] = [
     ("databases", {"project_id": "prj_1", "databases": [{"host": "db1", "name": True}]}, "name: true is a boolean"),
     ("databases", {"project_id": "prj_1", "databases": [{"host": 1.5, "name": "a"}]}, "host: 1.5 is a number"),

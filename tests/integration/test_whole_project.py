@@ -269,7 +269,7 @@ def test_a_kind_that_is_refused_does_not_stop_the_others(
 
 
 def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: Organization) -> None:
-    """It is one of the databases from then on, and no twin of one that a host names."""
+    """It is one of the databases from then on, and no duplicate of one that a host declares."""
     own = {"host": "db2", "name": "stock", "ssl_mode": "verify-full"}
     path = inventory(ansible, organization, pgbeam_project={"org_id": organization.id, "name": "shop", "database": own})
     for created in (True, False):
@@ -284,7 +284,7 @@ def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: O
 def test_drift_of_each_kind_is_told_and_put_right(
     ansible: Ansible, sandbox: Sandbox, organization: Organization
 ) -> None:
-    """The audit tells of a replica that only a replacement can put right, too."""
+    """The audit also reports a replica that only a replacement can fix."""
     path = inventory(ansible, organization, pgbeam_prune=True)
     assert ansible.playbook(REGISTER, "-i", path).status == 0
     (made,) = organization.projects()

@@ -291,7 +291,7 @@ def test_a_wait_beyond_the_budget_ends_the_call(
 def test_every_refusal_of_more_makes_the_next_call_wait(
     server: ScriptedServer, clock: Clock, retries: int, status: int
 ) -> None:
-    """The last one as well, after which its own call gives up."""
+    """Including the last one, after which its own call gives up."""
     for dummy in range(retries + 1):
         server.expect("POST", LIST, status, headers={"Retry-After": "7"})
     server.expect("GET", ITEM, body={})
@@ -301,7 +301,7 @@ def test_every_refusal_of_more_makes_the_next_call_wait(
     assert clock.waits == [7.0] * (retries + 1)
 
 
-def test_the_wait_that_another_call_was_told_to_make_may_pass_the_budget(server: ScriptedServer, clock: Clock) -> None:
+def test_the_wait_of_another_call_may_exceed_the_budget(server: ScriptedServer, clock: Clock) -> None:
     def others() -> None:
         clock.now = 50
         api._throttle.back_off(100)
@@ -402,14 +402,14 @@ def test_delete(server: ScriptedServer, answers: list[dict[str, Any]], deleted: 
 
 @pytest.mark.parametrize("body", ["", "<html><h1>404 Not Found</h1></html>", {"detail": "Not Found"}, [1]])
 def test_a_404_of_something_else_than_the_api(server: ScriptedServer, body: Any) -> None:
-    """A gateway that knows no such path says nothing of what the API has."""
+    """A 404 of a gateway proves nothing about the API."""
     server.expect("DELETE", ITEM, 404, body)
     error = failure(lambda: client(server).delete(ITEM, "database db_1"))
     assert (error.status, error.not_found) == (404, False)
 
 
 def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clock) -> None:
-    """After a rate limit the others wait; what one of them then meets is met before a further call is begun."""
+    """After a rate limit, the others wait; a failure of one of them stops the calls that have not started."""
     arrived, answer = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -573,7 +573,7 @@ FIELDS = PROBLEM["errors"]
         ),
     ],
 )  # fmt: skip
-def test_a_refusal_is_told(
+def test_a_refusal_is_reported(
     server: ScriptedServer, status: int, body: Any, headers: dict[str, str], code: str | None, message: str | None,
     request_id: str | None, fields: list[dict[str, str]], words: str,
 ) -> None:  # fmt: skip
@@ -627,25 +627,30 @@ ODD: dict[str, Any] = {
 
 @pytest.mark.parametrize("other", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("envelope", ["error", "problem"])
-def test_whatever_the_server_says_is_told_in_short_lines(server: ScriptedServer, other: Any, envelope: str) -> None:
+def test_texts_of_the_server_become_short_lines(server: ScriptedServer, other: Any, envelope: str) -> None:
     content = {
         "code": other, "message": other, "detail": other, "title": other, "request_id": other,
         "errors": [{"field": other, "detail": other}, {"field": "port", "detail": LONG}, other],
     }  # fmt: skip
     server.expect("POST", LIST, 422, {"error": content} if envelope == "error" else content)
-    told = failure(lambda: create(server)).as_dict()
-    texts = [told["code"], told["message"], told["request_id"], *(v for e in told["fields"] for v in e.values())]
+    reported = failure(lambda: create(server)).as_dict()
+    texts = [
+        reported["code"],
+        reported["message"],
+        reported["request_id"],
+        *(v for e in reported["fields"] for v in e.values()),
+    ]
     for text in texts:
         assert text is None or (isinstance(text, str) and "\n" not in text and len(text) <= 500)
-    assert told["fields"][-1]["field"] == "port"
-    assert told["fields"][-1]["detail"].startswith("two words and two lines two")
+    assert reported["fields"][-1]["field"] == "port"
+    assert reported["fields"][-1]["detail"].startswith("two words and two lines two")
 
 
-def test_words_of_our_own_are_told_in_short_lines() -> None:
+def test_our_own_texts_become_short_lines() -> None:
     call = Call("POST", LIST, "connection test")
-    told = ApiError(call, "a\nb", "c", message={"a": 1}, code="x\n" * 1000).as_dict()  # type: ignore[arg-type]
-    assert told["message"] == "{'a': 1}"
-    assert told["code"].startswith("x x x") and len(told["code"]) == 500
+    reported = ApiError(call, "a\nb", "c", message={"a": 1}, code="x\n" * 1000).as_dict()  # type: ignore[arg-type]
+    assert reported["message"] == "{'a': 1}"
+    assert reported["code"].startswith("x x x") and len(reported["code"]) == 500
     assert ApiError(call, "a\nb", "c").as_dict()["message"] == "a b"
 
 
@@ -777,7 +782,7 @@ def test_https_to_a_port_without_tls_is_one_attempt(server: ScriptedServer, cloc
 
 
 def test_a_connection_closed_in_the_handshake_is_tried_again(clock: Clock) -> None:
-    """It says nothing of the certificate: a load balancer that restarts does that."""
+    """It proves nothing about the certificate: a load balancer that restarts causes it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def hang_up() -> None:

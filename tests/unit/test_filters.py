@@ -130,11 +130,11 @@ def test_wrong_parameters_are_refused_without_their_values(parameters: Any, says
     assert PASSWORD not in str(caught.value)
 
 
-def test_what_ansible_is_told_to_redact(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(connection_string_file, "register_secrets", told.extend)
+def test_secrets_are_registered_with_ansible(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[str] = []
+    monkeypatch.setattr(connection_string_file, "register_secrets", reported.extend)
     result = connection_string(STRING, "a/b", parameters={"sslpassword": "key"})
-    assert told == ["a/b", "a%2Fb", result]
+    assert reported == ["a/b", "a%2Fb", result]
 
 
 def test_ansible_redacts_it() -> None:

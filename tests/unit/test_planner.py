@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The planner as tables: what the server has, what the task says, and what follows."""
+"""The planner in tables: the object on the server, the task, and the plan."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ class Case:
         return planned([] if self.server is None else [self.server], self.task, self.state, self.resend)
 
 
-def moved(name: str, old: Any, new: Any, server: Values | None = None, wanted: Values | None = None) -> Case:
-    """A case in which one plain field moves."""
+def changed(name: str, old: Any, new: Any, server: Values | None = None, wanted: Values | None = None) -> Case:
+    """A case in which one plain field changes."""
     server = live(**{name: old}) if server is None else server
     wanted = task(**{name: new}) if wanted is None else wanted
     return Case(server, wanted, "updated", {name: new}, [name], {name: old}, {name: new})
@@ -152,16 +152,16 @@ CASES = {
     ),
     "unchanged-null-field-at-zero": Case(live(pool_region=None), task(pool_region="")),
     "unchanged-left-out-member-at-zero": Case(live(cache_config=NO_SWR), task(cache_config={"swr_seconds": 0})),
-    "update-one-field": moved("ssl_mode", "prefer", "verify-full"),
-    "update-to-empty": moved("pool_region", "us-east-1", ""),
-    "update-to-zero": moved("query_timeout_ms", 500, 0),
-    "update-to-false": moved("auto_read_routing", True, False),
-    "update-name-case": moved("name", "orders", "Orders", live(), by_id(name="Orders")),
-    "update-host-by-id": moved("host", "db1.example.com", "db2.example.com", live(), by_id(host="db2.example.com")),
-    "update-port-by-id": moved("port", 5432, 6432, live(), by_id(port=6432)),
-    "update-username-by-id": moved("username", "app", "report", live(), by_id(username="report")),
-    "update-only-username": moved("username", "app", "report"),
-    # The contract has primary for its default; what the server has, it does not say.
+    "update-one-field": changed("ssl_mode", "prefer", "verify-full"),
+    "update-to-empty": changed("pool_region", "us-east-1", ""),
+    "update-to-zero": changed("query_timeout_ms", 500, 0),
+    "update-to-false": changed("auto_read_routing", True, False),
+    "update-name-case": changed("name", "orders", "Orders", live(), by_id(name="Orders")),
+    "update-host-by-id": changed("host", "db1.example.com", "db2.example.com", live(), by_id(host="db2.example.com")),
+    "update-port-by-id": changed("port", 5432, 6432, live(), by_id(port=6432)),
+    "update-username-by-id": changed("username", "app", "report", live(), by_id(username="report")),
+    "update-only-username": changed("username", "app", "report"),
+    # The documented default is primary, but the answer omits the value.
     "update-left-out-field": Case(
         live(role=LEFT_OUT), task(role="primary"),
         "updated", {"role": "primary"}, ["role"], {"role": None}, {"role": "primary"},
@@ -538,7 +538,7 @@ def test_bad_value(values: Values, sentence: str) -> None:
     assert validate(DATABASE, values, "databases[7]: ") == [f"databases[7]: {sentence}"]
 
 
-def test_every_bad_value_is_told() -> None:
+def test_every_invalid_value_is_reported() -> None:
     found = validate(DATABASE, {"port": 0, "cache_config": {"ttl_seconds": -1, "swr_seconds": -1}, "id": "/"})
     assert [sentence.split(":", maxsplit=1)[0] for sentence in found] == [
         "port", "cache_config.ttl_seconds", "cache_config.swr_seconds", "id",

@@ -123,8 +123,8 @@ HOURS = "floor: not available for metric active_hours, only for queries_per_hour
 def test_values_that_do_not_go_together() -> None:
     wrong = {"metric": "active_hours", "floor": 3}
     assert validation.validate(ANOMALY_RULE, wrong) == [f"{HOURS}omit it, or set it to null"]
-    (told,) = validation.validate_entry(ANOMALY_RULE, wrong, "anomaly_rules[0]: ")
-    assert told.startswith(f"anomaly_rules[0]: {HOURS}")
+    (reported,) = validation.validate_entry(ANOMALY_RULE, wrong, "anomaly_rules[0]: ")
+    assert reported.startswith(f"anomaly_rules[0]: {HOURS}")
     assert validation.validate(ANOMALY_RULE, {**wrong, "floor": None}) == []
     for task in ({"id": "anr_1", "metric": "active_hours"}, {"id": "anr_1", **wrong}):
         with pytest.raises(TaskError, match=f"^anomaly_rule queries_per_hour of all agents: {HOURS}"):
@@ -138,8 +138,8 @@ def test_numbers(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 0.0, "0", "", "many", float("nan"), float("inf"), "inf", 10**400, [3], {}])
 def test_no_numbers(value: Any) -> None:
-    (told,) = validation.validate(ANOMALY_RULE, {**QUERIES, "floor": value})
-    assert told.startswith("floor: ") and told.endswith(" is not allowed; it must be a number greater than 0")
+    (reported,) = validation.validate(ANOMALY_RULE, {**QUERIES, "floor": value})
+    assert reported.startswith("floor: ") and reported.endswith(" is not allowed; it must be a number greater than 0")
 
 
 def test_a_whole_number_of_the_server_is_a_number() -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The planner on projects, as tables: what the server has, what the task says, and what follows."""
+"""The planner for projects, in tables: the object on the server, the task, and the plan."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def live(**fields: Any) -> Values:
     return {name: value for name, value in {**LIVE, **fields}.items() if value is not LEFT_OUT}
 
 
-#: What a create does not take, as the documentation says that it is then.
+#: The fields that a create does not accept, with their documented defaults.
 AT_FIRST: Values = {
     "allowed_cidrs": [],
     "agents_disabled": False,
@@ -92,7 +92,7 @@ class Case:
     changes: list[str] = field(default_factory=list)
     before: Values = field(default_factory=dict)
     after: Values = field(default_factory=dict)
-    #: What the call after a create says, as far as the project made is otherwise.
+    #: The body of the update after a create, as far as the created project differs.
     late: Values = field(default_factory=dict)
     state: str = "present"
 
@@ -100,8 +100,8 @@ class Case:
         return planned([] if self.server is None else [self.server], self.task, self.state)
 
 
-def moved(name: str, old: Any, new: Any, sent: Any = None, wanted: Values | None = None) -> Case:
-    """A case in which one field moves; ``sent`` where that is not just what the task says."""
+def changed(name: str, old: Any, new: Any, sent: Any = None, wanted: Values | None = None) -> Case:
+    """A case in which one field changes; ``sent`` if that differs from the task."""
     sent = new if sent is None else sent
     wanted = task(**{name: new}) if wanted is None else wanted
     before = {"tags": [], "allowed_cidrs": []}.get(name, old) if old is LEFT_OUT else old
@@ -152,31 +152,31 @@ CASES = {
     ),
     "unchanged-labels-not-named": Case(live(), task(allowed_cidrs=[{"cidr": "10.0.0.0/8"}, {"cidr": "2001:db8::/32"}])),
     "unchanged-empty-label-for-none": Case(live(), task(allowed_cidrs=[VPC, LAB])),
-    "update-description": moved("description", "Shop", "Databases"),
-    "update-description-to-empty": moved("description", "Shop", ""),
-    "update-name-by-id": moved("name", "shop", "archive", wanted={"id": "prj_1", "name": "archive"}),
-    "update-name-case-by-id": moved("name", "shop", "Shop", wanted={"id": "prj_1", "name": "Shop"}),
-    "update-status": moved("status", "active", "suspended"),
-    "update-status-back": moved("status", "suspended", "active"),
-    "update-residency": moved("residency", "any", "us"),
-    "update-agents-disabled": moved("agents_disabled", True, False),
-    "update-profile": moved("default_policy_profile_id", "pol_1", "pol_2"),
-    "update-profile-cleared": moved("default_policy_profile_id", "pol_1", ""),
-    "update-tag-removed": moved("tags", ["prod", "eu"], ["prod"]),
-    "update-tag-added": moved("tags", ["prod"], ["prod", "eu"]),
-    "update-tag-case": moved("tags", ["prod"], ["Prod"]),
-    "update-tags-cleared": moved("tags", ["prod"], []),
-    "update-tags-left-out": moved("tags", LEFT_OUT, ["prod"]),
-    "update-cidrs-cleared": moved("allowed_cidrs", [VPC], []),
-    "update-cidrs-left-out": moved("allowed_cidrs", LEFT_OUT, [VPC]),
-    "update-cidr-added-keeps-the-labels-that-are-there": moved(
+    "update-description": changed("description", "Shop", "Databases"),
+    "update-description-to-empty": changed("description", "Shop", ""),
+    "update-name-by-id": changed("name", "shop", "archive", wanted={"id": "prj_1", "name": "archive"}),
+    "update-name-case-by-id": changed("name", "shop", "Shop", wanted={"id": "prj_1", "name": "Shop"}),
+    "update-status": changed("status", "active", "suspended"),
+    "update-status-back": changed("status", "suspended", "active"),
+    "update-residency": changed("residency", "any", "us"),
+    "update-agents-disabled": changed("agents_disabled", True, False),
+    "update-profile": changed("default_policy_profile_id", "pol_1", "pol_2"),
+    "update-profile-cleared": changed("default_policy_profile_id", "pol_1", ""),
+    "update-tag-removed": changed("tags", ["prod", "eu"], ["prod"]),
+    "update-tag-added": changed("tags", ["prod"], ["prod", "eu"]),
+    "update-tag-case": changed("tags", ["prod"], ["Prod"]),
+    "update-tags-cleared": changed("tags", ["prod"], []),
+    "update-tags-left-out": changed("tags", LEFT_OUT, ["prod"]),
+    "update-cidrs-cleared": changed("allowed_cidrs", [VPC], []),
+    "update-cidrs-left-out": changed("allowed_cidrs", LEFT_OUT, [VPC]),
+    "update-cidr-added-keeps-the-labels-that-are-there": changed(
         "allowed_cidrs", [VPC], [{"cidr": "10.1.1.1/8"}, {"cidr": "10.0.0.1"}],
         [{"cidr": "10.1.1.1/8", "label": "VPC"}, {"cidr": "10.0.0.1"}],
     ),
-    "update-cidr-removed": moved("allowed_cidrs", [VPC, LAB], [VPC]),
-    "update-cidr-prefix": moved("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/9", "label": "VPC"}]),
-    "update-cidr-label": moved("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": "Office"}]),
-    "update-cidr-label-cleared": moved("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": ""}]),
+    "update-cidr-removed": changed("allowed_cidrs", [VPC, LAB], [VPC]),
+    "update-cidr-prefix": changed("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/9", "label": "VPC"}]),
+    "update-cidr-label": changed("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": "Office"}]),
+    "update-cidr-label-cleared": changed("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": ""}]),
     "delete": Case(live(), task(), "deleted", before=live(), state="absent"),
     "delete-by-id": Case(live(), {"id": "prj_1"}, "deleted", before=live(), state="absent"),
     "absent-already": Case(None, task(), state="absent"),
@@ -206,7 +206,7 @@ def test_plan(case: Case) -> None:
     ids=["as documented", "left out", "otherwise"],
 )
 def test_what_follows_a_create(made: Values, sent: Values) -> None:
-    """What the server has made otherwise than the task says, whatever the documented default is."""
+    """The values in which the created object differs from the task, whatever the documented default is."""
     late = CASES["create-late-fields-at-their-default"].plan().deferred
     assert make_plan(PROJECT, late, live(**made), "present", False).body == sent
 
@@ -260,7 +260,7 @@ ADVICE = "set the current value, omit the option, or create another project"
 
 @pytest.mark.parametrize("state", ["present", "absent"])
 @pytest.mark.parametrize(
-    "server, wanted, told",
+    "server, wanted, reported",
     [
         (live(), task(cloud="gcp"), f"cloud is 'aws' and cannot be changed to 'gcp'; {ADVICE}"),
         (
@@ -278,11 +278,11 @@ ADVICE = "set the current value, omit the option, or create another project"
     ],
     ids=["cloud", "cloud left out", "self_hosted", "self_hosted left out", "org_id"],
 )
-def test_what_is_told_at_creation_never_changes(server: Values, wanted: Values, told: str, state: str) -> None:
+def test_an_immutable_field_cannot_be_changed(server: Values, wanted: Values, reported: str, state: str) -> None:
     """Nor is a project deleted that is another one than the task describes."""
     with pytest.raises(TaskError) as caught:
         planned([server], wanted, state)
-    assert str(caught.value) == f"project shop of org_1: {told}"
+    assert str(caught.value) == f"project shop of org_1: {reported}"
 
 
 @pytest.mark.parametrize(
@@ -301,13 +301,13 @@ def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
-def test_two_projects_of_one_name_are_told_apart_by_id(state: str) -> None:
+def test_two_projects_of_one_name_are_distinguished_by_id(state: str) -> None:
     server = [live(id="prj_2"), live(id="prj_1")]
-    told = r"^project shop of org_1 exists 2 times in PgBeam \(prj_1, prj_2\); set id to choose one"
-    with pytest.raises(TaskError, match=told):
+    reported = r"^project shop of org_1 exists 2 times in PgBeam \(prj_1, prj_2\); set id to choose one"
+    with pytest.raises(TaskError, match=reported):
         planned(server, task(), state)
-    (twins,) = Index(PROJECT, server).duplicate_warnings()
-    assert "prj_1, prj_2" in twins
+    (duplicates,) = Index(PROJECT, server).duplicate_warnings()
+    assert "prj_1, prj_2" in duplicates
 
 
 @pytest.mark.parametrize("status, gone", [("active", False), ("suspended", False), ("deleted", True)])
@@ -348,11 +348,11 @@ def test_what_may_go_with_a_project(
         return
     with pytest.raises(TaskError) as caught:
         refuse_unexpected(result, items, expected)
-    told = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
+    reported = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
     counted = "1 database" if len(items) == 1 else f"{len(items)} databases"
     assert str(caught.value) == (
         f"deleting project shop of org_1 (prj_1) would also delete {counted}, {len(surplus)} of them unexpected: "
-        f"{told}; add them to expected_databases, or set force: true"
+        f"{reported}; add them to expected_databases, or set force: true"
     )
 
 
@@ -547,7 +547,7 @@ def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields, told",
+    "fields, reported",
     [
         ({}, None),
         ({"allowed_cidrs": [{"cidr": "10.0.0.0/8", "since": 1}], "extra": 1}, None),
@@ -560,5 +560,5 @@ def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
         ({"self_hosted": 1}, "an object whose self_hosted is not of type bool"),
     ],
 )
-def test_misfit(fields: Values, told: str | None) -> None:
-    assert response_error(PROJECT, live(**fields)) == told
+def test_misfit(fields: Values, reported: str | None) -> None:
+    assert response_error(PROJECT, live(**fields)) == reported

@@ -81,8 +81,8 @@ def test_a_member_that_the_task_omits_stays() -> None:
     ],
 )
 def test_bad_values(task: Values, said: str) -> None:
-    (told,) = validation.validate(QUERY_TEMPLATE, task)
-    assert said in told
+    (reported,) = validation.validate(QUERY_TEMPLATE, task)
+    assert said in reported
 
 
 def test_the_limit_is_in_bytes() -> None:

@@ -58,10 +58,10 @@ def masked(secret: str, value: Any, *more: str, words: tuple[str, ...] = ()) -> 
     ids=range(5),
 )
 def test_every_form_is_masked(name: str, secret: str) -> None:
-    told = masked(secret, {"msg": f"before {ENCODED[name](secret)} after"})["msg"]
-    assert MASK in told
-    assert told.startswith("before ") and told.endswith("after")
-    assert not SecretScan([secret]).found(told.encode())
+    reported = masked(secret, {"msg": f"before {ENCODED[name](secret)} after"})["msg"]
+    assert MASK in reported
+    assert reported.startswith("before ") and reported.endswith("after")
+    assert not SecretScan([secret]).found(reported.encode())
 
 
 def test_what_holds_no_secret_stays() -> None:
@@ -72,7 +72,7 @@ def test_what_holds_no_secret_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "secrets, text, told",
+    "secrets, text, reported",
     [
         (["abcdWXYZ", "WXYZefgh"], "-abcdWXYZefgh-", f"-{MASK}-"),
         (["abcdWXYZ", "WXYZefgh", "efgh-ijkl"], "abcdWXYZefgh-ijkl", MASK),
@@ -88,9 +88,9 @@ def test_what_holds_no_secret_stays() -> None:
         "the mask's", "only the beginning",
     ],
 )  # fmt: skip
-def test_secrets_that_share_characters(secrets: list[str], text: str, told: str) -> None:
-    assert Redactor(secrets).mask(text) == told
-    assert Redactor(secrets[::-1]).mask(text) == told
+def test_secrets_that_share_characters(secrets: list[str], text: str, reported: str) -> None:
+    assert Redactor(secrets).mask(text) == reported
+    assert Redactor(secrets[::-1]).mask(text) == reported
 
 
 def test_names_are_masked_like_values() -> None:
@@ -109,9 +109,11 @@ def test_numbers_stay() -> None:
     assert masked("5432", {"port": 5432, "msg": "port 5432"}) == {"port": 5432, "msg": f"port {MASK}"}
 
 
-@pytest.mark.parametrize("secret, told", [("db_1", "db_1-Abcd.1"), ("b_1-Abcd", f"d{MASK}.1")], ids=["short", "long"])
-def test_a_short_secret_is_in_an_id_by_chance(secret: str, told: str) -> None:
-    assert masked(secret, {"id": "db_1-Abcd.1"}) == {"id": told}
+@pytest.mark.parametrize(
+    "secret, reported", [("db_1", "db_1-Abcd.1"), ("b_1-Abcd", f"d{MASK}.1")], ids=["short", "long"]
+)
+def test_a_short_secret_is_in_an_id_by_chance(secret: str, reported: str) -> None:
+    assert masked(secret, {"id": "db_1-Abcd.1"}) == {"id": reported}
 
 
 def test_an_id_that_is_none_is_masked() -> None:
@@ -121,10 +123,10 @@ def test_an_id_that_is_none_is_masked() -> None:
     }
 
 
-def test_words_of_our_own_stay_where_they_are_said() -> None:
+def test_our_own_words_are_not_masked_under_their_keys() -> None:
     result = {"action": "created", "changes": ["host", "port"], "msg": "created host"}
-    told = Redactor(["created", "host"], ["created", "host", "port"]).mask(result)
-    assert told == {**result, "msg": f"{MASK} {MASK}"}
+    reported = Redactor(["created", "host"], ["created", "host", "port"]).mask(result)
+    assert reported == {**result, "msg": f"{MASK} {MASK}"}
     assert masked("created", {"action": "created by created"}, words=("created",)) == {"action": f"{MASK} by {MASK}"}
 
 

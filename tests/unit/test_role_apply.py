@@ -42,7 +42,7 @@ OPTIONS: Values = {
 
 
 class Modules:
-    """Stands for the modules: keeps what each is called with, and answers what it was told to."""
+    """Replaces the modules: records their options, and returns configured results."""
 
     def __init__(self, **answers: Any) -> None:
         self.calls: list[tuple[str, Values]] = []

@@ -138,7 +138,7 @@ def test_a_port_as_text_is_the_same_port() -> None:
     assert len(entries(runs(*hosts))) == 1
 
 
-def test_entries_with_a_null_id_are_told_apart_by_identity() -> None:
+def test_entries_with_a_null_id_are_distinguished_by_identity() -> None:
     """A null is an option that is not named, as it is for the modules."""
     assert len(entries(runs(host("db1", {"id": None, "name": "a"}, {"id": None, "name": "b"})))) == 2
 
@@ -272,7 +272,7 @@ OUTSIDE: Values = {"pgbeam_project_id": "prj_1"}
 
 
 @pytest.mark.parametrize(
-    "variables, told",
+    "variables, reported",
     [
         pytest.param({**OUTSIDE, "pgbeam_databases": [ORDERS]}, True, id="a database of its own"),
         pytest.param({**OUTSIDE, "ansible_host": "db1", "pgbeam_databases": [ORDERS]}, False, id="same by address"),
@@ -295,12 +295,12 @@ OUTSIDE: Values = {"pgbeam_project_id": "prj_1"}
         pytest.param({"pgbeam_project_id": "{{ shared }}"}, False, id="template for a project, no databases"),
     ],
 )  # fmt: skip
-def test_an_inventory_host_outside_the_play(variables: Values, told: bool) -> None:
+def test_an_inventory_host_outside_the_play(variables: Values, reported: bool) -> None:
     hosts = [*PRUNED, host("db3", {"id": "db_1"}, prune=True)]
     assert runs(*hosts, others={"db9": variables})["problems"] == [
         "pgbeam_prune: db9 is not among the play's hosts, and declares databases or replicas of prj_1; "
         "run on all hosts of the project, or without pgbeam_prune"
-    ] * told  # fmt: skip
+    ] * reported  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_an_inventory_host_outside_the_play_whose_project_only_its_play_names() 
 
 
 @pytest.mark.parametrize(
-    "own, outside, told",
+    "own, outside, reported",
     [
         ([{"host": "r1"}], [{"host": "r1"}, {"host": "r2"}], True),
         ([{"host": "r1"}], [{"host": "r1", "port": 6432}], True),
@@ -350,12 +350,12 @@ def test_an_inventory_host_outside_the_play_whose_project_only_its_play_names() 
         ([], [{"host": "r2"}], False),
     ],
 )
-def test_replicas_that_a_host_outside_the_play_names(own: list[Values], outside: Any, told: bool) -> None:
-    """Prune removes the replicas of a database whose entry has some, save those."""
+def test_replicas_that_a_host_outside_the_play_names(own: list[Values], outside: Any, reported: bool) -> None:
+    """Prune deletes the replicas of a database whose entry has some, except those."""
     entry = {"host": "central", **ORDERS}
     other = {**OUTSIDE, "pgbeam_databases": [{**entry, "replicas": outside}]}
     found = runs(host("db1", {**entry, "replicas": own}, prune=True), others={"db9": other})["problems"]
-    assert ["and declares databases or replicas of prj_1; run" in problem for problem in found] == [True] * told
+    assert ["and declares databases or replicas of prj_1; run" in problem for problem in found] == [True] * reported
 
 
 def test_an_empty_list_with_prune_is_left_to_the_module() -> None:
@@ -411,7 +411,7 @@ def test_a_project_whose_database_has_a_list_for_a_value() -> None:
         ]
 
 
-def test_a_project_to_be_made_is_told_apart_by_organization_and_name() -> None:
+def test_a_new_project_is_identified_by_organization_and_name() -> None:
     shop, other = {"project_id": "", "project": SHOP}, {"project_id": "", "project": {**SHOP, "name": "blog"}}
     result = runs(host("db1", ORDERS, **shop), host("db2", ORDERS, **shop), host("db3", ORDERS, **other))
     assert result["problems"] == []
@@ -510,14 +510,14 @@ def test_a_null_host_hides_that_of_the_defaults() -> None:
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_a_module_would_refuse_is_told_before_any_write(odd: Values, problem: str | None, own: bool) -> None:
+def test_what_a_module_would_refuse_is_reported_before_any_write(odd: Values, problem: str | None, own: bool) -> None:
     """The modules come one after the other, so that a project would be there before its second database is refused."""
     entry = {"host": "db1", **ORDERS, "name": "b", **odd}
     where = "pgbeam_project.database" if own else "pgbeam_databases[1]"
     project = {**SHOP, "database": entry} if own else SHOP
-    told = f"{where}{problem}" if problem else f"{where}.replicas: it must be a list of dictionaries"
+    reported = f"{where}{problem}" if problem else f"{where}.replicas: it must be a list of dictionaries"
     found = runs(host("db1", ORDERS, *([] if own else [entry]), **{**TO_BE_MADE, "project": project}))["problems"]
-    assert found == [f"db1: {told}"]
+    assert found == [f"db1: {reported}"]
     assert PASSWORD not in repr(found)
 
 
@@ -560,14 +560,14 @@ def test_the_values_of_a_project(project: Values, problem: str) -> None:
 
 
 def test_a_project_whose_id_is_empty() -> None:
-    """As a default of a template gives it: the organization and the name stand for it."""
+    """Such as the default of a template: the organization and the name identify the project."""
     assert list(runs(host("db1", ORDERS, project_id="", project={**SHOP, "id": ""}))["projects"]) == ["org_1/shop"]
     assert runs(host("db1", ORDERS, project_id="", project={**SHOP, "id": ""}))["problems"] == []
 
 
 @pytest.mark.parametrize("where", ["entry", "defaults", "project", "key"])
 def test_a_secret_in_the_place_of_another_value(where: str) -> None:
-    """The modules mask it as well."""
+    """The modules mask it too."""
     secret = 'it\'s "odd" \\ too'
     own, plain = {**ORDERS, "password": secret}, {"name": "orders", "username": "app"}
     wrong = {"name": "b", "ssl_mode": secret}
@@ -698,7 +698,7 @@ def test_an_object_that_cannot_be_applied(lists: Values, problem: str) -> None:
 
 
 def test_files_for_secrets(tmp_path: Path) -> None:
-    """Those that cannot be written are refused, and so is one file of two agents, of two projects as well."""
+    """Files that cannot be written are refused, and so is one file for two agents, also of two projects."""
     file, missing = str(tmp_path / "bot.json"), str(tmp_path / "none" / "bot.json")
     assert objects(runs(host("db1", agents=[{**BOT, "secrets_file": file}])))
     other = host("db2", project_id="prj_2", agents=[{**BOT, "secrets_file": file}])
@@ -711,7 +711,7 @@ def test_files_for_secrets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "own, outside, told",
+    "own, outside, reported",
     [
         ({"policies": [READERS]}, {"pgbeam_policies": [{"name": "other"}]}, "policies"),
         ({"policies": [READERS]}, {"pgbeam_policies": [{**READERS, "max_rows": 5}]}, ""),
@@ -724,13 +724,13 @@ def test_files_for_secrets(tmp_path: Path) -> None:
          {"pgbeam_databases": [ORDERS], "pgbeam_policies": [{"name": "x"}]}, "databases or replicas, policies"),
     ],
 )  # fmt: skip
-def test_objects_of_an_inventory_host_outside_the_play(own: Values, outside: Values, told: str) -> None:
+def test_objects_of_an_inventory_host_outside_the_play(own: Values, outside: Values, reported: str) -> None:
     """They count if the run prunes their kind."""
     found = runs(host("db1", prune=True, **own), others={"db9": {**OUTSIDE, **outside}})["problems"]
     assert found == [
-        f"pgbeam_prune: db9 is not among the play's hosts, and declares {told} of prj_1; run on all hosts of the "
+        f"pgbeam_prune: db9 is not among the play's hosts, and declares {reported} of prj_1; run on all hosts of the "
         "project, or without pgbeam_prune"
-    ] * bool(told)  # fmt: skip
+    ] * bool(reported)  # fmt: skip
 
 
 @pytest.mark.parametrize("theirs", [5, ["x"], "{{ theirs }}"], ids=repr)
@@ -770,7 +770,7 @@ def test_a_variable_whose_name_is_nearly_one_of_the_role(variables: Values, prob
 
 
 @pytest.mark.parametrize("setting", [{"databases": [ORDERS]}, {"update_password": "always"}, {"prune": True}], ids=repr)
-def test_a_variable_of_the_users_beside_one_of_the_play(setting: Values) -> None:
+def test_a_variable_of_the_inventory_next_to_one_of_the_play(setting: Values) -> None:
     """hostvars does not show what a play or the role's parameters set."""
     (name,) = setting
     (problem,) = runs(host("db1"), beside={f"pgbeam_{name}s": "x"})["problems"]
@@ -778,7 +778,7 @@ def test_a_variable_of_the_users_beside_one_of_the_play(setting: Values) -> None
     assert runs({**host("db1"), **setting}, beside={f"pgbeam_{name}s": "x"})["problems"] == []
 
 
-def test_one_misspelled_variable_of_many_hosts_is_told_once() -> None:
+def test_one_misspelled_variable_of_many_hosts_is_reported_once() -> None:
     assert runs(*(host(f"db{n}") for n in range(40)), beside={"pgbeam_database": []})["problems"] == [
         "db0 (and 39 more): pgbeam_database: not a variable of this role; did you mean pgbeam_databases?"
     ]

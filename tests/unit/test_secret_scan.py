@@ -74,6 +74,6 @@ def test_files_are_searched_with_their_names(tmp_path: Path) -> None:
     assert not any(hit.startswith("exempt") for hit in hits)
 
 
-def test_what_is_found_is_told_without_the_secret() -> None:
-    told = str(SecretScan([SECRET]).found(SECRET.encode()))
-    assert not SecretScan([SECRET]).found(told.encode())
+def test_a_finding_does_not_contain_the_secret() -> None:
+    reported = str(SecretScan([SECRET]).found(SECRET.encode()))
+    assert not SecretScan([SECRET]).found(reported.encode())

@@ -100,7 +100,7 @@ def test_retried_statuses() -> None:
 
 @pytest.mark.parametrize("message", [message for row in MESSAGES for message in re.findall("``(.+?)``", row)])
 def test_a_message_is_in_the_code(message: str) -> None:
-    """A number, ``…`` and the name of an option stand for what the code puts in."""
+    """A number, ``…`` and the name of an option match any value that the code inserts."""
     pattern = re.sub(r"(?<=\\ )(?:\d+|…|password)(?=\\ )", ".+", re.escape(message))
     assert any(re.search(pattern, text) for text in _texts())
 
