@@ -96,4 +96,4 @@ def test_a_slice_that_prunes_would_delete_what_the_others_have(
     hosts = inventory(project, ["db1"], pgbeam_prune=True)
     status, events = job(tmp_path / "slice", sandbox, "register_databases", hosts, "--check")
     assert status == 0
-    assert f"{project.id}: 1 deleted, 1 unchanged in check mode" in said(events)
+    assert f"{project.id}: 1 deleted, 1 unchanged (check mode" in said(events)

@@ -218,7 +218,7 @@ def test_two_runs_at_once_on_one_machine(ansible: Ansible, sandbox: Sandbox) -> 
 def test_duplicates_are_reported_and_can_be_deleted(modules: Modules, project: Project) -> None:
     """Two machines can create duplicates: the server keeps both, and every later run reports them and the remedy."""
     first, second = (project.register(name="orders", username="app")["id"] for dummy in range(2))
-    reported = f"in PgBeam 2 times ({', '.join(sorted([first, second]))})"
+    reported = f"2 times in PgBeam ({', '.join(sorted([first, second]))})"
     for result in (
         modules.database(project, **ENTRY).result("database"),
         modules.databases(project, [ENTRY]).result("databases"),

@@ -343,8 +343,8 @@ def test_lists_and_dictionaries_as_text(ansible: Ansible, project: Project) -> N
             f"- name: [a, password: {PASSWORD}",
             "the text is neither YAML nor JSON; correct it, or set a list",
         ),
-        ("databases", f"password={PASSWORD}", "is not a list"),
-        ("database_defaults", "[1]", "is not a dictionary"),
+        ("databases", f"password={PASSWORD}", "it must be a list"),
+        ("database_defaults", "[1]", "it must be a dictionary"),
     ):
         run = ansible.playbook(REGISTER, "-i", path, "-e", f"@{ansible.write('extra.yml', {f'pgbeam_{name}': text})}")
         assert f"db1: pgbeam_{name}" in reported(run) and problem in reported(run)
@@ -358,8 +358,8 @@ def test_an_address_that_means_another_machine_to_pgbeam(ansible: Ansible, proje
     hosts: dict[str, dict[str, Any]] = {"db1": {"ansible_host": address}, "db2": {"ansible_host": address}}
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, hosts, variables))
     assert reported(run) == (
-        f"db1 (and 1 more): pgbeam_databases[0] (a): it has no host, and {address} in ansible_host is another machine "
-        "to PgBeam; set host in the entry to a name that PgBeam can reach"
+        f"db1 (and 1 more): pgbeam_databases[0] (a): host is missing, and {address} in ansible_host is another machine "
+        "to PgBeam; set host to a name that PgBeam can reach"
     )
     assert run.requests == []
     if address == "127.0.0.1":

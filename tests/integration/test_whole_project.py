@@ -390,7 +390,7 @@ def test_prune_before_there_is_a_project(ansible: Ansible, organization: Organiz
         ({"id": "prj_1", "database": {"name": "a"}}, "pgbeam_project.database: host is missing"),
         (
             {"id": "prj_1", "database": {"name": "a", "host": "h", "state": "absent"}},
-            "leave state out, or name another",
+            "omit state, or declare another",
         ),
     ],
 )
