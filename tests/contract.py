@@ -72,7 +72,7 @@ class Operation:
     name: str
     method: str
     path: str
-    #: None where it has no body, or no content in its answer.
+    #: None if it has no body, or no content in its answer.
     body: TypeAdapter[Any] | None
     answer: TypeAdapter[Any] | None
     query: TypeAdapter[Any]

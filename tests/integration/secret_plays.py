@@ -95,7 +95,7 @@ class Place:
 
 
 def module_tasks(sandbox: Sandbox, scanned: ScannedAnsible) -> list[dict[str, Any]]:
-    """Every module: successes, then every kind of failure. The names of those begin with "fails"."""
+    """Every module: successes, then every kind of failure. The names of failures begin with "fails"."""
     tasks: list[dict[str, Any]] = []
 
     def add(name: str, module: str, given: dict[str, Any], **keywords: Any) -> None:

@@ -44,7 +44,7 @@ NOT_RUN = {
 class Given:
     """What the reader of a page has before its first example."""
 
-    #: Registrations that were made before, by the id that the page has for each.
+    #: Registrations that exist before, by their id on the page.
     registered: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Variables of the examples that are no whole play.
     variables: dict[str, Any] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class Reader:
     projects: dict[str, Project]
     organizations: dict[str, Organization]
     last: Run | None = None
-    #: The files with plays that no command has named yet.
+    #: The files with plays that no command has run yet.
     plays: list[str] = field(default_factory=list)
     #: Whether a file with variables or hosts was written since the last playbook ran.
     untried: bool = False

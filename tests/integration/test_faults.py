@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever goes wrong: no registration is made twice, none is lost from view, and nothing is said that is not so."""
+"""Whatever fails: no duplicate registrations, no lost writes, no false reports."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def right_object(
 
 
 def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
-    """Options as the contract allows them, with all that finds or makes an object."""
+    """Valid options, with everything that identifies or creates an object."""
     fields = {f.name: f for f in resource.fields}
     first = [resource.nested.noun] if resource.nested else []
     needed = {"api_url", "api_key", resource.parent, resource.plural}
@@ -279,7 +279,7 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_what_the_sandbox_refuses_is_judged(sandbox: Sandbox) -> None:
-    """The wrong request of a client is refused, so that is where to look; a test's own may be wrong on purpose."""
+    """Refused requests are judged too, because wrong requests are refused; those of a test may be wrong on purpose."""
     project = sandbox.project()
     for agent in ("python-requests/2", "pgbeam-ansible/1"):
         project.api("POST", json={"host": "a", "port": 0}, headers={"User-Agent": agent})

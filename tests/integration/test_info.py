@@ -63,7 +63,7 @@ def test_projects(run: Runner, organization: Organization, sandbox: Sandbox) -> 
 
 
 def test_all_fields_of_a_project_are_returned(run: Runner, sandbox: Sandbox) -> None:
-    """With every field, null where the server leaves it out, and what no contract knows."""
+    """With every field, null if the server omits it, and with unknown fields."""
     organization = sandbox.organization(omit_zero=True, extra_fields=True)
     organization.create_project()
     (project,) = read(run, "project_info", org_id=organization.id).result["projects"]

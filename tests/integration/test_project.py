@@ -97,7 +97,7 @@ def task(organization: Organization, **options: Any) -> Values:
 
 
 def test_a_whole_life(run: Runner, organization: Organization) -> None:
-    """Fail, check, do, repeat, update, absent: each is foreseen, made with the fewest calls, and not done twice."""
+    """Fail, check, create, repeat, update, absent: each is predicted and takes the fewest calls, once."""
     named = {"org_id": organization.id, "name": "shop"}
     database = {**DATABASE, "cache_config": {"ttl_seconds": 5}}
     full = {**named, "tags": ["prod", "eu"], "cloud": "gcp", "allowed_cidrs": CIDRS, "status": "suspended"}
@@ -132,7 +132,7 @@ def test_a_whole_life(run: Runner, organization: Organization) -> None:
 
 
 def test_what_a_create_sends(run: Runner, organization: Organization) -> None:
-    """Each field where the contract has it, and nothing that the task does not name."""
+    """Each field in the request that accepts it, and nothing that the task omits."""
     early = {"description": "Shop", "tags": ["b", "a"], "cloud": "azure", "self_hosted": True}
     late = {"allowed_cidrs": [{"cidr": "10.0.0.1"}], "agents_disabled": True, "default_policy_profile_id": "pol_1",
             "residency": "eu", "status": "suspended"}  # fmt: skip

@@ -108,7 +108,7 @@ def test_what_is_refused_before_any_write(
 
 
 def test_duplicates(run: Runner, project: Project, database: str) -> None:
-    """What an interrupted replacement has left is removed, where it is clear which one stays."""
+    """The remains of an interrupted replacement are deleted if it is clear which object stays."""
     ids = sorted(project.register_replica(database, host="r1", ssl_mode=mode)["id"] for mode in ("prefer", STRICT))
     fitting = next(r["id"] for r in project.replicas(database) if r["ssl_mode"] == STRICT)
     (other,) = set(ids) - {fitting}
@@ -208,7 +208,7 @@ def test_duplicates_of_which_none_can_be_deleted(
 def test_a_replacement_whose_create_is_lost(
     run: Runner, project: Project, database: str, kind: str, made: bool, duplicate: bool
 ) -> None:
-    """The old one is removed only where the list shows the new one; another one of its host does not count."""
+    """The old one is deleted only if the list shows the new one; another one of its host does not count."""
     old = project.register_replica(database, host="r1")["id"]
     others = [project.register_replica(database, host="r1", ssl_mode="disable")["id"]] if duplicate else []
     project.fault(kind, method="POST")
@@ -223,7 +223,7 @@ def test_a_replacement_whose_create_is_lost(
 
 
 def test_a_refusal_after_lost_answers_ends_the_run(run: Runner, project: Project, database: str) -> None:
-    """Of several replacements that the list shows, no other goes on where the first one's removal is refused."""
+    """If the first deletion of several replacements is refused, the others do not continue."""
     for n in range(3):
         project.register_replica(database, host=f"r{n}")
     project.fault("drop_after", method="POST", times=3)
@@ -347,7 +347,7 @@ def test_a_move_onto_another_replica(run: Runner, project: Project, database: st
 
 
 def test_a_replacement_that_was_interrupted(run: Runner, project: Project, database: str) -> None:
-    """Without replace, the message names what finishes it."""
+    """Without replace, the message contains the remedy."""
     for mode in ("prefer", STRICT):
         project.register_replica(database, host="r1", ssl_mode=mode)
     both: tuple[Values, Values] = ({"state": "absent"}, {"ssl_mode": STRICT})

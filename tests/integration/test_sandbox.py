@@ -782,7 +782,7 @@ def test_idempotency_keys(project: Project) -> None:
 
 
 def test_keys_that_the_contract_does_not_declare(sandbox: Sandbox) -> None:
-    """The contract promises them where something is created; the guide says that the server honours them on PATCH."""
+    """The contract promises them for creates; the guide documents that the server also honors them on PATCH."""
     for honoured in (False, True):
         project = sandbox.project(undeclared_keys=honoured)
         path, key = f"/{project.register()['id']}", {"Idempotency-Key": project.id}
@@ -847,7 +847,7 @@ def test_an_update_of_a_project_that_has_changed_since(project: Project) -> None
     ids=["none", "weak", "bare", "half"],
 )
 def test_servers_with_other_tags(sandbox: Sandbox, etag: str, answered: str | None, as_it_is: int, quoted: int) -> None:
-    """What a proxy in between makes of a tag; the server behind it still has the strong one."""
+    """A proxy changes the tag; the server behind it still has the strong one."""
     project = sandbox.project(etag=etag)
     path = f"/{project.register()['id']}"
     tag = project.api("GET", path).headers.get("ETag")

@@ -65,7 +65,7 @@ def went_as_meant(run: Run, check: bool) -> None:
 
 
 def test_the_search_sees_every_place(scanned: ScannedAnsible) -> None:
-    """What core shows of a secret without our doing is found wherever a run leaves something."""
+    """A secret that core itself shows is found in everything that a run leaves behind."""
     shown = {"name": "show", "ansible.builtin.debug": {"msg": look_up("PLAIN")}}
     playbook = scanned.write("play.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": [shown]}])
     with pytest.raises(AssertionError) as raised:

@@ -32,7 +32,7 @@ def paths(organization: Organization) -> tuple[str, str]:
 
 @pytest.mark.parametrize("omit_zero", [False, True])
 def test_a_life(modules: Modules, organization: Organization, omit_zero: bool) -> None:
-    """Each change is foreseen by check mode, made by one write, and not made again."""
+    """Check mode predicts each change, which takes one write and is not repeated."""
     organization.settings(omit_zero=omit_zero)
     plan, written = paths(organization)
     before = None

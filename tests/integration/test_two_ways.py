@@ -65,7 +65,7 @@ def every_module(organization: Organization, project: Project) -> list[Task]:
 
 
 class Seen:
-    """What one run shows, with the same names for the same things in every run."""
+    """Return the output of one run, with the same placeholders for the same values in every run."""
 
     def __init__(self, run: Run, log: str, home: Path) -> None:
         names: dict[str, str] = {}

@@ -481,7 +481,7 @@ def test_a_refused_connection_is_tried_again_and_did_nothing(clock: Clock) -> No
 
 @pytest.mark.parametrize("connecting", [True, False], ids=["connect", "answer"])
 def test_time_outs(monkeypatch: pytest.MonkeyPatch, connecting: bool) -> None:
-    """A real time-out takes a whole second at least, so what makes the sockets is patched here."""
+    """A real timeout takes at least a second, so the creation of sockets is patched here."""
 
     class Stalled(socket.socket):
         def recv_into(self, *args: Any) -> int:
@@ -947,7 +947,7 @@ RANGES = {"timeout": (1, 86_400), "retries": (0, 100), "retry_budget": (1, 86_40
 @pytest.mark.parametrize("far", [False, True], ids=["by one", "by far"])
 def test_settings_with_a_number_out_of_range(name: str, far: bool) -> None:
     least, most = RANGES[name]
-    # Of the second pair, Python makes no text.
+    # Python cannot convert the second pair to text.
     for value in (-(10**400), 10**400, -(10**5000), 10**5000) if far else (least - 1, most + 1):
         shown = "a number of that size" if far else value
         assert refused(**{name: value}) == (

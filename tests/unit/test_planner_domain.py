@@ -27,7 +27,7 @@ def live(number: int = 1, **fields: Any) -> Values:
 
 
 def planned(server: list[Values], wanted: Values, state: str = "present", act: bool = True) -> Plan:
-    """The plan as a module makes it."""
+    """Return the plan of a module."""
     run = Run(cast(Any, None), act=act)
     return Reconciler(run, DOMAIN, "prj_1").plan(Index(DOMAIN, server), wanted, state)
 

@@ -53,7 +53,7 @@ SENT: Values = {**DATABASE, "port": 5432}
 NEW: Values = {"org_id": "org_1", "name": "shop"}
 VPC: Values = {"cidr": "10.0.0.0/8", "label": "VPC"}
 LAB: Values = {"cidr": "2001:db8::/32", "label": ""}
-#: The fields that answers may leave out where they are empty.
+#: The fields that answers may omit if they are empty.
 OPTIONAL = (
     "description", "tags", "self_hosted", "allowed_cidrs", "agents_disabled", "default_policy_profile_id",
 )  # fmt: skip

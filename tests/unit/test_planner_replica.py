@@ -48,7 +48,7 @@ def sent(**fields: Any) -> Values:
 
 
 def planned(server: list[Values], wanted: Values, state: str = "present", replace: bool = False) -> Plan:
-    """The plan as a module makes it."""
+    """Return the plan of a module."""
     run = Run(cast(Any, None), replace=replace)
     return Reconciler(run, REPLICA, "db_1").plan(Index(REPLICA, server), wanted, state)
 

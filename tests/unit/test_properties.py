@@ -78,7 +78,7 @@ def _texts(field: Field, samples: Any) -> list[str]:
 
 @dataclass
 class Kind:
-    """A resource, and what its objects and tasks are made of."""
+    """A resource, with generators for its objects and tasks."""
 
     resource: Resource
 
@@ -91,7 +91,7 @@ class Kind:
 
     @functools.cached_property
     def defaults(self) -> Values:
-        """What a server makes of the fields that a create leaves out."""
+        """Return the values that a server sets for fields that a create omits."""
         others = [f for f in self.resource.writable if f.name not in self.places and not f.secret]
         return {f.name: self._default(f) for f in others}
 
@@ -221,7 +221,7 @@ class Server:
         return identifier
 
     def plan(self, wanted: Values, state: str = "present", resend: bool = False, replace: bool = False) -> Plan:
-        """The plan as a module makes it."""
+        """Return the plan of a module."""
         run = Run(cast(Any, None), replace=replace, resent=frozenset(self.kind.resource.secret_names if resend else []))
         return Reconciler(run, self.kind.resource, "").plan(Index(self.kind.resource, self.list()), wanted, state)
 

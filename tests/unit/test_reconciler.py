@@ -743,7 +743,7 @@ def test_all_that_was_written_is_reported_if_a_part_was_undone_after_a_lost_answ
 
 
 def test_the_write_that_is_looked_for_is_the_last_one(client: FakeClient) -> None:
-    """The first was refused, and somebody has made its change since; the second was lost and not applied."""
+    """The first was refused, and another client made the same change since; the second was lost and not applied."""
     add_all(client, DATABASE, {**STORED, "role": "replica"})
     client.script("PATCH", meanwhile=lambda: client.change("db_1", role="primary", **WHOLE))
     client.script("PATCH", failure=lost())

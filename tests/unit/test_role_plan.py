@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role makes of its hosts' variables: the work by project, or the reasons why it is refused."""
+"""The plan of the role from the variables of its hosts: the work by project, or the reasons to refuse it."""
 
 from __future__ import annotations
 
@@ -603,7 +603,7 @@ ODD_VALUES = ["9" * 5000, int("f" * 5000, 16), "٣", "²", float("nan"), float("
     "where", ["port", "state", "id", "name", "host", "username", "password", "query_timeout_ms", "replicas"]
 )
 def test_no_value_raises(where: str, port: Any) -> None:
-    """A hexadecimal number of YAML may have more digits than Python makes a text of."""
+    """A hexadecimal number of YAML may have more digits than Python converts to text."""
     value = [{"host": "r1", "port": port}] if where == "replicas" else port
     own = {"host": "db1", **ORDERS, where: value}
     for entry in (own, {"host": "db1", **ORDERS}):
