@@ -68,8 +68,8 @@ class Kind:
     update_method: Literal["PUT", "PATCH"] = "PATCH"
     #: Whether the update accepts ``If-Match``.
     conditional: bool = True
-    #: The fields by which a DELETE on the path of the list identifies an object in its query. A PUT on that path creates
-    #: or replaces the object with these values. Without any, each object has its own path.
+    #: The fields by which a DELETE on the path of the list identifies an object in its query. A PUT on that path
+    #: creates or replaces the object with these values. Without any, each object has its own path.
     named_by: tuple[str, ...] = ()
     #: Whether one object can be read alone.
     readable: bool = True
