@@ -80,7 +80,7 @@ def test_an_unexpected_decision_fails_with_a_table(modules: Modules, project: Pr
     result = run.result("evaluation")
     assert (result["failed"], result["changed"]) == (True, False)
     assert result["msg"].splitlines() == [
-        "2 of 4 statements: the decision differs from the expected one; correct either",
+        "policy readers: 2 of 4 statements have an unexpected decision; correct the policy or the expectations",
         "statement                       | expected             | got   | rule              | reason",
         "SELECT number FROM cards        | allow                | block | table_not_allowed | "
         "The policy does not allow the table cards.",
@@ -96,7 +96,7 @@ def test_a_long_table_is_cut_off(modules: Modules, project: Project) -> None:
     many = [{"sql": f"SELECT {n}, '{'x' * 100}' FROM cards", "expect": "allow"} for n in range(23)]
     result = modules.play([evaluation(project, definition=READERS, statements=many)]).result("evaluation")
     heading, dummy, *rows, rest = result["msg"].splitlines()
-    assert heading.startswith("23 of 23 statements: ")
+    assert heading.startswith("policy readers: 23 of 23 statements have ")
     assert len(rows) == 20 and all(len(row.split(" | ")[0]) <= 60 for row in rows)
     assert rest == "and 3 more [23 failed]"
 
@@ -114,7 +114,7 @@ def test_a_call_that_fails_does_not_lose_the_other_decisions(modules: Modules, p
     assert (failed["error"]["status"], failed["error"]["outcome_unknown"]) == (500, False)
     assert "error" not in result["evaluations"][0]
     table, told = result["msg"].rsplit("\n", 1)
-    assert table.startswith("1 of 4 statements: ")
+    assert table.startswith("policy readers: 1 of 4 statements have ")
     assert told.startswith("POST statements[1] (SELECT email AS contact FROM customers): 500 INTERNAL")
     assert told.endswith("[2 passed, 1 failed, 1 not evaluated]")
 
@@ -168,6 +168,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"policy": "a", "statements": [{"sql": "SELECT 1"}]}, "statements[0].expect: it is missing"),
     ({"policy": "a", "statements": [{"expect": "allow"}]}, "statements[0].sql: it is missing"),
     ({"policy": "a", "statements": [{"sql": "", "expect": "allow"}]}, "statements[0].sql: '' is not allowed"),
+    ({"policy": "a", "statements": [{"sql": "x" * 100_001, "expect": "allow"}]},
+     "statements[0].sql: a text of 100001 characters is not allowed; it must be text of 1 to 100000 characters"),
     ({"policy": "a", "statements": [{"sql": "SELECT 1", "expect": "pass"}]},
      "statements[0].expect: 'pass' is not allowed; it must be one of allow, block, mask, row-filter"),
     ({"policy": "a", "statements": [{"sql": "SELECT 1", "expected": "allow"}]},
@@ -224,7 +226,7 @@ def test_ansible_shows_the_table(ansible: Ansible, project: Project, check: bool
     assert (run.status, run.changed, run.writes) == (2, 0, [])
     assert run.result("evaluation")["msg"] == "5 passed"
     assert "SELECT number FROM cards        | allow                | block |" in run.result("fails")["msg"]
-    assert "2 of 2 statements: the decision differs from the expected one" in run.output
+    assert "policy readers: 2 of 2 statements have an unexpected decision" in run.output
 
 
 def recorded(project: Project) -> dict[str, str]:

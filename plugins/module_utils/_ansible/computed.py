@@ -99,7 +99,16 @@ def _evaluate(module: Module, reconciler: Reconciler) -> None:
         "failed": len(failed),
         "not_evaluated": len(errors),
     }
-    problems = [_table(failed, len(evaluations))] if failed else []
+    problems = []
+    if failed:
+        reference = reconciler.resource.references[0]
+        noun = t.cast(Resource, reference.refers_to).noun
+        name = one_line(module.params[reference.name] or module.params["definition"]["name"])
+        problems = [
+            f"{noun} {name}: {len(failed)} of {len(evaluations)} statements have an unexpected decision; "
+            f"correct the {noun} or the expectations",
+            *_table(failed),
+        ]
     problems += [join_errors(list(map(str, worth_reporting(errors))))] if errors else []
     module.exit(
         "\n".join(problems) or None,
@@ -160,13 +169,9 @@ def _shortened(sql: str) -> str:
     return line if len(line) <= MAX_SQL_SHOWN else f"{line[: MAX_SQL_SHOWN - 1]}…"
 
 
-def _table(failed: list[Evaluation], total: int) -> str:
-    """The statements on which the decision is another one than expected, as text."""
+def _table(failed: list[Evaluation]) -> list[str]:
+    """The lines of a table of the statements with an unexpected decision."""
     rows = [HEADING, *(one.row for one in failed[:MAX_ROWS])]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-    if len(failed) > MAX_ROWS:
-        lines.append(f"and {len(failed) - MAX_ROWS} more")
-    return "\n".join(
-        [f"{len(failed)} of {total} statements: the decision differs from the expected one; correct either", *lines]
-    )
+    return lines + ([f"and {len(failed) - MAX_ROWS} more"] if len(failed) > MAX_ROWS else [])
