@@ -93,7 +93,7 @@ def _runs(inventory: Path, environment: dict[str, str], sandbox: Sandbox) -> int
 
 
 def _agent(inventory: Path, environment: dict[str, str], sandbox: Sandbox) -> int:
-    """Show an agent with a policy. What the agent then sees is not: it needs the proxy, which the sandbox is not."""
+    """Show a policy and an agent, but not what the agent then sees: the sandbox has no proxy."""
     _say("5 of 5: a policy for AI agents, tested with four statements before it is applied, and an agent with it.")
     secrets_file = inventory.parent / "reporting-bot.json"
     environment = {**environment, "DEMO_SECRETS_FILE": str(secrets_file)}

@@ -36,7 +36,7 @@ _numbers = itertools.count(1)
 
 
 def is_write(exchange: Mapping[str, Any]) -> bool:
-    """Whether a request can have changed something."""
+    """Whether a request may change something."""
     return exchange["method"] in WRITES and not exchange["path"].endswith(READS)
 
 
@@ -199,7 +199,7 @@ class Project(Scope):
         return self.post(f"/v1/projects/{self.id}/{key.replace('_', '-')}", fields)
 
     def record_statement(self, agent_id: str, sql: str, at: str | None = None) -> None:
-        """Let an agent have sent a statement, with the outcome that its policy has now."""
+        """Record a statement of an agent, with the outcome under its current policy."""
         self._control("POST", "/traffic", {"agent_id": agent_id, "sql": sql, "at": at})
 
     def secrets(self, salt: str) -> dict[str, dict[str, str]]:

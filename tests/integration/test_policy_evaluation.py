@@ -52,8 +52,8 @@ def test_a_policy_is_tested(modules: Modules, project: Project, form: str, check
     result = run.result("evaluation")
     assert (run.status, result["changed"], result["msg"]) == (0, False, "5 passed")
     assert result["summary"] == {"passed": 5, "failed": 0, "not_evaluated": 0}
-    told = [(one["sql"], one["expected"], one["verdict"], one["passed"]) for one in result["evaluations"]]
-    assert told == [(one["sql"], one["expect"], one["expect"], True) for one in STATEMENTS]
+    reported = [(one["sql"], one["expected"], one["verdict"], one["passed"]) for one in result["evaluations"]]
+    assert reported == [(one["sql"], one["expect"], one["expect"], True) for one in STATEMENTS]
     filtered, masked, blocked, *dummy = result["evaluations"]
     assert filtered["row_filter_predicate"] == "tenant_id = 7"
     assert filtered["rewritten_sql"] == "SELECT id FROM orders WHERE total > 10 AND tenant_id = 7"
@@ -113,10 +113,10 @@ def test_a_call_that_fails_does_not_lose_the_other_decisions(modules: Modules, p
     assert (failed["passed"], failed["verdict"], failed["rule"]) == (False, None, None)
     assert (failed["error"]["status"], failed["error"]["outcome_unknown"]) == (500, False)
     assert "error" not in result["evaluations"][0]
-    table, told = result["msg"].rsplit("\n", 1)
+    table, reported = result["msg"].rsplit("\n", 1)
     assert table.startswith("policy readers: 1 of 4 statements have ")
-    assert told.startswith("POST statements[1] (SELECT email AS contact FROM customers): 500 INTERNAL")
-    assert told.endswith("[2 passed, 1 failed, 1 not evaluated]")
+    assert reported.startswith("POST statements[1] (SELECT email AS contact FROM customers): 500 INTERNAL")
+    assert reported.endswith("[2 passed, 1 failed, 1 not evaluated]")
 
 
 def test_a_call_is_repeated(modules: Modules, project: Project) -> None:
@@ -148,37 +148,37 @@ def test_an_answer_without_a_decision_is_an_error(modules: Modules, project: Pro
 def test_an_unknown_policy_fails_in_either_mode(modules: Modules, project: Project, check: bool) -> None:
     project.create("policies", **READERS)
     run = modules.play([evaluation(project, policy="writers")], check=check)
-    told = f"policy: none of the policies of project {project.id} has the name 'writers'; there are readers"
-    assert run.result("evaluation")["msg"] == told
+    reported = f"policy: none of the policies of project {project.id} is named 'writers'; use one of readers"
+    assert run.result("evaluation")["msg"] == reported
     assert len(run.requests) == 1
 
 
 def test_a_name_of_two_policies_fails(modules: Modules, project: Project) -> None:
     project.create("policies", **READERS)
     project.create("policies", **READERS)
-    told = modules.play([evaluation(project, policy="readers")]).result("evaluation")["msg"]
-    assert told.startswith(f"policy: 2 policies of project {project.id} have the name 'readers' (")
+    reported = modules.play([evaluation(project, policy="readers")]).result("evaluation")["msg"]
+    assert reported.startswith(f"policy: 2 policies of project {project.id} are named 'readers' (")
 
 
 # fmt: off
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({}, "policy: it is missing; give policy for a saved policy, or definition for another one"),
-    ({"policy": "a", "definition": READERS}, "policy: definition is given as well; keep one of them"),
-    ({"policy": "a", "statements": []}, "statements: the list is empty; give at least one statement"),
-    ({"policy": "a", "statements": [{"sql": "SELECT 1"}]}, "statements[0].expect: it is missing"),
-    ({"policy": "a", "statements": [{"expect": "allow"}]}, "statements[0].sql: it is missing"),
+    ({}, "policy: missing; set policy for a saved policy, or definition for any other"),
+    ({"policy": "a", "definition": READERS}, "policy: definition is also set; keep one of them"),
+    ({"policy": "a", "statements": []}, "statements: empty; set at least one statement"),
+    ({"policy": "a", "statements": [{"sql": "SELECT 1"}]}, "statements[0].expect: missing; set a value"),
+    ({"policy": "a", "statements": [{"expect": "allow"}]}, "statements[0].sql: missing; set a value"),
     ({"policy": "a", "statements": [{"sql": "", "expect": "allow"}]}, "statements[0].sql: '' is not allowed"),
     ({"policy": "a", "statements": [{"sql": "x" * 100_001, "expect": "allow"}]},
      "statements[0].sql: a text of 100001 characters is not allowed; it must be text of 1 to 100000 characters"),
     ({"policy": "a", "statements": [{"sql": "SELECT 1", "expect": "pass"}]},
      "statements[0].expect: 'pass' is not allowed; it must be one of allow, block, mask, row-filter"),
     ({"policy": "a", "statements": [{"sql": "SELECT 1", "expected": "allow"}]},
-     "statements[0].expected: there is no such option; did you mean expect?"),
+     "statements[0].expected: unknown option; did you mean expect?"),
     ({"policy": "a", "statements": [{"sql": "SELECT 1", "expect": "block", "rule": "Read only"}]},
      "statements[0].rule: 'Read only' is not allowed; it must be the name of a rule"),
     ({"definition": {"name": "a", "approval_mode": False}}, "definition.approval_mode: false is a boolean, not text"),
     ({"definition": {"name": "a", "max_rows": -1}}, "definition.max_rows: -1 is not allowed"),
-    ({"definition": {"name": "a", "state": "present"}}, "definition.state: there is no such option"),
+    ({"definition": {"name": "a", "state": "present"}}, "definition.state: unknown option"),
     ({"definition": {"name": "a", "masking_rules": [{"table": "a", "column": "b", "kind": "blur"}]}},
      "definition.masking_rules[0].kind: 'blur' is not allowed; it must be one of redact, null, hash"),
     ({"definition": {"access_mode": "read_only"}}, "missing required arguments: name found in definition"),
@@ -187,8 +187,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"policy": "a", "project_id": None}, "project_id: '' is not an id"),
 ]
 BAD_REPLAYS: list[tuple[dict[str, Any], str]] = [
-    ({}, "policy: it is missing"),
-    ({"policy": "a", "agent": "b", "bound_policy": "c"}, "agent: bound_policy is given as well; keep one of them"),
+    ({}, "policy: missing; set policy for a saved policy"),
+    ({"policy": "a", "agent": "b", "bound_policy": "c"}, "agent: bound_policy is also set; keep one of them"),
     ({"policy": "a", "start": "2026-11-01"}, "start: '2026-11-01' is not allowed; it must be a date and a time with a"),
     ({"policy": "a", "end": "2026-11-01T00:00:00"}, "end: '2026-11-01T00:00:00' is not allowed"),
     ({"policy": "a", "start": "2026-11-02T00:00:00Z", "end": "2026-11-02T01:00:00+01:00"},
@@ -198,21 +198,21 @@ BAD_REPLAYS: list[tuple[dict[str, Any], str]] = [
 # fmt: on
 
 
-@pytest.mark.parametrize(("options", "told"), BAD)
+@pytest.mark.parametrize(("options", "reported"), BAD)
 def test_bad_options_are_refused_before_any_request(
-    modules: Modules, project: Project, options: dict[str, Any], told: str
+    modules: Modules, project: Project, options: dict[str, Any], reported: str
 ) -> None:
     run = modules.play([evaluation(project, **options)], check=True)
-    assert told in run.result("evaluation")["msg"]
+    assert reported in run.result("evaluation")["msg"]
     assert run.exchanges == []
 
 
-@pytest.mark.parametrize(("options", "told"), BAD_REPLAYS)
+@pytest.mark.parametrize(("options", "reported"), BAD_REPLAYS)
 def test_bad_options_of_a_replay_are_refused_before_any_request(
-    modules: Modules, project: Project, options: dict[str, Any], told: str
+    modules: Modules, project: Project, options: dict[str, Any], reported: str
 ) -> None:
     run = modules.play([replay(project, **options)])
-    assert told in run.result("replay")["msg"]
+    assert reported in run.result("replay")["msg"]
     assert run.exchanges == []
 
 
@@ -292,7 +292,7 @@ def test_an_unknown_agent_fails(modules: Modules, project: Project) -> None:
     recorded(project)
     run = modules.play([replay(project, policy="wide", agent="nobody")], check=True)
     assert "agent: none of the agents of project" in run.result("replay")["msg"]
-    assert run.result("replay")["msg"].endswith("there are auditor, bot")
+    assert run.result("replay")["msg"].endswith("use one of auditor, bot")
 
 
 def test_a_replay_that_fails(modules: Modules, project: Project) -> None:

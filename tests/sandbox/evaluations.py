@@ -24,7 +24,7 @@ from tests.sandbox.state import Id, Project, State, now
 
 EVALUATION_PATH = "/v1/projects/{project_id}/policy-evaluations"
 REPLAY_PATH = "/v1/projects/{project_id}/policy-replays"
-#: What comes first among the items of a replay; all else is after these.
+#: The order of the items of a replay; all others follow these.
 RANK = {"newly_blocked": 0, "newly_allowed": 1}
 
 
@@ -72,7 +72,7 @@ def router(state: State) -> APIRouter:
 
 
 def record(project: Project, sql: str, agent_id: str, at: str | None) -> None:
-    """Record a statement of an agent, with the outcome that its policy has now."""
+    """Record a statement of an agent, with the outcome under its current policy."""
     agent = project.find(KINDS["agents"], project.id, agent_id)
     policy = project.find(_POLICIES, project.id, agent["policy_profile_id"])
     decision = _decide(project, policy, sql)
@@ -95,7 +95,7 @@ def _decide(project: Project, policy: Item, sql: str) -> Item:
 
 
 def _policy(project: Project, given: Item) -> Item:
-    """The policy that a body has, or has the id of."""
+    """Return the policy of a body, saved or not."""
     if ("policy" in given) == ("policy_id" in given):
         raise invalid([{"field": "policy_id", "detail": "exactly one of policy_id and policy is required"}])
     if "policy_id" in given:
@@ -159,7 +159,7 @@ def _replay(project: Project, policy: Item, given: Item) -> Item:
 
 
 def _item(project: Project, policy: Item, entries: list[Item]) -> Item:
-    """One shape of recorded statements, newest first, with the decision on it."""
+    """Return the item for the recorded statements of one shape, newest first."""
     newest, oldest = entries[0], entries[-1]
     result = _decide(project, policy, newest["sql"])
     before, after = newest["event"] == "blocked", result["verdict"] == "block"

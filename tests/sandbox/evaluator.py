@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The decision of a policy on a statement, as far as the two alone decide it.
 
-The verdicts and rules are those of the vendor's conformance vectors, for what is in here: kinds of statements, the
-access mode, tables, masks, row filters and query templates. Of unsafe schema changes it knows one, an index that is
-built under a lock.
+The verdicts and rules follow the vendor's conformance vectors, for kinds of statements, the access mode, tables, masks,
+row filters and query templates. The only unsafe schema change that it knows is an index that is built under a lock.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from sqlglot.errors import SqlglotError
 
 from tests.sandbox.declaration import Item
 
-logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns of each statement that it does not parse in full
+logging.getLogger("sqlglot").setLevel(logging.ERROR)  # it warns about each statement that it parses only in part
 WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge)
 KINDS: tuple[tuple[tuple[type[exp.Expr], ...], str], ...] = (
     ((exp.Select, exp.SetOperation, exp.Values, exp.Subquery), "select"),
@@ -40,7 +39,7 @@ EXPLAINED = re.compile(r"^\s*(\([^)]*\)\s*|(ANALYZE|VERBOSE)\s+)*", re.IGNORECAS
 
 
 class _BlockedError(Exception):
-    """A rule refuses the statement; what the agent can do instead is the last argument."""
+    """A rule blocks the statement. The hint is what the agent can do instead."""
 
     def __init__(self, rule: str, reason: str, hint: str) -> None:
         super().__init__(rule)
@@ -80,7 +79,7 @@ def parse(sql: str) -> list[exp.Expr]:
 
 
 def kind_of(tree: exp.Expr) -> str:
-    """The kind of statement, as the rules of policies have it."""
+    """Return the kind of statement, as in the rules of a policy."""
     if isinstance(tree, exp.Command):
         return COMMANDS.get(str(tree.this).upper(), "other")
     return next((kind for types, kind in KINDS if isinstance(tree, types)), "other")
@@ -105,7 +104,7 @@ def query_hash(sql: str) -> str:
 
 
 def _decide(policy: Item, tree: exp.Expr) -> tuple[list[Item], list[str]]:
-    """The masked columns and the predicates of one statement, to whose tree these are added."""
+    """Return the masked columns and the predicates of one statement, and add the predicates to its tree."""
     kind = kind_of(tree)
     if kind == "explain":
         explained = EXPLAINED.sub("", str(tree.expression.name if tree.expression else ""))
@@ -151,13 +150,13 @@ def _hold_to_rules(policy: Item, tree: exp.Expr, kind: str) -> None:
 
 
 def _relations(tree: exp.Expr) -> list[exp.Table]:
-    """The references to tables, without those to what the statement itself defines."""
+    """Return the references to tables, except those to the statement's own WITH queries."""
     defined = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
     return [table for table in tree.find_all(exp.Table) if table.db or table.name.lower() not in defined]
 
 
 def _is(table: exp.Table, entry: str, schema: str | None) -> bool:
-    """Whether a list's entry means the table. ``schema`` is that of an entry without one, None for any."""
+    """Whether an entry of a list matches the table. ``schema`` is that of an entry without one, None for any."""
     named, _dot, name = entry.lower().rpartition(".")
     wanted = named or schema
     return table.name.lower() == name and wanted in (None, table.db.lower() or "public")
@@ -181,7 +180,7 @@ def _hold_to_migration_safety(policy: Item, tree: exp.Expr) -> None:
 
 
 def _masked(policy: Item, tree: exp.Expr, relations: list[exp.Table]) -> list[Item]:
-    """The masked columns of every table that the statement touches, and what it calls them in its result."""
+    """Return the masked columns of every table in the statement, under their own names and those in the result."""
     found: list[Item] = []
     kinds: dict[str, str] = {}
     rows: set[str] = set()
@@ -206,7 +205,7 @@ def _masked(policy: Item, tree: exp.Expr, relations: list[exp.Table]) -> list[It
 
 
 def _outputs(tree: exp.Expr) -> Iterator[exp.Expr]:
-    """What the statement and its parts return, scalar subqueries aside, whose own outputs are among these."""
+    """Yield the output columns of the statement and of its subqueries, which stand for themselves."""
     for part in tree.find_all(exp.Select, exp.Returning, exp.Tuple):
         of_values = isinstance(part, exp.Tuple) and isinstance(part.parent, exp.Values)
         for output in part.expressions if of_values or not isinstance(part, exp.Tuple) else []:
@@ -215,7 +214,7 @@ def _outputs(tree: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _filtered(policy: Item, relations: list[exp.Table]) -> list[str]:
-    """The predicates of the row filters, each added to the part of the statement that reads the table."""
+    """Return the predicates of the row filters, and add each to the part of the statement that reads the table."""
     found = []
     for rule in policy["row_filters"]:
         for table in relations:
@@ -236,7 +235,7 @@ def _template(policy: Item, sql: str, templates: Mapping[str, str]) -> str | Non
 
 
 def _notes(policy: Item) -> list[str]:
-    """What else decides and cannot be seen here."""
+    """Return what the decision also depends on, beyond the statement."""
     budgets = ("budget_queries_per_hour", "budget_queries_per_day", "egress_bytes_per_day")
     facts = {
         "Budgets are not evaluated.": any(policy[name] for name in budgets),

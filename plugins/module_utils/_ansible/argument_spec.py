@@ -131,10 +131,10 @@ def info_spec(resource: Resource) -> Spec:
 
 
 def replay_spec(resource: Resource) -> Spec:
-    """The argument spec of the module that has one thing computed from its options."""
+    """Return the argument spec of the module that returns what the API computes from its options."""
     return {**CONNECTION, **_parent_spec(resource), **argument_spec(resource.options, complete=True)}
 
 
 def evaluation_spec(resource: Resource) -> Spec:
-    """The argument spec of the module that has many things computed, in parallel."""
+    """Return the argument spec of the module that lets the API decide on statements."""
     return {**replay_spec(resource), **PARALLEL}

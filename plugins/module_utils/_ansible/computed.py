@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bodies of the modules that let the API compute something. They read, although by a POST, in check mode too.
+"""The bodies of the modules that let the API compute something. They only read, although by a POST, also in check mode.
 
 Private to this collection: it may change in any release.
 """
@@ -33,7 +33,7 @@ HEADING = ("statement", "expected", "got", "rule", "reason")
 
 
 def run_replay(resource: Resource) -> None:
-    """The body of a module that has one thing computed, which is its result."""
+    """The body of a module that returns what the API computes from its options."""
     run_body(_replay, Module(resource, argument_spec.replay_spec(resource)))
 
 
@@ -44,13 +44,13 @@ def _replay(module: Module, reconciler: Reconciler) -> None:
 
 
 def run_evaluation(resource: Resource) -> None:
-    """The body of a module that has a decision computed for each of its statements, and fails if one is unexpected."""
+    """The body of a module that lets the API decide on statements, and fails if a decision is unexpected."""
     run_body(_evaluate, Module(resource, argument_spec.evaluation_spec(resource)))
 
 
 @dataclass(eq=False)
 class Evaluation:
-    """One statement with what is expected of it, and the decision, or the error of the call that asked for it."""
+    """A statement with the expected decision, and the decision of the API or the error of the call."""
 
     place: str
     statement: Values
@@ -64,7 +64,7 @@ class Evaluation:
 
     @property
     def row(self) -> tuple[str, ...]:
-        """What a table of failures has of it."""
+        """The cells of the table of unexpected decisions."""
         rule = self.statement.get("rule")
         expected = self.statement["expect"] + (f" ({rule})" if rule else "")
         sql = _shortened(self.statement["sql"])
@@ -72,8 +72,8 @@ class Evaluation:
 
     def as_dict(self, fields: t.Iterable[Field]) -> Values:
         known = {"sql": self.statement["sql"], "expected": self.statement["expect"], "passed": self.passed}
-        told = {**dict.fromkeys(f.name for f in fields), **self.decision, **known}
-        return {**told, "error": self.error.as_dict()} if self.error else told
+        result = {**dict.fromkeys(f.name for f in fields), **self.decision, **known}
+        return {**result, "error": self.error.as_dict()} if self.error else result
 
 
 def _evaluate(module: Module, reconciler: Reconciler) -> None:
@@ -88,7 +88,7 @@ def _evaluate(module: Module, reconciler: Reconciler) -> None:
             one.decision = _compute(reconciler, {**body, "sql": one.statement["sql"]}, one.place, fields)
         except ApiError as error:
             one.error = error
-        except Exception as fault:  # of one statement, so that the decisions on the others are not lost with it
+        except Exception as fault:  # of one statement, so that the decisions on the others are not lost
             one.error = ApiError(Call("POST", reconciler.path, one.place), *bug(fault))
 
     reconciler.run.in_parallel(evaluate, evaluations, "statements")
@@ -124,9 +124,9 @@ def _results(resource: Resource) -> list[Field]:
 
 
 def _body(module: Module, reconciler: Reconciler) -> Values:
-    """The task's options as the API calls them, with ids in the place of names, but without a list of statements.
+    """Return the options under their names in the API, with ids in place of names, without the statements.
 
-    Raises TaskError for a name that does not mean exactly one object, in check mode too, as nothing is foreseen there.
+    Raises TaskError for a name that does not match exactly one object, also in check mode: nothing is predicted here.
     """
     resource = reconciler.resource
     options = [f for f in resource.writable if f.name != "statements"]
@@ -140,19 +140,19 @@ def _body(module: Module, reconciler: Reconciler) -> Values:
 
 
 def _compute(reconciler: Reconciler, body: Values, label: str, fields: t.Sequence[Field]) -> Values:
-    """What the API computes, with these fields, null where it leaves one out. Raises ApiError."""
+    """Return what the API computes, with null for each of these fields that it omits. Raises ApiError."""
     try:
         answer = reconciler.client.write(
             "POST", reconciler.path, label, body, lambda values: validation.computed_error(fields, values)
         )
     except ApiError as error:
-        error.outcome_unknown = False  # there is none: nothing is stored
+        error.outcome_unknown = False  # nothing is stored
         raise
     return _completed(fields, answer.content)
 
 
 def _completed(fields: t.Iterable[Field], values: Values) -> Values:
-    """Values of the server with every field at every depth, null where they lack one."""
+    """Return the server's values with every field at every level, null if the server omits it."""
     found = {**{f.name: None for f in fields}, **values}
     for f in fields:
         value = found[f.name]
@@ -164,13 +164,13 @@ def _completed(fields: t.Iterable[Field], values: Values) -> Values:
 
 
 def _shortened(sql: str) -> str:
-    """A statement in one line."""
+    """Return the statement as one short line."""
     line = " ".join(sql.split())
     return line if len(line) <= MAX_SQL_SHOWN else f"{line[: MAX_SQL_SHOWN - 1]}…"
 
 
 def _table(failed: list[Evaluation]) -> list[str]:
-    """The lines of a table of the statements with an unexpected decision."""
+    """Return the lines of a table of the statements with an unexpected decision."""
     rows = [HEADING, *(one.row for one in failed[:MAX_ROWS])]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

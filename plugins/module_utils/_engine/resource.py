@@ -247,8 +247,8 @@ class Resource:
     nested: Resource | None = None
     #: The field and value that mark an object as deleted although the API still returns it.
     deleted_marker: tuple[str, str] | None = None
-    #: Whether the API computes it from the options of a task, by a POST on the path, and stores nothing. The read-only
-    #: fields are the results.
+    #: Whether the API computes it from the options of a task, with a POST to the path, and stores nothing. The
+    #: read-only fields are the results.
     computed: bool = False
     #: Whether one object can be read by its id, and whether a listing has pages.
     get_by_id: bool = True
@@ -278,7 +278,7 @@ class Resource:
 
     @property
     def needs_parent(self) -> bool:
-        """Whether nothing can be foreseen, even in check mode, for a parent that does not exist yet."""
+        """Whether the parent must exist, also in check mode."""
         return self.is_singleton or self.computed
 
     @property

@@ -319,7 +319,7 @@ def _join(names: t.Sequence[str]) -> str:
 
 
 def computed_error(fields: t.Iterable[Field], values: Values) -> str | None:
-    """What is wrong with a result that the server computed, None if it has these fields."""
+    """Return what is wrong with a result that the server computed, or None if it has these fields."""
     missing = next((f.name for f in fields if f.required and values.get(f.name) is None), None)
     return f"no {missing}" if missing else _type_error(fields, values)
 

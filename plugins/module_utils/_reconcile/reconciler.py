@@ -101,7 +101,7 @@ class Run:
     changed: bool = False
 
     def in_parallel(self, do: t.Callable[[Item], None], items: list[Item], label: str) -> None:
-        """Do something that raises nothing with each item, and show from time to time how many are done."""
+        """Call ``do``, which raises nothing, for each item in parallel, and report progress."""
         if len(items) < 2:
             list(map(do, items))
             return
@@ -113,13 +113,13 @@ class Run:
                     reported = time.monotonic()
                     self.show_progress(f"{number} of {len(items)} {label}")
         finally:
-            # Not waited for, since all are done, unless the task has run out of time.
+            # No wait: all are done, unless the task timed out.
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def worth_reporting(errors: t.Iterable[ApiError]) -> list[ApiError]:
-    """Errors in the order to report them. A refusal that calls met at the same time, such as a plan's limit, is one."""
-    # Those that were not begun come last, since few sentences are shown and one says why.
+    """Return the errors in the order to report them. One that calls have in common, such as a plan's limit, is one."""
+    # Calls that were not sent come last, because only the first errors are shown.
     found = sorted(errors, key=lambda error: not error.sent)
     first = {(error.status, error.code): error for error in reversed(found) if error.fatal}
     return [error for error in found if not error.fatal or first[error.status, error.code] is error]

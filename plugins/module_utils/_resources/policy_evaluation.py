@@ -15,7 +15,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource impo
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.policy import POLICY
 
 VERDICTS = ("allow", "block", "mask", "row-filter")
-#: The policy that decides: one that exists, or one that does not.
+#: The policy that decides, saved or not.
 CANDIDATE = (
     Field("policy", pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE, refers_to=POLICY, sent_as="policy_id"),
     Field("definition", "dict", fields=POLICY.writable, sent_as="policy"),
@@ -36,17 +36,17 @@ DECISION = (
 
 
 def check_candidate(values: Values) -> str | None:
-    """A sentence unless the task has exactly one policy."""
+    """Return a sentence unless exactly one policy is set."""
     given = [f.name for f in CANDIDATE if values.get(f.name) is not None]
     if len(given) > 1:
-        return "policy: definition is given as well; keep one of them"
-    return None if given else "policy: it is missing; give policy for a saved policy, or definition for another one"
+        return "policy: definition is also set; keep one of them"
+    return None if given else "policy: missing; set policy for a saved policy, or definition for any other"
 
 
 def check(values: Values) -> str | None:
-    """A sentence if there is nothing to decide with or on."""
+    """Return a sentence if no policy or no statement is set."""
     if values.get("statements") == []:
-        return "statements: the list is empty; give at least one statement"
+        return "statements: empty; set at least one statement"
     return check_candidate(values)
 
 

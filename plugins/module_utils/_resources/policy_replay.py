@@ -28,12 +28,12 @@ COUNTS = (
 
 
 def check(values: Values) -> str | None:
-    """A sentence unless the task has one policy and at most one selection of traffic, in a period that is not empty."""
+    """Return a sentence unless one policy, at most one filter of agents and a period that is not empty are set."""
     if values.get("agent") is not None and values.get("bound_policy") is not None:
-        return "agent: bound_policy is given as well; keep one of them"
+        return "agent: bound_policy is also set; keep one of them"
     start, end = values.get("start"), values.get("end")
     if start is not None and end is not None and canonical(start) >= canonical(end):
-        return f"end: {end!r} is not later than start ({start!r}); give a later time"
+        return f"end: {end!r} is not later than start ({start!r}); set a later time"
     return check_candidate(values)
 
 
