@@ -62,7 +62,7 @@ class Module:
             entry = {*self.spec[plural]["options"]}
             shown = {*OUTCOME, *self.asked_for, *resource.summary}
             return Scope(self, resource, f"{plural}[].", entry, f"{plural}[].", shown)
-        below = f"{resource.noun}." if self.form == "item" else f"{plural}[]."
+        below = f"{resource.noun}." if self.form == "item" or resource.is_singleton else f"{plural}[]."
         return Scope(self, resource, "", {*self.spec}, below, {f.name for f in resource.fields})
 
     @functools.cached_property

@@ -67,6 +67,10 @@ class Scope(abc.ABC):
     def settings(self, **settings: Any) -> None:
         self._control("PUT", "", settings)
 
+    def notes(self, key: str, *entries: Mapping[str, Any]) -> None:
+        """Let PgBeam have noted these entries of a list that can only be read, such as ``anomalies``."""
+        self._control("PUT", f"/noted/{key}", entries)
+
     def record(self) -> list[dict[str, Any]]:
         """Every exchange with it so far; those with an organization's projects belong to the projects."""
         response = requests.get(f"{self.url}/_sandbox/requests", params={self.kind: self.id}, timeout=10)
@@ -81,7 +85,7 @@ class Scope(abc.ABC):
     def _door(self) -> str:
         return f"{self.url}/_sandbox/{self.kind}s/{self.id}"
 
-    def _control(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+    def _control(self, method: str, path: str, body: Any) -> None:
         response = requests.request(method, self._door + path, json=body, timeout=10)
         assert response.status_code == 200, response.text
 

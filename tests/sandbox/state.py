@@ -122,6 +122,8 @@ class Scope:
     id: str
     settings: Settings = field(default_factory=Settings, kw_only=True)
     faults: list[tuple[Fault, random.Random]] = field(default_factory=list, init=False)
+    #: What PgBeam has noted of the traffic, by the list's place in an answer.
+    noted: dict[str, list[Item]] = field(default_factory=lambda: defaultdict(list), init=False)
     #: The second of the clock that is counted, and how many requests came in it.
     window: tuple[int, int] = field(default=(0, 0), init=False)
 

@@ -68,7 +68,8 @@ def argument_spec(fields: t.Iterable[Field]) -> Spec:
 
 def _parent_spec(resource: Resource) -> Spec:
     """Without a path through it, the parent is not needed for an object whose id is known."""
-    return {resource.parent: {"type": "str", "required": resource.path_has_parent}} if resource.parent else {}
+    required = resource.path_has_parent and not resource.alternative
+    return {name: {"type": "str", "required": required} for name in resource.parents}
 
 
 def _writing_spec(resource: Resource) -> Spec:
@@ -120,5 +121,8 @@ def list_spec(resource: Resource) -> Spec:
 
 def info_spec(resource: Resource) -> Spec:
     """The argument spec of the module that reads."""
-    filters = argument_spec(resource.field(name) for name in resource.filters)
-    return {**CONNECTION, **_parent_spec(resource), "id": {"type": "str"}, **filters}
+    own: Spec = {"id": {"type": "str"}} if resource.id_field == "id" else {}
+    asked = argument_spec(resource.info_fields)
+    for f in resource.query:
+        asked[f.name]["required"] = f.required
+    return {**CONNECTION, **_parent_spec(resource), **own, **asked}

@@ -222,8 +222,12 @@ class Resource:
     #: The fields that find an object where no id is given, and the one that narrows a tie.
     identity: tuple[str, ...] = ()
     tie_breaker: str = ""
-    #: Where the one object of a parent is written that always exists: ``path`` is then where it is read. It has no id,
-    #: and is neither listed, created nor deleted. An answer may hold more than its fields, of which nothing is sent.
+    #: The same objects in a parent of another kind. A task gives one of the two parents.
+    alternative: Resource | None = None
+    #: Whether each parent has one object, which always exists. It has no id, and is neither listed, created nor deleted.
+    is_singleton: bool = False
+    #: Where it is written: ``path`` is then where it is read, and an answer may hold more than its fields, of which
+    #: nothing is sent.
     write_path: str = ""
     #: How an object is changed in place: only the fields of the body move. Without one it can only be replaced.
     update_verb: str = "PATCH"
@@ -248,6 +252,9 @@ class Resource:
     paged: bool = True
     #: The filters of the info module, ``id`` apart.
     filters: tuple[str, ...] = ()
+    #: The options of the info module that go into the query of what it reads. A field of the same name may have values
+    #: that the option does not take.
+    query: tuple[Field, ...] = ()
     #: What the list form tells of an object.
     summary: tuple[str, ...] = ()
     #: What a task can ask for beyond the object itself.
@@ -265,14 +272,22 @@ class Resource:
         return bool(self.parent) and f"{{{self.parent}}}" in self.path
 
     @property
-    def is_singleton(self) -> bool:
-        """Whether each parent has one object, which always exists."""
-        return bool(self.write_path)
+    def id_field(self) -> str:
+        """The field that shows whose answer it is; empty if nothing does."""
+        if self.is_singleton:
+            return self.parent
+        return "id" if "id" in self._by_name else ""
 
     @property
-    def id_field(self) -> str:
-        """The field that shows whose answer it is."""
-        return self.parent if self.is_singleton else "id"
+    def parents(self) -> tuple[str, ...]:
+        """The options of the parent's id, of which a task gives one."""
+        other = self.alternative.parents if self.alternative else ()
+        return (*filter(None, [self.parent]), *other)
+
+    @functools.cached_property
+    def info_fields(self) -> tuple[Field, ...]:
+        """What the info module takes beside the parent and the id."""
+        return (*map(self.field, self.filters), *self.query)
 
     @property
     def sends_whole(self) -> bool:
@@ -377,7 +392,7 @@ class Resource:
 
         A server never answers a secret; if one ever did, it would go no further than this.
         """
-        own = {name: v for name, v in values.items() if name in self._by_name} if self.is_singleton else values
+        own = {name: v for name, v in values.items() if name in self._by_name} if self.write_path else values
         return {**{f.name: None for f in self.fields if not f.secret}, **self.without_secrets(own)}
 
     def whole_body(self, current: Values) -> Values:

@@ -92,7 +92,7 @@ def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
 
     ``where`` goes before each option's name. Values may still be of the types that YAML gave them.
     """
-    found = _field_errors(resource.options, values, where)
+    found = _field_errors((*resource.options, *resource.query), values, where)
     for f in resource.references:
         if values.get(f.name) is not None and values.get(f.name_option) is not None:
             found.append(f"{where}{f.name_option}: {f.name} is given as well; keep one of them")
@@ -324,7 +324,7 @@ def response_error(resource: Resource, values: Values) -> str | None:
     """
     name = resource.id_field
     identifier = values.get(name)
-    if not isinstance(identifier, str) or not re.fullmatch(ID_PATTERN, identifier):
+    if name and not (isinstance(identifier, str) and re.fullmatch(ID_PATTERN, identifier)):
         # Whole or not at all: in a part of it, masking would not find a secret.
         shown = repr(identifier)
         return f"an object without a usable {name}" + (f" ({name}: {shown})" if len(shown) <= 60 else "")

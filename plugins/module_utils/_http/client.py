@@ -200,9 +200,9 @@ class Client:
         if not settings.validate_certs:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
-    def get(self, path: str, target: str, check: Check | None = None) -> Answer:
+    def get(self, path: str, target: str, check: Check | None = None, query: dict[str, t.Any] | None = None) -> Answer:
         """Read one object; the error's status is 404 where there is none."""
-        return self._call(Call("GET", path, target, headers={"Cache-Control": "no-cache"}), check)
+        return self._call(Call("GET", path, target, query, headers={"Cache-Control": "no-cache"}), check)
 
     def list_all(
         self,

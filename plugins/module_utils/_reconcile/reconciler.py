@@ -140,27 +140,30 @@ class Reconciler:
             "run again when it has, or raise retry_budget"
         )
 
-    def read_all(self) -> list[Values]:
+    def read_all(self, query: Values | None = None) -> list[Values]:
+        """All objects, as far as the query asks for them."""
         resource = self.resource
         if resource.path_has_parent and not self.parent:
             return []
         if resource.is_singleton:
             label = resource.describe({resource.parent: self.parent})
-            return [resource.with_all_fields(self.client.get(self.path, label, self._expect_id(None)).content)]
-        query = {resource.parent: self.parent} if resource.parent and not resource.path_has_parent else None
+            return [resource.with_all_fields(self.client.get(self.path, label, self._expect_id(None), query).content)]
+        above = {resource.parent: self.parent} if resource.parent and not resource.path_has_parent else {}
         target = resource.collection_label(self.parent)
         items = self.client.list_all(
-            self.path, resource.items_key, target, self._response_error, query=query, paged=resource.paged
+            self.path, resource.items_key, target, self._response_error, {**above, **(query or {})}, resource.paged
         )
+        if not resource.id_field:
+            return [resource.with_all_fields(item) for item in items]
         # By id, since an object can be on two pages where others come and go between them.
         there = {item["id"]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
         return list(there.values())
 
-    def read_one(self, identifier: str) -> list[Values]:
-        """The object with this id as a list of one; an empty list where there is none."""
+    def read_one(self, identifier: str, query: Values | None = None) -> list[Values]:
+        """The object with this id as a list of one; an empty list where there is none. The query is for a listing."""
         resource = self.resource
         if not resource.get_by_id or (resource.path_has_parent and not self.parent):
-            return [item for item in self.read_all() if item["id"] == identifier]
+            return [item for item in self.read_all(query) if item["id"] == identifier]
         try:
             item = self._get(identifier, f"{resource.noun} {identifier}")
         except ApiError as error:
