@@ -41,8 +41,7 @@ def _behaviour(module: Module) -> list[str]:
     resource, scope = module.resource, module.scope
     if module.form == "info":
         found = scope.shared("description.pages") if resource.paged else []
-        several = resource.filters or any(not f.required for f in resource.query)
-        found += scope.shared("description.filters") if several else []
+        found += scope.shared("description.filters") if resource.filter_names else []
         if resource.deleted_marker:
             field, value = resource.deleted_marker
             found += scope.shared("description.gone", gone_field=field, gone_value=value)
@@ -130,10 +129,9 @@ def _filter(scope: Scope, name: str) -> list[str]:
         return found if resource.get_by_id or not resource.parent else found + scope.shared("options.id.unreadable")
     field = next(f for f in resource.info_fields if f.name == name)
     words = scope.words.field(field)
-    if field.name in {f.name for f in resource.fields}:
+    meaning = scope.own(words)
+    if name in resource.filter_names:
         meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=in_words(name))
-    else:
-        meaning = scope.own(words)
     return [_limited(scope, field, meaning), *scope.own(words, "compared")]
 
 

@@ -29,13 +29,13 @@ from pydantic import ConfigDict, TypeAdapter
 from tests.sandbox.gate import EXTRA_FIELDS
 from tests.sandbox.kinds import KINDS, PROJECT
 from tests.sandbox.platform import PLAN_PATH, SPEND_LIMIT_PATH
-from tests.sandbox.readings import READINGS
+from tests.sandbox.readings import AGENT_USAGE_PATH, READINGS
 from tests.sandbox.sdk import hints, strict, typed_dict
 from tests.tree import ROOT
 
 DOCUMENT = ROOT.parent / "shared" / "reference" / "pgbeam-openapi.json"
 _KINDS = (PROJECT, *KINDS.values())
-_READINGS = tuple(reading.path for reading in READINGS)
+_READINGS = (AGENT_USAGE_PATH, *(reading.path for reading in READINGS))
 _OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH, *_READINGS)
 #: Only the operations in use: reading the other ones takes seconds.
 IN_USE = {*_OTHERS, *(path for kind in _KINDS for path in kind.paths)}

@@ -97,7 +97,7 @@ approvals:
       returned: always
       sample: agt_01h455vb4pex5vsknk084sn02q
     policy_profile_id:
-      description: The id of the agent's policy.
+      description: The id of the policy that the statement was checked against.
       type: str
       returned: always
       sample: pol_01h455vb4pex5vsknk084sn02q

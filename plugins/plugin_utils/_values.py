@@ -26,7 +26,7 @@ DIGITS = 2000
 
 
 def with_dates_as_text(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-    """The arguments of a task, with text for the dates that its options take: YAML reads one without quotes as a date."""
+    """The arguments of a task, with text for the dates that its options take: YAML makes a date of text like one."""
     return {
         name: value.isoformat() if name in DATES and _kind(value) == "date" else value
         for name, value in arguments.items()

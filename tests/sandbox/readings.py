@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
@@ -42,10 +41,6 @@ class Reading:
     def of_project(self) -> bool:
         return "{project_id}" in self.path
 
-    @functools.cached_property
-    def entry(self) -> TypeAdapter[Item]:
-        return TypeAdapter(strict(self.model, "forbid"))
-
 
 READINGS = (
     Reading(
@@ -63,19 +58,57 @@ READINGS = (
     Reading("/v1/projects/{project_id}/usage", "usage", models.ProjectDailyUsage, paged=False, dated=True),
     Reading("/v1/organizations/{org_id}/usage", "usage", models.DailyUsage, paged=False, dated=True),
 )
+AGENT_USAGE_PATH = "/v1/projects/{project_id}/usage/agents"
 
 
 def note(scope: Scope, of_project: bool, key: str, entries: list[Item]) -> None:
     """Let a scope have noted these entries, if they are such as the contract has them."""
-    (reading,) = [each for each in READINGS if (each.of_project, each.key) == (of_project, key)]
-    scope.noted[key] = [reading.entry.validate_python(entry) for entry in entries]
+    models_of = {(each.of_project, each.key): each.model for each in READINGS}
+    entry = TypeAdapter(strict({**models_of, (True, "agents"): models.AgentUsageLine}[of_project, key], "forbid"))
+    scope.noted[key] = [entry.validate_python(each) for each in entries]
 
 
 def router(state: State) -> APIRouter:
     router = APIRouter()
     for reading in READINGS:
         router.get(re.sub(r"{\w+}", "{parent_id}", reading.path))(_operation(state, reading))
+
+    @router.get(AGENT_USAGE_PATH)
+    async def agent_usage(project_id: Id, start: datetime | None = None, end: datetime | None = None) -> Item:
+        project = state.project(project_id)
+        until = end or datetime.now(timezone.utc)
+        since = start or until - timedelta(days=30)
+        if not timedelta(0) <= until - since <= timedelta(days=92):
+            raise invalid([{"field": "start", "detail": "it is after the end, or more than 92 days before it"}])
+        return project.shown(_report(project.id, since, until, project.noted["agents"]))
+
     return router
+
+
+def _report(project_id: str, since: datetime, until: datetime, agents: list[Item]) -> Item:
+    """What the agents of a project did: the lines that it has noted, and their sum."""
+    lines = hints(models.AgentUsageLine)
+    totals = {name: sum(agent[name] for agent in agents) for name, kind in lines.items() if kind in (int, float)}
+    window = [moment.isoformat().replace("+00:00", "Z") for moment in (since, until)]
+    return {
+        "project_id": project_id,
+        **dict(zip(("requested_start", "requested_end"), window)),
+        **dict(zip(("window_start", "window_end"), window)),
+        "complete": True,
+        "agents": agents,
+        "unattributed": dict.fromkeys(totals, 0),
+        "totals": totals,
+        "marginal_rates": {
+            "plan": "scale",
+            "queries_per_day": 5000000,
+            "bytes_per_month": 0,
+            "overage_per_1k_queries": 0.02,
+            "overage_per_gb": 0.0,
+            "query_overage_billable": True,
+            "bytes_overage_billable": False,
+        },
+        "drop_markers": {"markers": 0, "truncated": False, "entries_dropped": 0, "markers_unparsed": 0, "reasons": []},
+    }
 
 
 def _operation(state: State, reading: Reading) -> Callable[..., Any]:

@@ -330,16 +330,17 @@ def run_info(resource: Resource) -> None:
 
 def _info(module: Module, reconciler: Reconciler) -> None:
     resource = reconciler.resource
-    names = [f.name for f in resource.info_fields]
-    wanted = validation.drop_nulls({name: module.params.get(name) for name in ("id", *names)})
+    names = ("id", *(f.name for f in resource.info_fields))
+    wanted = validation.drop_nulls({name: module.params.get(name) for name in names})
     if resource.parent and not resource.path_has_parent and not reconciler.parent and "id" not in wanted:
         raise TaskError(f"{resource.parent}: it is missing; give it, or the id, to say which {resource.plural}")
     query = {f.name: wanted[f.name] for f in resource.query if f.name in wanted}
     items = reconciler.read_one(wanted["id"], query) if "id" in wanted else reconciler.read_all(query)
     if resource.is_singleton:
-        module.exit(changed=False, **{resource.noun: items[0]})
+        shown: Values = {resource.noun: items[0]}
+        module.exit(changed=False, **shown)
     # Those of the query, too: a server passes over one that it does not know.
-    filters = [f for f in resource.fields if f.name in wanted and f.name in names]
+    filters = [resource.field(name) for name in resource.filter_names if name in wanted]
     kept = [item for item in items if all(f.equals(wanted[f.name], item.get(f.name)) for f in filters)]
     unclear = [f for f in filters if f.zero is None and not f.nullable]
     hidden = {f.name for f in unclear for item in items if item.get(f.name) is None}

@@ -224,7 +224,7 @@ class Resource:
     tie_breaker: str = ""
     #: The same objects in a parent of another kind. A task gives one of the two parents.
     alternative: Resource | None = None
-    #: Whether each parent has one object, which always exists. It has no id, and is neither listed, created nor deleted.
+    #: Whether each parent has one object, which always exists. It has no id and is neither listed, created nor deleted.
     is_singleton: bool = False
     #: Where it is written: ``path`` is then where it is read, and an answer may hold more than its fields, of which
     #: nothing is sent.
@@ -288,6 +288,11 @@ class Resource:
     def info_fields(self) -> tuple[Field, ...]:
         """What the info module takes beside the parent and the id."""
         return (*map(self.field, self.filters), *self.query)
+
+    @property
+    def filter_names(self) -> set[str]:
+        """The options of the info module that an object has to match."""
+        return {f.name for f in self.info_fields} & self._by_name.keys()
 
     @property
     def sends_whole(self) -> bool:

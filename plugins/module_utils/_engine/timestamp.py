@@ -18,16 +18,21 @@ RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([
 
 def canonical(text: str) -> str:
     """The one spelling of a moment, in UTC; texts of moments sort by time. Raises ValueError for anything else."""
+    return _written(moment(text))
+
+
+def moment(text: str) -> datetime:
+    """The moment that a text stands for, in UTC. Raises ValueError for anything else."""
     found = RFC_3339.fullmatch(text)
     if not found:
         raise ValueError(text)
     day, time, fraction, zone = found.groups()
     zone = "+00:00" if zone in "Zz" else zone
     try:
-        moment = datetime.fromisoformat(f"{day}T{time}{zone}").astimezone(timezone.utc)
+        whole = datetime.fromisoformat(f"{day}T{time}{zone}").astimezone(timezone.utc)
     except OverflowError:
         raise ValueError(text) from None
-    return _written(moment + timedelta(microseconds=int((fraction or "0").ljust(6, "0")[:6])))
+    return whole + timedelta(microseconds=int((fraction or "0").ljust(6, "0")[:6]))
 
 
 def calendar_date(text: str) -> str:

@@ -150,9 +150,8 @@ class Reconciler:
             return [resource.with_all_fields(self.client.get(self.path, label, self._expect_id(None), query).content)]
         above = {resource.parent: self.parent} if resource.parent and not resource.path_has_parent else {}
         target = resource.collection_label(self.parent)
-        items = self.client.list_all(
-            self.path, resource.items_key, target, self._response_error, {**above, **(query or {})}, resource.paged
-        )
+        query = {**above, **(query or {})} or None
+        items = self.client.list_all(self.path, resource.items_key, target, self._response_error, query, resource.paged)
         if not resource.id_field:
             return [resource.with_all_fields(item) for item in items]
         # By id, since an object can be on two pages where others come and go between them.
