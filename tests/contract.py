@@ -50,6 +50,8 @@ ENTITY_TAGS = re.compile(r'\*|"[^"]*"( *, *"[^"]*")*')
 #: it: it passes over unknown fields and query parameters, and it is not asked about problem documents.
 DIFFERENCES: dict[str, str] = {
     **{f"{kind.noun}: {name}": "the document is older" for kind in _KINDS for name in kind.newer},
+    "list_anomaly_alerts query: kind": "the document is older",
+    "list_approval_requests answer: approvals.approval_rule_name": "the document is older",
     "list_replicas query: page_size": "lists of replicas have pages since August, as all lists",
     "list_replicas query: page_token": "the same; the document has next_page_token in the answer alone",
     "errors": "problem documents have taken the place of the envelope, which older servers still send",
