@@ -32,7 +32,7 @@ options:
   retries:
     description:
       - How many times a call is tried again after a network failure or one of the statuses 408, 429, 502, 503 and 504
-        (at most 100).
+        (0 to 100).
       - The waits grow from half a second. A C(Retry-After) header of the server replaces them.
       - A repeated write carries the same idempotency key, so it is made once.
     type: int

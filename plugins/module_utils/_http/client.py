@@ -58,6 +58,10 @@ class ConfigError(ValueError):
     """A connection setting cannot be used; the text is one sentence for the user and holds no secret."""
 
 
+#: The least and the most of the numbers among the settings.
+LIMITS = {"timeout": (1, 86_400), "retries": (0, 100), "retry_budget": (1, 86_400)}
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to reach the API. Times are in seconds; ``ca_path`` is None for the environment's bundle.
@@ -92,7 +96,7 @@ class Settings:
                 "give the key alone, without a line break at its end"
             )
         _check_url(self.api_url)
-        for name, least, most in (("timeout", 1, 86_400), ("retries", 0, 100), ("retry_budget", 1, 86_400)):
+        for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if not least <= value <= most:
                 shown = value if abs(value) < 2**63 else "a number of that size"  # Python makes no text of all numbers
