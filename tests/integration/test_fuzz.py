@@ -540,7 +540,7 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
 def test_any_answer(tmp_path: Path, module: str) -> None:
     """No traceback, no request outside the contract, and no success without an object of the API."""
     resource, spec = MODULES[module]
-    ids = {f"({one.noun})": OBJECTS[part].get(one.id_field) for part, one in RESOURCES.items()}
+    ids = {f"({one.noun})": OBJECTS[part].get(one.answer_key) for part, one in RESOURCES.items()}
     ids["(own)"] = ids[f"({resource.noun})"]
     parent = {resource.parent: THERE[resource.parent]} if resource.parent else {}
     ways = asked(resource, spec)
@@ -558,6 +558,6 @@ def test_any_answer(tmp_path: Path, module: str) -> None:
             judge(server.exchanges)
             writes_one = "state" in spec or resource.is_singleton
             if not result.get("failed") and writes_one and options.get("state") != "absent":
-                assert result[resource.noun][resource.id_field]
+                assert result[resource.noun][resource.answer_key]
 
         run()

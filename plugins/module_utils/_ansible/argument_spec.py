@@ -121,7 +121,7 @@ def list_spec(resource: Resource) -> Spec:
 
 def info_spec(resource: Resource) -> Spec:
     """The argument spec of the module that reads."""
-    own: Spec = {"id": {"type": "str"}} if resource.id_field == "id" else {}
+    own: Spec = {resource.id_field: {"type": "str"}} if resource.id_field and not resource.is_singleton else {}
     asked = argument_spec(resource.info_fields)
     for f in resource.query:
         asked[f.name]["required"] = f.required

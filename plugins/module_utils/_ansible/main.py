@@ -330,12 +330,13 @@ def run_info(resource: Resource) -> None:
 
 def _info(module: Module, reconciler: Reconciler) -> None:
     resource = reconciler.resource
-    names = ("id", *(f.name for f in resource.info_fields))
+    key = resource.id_field
+    names = (key, *(f.name for f in resource.info_fields))
     wanted = validation.drop_nulls({name: module.params.get(name) for name in names})
-    if resource.parent and not resource.path_has_parent and not reconciler.parent and "id" not in wanted:
+    if resource.parent and not resource.path_has_parent and not reconciler.parent and key not in wanted:
         raise TaskError(f"{resource.parent}: it is missing; give it, or the id, to say which {resource.plural}")
     query = {f.name: wanted[f.name] for f in resource.query if f.name in wanted}
-    items = reconciler.read_one(wanted["id"], query) if "id" in wanted else reconciler.read_all(query)
+    items = reconciler.read_one(wanted[key], query) if key in wanted else reconciler.read_all(query)
     if resource.is_singleton:
         shown: Values = {resource.noun: items[0]}
         module.exit(changed=False, **shown)

@@ -219,6 +219,8 @@ class Resource:
     fields: tuple[Field, ...]
     #: The option of the parent's id. Where the path does not hold it, it goes into the query of a listing.
     parent: str = ""
+    #: The field that holds an object's id, and the option of the same name; empty if there is none.
+    id_field: str = "id"
     #: The fields that find an object where no id is given, and the one that narrows a tie.
     identity: tuple[str, ...] = ()
     tie_breaker: str = ""
@@ -272,11 +274,9 @@ class Resource:
         return bool(self.parent) and f"{{{self.parent}}}" in self.path
 
     @property
-    def id_field(self) -> str:
+    def answer_key(self) -> str:
         """The field that shows whose answer it is; empty if nothing does."""
-        if self.is_singleton:
-            return self.parent
-        return "id" if "id" in self._by_name else ""
+        return self.parent if self.is_singleton else self.id_field
 
     @property
     def parents(self) -> tuple[str, ...]:

@@ -322,7 +322,7 @@ def response_error(resource: Resource, values: Values) -> str | None:
 
     Its id goes into paths, and its fields are compared, so each has to be what the contract says.
     """
-    name = resource.id_field
+    name = resource.answer_key
     identifier = values.get(name)
     if name and not (isinstance(identifier, str) and re.fullmatch(ID_PATTERN, identifier)):
         # Whole or not at all: in a part of it, masking would not find a secret.

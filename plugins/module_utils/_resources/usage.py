@@ -23,6 +23,7 @@ OF_ORGANIZATION = Resource(
     plural="usage",
     path="/v1/organizations/{org_id}/usage",
     parent="org_id",
+    id_field="",
     label_format="{day}",
     get_by_id=False,
     paged=False,
