@@ -11,9 +11,9 @@ module: anomaly_info
 short_description: Look up the anomaly alerts of a PgBeam project
 version_added: 1.0.0
 description:
-  - Looks up the alerts of a project, newest first. PgBeam raises one if an agent behaves unlike before, uses a
-    honeytoken, or reads suspicious content.
-  - All pages of the list are read. If you give several filters, all must match.
+  - Looks up the alerts of a project, newest first. PgBeam raises an alert if an agent does something unusual, refers to
+    a honeytoken, or reads suspicious content.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -22,26 +22,26 @@ options:
     required: true
   id:
     description:
-      - Only the alert with this id.
-      - PgBeam has no call that reads one anomaly, so all anomalies of the project are listed even with an id.
+      - Return only the alert with this id.
+      - PgBeam cannot return a single anomaly, so all anomalies of the project are listed even if you set an id.
     type: str
   credential_id:
     description:
-      - Only alerts about the agent with this id. An empty value finds those that are about no agent.
+      - Return only alerts about the agent with this id. An empty value matches those about no agent.
     type: str
   severity:
     description:
-      - Only anomalies with this severity.
+      - Return only alerts with this severity.
     type: str
     choices: [info, warning, critical]
   status:
     description:
-      - Only anomalies with this status.
+      - Return only alerts with this status.
     type: str
     choices: [open, acknowledged, resolved]
   kind:
     description:
-      - Only alerts of this kind.
+      - Return only alerts of this kind.
     type: str
     choices: [volume_spike, egress_spike, new_query_shape, off_hours, error_spike, canary_tripped, content_flagged]
 attributes:
@@ -110,7 +110,7 @@ anomalies:
       returned: always
       sample: egress_spike
     severity:
-      description: How serious the alert is, C(info), C(warning) or C(critical).
+      description: The severity of the alert, C(info), C(warning) or C(critical).
       type: str
       returned: always
       sample: critical
@@ -157,12 +157,12 @@ anomalies:
       returned: always
       sample: usr_01h455vb4pex5vsknk084sn02q
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -172,7 +172,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -13,7 +13,7 @@ version_added: 1.0.0
 description:
   - Looks up the approval requests of a project, newest first. PgBeam makes one for each statement of an agent that its
     policy or an approval rule holds until a person decides.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -22,16 +22,16 @@ options:
     required: true
   id:
     description:
-      - Only the approval request with this id.
-      - PgBeam has no call that reads one approval, so all approvals of the project are listed even with an id.
+      - Return only the approval request with this id.
+      - PgBeam cannot return a single approval, so all approvals of the project are listed even if you set an id.
     type: str
   credential_id:
     description:
-      - Only approval requests of the agent with this id. An empty value finds those of an unknown agent.
+      - Return only approval requests of the agent with this id. An empty value matches those of an unknown agent.
     type: str
   status:
     description:
-      - Only approval requests with this status.
+      - Return only approval requests with this status.
     type: str
     choices: [pending, approved, rejected, expired, executed, failed]
 attributes:
@@ -119,7 +119,7 @@ approvals:
       returned: always
       sample: delete
     sql:
-      description: The statement that is held.
+      description: The statement on hold.
       type: str
       returned: always
       sample: DELETE FROM invoices WHERE year < 2020
@@ -175,12 +175,12 @@ approvals:
       returned: always
       sample: Agreed with the owner of the table.
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -190,7 +190,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -75,7 +75,7 @@ plan:
       returned: always
       contains:
         queries_per_day:
-          description: How many queries a day all projects may run together. 0 means any number.
+          description: How many queries per day all projects may run together. 0 means any number.
           type: int
           returned: always
           sample: 5000000
@@ -95,12 +95,12 @@ plan:
           returned: always
           sample: 1000
         queries_per_second:
-          description: How many queries a second a project may run.
+          description: How many queries per second a project may run.
           type: int
           returned: always
           sample: 500
         bytes_per_month:
-          description: How many bytes PgBeam may send in a month. 0 means any number.
+          description: How many bytes PgBeam may send per month. 0 means any number.
           type: int
           returned: always
           sample: 1000000000000
@@ -130,7 +130,7 @@ plan:
           returned: always
           sample: 5
         sandbox_max_upstream_bytes:
-          description: How many bytes a database may have of which a sandbox branch is made. 0 means any number.
+          description: The maximum size of the source database of a sandbox branch, in bytes. 0 means any size.
           type: int
           returned: always
           sample: 50000000000
@@ -145,12 +145,12 @@ plan:
           returned: always
           sample: 86400
     spend_limit:
-      description: How much the organization may spend in a month, in dollars. Null if there is no limit.
+      description: How much the organization may spend per month, in dollars. Null if there is no limit.
       type: float
       returned: always
       sample: 500.0
     spend_capped:
-      description: Whether the spend limit is reached, so that the access of agents is paused. It resumes with the next
+      description: Whether the spend limit is reached and the access of agents is paused. Access resumes with the next
         billing period, or when the limit is raised or cleared.
       type: bool
       returned: always
@@ -181,7 +181,7 @@ plan:
       returned: always
       sample: true
     custom_pricing:
-      description: Whether the organization has a price of its own.
+      description: Whether the organization has a custom price.
       type: bool
       returned: always
       sample: false
@@ -196,12 +196,12 @@ plan:
       returned: always
       sample: "2026-11-01T09:30:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -211,7 +211,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -17,12 +17,12 @@ options:
   project_id:
     description:
       - The id of the project whose usage is returned, by day and region.
-      - Required unless O(org_id) is given. Only one of them is allowed.
+      - Required unless O(org_id) is set. Set only one of them.
     type: str
   org_id:
     description:
       - The id of the organization whose usage is returned, by day.
-      - Required unless O(project_id) is given. Only one of them is allowed.
+      - Required unless O(project_id) is set. Set only one of them.
     type: str
   start_date:
     description:
@@ -115,12 +115,12 @@ usage:
       returned: always
       sample: 1500000000
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -130,7 +130,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

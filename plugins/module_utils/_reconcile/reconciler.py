@@ -201,7 +201,9 @@ class Reconciler:
 
         def check(values: Values) -> str | None:
             expected = self.parent if self.resource.is_singleton else identifier
-            other = None if values.get(self.resource.answer_key) == expected else "another object than the one asked for"
+            other = (
+                None if values.get(self.resource.answer_key) == expected else "another object than the one asked for"
+            )
             return self._response_error(values) or other
 
         return check
