@@ -49,16 +49,16 @@ NOT_RUN = {
 class Given:
     """What the reader of a page has before its first example."""
 
-    #: Registrations that were made before, by the id that the page has for each.
+    #: Registrations that exist before, by their id on the page.
     registered: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Variables of the examples that are no whole play.
     variables: dict[str, Any] = field(default_factory=dict)
-    #: Texts of the page that cannot be used here, and what stands for each; {home} is the page's folder.
+    #: Replacements of texts of the page that cannot be used here; {home} is the directory of the page.
     replaced: dict[str, str] = field(default_factory=dict)
     #: How the page's projects behave; see tests/sandbox/models.py.
     settings: dict[str, Any] = field(default_factory=dict)
-    #: What PgBeam has noted of these projects, by the list's place in an answer.
-    noted: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    #: The entries of the read-only lists of these projects, by the key of the list.
+    seeded: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 CONNECTED = {"ok": True, "latency_ms": 9.5, "server_version": "17.2"}
@@ -88,7 +88,7 @@ GIVEN = {
     ),
     "docs/docsite/rst/inventory_patterns.rst": Given(variables={"vault_passwords": dict.fromkeys(HOSTS, PASSWORD)}),
     "docs/docsite/rst/monitoring.rst": Given(
-        noted={
+        seeded={
             **{resource.plural: [whole(resource)] for resource in (ANOMALY, APPROVAL)},
             "usage": [{**whole(USAGE), "day": day} for day in ("2026-11-20", "2026-11-21")],
             "agents": whole(AGENT_USAGE)["agents"],
@@ -112,7 +112,7 @@ GIVEN = {
 
 @dataclass
 class Reader:
-    """Does what a page says, in a folder of its own, against a sandbox that has its projects and organizations."""
+    """Runs the examples of a page, in its own directory, against a sandbox with its projects and organizations."""
 
     ansible: Ansible
     page: str
@@ -120,7 +120,7 @@ class Reader:
     projects: dict[str, Project]
     organizations: dict[str, Organization]
     last: Run | None = None
-    #: The files with plays that no command has named yet.
+    #: The files with plays that no command has run yet.
     plays: list[str] = field(default_factory=list)
     #: Whether a file with variables or hosts was written since the last playbook ran.
     untried: bool = False
@@ -154,8 +154,8 @@ class Reader:
             project = self.projects[fields.get("project", next(iter(self.projects)))]
             made = project.register(**{name: value for name, value in fields.items() if name != "project"})
             self.text = re.sub(rf"\b{placeholder}\b", made["id"], self.text)
-        for project, (key, entries) in itertools.product(self.projects.values(), given.noted.items()):
-            project.notes(key, *entries)
+        for project, (key, entries) in itertools.product(self.projects.values(), given.seeded.items()):
+            project.seed(key, *entries)
         for words, instead in given.replaced.items():
             self.text = self.text.replace(words, instead.format(home=self.ansible.home))
         if self.page.startswith("plugins/modules/"):
@@ -242,7 +242,7 @@ def _plays(content: Any) -> bool:
 
 
 def read(page: str, text: str, home: Path, sandbox: Sandbox) -> None:
-    """Do what the page says; an assertion fails where something goes otherwise than it says."""
+    """Run the examples of the page; an assertion fails if a result differs from the page."""
     reader(page, text, home, sandbox).read()
 
 
@@ -318,12 +318,12 @@ postgres:
 ansible-vault create inventory/group_vars/postgres/vault.yml
 ```
 """
-#: A page with something wrong in it, and what the failure says.
+#: A page with an error, and the message of the failure.
 WRONG = {
     "value": (INVENTORY.replace("SSL_MODE", "never"), "'never' is not allowed"),
     "option of an entry": (
         INVENTORY.replace("ssl_mode: SSL_MODE", "sslmode: allow"),
-        "sslmode: there is no such option",
+        "sslmode: unknown option",
     ),
     "option of a task": (
         "```yaml\n- pgbeam.cloud.database_info:\n    project_id: prj_1\n    nam: orders\n```\n",
@@ -375,7 +375,7 @@ def test_no_block_is_overlooked(page: str) -> None:
 
 
 def test_the_role_has_the_variables() -> None:
-    """Ansible does not tell of a variable that nothing reads."""
+    """Ansible does not report a variable that nothing reads."""
     specs = yaml.safe_load((ROOT / "roles/pgbeam/meta/argument_specs.yml").read_text())
     known = {*specs["argument_specs"]["main"]["options"], "pgbeam_hosts", *RESULTS}
     for page in examples.pages():

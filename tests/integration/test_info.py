@@ -61,15 +61,15 @@ def test_projects(run: Runner, organization: Organization, sandbox: Sandbox) -> 
     without = read(run, "project_info", id=known[0])
     assert (ids(without, "projects"), without.exchanges[0]["query"]) == (known[:1], {})
     assert read(run, "project_info", id=known[0], org_id=None).result == without.result
-    twins = read(run, "project_info", org_id=organization.id, name="shop")
-    assert f"is in PgBeam 2 times ({', '.join(sorted([known[0], known[2]]))})" in str(twins.result["warnings"])
+    duplicates = read(run, "project_info", org_id=organization.id, name="shop")
+    assert f"exists 2 times in PgBeam ({', '.join(sorted([known[0], known[2]]))})" in str(duplicates.result["warnings"])
     organization.api("DELETE", f"/{known[0]}")
     assert ids(read(run, "project_info", org_id=organization.id), "projects") == known[1:]
     assert ids(read(run, "project_info", id=known[0]), "projects") == []
 
 
-def test_a_project_is_told_whole(run: Runner, sandbox: Sandbox) -> None:
-    """With every field, null where the server leaves it out, and what no contract knows."""
+def test_all_fields_of_a_project_are_returned(run: Runner, sandbox: Sandbox) -> None:
+    """With every field, null if the server omits it, and with unknown fields."""
     organization = sandbox.organization(omit_zero=True, extra_fields=True)
     organization.create_project()
     (project,) = read(run, "project_info", org_id=organization.id).result["projects"]
@@ -130,8 +130,8 @@ def test_usage(run: Runner, organization: Organization, sandbox: Sandbox) -> Non
     counts = {f.name: number for number, f in enumerate(USAGE.fields) if f.type == "int"}
     days = [f"2026-11-{number:02d}" for number in (3, 2, 1)]
     project = sandbox.project()
-    project.notes("usage", *({**counts, "day": day, "region": region} for day in days for region in ("eu", "us")))
-    organization.notes("usage", *({**counts, "day": day} for day in days))
+    project.seed("usage", *({**counts, "day": day, "region": region} for day in days for region in ("eu", "us")))
+    organization.seed("usage", *({**counts, "day": day} for day in days))
     of_project, of_organization = {"project_id": project.id}, {"org_id": organization.id}
     cases: list[tuple[Values, str, str, list[tuple[str, str | None]]]] = [
         (of_project, "2026-11-01", "2026-11-02", [(day, region) for day in days[1:] for region in ("eu", "us")]),
@@ -149,7 +149,7 @@ def test_usage(run: Runner, organization: Organization, sandbox: Sandbox) -> Non
 def test_the_usage_of_agents(run: Runner, sandbox: Sandbox) -> None:
     project = sandbox.project()
     agents = whole(AGENT_USAGE)["agents"]
-    project.notes("agents", *agents)
+    project.seed("agents", *agents)
     window: Values = {"start": "2026-09-01T00:00:00+02:00", "end": "2026-12-01T00:00:00Z"}
     for options in (window, {}, {"start": "2026-11-01t00:00:00Z"}):
         done = run("agent_usage_info", project_id=project.id, **options)
@@ -162,7 +162,7 @@ def test_the_usage_of_agents(run: Runner, sandbox: Sandbox) -> None:
 
 def test_a_date_without_quotes(ansible: Ansible, organization: Organization) -> None:
     """YAML makes a date of it, which no other option takes."""
-    organization.notes("usage", {**dict.fromkeys((f.name for f in USAGE.fields if f.type == "int"), 7), "day": TODAY})
+    organization.seed("usage", {**dict.fromkeys((f.name for f in USAGE.fields if f.type == "int"), 7), "day": TODAY})
     task = f"{{org_id: {organization.id}, start_date: {TODAY}, end_date: '{{{{ today }}}}'}}"
     ansible.write(
         "play.yml",
@@ -203,21 +203,24 @@ def test_an_answer_that_is_not_the_contract_s(run: Runner, sandbox: Sandbox, mod
     database = project.register()["id"]
     options = {name: value.format(database=database) for name, value in OPTIONS[module].items()}
     scope = project if module == "replica_info" else sandbox.default_organization
-    for kind, told in (("html", "502 with a body that is not a JSON object"), ("truncate", "200 with a body that is")):
+    for kind, reported in (
+        ("html", "502 with a body that is not a JSON object"),
+        ("truncate", "200 with a body that is"),
+    ):
         scope.fault(kind, method="GET")
         done = run(module, **options)
         assert done.failed
-        assert told in done.result["msg"]
+        assert reported in done.result["msg"]
         assert done.methods == ["GET"]
 
 
 DAYS = {"start_date": "2026-11-01", "end_date": "2026-11-02"}
 REFUSED: list[tuple[str, Values, str]] = [
-    ("project_info", {}, "org_id: it is missing; give it, or the id, to say which projects"),
-    ("project_info", {"name": "shop"}, "org_id: it is missing; give it, or the id, to say which projects"),
+    ("project_info", {}, "org_id: missing; set org_id or id"),
+    ("project_info", {"name": "shop"}, "org_id: missing; set org_id or id"),
     ("project_info", {"org_id": ""}, "org_id: '' is not allowed; it must be an organization's id"),
     ("project_info", {"id": "prj/1"}, "id: 'prj/1' is not an id"),
-    ("replica_info", {"database_id": ""}, "database_id: it is empty; that is allowed in check mode only"),
+    ("replica_info", {"database_id": ""}, "database_id: empty; without check mode, set the id of an existing"),
     ("replica_info", {"database_id": "db_1", "port": 0}, "port: 0 is not allowed"),
     ("region_info", {"provider": "ibm"}, "value of provider must be one of: aws, azure, gcp, got: ibm"),
     ("region_info", {"id": ".."}, "id: '..' is not an id"),
@@ -235,10 +238,10 @@ REFUSED: list[tuple[str, Values, str]] = [
     ("plan_info", {"org_id": ""}, "org_id: '' is not an id"),
     ("plan_info", {}, "missing required arguments: org_id"),
     ("plan_info", {"org_id": "o", "id": "x"}, "Unsupported parameters"),
-    ("usage_info", DAYS, "project_id: it is missing; give it or org_id"),
-    ("usage_info", {**DAYS, "project_id": "p", "org_id": "o"}, "org_id: project_id is given as well; keep one of them"),
+    ("usage_info", DAYS, "project_id: missing; set project_id or org_id"),
+    ("usage_info", {**DAYS, "project_id": "p", "org_id": "o"}, "org_id: project_id is also set; keep one of them"),
     ("usage_info", {**DAYS, "org_id": "o/p"}, "org_id: 'o/p' is not an id"),
-    ("usage_info", {**DAYS, "org_id": ""}, "org_id: it is empty; that is allowed in check mode only"),
+    ("usage_info", {**DAYS, "org_id": ""}, "org_id: empty; without check mode, set the id of"),
     ("usage_info", {"org_id": "o", "start_date": "2026-11-01"}, "missing required arguments: end_date"),
     ("usage_info", {**DAYS, "org_id": "o", "id": "x"}, "Unsupported parameters"),
     ("usage_info", {**DAYS, "org_id": "o", "end_date": True}, "end_date: true is a boolean, not text"),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What PgBeam notes of its traffic, and a client can only read: alerts, requests for approval, usage."""
+"""The read-only lists of the API: alerts, approval requests and usage. Tests seed their entries."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from tests.sandbox.state import FIRST_PAGE, Id, PageSize, PageToken, Scope, Stat
 
 @dataclass(frozen=True)
 class Reading:
-    """One operation that lists what a project or an organization has noted."""
+    """A read-only list of a project or an organization."""
 
     path: str
-    #: The list's place in the answer.
+    #: The key of the list in the answer.
     key: str
     #: The SDK's model of an entry.
     model: Any
     paged: bool = True
-    #: The types of the parameters that select entries by a field of the same name; all may be omitted.
+    #: The types of the optional query parameters that filter by a field of the same name.
     filters: Mapping[str, Any] = field(default_factory=dict)
-    #: Whether the first and the last day are asked for.
+    #: Whether it requires a first and a last day.
     dated: bool = False
 
     @property
@@ -61,11 +61,11 @@ READINGS = (
 AGENT_USAGE_PATH = "/v1/projects/{project_id}/usage/agents"
 
 
-def note(scope: Scope, of_project: bool, key: str, entries: list[Item]) -> None:
-    """Let a scope have noted these entries, if they are such as the contract has them."""
+def seed(scope: Scope, of_project: bool, key: str, entries: list[Item]) -> None:
+    """Replace the entries of a list, after validating them."""
     models_of = {(each.of_project, each.key): each.model for each in READINGS}
     entry = TypeAdapter(strict({**models_of, (True, "agents"): models.AgentUsageLine}[of_project, key], "forbid"))
-    scope.noted[key] = [entry.validate_python(each) for each in entries]
+    scope.seeded[key] = [entry.validate_python(each) for each in entries]
 
 
 def router(state: State) -> APIRouter:
@@ -80,13 +80,13 @@ def router(state: State) -> APIRouter:
         since = start or until - timedelta(days=30)
         if not timedelta(0) <= until - since <= timedelta(days=92):
             raise invalid([{"field": "start", "detail": "it is after the end, or more than 92 days before it"}])
-        return project.shown(_report(project.id, since, until, project.noted["agents"]))
+        return project.shown(_report(project.id, since, until, project.seeded["agents"]))
 
     return router
 
 
 def _report(project_id: str, since: datetime, until: datetime, agents: list[Item]) -> Item:
-    """What the agents of a project did: the lines that it has noted, and their sum."""
+    """The usage of the agents of a project: the seeded lines and their sum."""
     lines = hints(models.AgentUsageLine)
     totals = {name: sum(agent[name] for agent in agents) for name, kind in lines.items() if kind in (int, float)}
     window = [moment.isoformat().replace("+00:00", "Z") for moment in (since, until)]
@@ -114,7 +114,7 @@ def _report(project_id: str, since: datetime, until: datetime, agents: list[Item
 def _operation(state: State, reading: Reading) -> Callable[..., Any]:
     async def read(parent_id: str, **given: Any) -> Item:
         scope = state.project(parent_id) if reading.of_project else state.organization(parent_id)
-        rows = scope.noted[reading.key]
+        rows = scope.seeded[reading.key]
         for name in reading.filters:
             rows = [row for row in rows if given[name] in (None, row[name])]
         if reading.dated:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moments in time and dates, as RFC 3339 writes them: which texts are one, and when two mean the same moment.
+"""Validate and compare RFC 3339 timestamps and dates.
 
 Private to this collection: it may change in any release.
 """
@@ -17,12 +17,12 @@ RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([
 
 
 def canonical(text: str) -> str:
-    """The one spelling of a moment, in UTC; texts of moments sort by time. Raises ValueError for anything else."""
-    return _written(moment(text))
+    """Return a timestamp in UTC; such texts sort by time. Raises ValueError if it is invalid."""
+    return _format(parse(text))
 
 
-def moment(text: str) -> datetime:
-    """The moment that a text stands for, in UTC. Raises ValueError for anything else."""
+def parse(text: str) -> datetime:
+    """Return the moment of a timestamp, in UTC. Raises ValueError if it is invalid."""
     found = RFC_3339.fullmatch(text)
     if not found:
         raise ValueError(text)
@@ -36,7 +36,7 @@ def moment(text: str) -> datetime:
 
 
 def calendar_date(text: str) -> str:
-    """The text of a date, which has one spelling; texts of dates sort by time. Raises ValueError for anything else."""
+    """Return a date as it is; such texts sort by time. Raises ValueError if it is invalid."""
     if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
         raise ValueError(text)
     date.fromisoformat(text)
@@ -44,9 +44,9 @@ def calendar_date(text: str) -> str:
 
 
 def now() -> str:
-    """This moment, to compare with others."""
-    return _written(datetime.now(timezone.utc))
+    """Return the canonical form of the current time."""
+    return _format(datetime.now(timezone.utc))
 
 
-def _written(moment: datetime) -> str:
+def _format(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the usage of agents is: what the agents of a project did in a time. The API counts it in the audit log."""
+"""The usage of the agents of a project in a period. Read-only."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _in_order(values: Values) -> str | None:
     start, end = values.get("start"), values.get("end")
     if start is None:
         return None
-    latest = timestamp.moment(end) if end is not None else datetime.now(timezone.utc)
-    window = latest - timestamp.moment(start)
+    latest = timestamp.parse(end) if end is not None else datetime.now(timezone.utc)
+    window = latest - timestamp.parse(start)
     until = f"end ({end!r})" if end is not None else "now"
     if window < timedelta(0):
         return f"start: {start!r} is after {until}; give an earlier time"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an anomaly is: an alert about unusual behaviour of an agent. The API lists them here."""
+"""An anomaly: an alert about unusual activity of an agent. Read-only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an approval is: a request to run a statement of an agent that PgBeam holds. The API lists them here."""
+"""An approval: a request to approve a statement of an agent that PgBeam holds. Read-only."""
 
 from __future__ import annotations
 

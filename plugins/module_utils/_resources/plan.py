@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a plan is: what an organization has subscribed to, with its limits. The API shows it, and changes one part."""
+"""The plan of an organization, with its limits. Read-only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What usage is: the traffic of each day, of a project by region or of an organization. The API only counts it."""
+"""The daily usage of a project, by region, or of an organization. Read-only."""
 
 from __future__ import annotations
 
