@@ -14,12 +14,13 @@ from typing import Any
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible import argument_spec
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import LIMITS
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError, Call
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.responses import RETRY_STATUSES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS as KINDS_OF_ROLE
 
-__all__ = ["RETRY_STATUSES", "VARIABLES", "Field", "Resource"]
+__all__ = ["LIMITS", "RETRY_STATUSES", "VARIABLES", "Field", "Resource"]
 
 Values = dict[str, Any]
 #: What the modules import: their bodies, by form, and the package of the resources.

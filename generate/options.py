@@ -43,11 +43,11 @@ def _behaviour(module: Module) -> list[str]:
         return scope.shared(f"description.{module.form}") if module.form == "evaluation" else []
     if module.form == "info":
         found = scope.shared("description.pages") if resource.paged else []
-        found += scope.shared("description.filters") if resource.filters else []
+        found += scope.shared("description.filters") if resource.filter_names else []
         if resource.deleted_marker:
             field, value = resource.deleted_marker
             found += scope.shared("description.gone", gone_field=field, gone_value=value)
-        return [" ".join(found)]
+        return [" ".join(found)] if found else []
     found = []
     update_only = [f.name for f in resource.writable if f.update_only]
     if update_only:
@@ -68,7 +68,7 @@ def _behaviour(module: Module) -> list[str]:
 
 def _in_order(module: Module) -> list[str]:
     """The names of the options: parent, state and id first, then fields, then the options on how to write."""
-    front = [module.resource.parent, "state", "id"]
+    front = [*module.resource.parents, "state", "id"]
     return sorted(module.spec, key=lambda name: front.index(name) if name in front else len(front))
 
 
@@ -88,8 +88,8 @@ def _option(module: Module, name: str) -> Values:
 def _of_object(scope: Scope, name: str, spec: Values) -> Values:
     """An option of the module, or of an entry."""
     module, resource = scope.module, scope.resource
-    if name == resource.parent:
-        return documented(spec, _parent(scope))
+    if name in resource.parents:
+        return documented(spec, _parent(scope, name))
     if module.form == "info":
         return documented(spec, _filter(scope, name))
     inside = module.nested
@@ -108,10 +108,13 @@ def documented(spec: Values, text: list[str], members: Values | None = None) -> 
     return {"description": text, **found, **({"suboptions": members} if members else {})}
 
 
-def _parent(scope: Scope) -> list[str]:
+def _parent(scope: Scope, name: str) -> list[str]:
     module, resource = scope.module, scope.resource
-    words = scope.words.field(resource.parent)
+    words = scope.words.field(name)
     found = [" ".join([*scope.own(words), *scope.own(words, "option")])]
+    others = [other for other in resource.parents if other != name]
+    if others:
+        return found + scope.shared("options.parent_either", others=options(others, "or"))
     if not resource.path_has_parent:
         field = resource.field(resource.parent)
         found += [_needed(scope, field)] if module.writes else scope.shared("options.parent_unused")
@@ -126,9 +129,11 @@ def _filter(scope: Scope, name: str) -> list[str]:
     if name == "id":
         found = scope.shared("options.filter.id")
         return found if resource.get_by_id or not resource.parent else found + scope.shared("options.id.unreadable")
-    field = resource.field(name)
+    field = next(f for f in resource.info_fields if f.name == name)
     words = scope.words.field(field)
-    meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=in_words(name))
+    meaning = scope.own(words)
+    if name in resource.filter_names:
+        meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=in_words(name))
     return [_limited(scope, field, meaning), *scope.own(words, "compared")]
 
 

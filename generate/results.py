@@ -88,12 +88,12 @@ def _list(module: Module) -> Values:
 
 
 def _info(module: Module) -> Values:
-    scope = module.scope
+    scope, resource = module.scope, module.resource
+    shape: Values = {"type": "dict"} if resource.is_singleton else {"type": "list", "elements": "dict"}
     return {
-        module.resource.plural: {
-            "description": scope.shared("returned.info"),
-            "type": "list",
-            "elements": "dict",
+        resource.noun if resource.is_singleton else resource.plural: {
+            "description": scope.shared("returned.info_singleton" if resource.is_singleton else "returned.info"),
+            **shape,
             "returned": "success",
             "contains": _shown(scope),
         },

@@ -70,7 +70,10 @@ class Module:
             entry = {*self.spec[plural]["options"]}
             shown = {*OUTCOME, *self.asked_for, *resource.summary}
             return Scope(self, resource, f"{plural}[].", entry, f"{plural}[].", shown)
-        below = {"item": f"{resource.noun}.", "info": f"{plural}[]."}.get(self.form, "")
+        if self.form == "item" or resource.is_singleton:
+            below = f"{resource.noun}."
+        else:
+            below = f"{plural}[]." if self.form == "info" else ""
         return Scope(self, resource, "", {*self.spec}, below, {f.name for f in resource.fields})
 
     @functools.cached_property

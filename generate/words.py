@@ -37,7 +37,8 @@ class Words:
     content: Values
 
     def __post_init__(self) -> None:
-        declared = {*(f.name for f in self.resource.fields), self.resource.parent}
+        resource = self.resource
+        declared = {*(f.name for f in (*resource.fields, *resource.query)), *resource.parents}
         declared |= {self.resource.nested.noun} if self.resource.nested else set()
         self._refuse_others("", self.content, KEYS)
         self._refuse_others("fields.", self.content["fields"], declared)

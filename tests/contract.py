@@ -30,12 +30,15 @@ from tests.sandbox.evaluations import EVALUATION_PATH, REPLAY_PATH
 from tests.sandbox.kinds import KINDS, PROJECT
 from tests.sandbox.middleware import EXTRA_FIELDS
 from tests.sandbox.platform import PLAN_PATH, SPEND_LIMIT_PATH
+from tests.sandbox.readings import AGENT_USAGE_PATH, READINGS
 from tests.sandbox.sdk import hints, strict, typed_dict
 from tests.tree import ROOT
 
 DOCUMENT = ROOT.parent / "shared" / "reference" / "pgbeam-openapi.json"
 _KINDS = (PROJECT, *KINDS.values())
-_OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH, EVALUATION_PATH, REPLAY_PATH)
+_READINGS = (AGENT_USAGE_PATH, *(reading.path for reading in READINGS))
+_COMPUTED = (EVALUATION_PATH, REPLAY_PATH)
+_OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH, *_COMPUTED, *_READINGS)
 #: Only the operations in use: parsing the others takes seconds.
 IN_USE = {*_OTHERS, *(path for kind in _KINDS for path in kind.paths)}
 #: Ids from a server and timestamps: exchanges that differ only in these are judged once.
@@ -59,6 +62,8 @@ DIFFERENCES: dict[str, str] = {
     "replay_policy body: bound_policy_id": "the document is older",
     "replay_policy answer: summary.traffic_scope": "it came with bound_policy_id",
     "replay_policy answer: summary.bound_credentials": "the same",
+    "list_anomaly_alerts query: kind": "the document is older",
+    "list_approval_requests answer: approvals.approval_rule_name": "the document is older",
     "list_replicas query: page_size": "lists of replicas have pages since August, as all lists",
     "list_replicas query: page_token": "the same; the document has next_page_token in the answer alone",
     "errors": "problem documents have taken the place of the envelope, which older servers still send",

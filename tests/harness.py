@@ -74,6 +74,10 @@ class Scope(abc.ABC):
     def settings(self, **settings: Any) -> None:
         self._control("PUT", "", settings)
 
+    def seed(self, key: str, *entries: Mapping[str, Any]) -> None:
+        """Replace the entries of a read-only list, such as ``anomalies``."""
+        self._control("PUT", f"/seeded/{key}", entries)
+
     def record(self) -> list[dict[str, Any]]:
         """Return all exchanges so far; those with projects of an organization belong to the projects."""
         response = requests.get(f"{self.url}/_sandbox/requests", params={self.kind: self.id}, timeout=10)
@@ -88,7 +92,7 @@ class Scope(abc.ABC):
     def _control_url(self) -> str:
         return f"{self.url}/_sandbox/{self.kind}s/{self.id}"
 
-    def _control(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+    def _control(self, method: str, path: str, body: Any) -> None:
         response = requests.request(method, self._control_url + path, json=body, timeout=10)
         assert response.status_code == 200, response.text
 

@@ -14,7 +14,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from generate.modules import modules
 from tests.harness import Organization, Project, Sandbox
 from tests.integration.scanned_ansible import PASSWORDS, ScannedAnsible, look_up
-from tests.samples import found_or_created, needed
+from tests.samples import DAYS, found_or_created, needed
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
@@ -84,6 +84,8 @@ class Place:
                 (given[f.name_option],) = needed(f.refers_to, 1).values()
         if resource.issued:
             given["secrets_file"] = str(self.issued / f"{module}-{self.project}.json")
+        if form == "info":
+            options |= {f.name: DAYS[f.name] for f in resource.query if f.required}
         if form == "list":
             options[resource.plural] = [{**given, **entry}]
         elif form == "item" and resource.nested:

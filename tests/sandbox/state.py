@@ -122,6 +122,8 @@ class Scope:
     id: str
     settings: Settings = field(default_factory=Settings, kw_only=True)
     faults: list[tuple[Fault, random.Random]] = field(default_factory=list, init=False)
+    #: The entries of the read-only lists, by the key of the list.
+    seeded: dict[str, list[Item]] = field(default_factory=lambda: defaultdict(list), init=False)
     #: The current second of the clock, and the number of requests in it.
     window: tuple[int, int] = field(default=(0, 0), init=False)
 

@@ -73,8 +73,9 @@ def argument_spec(fields: t.Iterable[Field], complete: bool = False) -> Spec:
 
 
 def _parent_spec(resource: Resource) -> Spec:
-    """Return the option of the parent. It is required if the path contains it."""
-    return {resource.parent: {"type": "str", "required": resource.path_has_parent}} if resource.parent else {}
+    """Return the options of the parents. One is required if the path contains it and there is no other."""
+    required = resource.path_has_parent and not resource.alternative
+    return {name: {"type": "str", "required": required} for name in resource.parents}
 
 
 def _writing_spec(resource: Resource) -> Spec:
@@ -126,8 +127,11 @@ def list_spec(resource: Resource) -> Spec:
 
 def info_spec(resource: Resource) -> Spec:
     """The argument spec of the module that reads."""
-    filters = argument_spec(resource.field(name) for name in resource.filters)
-    return {**CONNECTION, **_parent_spec(resource), "id": {"type": "str"}, **filters}
+    own: Spec = {resource.id_field: {"type": "str"}} if resource.id_field and not resource.is_singleton else {}
+    asked = argument_spec(resource.info_fields)
+    for f in resource.query:
+        asked[f.name]["required"] = f.required
+    return {**CONNECTION, **_parent_spec(resource), **own, **asked}
 
 
 def replay_spec(resource: Resource) -> Spec:

@@ -330,11 +330,18 @@ def run_info(resource: Resource) -> None:
 
 def _info(module: Module, reconciler: Reconciler) -> None:
     resource = reconciler.resource
-    wanted = validation.drop_nulls({name: module.params[name] for name in ("id", *resource.filters)})
-    if resource.parent and not resource.path_has_parent and not reconciler.parent and "id" not in wanted:
-        raise TaskError(f"{resource.parent}: missing; set {resource.parent} or id")
-    filters = [resource.field(name) for name in resource.filters if name in wanted]
-    items = reconciler.read_one(wanted["id"]) if "id" in wanted else reconciler.read_all()
+    key = resource.id_field
+    names = (key, *(f.name for f in resource.info_fields))
+    wanted = validation.drop_nulls({name: module.params.get(name) for name in names})
+    if resource.parent and not resource.path_has_parent and not reconciler.parent and key not in wanted:
+        raise TaskError(f"{resource.parent}: missing; set {resource.parent} or {key}")
+    query = {f.name: wanted[f.name] for f in resource.query if f.name in wanted}
+    items = reconciler.read_one(wanted[key], query) if key in wanted else reconciler.read_all(query)
+    if resource.is_singleton:
+        returned: Values = {resource.noun: items[0]}
+        module.exit(changed=False, **returned)
+    # Includes the filters of the query, because a server ignores those that it does not know.
+    filters = [resource.field(name) for name in resource.filter_names if name in wanted]
     kept = [item for item in items if all(f.equals(wanted[f.name], item.get(f.name)) for f in filters)]
     unclear = [f for f in filters if f.zero is None and not f.nullable]
     hidden = {f.name for f in unclear for item in items if item.get(f.name) is None}

@@ -223,11 +223,17 @@ class Resource:
     fields: tuple[Field, ...]
     #: The option with the parent's id. If the path does not contain it, the query of a listing does.
     parent: str = ""
+    #: The field with an object's id, and the option of the same name. Empty: objects have no id.
+    id_field: str = "id"
     #: The fields that identify an object without an id, and the field that selects one of several matches.
     identity: tuple[str, ...] = ()
     tie_breaker: str = ""
-    #: The path that writes to a singleton: the one object of a parent that always exists, which ``path`` reads. It has
-    #: no id and is never listed, created or deleted. Unknown fields of an answer are not sent back.
+    #: The same kind of objects in another kind of parent. A task sets one of the two parents.
+    alternative: Resource | None = None
+    #: Whether each parent has exactly one object, which always exists: ``path`` reads it. It has no id and is never
+    #: listed, created or deleted.
+    is_singleton: bool = False
+    #: The path that writes to a singleton. ``path`` may then return more than its fields, which is not sent back.
     write_path: str = ""
     #: The method that updates an object in place. Empty: it can only be replaced.
     update_verb: str = "PATCH"
@@ -255,6 +261,9 @@ class Resource:
     paged: bool = True
     #: The filters of the info module, apart from ``id``.
     filters: tuple[str, ...] = ()
+    #: The options of the info module that are sent in the query of the listing. They may allow fewer values than the
+    #: fields of the same name, which may have values that this release does not know.
+    query: tuple[Field, ...] = ()
     #: The fields that a list module returns of an object.
     summary: tuple[str, ...] = ()
     #: An action that a task can request in addition to the object.
@@ -272,9 +281,9 @@ class Resource:
         return bool(self.parent) and f"{{{self.parent}}}" in self.path
 
     @property
-    def is_singleton(self) -> bool:
-        """Whether each parent has exactly one object, which always exists."""
-        return bool(self.write_path)
+    def answer_key(self) -> str:
+        """The field that identifies the object of an answer. Empty: none does."""
+        return self.parent if self.is_singleton else self.id_field
 
     @property
     def needs_parent(self) -> bool:
@@ -282,9 +291,20 @@ class Resource:
         return self.is_singleton or self.computed
 
     @property
-    def id_field(self) -> str:
-        """The field that identifies the object of an answer."""
-        return self.parent if self.is_singleton else "id"
+    def parents(self) -> tuple[str, ...]:
+        """The options with the parent's id. A task sets one of them."""
+        other = self.alternative.parents if self.alternative else ()
+        return (*filter(None, [self.parent]), *other)
+
+    @functools.cached_property
+    def info_fields(self) -> tuple[Field, ...]:
+        """The options of the info module, apart from the parent and the id."""
+        return (*map(self.field, self.filters), *self.query)
+
+    @property
+    def filter_names(self) -> set[str]:
+        """The options of the info module that compare a field of the object."""
+        return {f.name for f in self.info_fields} & self._by_name.keys()
 
     @property
     def sends_whole(self) -> bool:
@@ -390,7 +410,7 @@ class Resource:
 
         Servers never return secrets; if one ever did, this removes it.
         """
-        own = {name: v for name, v in values.items() if name in self._by_name} if self.is_singleton else values
+        own = {name: v for name, v in values.items() if name in self._by_name} if self.write_path else values
         return {**{f.name: None for f in self.fields if not f.secret}, **self.without_secrets(own)}
 
     def whole_body(self, current: Values) -> Values:

@@ -93,7 +93,7 @@ def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
 
     ``where`` prefixes the names of the options. Values may still have the types that YAML gave them.
     """
-    found = _field_errors(resource.options, values, where)
+    found = _field_errors((*resource.options, *resource.query), values, where)
     for f in resource.references:
         if values.get(f.name) is not None and values.get(f.name_option) is not None:
             found.append(f"{where}{f.name_option}: {f.name} is also set; keep one of them")
@@ -329,9 +329,9 @@ def response_error(resource: Resource, values: Values) -> str | None:
 
     Its id is used in paths and its fields are compared, so their types must match the contract.
     """
-    name = resource.id_field
+    name = resource.answer_key
     identifier = values.get(name)
-    if not isinstance(identifier, str) or not re.fullmatch(ID_PATTERN, identifier):
+    if name and not (isinstance(identifier, str) and re.fullmatch(ID_PATTERN, identifier)):
         # Shown whole or not at all: masking does not find a secret in a part of it.
         shown = repr(identifier)
         return f"an object without a usable {name}" + (f" ({name}: {shown})" if len(shown) <= 60 else "")

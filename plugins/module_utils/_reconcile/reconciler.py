@@ -164,27 +164,29 @@ class Reconciler:
             "run again when it has ended, or raise retry_budget"
         )
 
-    def read_all(self) -> list[Values]:
+    def read_all(self, query: Values | None = None) -> list[Values]:
+        """Return all objects, or those that the query selects."""
         resource = self.resource
         if resource.path_has_parent and not self.parent:
             return []
         if resource.is_singleton:
             label = resource.describe({resource.parent: self.parent})
-            return [resource.with_all_fields(self.client.get(self.path, label, self._expect_id(None)).content)]
-        query = {resource.parent: self.parent} if resource.parent and not resource.path_has_parent else None
+            return [resource.with_all_fields(self.client.get(self.path, label, self._expect_id(None), query).content)]
+        above = {resource.parent: self.parent} if resource.parent and not resource.path_has_parent else {}
         target = resource.collection_label(self.parent)
-        items = self.client.list_all(
-            self.path, resource.items_key, target, self._response_error, query=query, paged=resource.paged
-        )
+        query = {**above, **(query or {})} or None
+        items = self.client.list_all(self.path, resource.items_key, target, self._response_error, query, resource.paged)
+        if not resource.id_field:
+            return [resource.with_all_fields(item) for item in items]
         # By id, because an object can be on two pages if others are created or deleted between the requests.
         found = {item["id"]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
         return list(found.values())
 
-    def read_one(self, identifier: str) -> list[Values]:
-        """Return the object with this id as a list, empty if it does not exist."""
+    def read_one(self, identifier: str, query: Values | None = None) -> list[Values]:
+        """Return the object with this id as a list, empty if it does not exist. A listing uses the query."""
         resource = self.resource
         if not resource.get_by_id or (resource.path_has_parent and not self.parent):
-            return [item for item in self.read_all() if item["id"] == identifier]
+            return [item for item in self.read_all(query) if item["id"] == identifier]
         try:
             item = self._get(identifier, f"{resource.noun} {identifier}")
         except ApiError as error:
@@ -223,7 +225,7 @@ class Reconciler:
 
         def check(values: Values) -> str | None:
             expected = self.parent if self.resource.is_singleton else identifier
-            other = None if values.get(self.resource.id_field) == expected else "another object than requested"
+            other = None if values.get(self.resource.answer_key) == expected else "another object than requested"
             return self._response_error(values) or other
 
         return check
