@@ -224,7 +224,7 @@ def test_duplicates_are_reported_and_can_be_deleted(modules: Modules, project: P
         modules.databases(project, [ENTRY]).result("databases"),
     ):
         assert reported in result["msg"]
-        assert "state=absent" in result["msg"]
+        assert "state: absent" in result["msg"]
     info = modules.play([{"name": "info", "pgbeam.cloud.database_info": {"project_id": project.id}}])
     assert reported in " ".join(info.output.split())
     assert len(info.result("info")["databases"]) == 2
