@@ -67,6 +67,10 @@ class Scope(abc.ABC):
     def settings(self, **settings: Any) -> None:
         self._control("PUT", "", settings)
 
+    def stored(self, key: str) -> dict[str, dict[str, Any]]:
+        """The objects of a kind, such as ``policies``, as the server truly has them, by id."""
+        return self._truth(key)
+
     def record(self) -> list[dict[str, Any]]:
         """Every exchange with it so far; those with an organization's projects belong to the projects."""
         response = requests.get(f"{self.url}/_sandbox/requests", params={self.kind: self.id}, timeout=10)
@@ -178,10 +182,6 @@ class Project(Scope):
     def replicas(self, database_id: str) -> list[dict[str, Any]]:
         """All replicas of a database, read page by page."""
         return self.pages(f"/v1/databases/{database_id}/replicas", "replicas")
-
-    def stored(self, key: str) -> dict[str, dict[str, Any]]:
-        """The objects of a kind, such as ``policies``, as the server truly has them, by id."""
-        return self._truth(key)
 
     def truth(self) -> dict[str, dict[str, Any]]:
         """The databases as the server truly has them, by id, once nothing is under way."""
