@@ -274,7 +274,8 @@ def _others(rng: random.Random, resource: Resource) -> list[Values]:
     """Another client's writes: before one of the task's, before some in a row, or before each."""
     if not resource.update_verb or resource.put_by_identity or resource.is_singleton:
         return []  # no request is to one object, or none of them can be made in vain
-    known = OTHERS.get(resource.noun, changes(resource))
+    one_a_field = {tuple(each): each for each in changes(resource)}  # else one change of theirs would undo another
+    known = OTHERS.get(resource.noun, [*one_a_field.values()])
     possible = [each for each in known if not (resource.check and any(map(resource.check, _with(resource, each))))]
     return [
         {
