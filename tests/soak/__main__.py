@@ -23,16 +23,19 @@ WRONG = (
 def main() -> int:
     sys.path.insert(0, str(link_tree()))
     from tests.soak.kills import kill_runs  # these import the collection, which is importable only now
-    from tests.soak.runs import soak
+    from tests.soak.runs import WORKERS, soak
 
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=tests.soak.__doc__)
     parser.add_argument("--scenarios", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1, help="of the first scenario; each one after has the next")
     parser.add_argument("--kills", type=int, default=50, help="how many runs to kill")
+    parser.add_argument(
+        "--workers", type=int, default=WORKERS, help="how many batches run at once; fewer if it is busy"
+    )
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the outcome into this page")
     options = parser.parse_args()
     with Sandbox.start() as sandbox:
-        counts, bad = soak(sandbox.url, range(options.seed, options.seed + options.scenarios))
+        counts, bad = soak(sandbox.url, range(options.seed, options.seed + options.scenarios), workers=options.workers)
         killed, wrong = kill_runs(sandbox.url, options.kills, options.seed)
     counts += killed
     outcome = [f"| {count} | {name} |" for name, count in sorted(counts.items())]
