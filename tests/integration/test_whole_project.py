@@ -280,22 +280,27 @@ def test_drift_of_every_kind(ansible: Ansible, sandbox: Sandbox, organization: O
     """One object of each is changed, one deleted and one created behind the role's back; the audit reports them all."""
     path = everything(ansible, organization, pgbeam_prune=True)
     assert ansible.playbook(REGISTER, "-i", path).status == 0
-    found = made(organization)
+    found, declared = made(organization), objects(ansible.home)
     project = sandbox.project_of(found["id"])
     for kind in reversed(KINDS):
-        above, (first, second) = kind.path.format(project_id=project.id), found[kind.items_key]
+        above = kind.path.format(project_id=project.id)
+        first, second = (
+            next(item for item in found[kind.items_key] if all(item[n] == entry[n] for n in kind.needed_to_find))
+            for entry in declared[kind.plural]
+        )
         identity = {name: value for name, value in second.items() if name in kind.identity and value is not None}
         if kind.put_by_identity:
             assert project._call("DELETE", above, params=identity).ok
         else:
             assert project._call("DELETE", f"{above}/{second['id']}").ok
-        samples.create(project, kind, project.id, PASSWORD, 2)
         if in_sandbox(kind).update_method == "PATCH" and kind.update_verb:
             assert project._call("PATCH", f"{above}/{first['id']}", json={"status": "active"}).ok
         elif kind.update_verb:
             kept = {name: value for name, value in first.items() if name in kind.identity}
             place = above if kind.put_by_identity else f"{above}/{first['id']}"
             assert project._call("PUT", place, json={**samples.needed(kind), **kept}).ok
+    for kind in KINDS:
+        samples.create(project, kind, project.id, PASSWORD, 2)
     audited = ansible.playbook(AUDIT, "-i", path)
     assert (audited.status, audited.writes) == (2, [])
     drift = audited.result("Say what drifted")["msg"].partition(" drifted: ")[2].split("; ")
