@@ -104,7 +104,7 @@ class Job:
             secrets[name] for secrets in self.stored().values() for name in ("connection_string", "mcp_token")
         ]
         self.ansible.secrets += shown_once
-        self.ansible.hold_to_secrecy(run, run.output + json.dumps(run.events), ["the job"])
+        self.ansible.check_secrecy(run, run.output + json.dumps(run.events), ["the job"])
         assert not list((self.ansible.home / "tmp").rglob("*.json")), "no file with secrets is left"
         return run
 

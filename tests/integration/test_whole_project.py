@@ -19,7 +19,7 @@ from generate.declared import Resource
 from tests import samples
 from tests.harness import Organization, Sandbox
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Run
-from tests.integration.watched import Watched
+from tests.integration.scanned_ansible import ScannedAnsible
 from tests.sandbox import kinds as sandbox_kinds
 from tests.sandbox.declaration import Kind
 
@@ -120,7 +120,7 @@ def test_from_nothing(ansible: Ansible, organization: Organization) -> None:
     foreseen = ansible.playbook(REGISTER, "-i", path, "--diff", check=True)
     assert foreseen.status == 0, foreseen.output
     key = f"{organization.id}/shop"
-    note = " in check mode, nothing was written"
+    note = " (check mode, nothing was written)"
     assert told(foreseen) == [
         f"{key}: project created{note}",
         f"{key}: 2 created{note}",
@@ -160,15 +160,15 @@ def test_from_nothing(ansible: Ansible, organization: Organization) -> None:
 
 def test_the_whole_from_nothing(sandbox: Sandbox, organization: Organization, tmp_path: Path) -> None:
     """Every list of the role in one inventory. Check mode shows all of it, a second run only reads, once a kind."""
-    watched = Watched(sandbox.url, tmp_path / "home", printed=sandbox.log)
-    watched.secrets.append(PASSWORD)
-    path, declared = everything(watched, organization, watched.issued), objects(watched.issued)
+    scanned = ScannedAnsible(sandbox.url, tmp_path / "home", printed=sandbox.log)
+    scanned.secrets.append(PASSWORD)
+    path, declared = everything(scanned, organization, scanned.issued), objects(scanned.issued)
     key = f"{organization.id}/shop"
     counted = [f"{kind.plural} of {key}: {len(declared[kind.plural])} created" for kind in KINDS]
-    foreseen = watched.playbook(REGISTER, "-i", path, "-vvvvv", "--diff", check=True)
+    foreseen = scanned.playbook(REGISTER, "-i", path, "-vvvvv", "--diff", check=True)
     assert foreseen.status == 0, foreseen.output
-    assert told(foreseen)[0] == f"{key}: project created in check mode, nothing was written"
-    assert told(foreseen)[-len(KINDS) :] == [f"{line} in check mode, nothing was written" for line in counted]
+    assert told(foreseen)[0] == f"{key}: project created (check mode, nothing was written)"
+    assert told(foreseen)[-len(KINDS) :] == [f"{line} (check mode, nothing was written)" for line in counted]
     shown = json.dumps(foreseen.result(ENSURE)["diff"])
     for kind in KINDS:
         for entry in declared[kind.plural]:
@@ -177,9 +177,9 @@ def test_the_whole_from_nothing(sandbox: Sandbox, organization: Organization, tm
     for shown_too in ('"name": "invoices"', '"host": "r2"', '"column": "email"', "(sent, not shown)"):
         assert shown_too in shown
     assert "none of the " not in foreseen.output, "what this run would create is not missing"
-    assert organization.projects() == [] and list(watched.issued.iterdir()) == []
+    assert organization.projects() == [] and list(scanned.issued.iterdir()) == []
 
-    first = watched.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
+    first = scanned.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
     assert first.status == 0, first.output
     assert told(first)[-len(KINDS) :] == counted
     project = made(organization)
@@ -190,7 +190,7 @@ def test_the_whole_from_nothing(sandbox: Sandbox, organization: Organization, tm
     assert assigned == {"reporting-bot": "readers", "support-bot": "writers"}
     assert policies[project["default_policy_profile_id"]] == "readers"
     for agent in project["agents"]:
-        file = watched.issued / f"{agent['name']}.json"
+        file = scanned.issued / f"{agent['name']}.json"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert json.loads(file.read_text())["id"] == agent["id"]
     writes = Counter(method for method, path in first.writes)
@@ -199,14 +199,14 @@ def test_the_whole_from_nothing(sandbox: Sandbox, organization: Organization, tm
     # The project with its first database, two databases and two replicas; at the end, its policy and an agent's status.
     assert writes == {"POST": 1 + 2 + 2 + created - annotations, "PUT": annotations, "PATCH": 1 + 1}
 
-    second = watched.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
+    second = scanned.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
     assert (second.status, second.changed, second.writes) == (0, 0, [])
     (orders,) = {replica["database_id"] for replica in project["replicas"]}
     above = f"/v1/projects/{project['id']}"
     listed = ["/v1/projects", above, f"{above}/databases", f"/v1/databases/{orders}/replicas"]
     listed += [kind.path.format(project_id=project["id"]) for kind in KINDS]
     assert sorted(second.requests) == sorted(("GET", path) for path in listed)
-    audited = watched.playbook(AUDIT, "-i", path)
+    audited = scanned.playbook(AUDIT, "-i", path)
     assert audited.status == 0, audited.output
 
 
@@ -303,13 +303,13 @@ def test_drift_of_every_kind(ansible: Ansible, sandbox: Sandbox, organization: O
         samples.create(project, kind, project.id, PASSWORD, 2)
     audited = ansible.playbook(AUDIT, "-i", path)
     assert (audited.status, audited.writes) == (2, [])
-    drift = audited.result("Say what drifted")["msg"].partition(" drifted: ")[2].split("; ")
+    drift = audited.result("Report the drift")["msg"].partition(" differences: ")[2].split("; ")
     for kind in KINDS:
         own = sorted(text for text in drift if text.startswith(f"{kind.noun} "))
         ends = ["differs in", "is declared but does not exist", "exists but is not declared"]
         assert [end for end in ends if not any(end in text for text in own)] == ([] if kind.update_verb else ends[:1])
         assert len(own) == (3 if kind.update_verb else 2), own
-    kept = ansible.playbook(AUDIT, "-i", everything(ansible, organization)).result("Say what drifted")["msg"]
+    kept = ansible.playbook(AUDIT, "-i", everything(ansible, organization)).result("Report the drift")["msg"]
     assert "agent reporting-bot2 exists but is not declared" in kept
     assert kept.count("exists but is not declared") == 1
 
@@ -350,7 +350,7 @@ def test_a_kind_that_is_refused_does_not_stop_the_others(
 
 
 def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: Organization) -> None:
-    """It is one of the databases from then on, and no twin of one that a host names."""
+    """It is one of the databases from then on, and no duplicate of one that a host declares."""
     own = {"host": "db2", "name": "stock", "ssl_mode": "verify-full"}
     path = inventory(ansible, organization, pgbeam_project={"org_id": organization.id, "name": "shop", "database": own})
     for created in (True, False):
@@ -365,7 +365,7 @@ def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: O
 def test_drift_of_each_kind_is_told_and_put_right(
     ansible: Ansible, sandbox: Sandbox, organization: Organization
 ) -> None:
-    """The audit tells of a replica that only a replacement can put right, too."""
+    """The audit also reports a replica that only a replacement can fix."""
     path = inventory(ansible, organization, pgbeam_prune=True)
     assert ansible.playbook(REGISTER, "-i", path).status == 0
     (made,) = organization.projects()
@@ -378,8 +378,8 @@ def test_drift_of_each_kind_is_told_and_put_right(
     project.register_replica(databases["orders"]["id"], host="r9")
     audited = ansible.playbook(AUDIT, "-i", path)
     assert audited.status == 2
-    drift = audited.result("Say what drifted")["msg"]
-    assert drift.startswith("4 drifted: ")
+    drift = audited.result("Report the drift")["msg"]
+    assert drift.startswith("4 differences: ")
     for part in (
         f"project {organization.id}/shop differs in tags; ",
         "stock on db2:5432 differs in ssl_mode; ",
@@ -407,7 +407,7 @@ def test_a_project_that_is_named_in_two_ways(ansible: Ansible, organization: Org
     for check in (True, False):
         run = ansible.playbook(REGISTER, "-i", path, check=check)
         assert run.status == 2
-        told = f"{organization.id}/shop and {made['id']} are one project; name it on all hosts in one way"
+        told = f"{organization.id}/shop and {made['id']} are the same project; refer to it in one way on all hosts"
         assert told in run.result(ENSURE)["msg"]
         assert run.writes == []
     assert organization.truth() == before
@@ -433,7 +433,7 @@ TYPO = {"host": "r1", "sl_mode": "require"}
     "odd, problem",
     [
         ({"port": 99999}, "port: 99999 is not allowed; it must be a whole number from 1 to 65535"),
-        ({"replicas": [TYPO]}, "replicas[0] (r1): sl_mode: there is no such option; did you mean ssl_mode?"),
+        ({"replicas": [TYPO]}, "replicas[0] (r1): sl_mode: unknown option; did you mean ssl_mode?"),
         ({"replicas": [{"host": "r"}, {"host": "R"}]}, "replicas[0] (r) and replicas[1] (R) are both replica R:5432"),
     ],
 )
@@ -465,13 +465,13 @@ def test_prune_before_there_is_a_project(ansible: Ansible, organization: Organiz
 @pytest.mark.parametrize(
     "project, problem",
     [
-        ({"nam": "shop"}, "pgbeam_project.nam: there is no such option; did you mean name?"),
-        ({"name": "shop"}, "pgbeam_project does not say which one; give its org_id and name, or its id"),
-        ({"org_id": "org_1", "name": "shop", "state": "absent"}, "pgbeam_project.state: there is no such option"),
-        ({"id": "prj_1", "database": {"name": "a"}}, "pgbeam_project.database names no host"),
+        ({"nam": "shop"}, "pgbeam_project.nam: unknown option; did you mean name?"),
+        ({"name": "shop"}, "pgbeam_project: it identifies no project; set org_id and name, or id"),
+        ({"org_id": "org_1", "name": "shop", "state": "absent"}, "pgbeam_project.state: unknown option"),
+        ({"id": "prj_1", "database": {"name": "a"}}, "pgbeam_project.database: host is missing"),
         (
             {"id": "prj_1", "database": {"name": "a", "host": "h", "state": "absent"}},
-            "leave state out, or name another",
+            "omit state, or declare another",
         ),
     ],
 )

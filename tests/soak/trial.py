@@ -16,7 +16,7 @@ from generate.declared import Resource
 from tests import contract, samples
 from tests.faults import as_others_left_it, changes_of_others
 from tests.harness import API_KEY, DATABASE, WRITES, Organization, Project
-from tests.sandbox.gate import key_digest
+from tests.sandbox.middleware import key_digest
 from tests.soak import judgement
 from tests.soak.scenarios import Scenario, Values
 
