@@ -60,6 +60,8 @@ def create(scope: Scope, resource: Resource, parent: str, secret: str, number: i
     for f in resource.references:
         if f.name in given and f.name not in fields:
             given[f.name] = found_or_created(scope, f, parent, secret, number)["id"]
+    if not resource.creatable:
+        return scope.put(resource.items_key, **given)
     answer = scope.post(resource.path.format(**{resource.parent: parent}), given, resource.create_verb)
     made: Values = answer[resource.create_envelope] if resource.create_envelope else answer
     return made
