@@ -30,7 +30,8 @@ def sample(resource: Resource, field: Field, within: str = "") -> Any:
 
 def whole(resource: Resource) -> Values:
     """An object of the API as a server returns it, with the fields that it never returns left out."""
-    return {field.name: sample(resource, field) for field in resource.fields if not field.secret}
+    found = {field.name: sample(resource, field) for field in resource.fields if not field.secret}
+    return {name: None if resource.is_deleted({name: value}) else value for name, value in found.items()}
 
 
 def needed(resource: Resource, number: int = 0) -> Values:

@@ -41,7 +41,7 @@ options:
   email:
     description:
       - The email address that the invitation is sent to.
-      - Case does not matter.
+      - Upper and lower case are the same.
       - It cannot be changed once the org invitation exists. A different value fails the task.
       - Required unless O(id) is given.
     type: str

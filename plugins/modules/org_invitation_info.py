@@ -29,7 +29,7 @@ options:
   email:
     description:
       - Only the invitation to this email address.
-      - Case does not matter.
+      - Upper and lower case are the same.
     type: str
 attributes:
   check_mode:

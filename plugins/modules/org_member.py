@@ -38,7 +38,7 @@ options:
   email:
     description:
       - The member's email address.
-      - Case does not matter.
+      - Upper and lower case are the same.
       - It cannot be changed once the org member exists. A different value fails the task.
       - Required unless O(id) is given.
     type: str

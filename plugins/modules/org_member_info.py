@@ -27,7 +27,7 @@ options:
   email:
     description:
       - Only the member with this email address.
-      - Case does not matter.
+      - Upper and lower case are the same.
     type: str
 attributes:
   check_mode:

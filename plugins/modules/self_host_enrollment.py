@@ -155,7 +155,7 @@ self_host_enrollment:
     expires_at:
       description:
         - The time from which the token is no longer accepted for new connections.
-        - Null if it always is.
+        - Null if it never does.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"
@@ -169,6 +169,11 @@ self_host_enrollment:
       type: str
       returned: always
       sample: "2026-11-20T12:00:00Z"
+    revoked_at:
+      description: When the enrollment was revoked. Always null, since the revoked ones are left out.
+      type: str
+      returned: always
+      sample: "2026-11-30T08:00:00Z"
     created_at:
       description: When the enrollment was created.
       type: str

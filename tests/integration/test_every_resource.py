@@ -293,7 +293,7 @@ def _bodies(run: Run, method: str) -> list[Values]:
 
 
 def _without_moments(resource: Resource, item: Values) -> Values:
-    hidden = {f.name for f in resource.fields if f.changes_on_write}
+    hidden = {"updated_at", *(f.name for f in resource.fields if f.changes_on_write)}
     return {name: value for name, value in item.items() if name not in hidden}
 
 

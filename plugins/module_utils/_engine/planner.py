@@ -318,7 +318,7 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         parent = wanted.get(resource.parent)
         place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
         what = f"{resource.noun} {wanted['id']}" if "id" in wanted else resource.describe(wanted)
-        advice = resource.missing_advice or f"check the id, or leave it out to add a new {resource.noun}"
+        advice = resource.if_missing or f"check the id, or leave it out to add a new {resource.noun}"
         raise TaskError(f"{what} is not {place}, or this key may not see it; {advice}")
     result = Plan(resource, "created", wanted)
     for f in resource.writable:

@@ -250,13 +250,13 @@ class Resource:
     expiry: str = ""
     #: Whether the API creates objects for this collection. If not, what to do for one that is missing.
     creatable: bool = True
-    missing_advice: str = ""
+    if_missing: str = ""
     #: Whether a create takes an idempotency key. Without one, it is not repeated once it may have been received.
     idempotency_key: bool = True
     #: The resource that an object becomes one of. While one of the same identity exists, there is nothing to create.
     becomes: Resource | None = None
     #: What to do if the API answers that another object, or its own state, does not allow a write.
-    conflict_advice: str = ""
+    if_conflict: str = ""
     #: Whether one object can be read by its id, and whether a listing has pages.
     get_by_id: bool = True
     paged: bool = True

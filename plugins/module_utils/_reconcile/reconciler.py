@@ -327,7 +327,7 @@ class Reconciler:
                     self._rotate(outcome)
         except ApiError as error:
             if error.status == 409 and error.call.path in (self.path, self._item_path(plan.id)):
-                error.advice = self.resource.conflict_advice or error.advice
+                error.advice = self.resource.if_conflict or error.advice
             if error.sent or outcome.changed:
                 raise
             outcome.action = "skipped"

@@ -28,7 +28,7 @@ ORG_INVITATION = Resource(
     deleted_marker=("status", ("accepted", "rejected", "canceled")),
     expiry="expires_at",
     get_by_id=False,
-    conflict_advice="for PgBeam, this email has a pending invitation: look it up with the module org_invitation_info, "
+    if_conflict="for PgBeam, this email has a pending invitation: look it up with the module org_invitation_info, "
     "revoke it by its id, then run again",
     filters=("email",),
     summary=("id", "email", "role"),

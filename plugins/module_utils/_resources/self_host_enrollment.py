@@ -23,7 +23,7 @@ SELF_HOST_ENROLLMENT = Resource(
     deleted_marker=("revoked_at", ()),
     get_by_id=False,
     filters=("region_label",),
-    conflict_advice="PgBeam allows no self-hosted proxy while a project of the organization has an enabled approval "
+    if_conflict="PgBeam allows no self-hosted proxy while a project of the organization has an enabled approval "
     "rule: disable those rules (module approval_rule, enabled: false), then run again",
     fields=(
         Field("id", read_only=True),
@@ -38,6 +38,7 @@ SELF_HOST_ENROLLMENT = Resource(
         ),
         Field("created_by", read_only=True),
         Field("last_seen_at", read_only=True),
+        Field("revoked_at", read_only=True),
         Field("created_at", read_only=True),
     ),
 )  # fmt: skip
