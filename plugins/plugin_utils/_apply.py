@@ -12,7 +12,7 @@ import json
 import typing as t
 
 from ansible.errors import AnsibleError
-from ansible.utils.display import Display
+from ansible.utils import display
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import validation
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
@@ -48,8 +48,8 @@ def apply(action: t.Any, task_vars: Values) -> Values:
     audit = bool(task_vars.get("__pgbeam_audit"))  # set by the playbook
     unseen = _prune.unseen(view)
     if audit and unseen and any(project.objects for project in plan.projects):
-        Display().warning(f"objects that no host declares are not looked for, because {unseen}")
-    results, problem = run(plan.projects, call, foresee, Display().warning, audit and not unseen)
+        display.Display().warning(f"objects that no host declares are not looked for, because {unseen}")
+    results, problem = run(plan.projects, call, foresee, display.Display().warning, audit and not unseen)
     return _result(results, problem, action._task)
 
 
@@ -264,7 +264,7 @@ def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Val
         except AnsibleError:  # whose text may quote a default that is a secret
             problem = f"{module} was not run: a template in module_defaults cannot be evaluated; correct it"
             return {"changed": False, "failed": True, "msg": problem}
-        result = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
+        result = _execute(action, name, args, task_vars)
         kept = {option: value for option, value in result.items() if option not in NOT_PUBLISHED}
         return {"changed": False, "failed": False, **kept}
     except AnsibleError as error:
@@ -273,6 +273,22 @@ def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Val
     except Exception as error:
         problem = _values.unexpected(error)
     return {"changed": False, "failed": True, "msg": problem}
+
+
+def _execute(action: t.Any, name: str, args: Values, task_vars: Values) -> Values:
+    """Run a module. What it warns of is part of its result alone, because some of it does not concern the user."""
+    context = getattr(getattr(display, "_display_utils", None), "DeferredWarningContext", None)
+    if not context:  # ansible-core before 2.19
+        result: Values = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
+        return result
+    # Without a context of its own, ansible-core 2.21 shows the warnings with the role's task when the module returns.
+    with context(variables=task_vars) as captured:
+        result = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
+    found = {"warnings": captured.get_warnings(), "deprecations": captured.get_deprecation_warnings()}
+    for key, items in found.items():
+        returned = result.get(key) or []
+        result[key] = [*returned, *(item for item in items if item not in returned)]
+    return result
 
 
 def _defaults(action: t.Any, name: str, given: Values, task_vars: Values) -> Values:
