@@ -341,7 +341,7 @@ def _info(module: Module, reconciler: Reconciler) -> None:
     hidden = {f.name for f in unclear for item in items if item.get(f.name) is None}
     if hidden:
         module.warn(
-            f"{resource.plural}: PgBeam does not return {', '.join(sorted(hidden))} for some of them; they are left out"
+            f"{resource.plural}: PgBeam does not return {', '.join(sorted(hidden))} for some of them; those are omitted"
         )
     for duplicates in Index(resource, kept).duplicate_warnings():
         module.warn(duplicates)
