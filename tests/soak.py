@@ -35,7 +35,7 @@ from typing import Any
 
 from tests import contract
 from tests.faults import ENDLESS, as_others_left_it, changes_of_others
-from tests.harness import API_KEY, DATABASE, WRITES, Organization, Project, Sandbox, ansible_env
+from tests.harness import API_KEY, DATABASE, Organization, Project, Sandbox, ansible_env, is_write
 from tests.sandbox.middleware import key_digest
 from tests.sandbox.models import Initial
 from tests.tree import ROOT
@@ -431,7 +431,7 @@ class Trial:
         for entry in record:
             sender = entry["key_digest"], f"http://{entry['headers']['host']}"
             if sender == foreseen and self.scenario.foreseen:
-                if entry["method"] in WRITES:
+                if is_write(entry):
                     yield f"check mode sends {entry['method']} {entry['path']}"
             elif sender != own:
                 yield f"{entry['method']} {entry['path']} has the key or the URL of another item"
@@ -688,7 +688,7 @@ def _duplicates(rows: Values) -> int:
 
 
 def _writes(record: list[Values]) -> int:
-    return sum(entry["method"] in WRITES for entry in record)
+    return sum(map(is_write, record))
 
 
 def _ill_mannered(scenario: Scenario, record: list[Values]) -> list[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -14,13 +15,17 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.agent_usage import AGENT_USAGE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.anomaly import ANOMALY
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.approval import APPROVAL
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.usage import USAGE
 
 from generate.modules import modules
 from tests import examples
 from tests.examples import Block, Command
 from tests.harness import API_KEY, Organization, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, Ansible, Run
-from tests.samples import create, sample
+from tests.samples import create, sample, whole
 from tests.tree import ROOT
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
@@ -54,6 +59,8 @@ class Given:
     members: dict[str, str] = field(default_factory=dict)
     #: How the page's projects behave; see tests/sandbox/models.py.
     settings: dict[str, Any] = field(default_factory=dict)
+    #: The entries of the read-only lists of these projects, by the key of the list.
+    seeded: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 CONNECTED = {"ok": True, "latency_ms": 9.5, "server_version": "17.2"}
@@ -91,6 +98,13 @@ GIVEN = {
             "proxy1.example.com:": "proxy1.example.com: {{ansible_connection: local, "
             "ansible_python_interpreter: '{{{{ ansible_playbook_python }}}}'}}",
         },
+    ),
+    "docs/docsite/rst/monitoring.rst": Given(
+        seeded={
+            **{resource.plural: [whole(resource)] for resource in (ANOMALY, APPROVAL)},
+            "usage": [{**whole(USAGE), "day": day} for day in ("2026-11-20", "2026-11-21")],
+            "agents": whole(AGENT_USAGE)["agents"],
+        }
     ),
     "docs/docsite/rst/policies_and_agents.rst": Given(
         replaced={"/etc/reporting-bot/": "{home}/reporting-", "/etc/support-bot/": "{home}/support-"}
@@ -157,6 +171,8 @@ class Reader:
             project = self.projects[fields.get("project", next(iter(self.projects)))]
             made = project.register(**{name: value for name, value in fields.items() if name != "project"})
             self.text = re.sub(rf"\b{placeholder}\b", made["id"], self.text)
+        for project, (key, entries) in itertools.product(self.projects.values(), given.seeded.items()):
+            project.seed(key, *entries)
         for words, instead in given.replaced.items():
             self.text = self.text.replace(words, instead.format(home=self.ansible.home))
         if self.page.startswith("plugins/modules/"):
@@ -176,10 +192,14 @@ class Reader:
         for resource in {module.resource.noun: module.resource for module in modules().values()}.values():
             if not resource.path_has_parent or resource.parent != "project_id":
                 continue
+            if resource.computed or not resource.writable:
+                continue
             identifier = str(sample(resource, resource.field("id")))
             if resource in referred or identifier in block.text:
                 (project,) = self.projects.values()
-                made = create(project, resource, project.id, PASSWORD)
+                # It may exist since another one refers to it.
+                found = project.pages(resource.path.format(project_id=project.id), resource.items_key)
+                made = found[0] if found else create(project, resource, project.id, PASSWORD)
                 self.text = self.text.replace(identifier, made["id"])
 
     def _follow(self, block: Block) -> None:

@@ -49,6 +49,9 @@ class Module(AnsibleModule):
 
     def _load_params(self) -> None:
         super()._load_params()
+        other = self.resource.alternative
+        if other and self.params.get(self.resource.parent) is None and self.params.get(other.parent) is not None:
+            self.resource = other
         parent = self.resource.parent
         if self.resource.path_has_parent and self.params.get(parent, "") is None:
             self.params[parent] = ""  # in check mode it may be null, which core would convert to the text "None"
@@ -159,7 +162,7 @@ class Module(AnsibleModule):
     def _type_problems(self) -> list[str]:
         """Return a sentence for each option of a wrong type that is not a field. Some cores would convert it."""
         found = []
-        own = {"id", self.resource.plural, *(f.name for f in self.resource.options)}
+        own = {"id", self.resource.plural, *(f.name for f in (*self.resource.options, *self.resource.query))}
         for name in self.raw_params.keys() & self.argument_spec.keys() - own:
             option, value = self.argument_spec[name], self.raw_params[name]
             items = value if option["type"] == "list" and isinstance(value, list) else [value]
@@ -177,10 +180,15 @@ class Module(AnsibleModule):
 
     def _parent_problems(self) -> list[str]:
         name, parent = self.resource.parent, self.params.get(self.resource.parent)
-        may_be_empty = self.check_mode and not self.resource.is_singleton
+        other = self.resource.alternative
+        if other and parent is None:
+            return [f"{name}: missing; set {name} or {other.parent}"]
+        if other and self.params.get(other.parent) is not None:
+            return [f"{other.parent}: {name} is also set; keep one of them"]
+        may_be_empty = self.check_mode and not self.resource.needs_parent
         if parent is None or not self.resource.path_has_parent or (parent == "" and may_be_empty):
             return []
-        if parent == "" and not self.resource.is_singleton:
+        if parent == "" and not self.resource.needs_parent:
             return [f"{name}: empty; without check mode, set the id of an existing {self.resource.parent_noun}"]
         return validation.id_errors(parent, name)
 
