@@ -74,6 +74,21 @@ class Scope(abc.ABC):
     def settings(self, **settings: Any) -> None:
         self._control("PUT", "", settings)
 
+    def put(self, key: str, **fields: Any) -> dict[str, Any]:
+        """Store an object that the API cannot create, or change the object with this id. Return it."""
+        stored: dict[str, Any] = self._control("POST", f"/objects/{key}", fields)
+        return stored
+
+    def stored(self, key: str) -> dict[str, dict[str, Any]]:
+        """Return the stored objects of a kind, such as ``policies``, by id."""
+        return self._truth(key)
+
+    def secrets(self, salt: str) -> dict[str, dict[str, str]]:
+        """Return the salted hashes of the stored secrets, by object id and field, oldest object first."""
+        answer = requests.get(f"{self._control_url}/secrets", params={"salt": salt}, timeout=10)
+        hashes: dict[str, dict[str, str]] = answer.json()
+        return hashes
+
     def seed(self, key: str, *entries: Mapping[str, Any]) -> None:
         """Replace the entries of a read-only list, such as ``anomalies``."""
         self._control("PUT", f"/seeded/{key}", entries)
@@ -96,9 +111,10 @@ class Scope(abc.ABC):
     def _control_url(self) -> str:
         return f"{self.url}/_sandbox/{self.kind}s/{self.id}"
 
-    def _control(self, method: str, path: str, body: Any) -> None:
+    def _control(self, method: str, path: str, body: Any) -> Any:
         response = requests.request(method, self._control_url + path, json=body, timeout=10)
         assert response.status_code == 200, response.text
+        return response.json()
 
     def _truth(self, key: str) -> dict[str, dict[str, Any]]:
         """Return the stored objects of a kind, by id, once no request is in flight."""
@@ -205,12 +221,6 @@ class Project(Scope):
     def record_statement(self, agent_id: str, sql: str, at: str | None = None) -> None:
         """Record a statement of an agent, with the outcome under its current policy."""
         self._control("POST", "/traffic", {"agent_id": agent_id, "sql": sql, "at": at})
-
-    def secrets(self, salt: str) -> dict[str, dict[str, str]]:
-        """Return the salted hashes of the stored secrets, by object id and field, oldest object first."""
-        answer = requests.get(f"{self._control_url}/secrets", params={"salt": salt}, timeout=10)
-        hashes: dict[str, dict[str, str]] = answer.json()
-        return hashes
 
     def passwords(self, salt: str) -> list[str]:
         """Return only the hashes of the databases' passwords."""

@@ -32,7 +32,8 @@ def sample(resource: Resource, field: Field, within: str = "") -> Any:
 
 def whole(resource: Resource) -> Values:
     """Return an object of the API as a server returns it, without write-only fields."""
-    return {field.name: sample(resource, field) for field in resource.fields if not field.secret}
+    found = {field.name: sample(resource, field) for field in resource.fields if not field.secret}
+    return {name: None if resource.is_deleted({name: value}) else value for name, value in found.items()}
 
 
 def needed(resource: Resource, number: int = 0) -> Values:
@@ -62,6 +63,8 @@ def create(scope: Scope, resource: Resource, parent: str, secret: str, number: i
     for f in resource.references:
         if f.name in given and f.name not in fields:
             given[f.name] = found_or_created(scope, f, parent, secret, number)["id"]
+    if not resource.creatable:
+        return scope.put(resource.items_key, **given)
     answer = scope.post(resource.path.format(**{resource.parent: parent}), given, resource.create_verb)
     made: Values = answer[resource.create_envelope] if resource.create_envelope else answer
     return made

@@ -14,7 +14,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from generate.modules import modules
 from tests.harness import Organization, Project, Sandbox
 from tests.integration.scanned_ansible import PASSWORDS, ScannedAnsible, look_up
-from tests.samples import DAYS, found_or_created, needed
+from tests.samples import DAYS, create, found_or_created, needed, sample
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
@@ -71,6 +71,7 @@ class Place:
         for reference in fields.values():
             found_or_created(organization, reference, project, "", 1)
         organization.post(f"/v1/projects/{project}/webhooks", needed(modules()["webhook"].resource))
+        create(organization, modules()["org_member"].resource, organization.id, "")
         return Place(organization, project, made["database"]["id"], scanned.issued)
 
     def options(self, module: str, project: str = "new", **entry: Any) -> dict[str, Any]:
@@ -79,6 +80,8 @@ class Place:
         parents = {"org_id": self.organization.id, "project_id": self.project, "database_id": self.database}
         options: dict[str, Any] = {resource.parent: parents[resource.parent]} if resource.parent else {}
         given = needed(resource)
+        if not resource.creatable:
+            given |= {f.name: sample(resource, f) for f in resource.writable}
         for f in resource.references:
             if f.refers_to and given.pop(f.name, None):
                 (given[f.name_option],) = needed(f.refers_to, 1).values()
@@ -117,7 +120,8 @@ def module_tasks(sandbox: Sandbox, scanned: ScannedAnsible) -> list[dict[str, An
                 continue
             place = Place.make(sandbox, scanned, envelope="problem" if name == "problem" else "error")
             resource = modules()[module].resource
-            verb = resource.update_verb if resource.is_singleton else resource.create_verb
+            updates = resource.is_singleton or not resource.creatable
+            verb = resource.update_verb if updates else resource.create_verb
             place.organization.fault(**fault, method=verb, times=9)
             secret = holding(module, LONG if name == "problem" and HOLDERS.get(module) in LONG_ONES else ODD)
             waits = {"timeout": 1} if name == "late" else {}

@@ -27,7 +27,7 @@ from generate.modules import modules
 from tests.contract import judge
 from tests.harness import API_KEY, Sandbox, is_write
 from tests.module_runner import run_module
-from tests.samples import DAYS, allowed, found_or_created, needed, sample, varied, whole
+from tests.samples import DAYS, allowed, create, found_or_created, needed, sample, varied, whole
 from tests.sandbox.middleware import EXTRA_FIELDS
 from tests.tree import ROOT
 
@@ -84,6 +84,7 @@ SAID: dict[str, tuple[str, ...]] = {
     "label": ("", "office"),
     "default_policy_profile_id": ("",),
     "slug": ("shop",),
+    "email": ("ALEX@Example.com", "o'neil+x@bücher.example"),
     **{name: (day,) for name, day in DAYS.items()},
     "start": (f"{date.today() - timedelta(30)}T00:00:00Z", f"{date.today() - timedelta(60)}t00:00:00.5+01:00"),
     "end": (f"{date.today()}T00:00:00Z",),
@@ -272,7 +273,10 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         project.create("query_templates", name="one", sql="SELECT 1")  # without one, no policy may ask for templates
         for reference, target in REFERENCES.values():
             ids[f"({target.noun})"] = found_or_created(project, reference, project.id, "")["id"]
-        ids["(own)"] = ids.get(f"({MODULES[module][0].noun})", "us-east-1")
+        resource = MODULES[module][0]
+        if resource.parent == "org_id" and not resource.creatable:
+            ids[f"({resource.noun})"] = create(organization, resource, organization.id, "")["id"]
+        ids["(own)"] = ids.get(f"({resource.noun})", "us-east-1")
         with sandbox.recorded() as exchanges:
             clean(run_module(module, filled(options, ids), tmp_path, check))
         refused = [e for e in exchanges if e["status"] in (400, 415, 422)]

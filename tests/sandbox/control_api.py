@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 
 from tests.sandbox.declaration import Item
 from tests.sandbox.evaluations import record
+from tests.sandbox.kinds import KINDS
 from tests.sandbox.models import Fault, Recorded, Settings
 from tests.sandbox.readings import seed
 from tests.sandbox.refusals import not_found
@@ -55,6 +56,7 @@ def router(state: State) -> APIRouter:
         organization = _known(state.organizations, org_id)
         projects = organization.projects.values()
         return {
+            **{key: organization.all_of(of) for key, of in KINDS.items() if of.parent == "org_id"},
             "projects": [project.truth() for project in projects],
             "objects": [item for project in projects for item in project.objects()],
             "under_way": state.under_way(organization, *projects),
@@ -65,12 +67,23 @@ def router(state: State) -> APIRouter:
         project = _known(state.projects, project_id)
         return {**project.truth(), "under_way": state.under_way(project)}
 
-    @router.get("/projects/{project_id}/secrets")
-    async def secrets(project_id: Id, salt: str) -> dict[str, dict[str, str]]:
-        """Return the salted hash of each secret, by object id and field: for comparison, without showing it."""
+    @router.post("/{kind}/{name}/objects/{key}")
+    async def put_object(kind: Kind, name: Id, key: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Store an object of the scope that the API cannot create, or change the object with this id."""
+        scope, of = _known(scopes[kind], name), KINDS[key]
+        if "id" in given:
+            item = scope.find(of, name, given["id"])
+            item.update(given)
+        else:
+            item = state.create(of, scope, name, given)
+        return scope.answer(of, item)
+
+    @router.get("/{kind}/{name}/secrets")
+    async def secrets(kind: Kind, name: Id, salt: str) -> dict[str, dict[str, str]]:
+        """Return the salted hash of each secret, by object id and field, to compare it without showing it."""
         return {
-            name: {field: _hash(salt + secret) for field, secret in kept.items()}
-            for name, kept in _known(state.projects, project_id).secrets.items()
+            owner: {field: _hash(salt + secret) for field, secret in kept.items()}
+            for owner, kept in _known(scopes[kind], name).secrets.items()
         }
 
     @router.post("/projects/{project_id}/traffic")

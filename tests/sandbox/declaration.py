@@ -9,20 +9,23 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from tests.sandbox.sdk import hints, optional, strict
 
-if TYPE_CHECKING:
-    from tests.sandbox.state import Project
-
 Item = dict[str, Any]
+#: The project or the organization that an object is in.
+Holder = Any
 
 
 def _nothing(*dummy: Any) -> Item:
     return {}
+
+
+def _always(dummy: Item) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,16 @@ class OneTime:
     key: str
     #: The fields that are secret.
     secrets: tuple[str, ...]
-    #: Returns all the fields for an object of a project, with new secrets each time.
-    issue: Callable[[Project, Item], Item]
+    #: Returns all the fields for an object, with new secrets each time.
+    issue: Callable[[Holder, Item], Item]
 
 
 @dataclass(frozen=True)
 class Operation:
     """A POST on one object, without a body, in addition to the usual operations."""
 
-    #: Returns the answer for an object of a project. It runs in its own thread, so it may block.
-    answer: Callable[[Project, Item], Item]
+    #: Returns the answer for an object. It runs in its own thread, so it may block.
+    answer: Callable[[Holder, Item], Item]
     #: Returns the answer of a failure, with its reason.
     failed: Callable[[str], Item]
     status: int = 200
@@ -60,10 +63,12 @@ class Kind:
     key: str
     #: The prefix of ids.
     prefix: str
-    #: The SDK's models: of the object, and of the bodies. Without the last, there is no update.
+    #: The SDK's models: of the object, and of the bodies. Without one of the last two, there is no such operation.
     model: Any
-    create: Any
+    create: Any = None
     update: Any = None
+    #: The parameter in the path of one object, if it is not named after the noun.
+    item: str = ""
     #: PUT replaces the whole object, PATCH changes the fields in its body.
     update_method: Literal["PUT", "PATCH"] = "PATCH"
     #: Whether the update accepts ``If-Match``.
@@ -79,21 +84,26 @@ class Kind:
     limits: Mapping[str, Any] = field(default_factory=dict)
     update_limits: Mapping[str, Any] = field(default_factory=dict)
     #: The defaults of fields that a create omits. A PUT restores them, except for ``kept`` fields.
-    defaults: Callable[[Project], Item] = _nothing
+    defaults: Callable[[Holder], Item] = _nothing
     kept: tuple[str, ...] = ()
     #: The fields of bodies that no answer contains.
     write_only: tuple[str, ...] = ()
     #: Fields of answers that are not stored.
-    computed: Callable[[Project, Item], Item] = _nothing
+    computed: Callable[[Holder, Item], Item] = _nothing
     #: The identity, which no two objects of a parent share.
     unique: Callable[[Item], Any] | None = None
     #: The fields that hold the id of an object of another kind, with the key of that kind. An object that is referred
     #: to is not deleted.
     refers: Mapping[str, str] = field(default_factory=dict)
-    #: Raises if a body is not valid in its project.
-    check: Callable[[Project, Item], Any] = _nothing
-    #: DELETE keeps the object with the status ``revoked``.
-    revokes: bool = False
+    #: Raises if a body is not valid in its project or organization.
+    check: Callable[[Holder, Item], Any] = _nothing
+    #: Raises if an object must not change: for an update with its body, for a DELETE with an empty one.
+    keeps: Callable[[Holder, Item, Item], Any] = _nothing
+    #: Returns the fields that DELETE sets in an object that it keeps; and whether an object is not deleted in this way.
+    revoked: Callable[[], Item] | None = None
+    live: Callable[[Item], bool] = _always
+    #: Whether a create accepts an Idempotency-Key.
+    keyed: bool = True
     once: OneTime | None = None
     #: Whether the plan limits the number of objects.
     limited: bool = False
@@ -107,7 +117,7 @@ class Kind:
     @functools.cached_property
     def item_path(self) -> str:
         """The path of the operations on one object."""
-        return self.path if self.named_by else f"{self.path}/{{{self.noun}_id}}"
+        return self.path if self.named_by else f"{self.path}/{{{self.item or f'{self.noun}_id'}}}"
 
     @property
     def create_method(self) -> str:
@@ -147,5 +157,7 @@ class Kind:
         """The fields that answers may lack."""
         return optional(self.model)
 
-    def live(self, item: Item) -> bool:
-        return not (self.revokes and item["status"] == "revoked")
+    @functools.cached_property
+    def shown(self) -> frozenset[str]:
+        """The fields of answers."""
+        return frozenset(hints(self.model))

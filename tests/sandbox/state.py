@@ -68,12 +68,12 @@ class Request:
 class Target:
     """The object of a path."""
 
-    project: Project
+    scope: Scope
     kind: Kind
     item: Item
 
     def show(self) -> Item:
-        return self.project.answer(self.kind, self.item)
+        return self.scope.answer(self.kind, self.item)
 
     def takes(self, change: Item) -> bool:
         return set(change) <= self.kind.updatable
@@ -126,6 +126,10 @@ class Scope:
     seeded: dict[str, list[Item]] = field(default_factory=lambda: defaultdict(list), init=False)
     #: The current second of the clock, and the number of requests in it.
     window: tuple[int, int] = field(default=(0, 0), init=False)
+    #: Its objects, by the key of their list and by sequence number.
+    rows: dict[str, dict[int, Item]] = field(default_factory=lambda: defaultdict(dict), init=False)
+    #: By object id and field; stored separately, so that no answer contains one by mistake.
+    secrets: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict), init=False)
 
     def over_the_rate_limit(self) -> bool:
         second = int(time.monotonic())
@@ -166,56 +170,10 @@ class Scope:
         if self.settings.etag and if_match not in ("", "*") and tag(representation) not in held:
             raise Refusal(412, "PRECONDITION_FAILED", "The object has changed since the read that this is based on.")
 
-    def page(self, key: str, rows: Mapping[int, Row], show: Callable[[Row], Item], size: int, token: str) -> Item:
-        """Return the page of a list for a token. The rows are ordered by sequence number, which is also the cursor."""
-        kind, dummy, place = token.partition("_")
-        try:
-            after = int(place)
-        except ValueError:
-            raise Refusal(400, "INVALID_INPUT", "page_token is not one of ours") from None
-        if self.settings.empty_pages and kind == "after":
-            return {key: [], "next_page_token": f"from_{after}"}
-        numbers = sorted(number for number in rows if number > after)
-        page = numbers[: min(size, self.settings.page_limit)]
-        answer: Item = {key: [show(rows[number]) for number in page]}
-        if len(numbers) > len(page):
-            answer["next_page_token"] = f"after_{page[-1]}"
-        return answer
-
-
-@dataclass(eq=False)
-class Organization(Scope):
-    #: By sequence number.
-    projects: dict[int, Project] = field(default_factory=dict, init=False)
-    #: In dollars; None: no limit.
-    spend_limit: float | None = field(default=None, init=False)
-
-    @property
-    def organization(self) -> Organization:
-        return self
-
-
-@dataclass(eq=False)
-class Project(Scope):
-    number: int
-    organization: Organization
-    item: Item
-    #: Its objects, by the key of their list and by sequence number.
-    rows: dict[str, dict[int, Item]] = field(default_factory=lambda: defaultdict(dict), init=False)
-    #: The number of verifications of each domain, by id.
-    verifications: dict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
-    #: The recorded statements of agents.
-    traffic: list[Item] = field(default_factory=list, init=False)
-    #: By object id and field; stored separately, so that no answer contains one by mistake.
-    secrets: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict), init=False)
-
-    def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
-        """The faults of an organization also hit requests of its projects, including those that do not exist yet."""
-        return super().next_fault(request, kinds) or self.organization.next_fault(request, kinds)
-
     def answer(self, kind: Kind, item: Item) -> Item:
         """Return an object as answers contain it."""
-        return self.shown({**item, **kind.computed(self, item)}, kind.optional)
+        whole = {**item, **kind.computed(self, item)}
+        return self.shown({name: value for name, value in whole.items() if name in kind.shown}, kind.optional)
 
     def below(self, kind: Kind, parent_id: str) -> dict[int, Item]:
         """Return the objects of a parent, by sequence number."""
@@ -246,6 +204,7 @@ class Project(Scope):
     def update(self, kind: Kind, item: Item, given: Item) -> None:
         """Apply the fields of an update to an object, if they are valid."""
         self.require_live(kind, item)
+        kind.keeps(self, item, given)
         replaced = kind.updatable.difference(kind.kept) if kind.update_method == "PUT" else ()
         initial = {name: value for name, value in kind.defaults(self).items() if name in replaced}
         self._store(kind, item, {**item, **initial}, given)
@@ -283,20 +242,72 @@ class Project(Scope):
 
     def delete_object(self, kind: Kind, item: Item) -> None:
         """Revoke an object, or delete it with its children. An object that others refer to is not deleted."""
-        if kind.revokes:
+        kind.keeps(self, item, {})
+        if kind.revoked:
             if kind.live(item):
-                item.update(status="revoked", updated_at=now())
+                item.update(kind.revoked(), updated_at=now())
             return
         name, below = item["id"], f"{kind.noun}_id"
         for other in (PROJECT, *KINDS.values()):
             fields = [field for field, key in other.refers.items() if key == kind.key]
-            for one in [self.item] if other is PROJECT else self.rows[other.key].values():
+            for one in self.all_of(other):
                 if other.live(one) and any(one[field] == name for field in fields):
                     raise Refusal(409, "CONFLICT", f"{other.noun} {one['id']} refers to {kind.noun} {name}.")
         for each in KINDS.values():
             if each is kind or each.parent == below:
                 holder = "id" if each is kind else below
                 self.rows[each.key] = {n: one for n, one in self.rows[each.key].items() if one[holder] != name}
+
+    def all_of(self, kind: Kind) -> list[Item]:
+        """Return the objects of a kind."""
+        return list(self.rows[kind.key].values())
+
+    def page(self, key: str, rows: Mapping[int, Row], show: Callable[[Row], Item], size: int, token: str) -> Item:
+        """Return the page of a list for a token. The rows are ordered by sequence number, which is also the cursor."""
+        kind, dummy, place = token.partition("_")
+        try:
+            after = int(place)
+        except ValueError:
+            raise Refusal(400, "INVALID_INPUT", "page_token is not one of ours") from None
+        if self.settings.empty_pages and kind == "after":
+            return {key: [], "next_page_token": f"from_{after}"}
+        numbers = sorted(number for number in rows if number > after)
+        page = numbers[: min(size, self.settings.page_limit)]
+        answer: Item = {key: [show(rows[number]) for number in page]}
+        if len(numbers) > len(page):
+            answer["next_page_token"] = f"after_{page[-1]}"
+        return answer
+
+
+@dataclass(eq=False)
+class Organization(Scope):
+    #: By sequence number.
+    projects: dict[int, Project] = field(default_factory=dict, init=False)
+    #: In dollars; None: no limit.
+    spend_limit: float | None = field(default=None, init=False)
+
+    @property
+    def organization(self) -> Organization:
+        return self
+
+
+@dataclass(eq=False)
+class Project(Scope):
+    number: int
+    organization: Organization
+    item: Item
+    #: The number of verifications of each domain, by id.
+    verifications: dict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
+    #: The recorded statements of agents.
+    traffic: list[Item] = field(default_factory=list, init=False)
+
+    def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
+        """The faults of an organization also hit requests of its projects, including those that do not exist yet."""
+        return super().next_fault(request, kinds) or self.organization.next_fault(request, kinds)
+
+    def all_of(self, kind: Kind) -> list[Item]:
+        """Return the objects of a kind, or the project itself."""
+        return [self.item] if kind is PROJECT else super().all_of(kind)
 
     def delete(self) -> None:
         """Soft deletion: its id stays known, so that later requests for it are recorded in its scope."""
@@ -358,8 +369,10 @@ class State:
             raise not_found("project", project_id)
         return project
 
-    def parent(self, kind: Kind, parent_id: str) -> Project:
-        """Return the project that the parent of an object is or belongs to."""
+    def parent(self, kind: Kind, parent_id: str) -> Scope:
+        """Return the organization or project that the parent of an object is or belongs to."""
+        if kind.parent == "org_id":
+            return self.organization(parent_id)
         if kind.parent == "project_id":
             return self.project(parent_id)
         (above,) = (other for other in KINDS.values() if f"{other.noun}_id" == kind.parent)
@@ -377,8 +390,8 @@ class State:
             if of.kind is PROJECT:
                 project = self.project(of.item)
                 return Target(project, PROJECT, project.item)
-            project = self.parent(of.kind, of.parent)
-            return Target(project, of.kind, project.find(of.kind, of.parent, of.item))
+            scope = self.parent(of.kind, of.parent)
+            return Target(scope, of.kind, scope.find(of.kind, of.parent, of.item))
         except Refusal:
             return None
 
@@ -414,10 +427,11 @@ class State:
         self.store(project)
         return project
 
-    def create(self, kind: Kind, project: Project, parent_id: str, given: Item) -> Item:
+    def create(self, kind: Kind, scope: Scope, parent_id: str, given: Item) -> Item:
         """Create an object, and return it as stored."""
         number, name = self.new_id(kind.prefix)
         item = {"id": name, kind.parent: parent_id}
-        project.add(kind, number, item, given)
-        self.owners[name] = project
+        scope.add(kind, number, item, given)
+        if isinstance(scope, Project):
+            self.owners[name] = scope
         return item

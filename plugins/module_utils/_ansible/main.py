@@ -250,8 +250,9 @@ def _entry_result(module: Module, reconciler: Reconciler, outcome: Outcome) -> V
 
 
 def _requested_extras(module: Module, reconciler: Reconciler, issuing: Outcome, acting: Outcome) -> Values:
-    """Return what a task requests in addition to the object: the answer to its action, and new secrets."""
-    result: Values = {}
+    """Return what a result contains beside the object: what it became, the answer to its action, and new secrets."""
+    other = reconciler.resource.becomes
+    result: Values = {other.noun: issuing.plan.became} if other else {}
     if reconciler.run.act:
         result[t.cast(Action, reconciler.resource.offered_action).result] = acting.action_answer
     if module.params.get("return_secrets"):

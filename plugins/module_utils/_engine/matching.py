@@ -31,6 +31,8 @@ class Index:
         self._by_id = {item.get("id"): item for item in existing}
         self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
         for item in self._by_id.values():
+            if resource.has_expired(item):
+                continue
             self._by_identity.setdefault(identity(resource, item), []).append(item)
 
     @property
@@ -60,7 +62,8 @@ class Index:
         Raises TaskError if several objects still match.
         """
         if "id" in wanted:
-            return self._by_id.get(wanted["id"])
+            found = self._by_id.get(wanted["id"])
+            return None if found and state == "present" and self._resource.has_expired(found) else found
         key = identity(self._resource, wanted)
         matches = self._by_identity.get(key, [])
         breaker = self._resource.tie_breaker

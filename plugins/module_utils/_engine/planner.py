@@ -43,6 +43,8 @@ class Plan:
     rotates: bool = False
     #: The field, with its new value, that the requested action changes.
     achieves: Values = field(default_factory=dict)
+    #: The object of another resource that the object has become, so that nothing is created.
+    became: Values = field(default_factory=dict)
     #: Sentences to show before the plan is applied.
     warnings: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
@@ -246,7 +248,7 @@ def make_plan(
         return plan_delete(resource, wanted, current)
     if current is None:
         return _plan_create(resource, wanted)
-    if not resource.update_verb:
+    if resource.replaceable:
         return _plan_replace(resource, wanted, current, replace, duplicates)
     return _plan_update(resource, wanted, current, resend_secrets)
 
@@ -269,6 +271,18 @@ def expect_action(plan: Plan) -> None:
             plan.action = "updated"
 
 
+def plan_nothing(resource: Resource, wanted: Values, became: Values) -> Plan:
+    """Return the plan for an object that has become one of another resource, with a warning if that one differs."""
+    result = Plan(resource, "unchanged", wanted, became=became)
+    other = t.cast(Resource, resource.becomes)
+    for f in resource.changed_fields(wanted, became):
+        result.warnings.append(
+            f"{result.label}: {other.describe(became)} exists with the {f.name} {became.get(f.name)!r}, not "
+            f"{wanted[f.name]!r}; change it with the module {other.noun}"
+        )
+    return result
+
+
 def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values) -> None:
     """Raise TaskError if the task changes an immutable field: it may mean another object."""
     for f in resource.changed_fields(wanted, current):
@@ -279,9 +293,11 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
                     f"{resource.describe(current)}: PgBeam does not return {f.name}, so it cannot be compared with "
                     f"{wanted[f.name]!r}; omit {f.name}"
                 )
+            same = f.name not in resource.identity and all(resource.field(n).immutable for n in resource.identity)
+            other = "delete it with state=absent first" if same else f"create another {resource.noun}"
             raise TaskError(
                 f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
-                f"{_shown(wanted[f.name])}; set the current value, omit the option, or create another {resource.noun}"
+                f"{_shown(wanted[f.name])}; set the current value, omit the option, or {other}"
             )
 
 
@@ -297,13 +313,12 @@ def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> P
 
 
 def _plan_create(resource: Resource, wanted: Values) -> Plan:
-    if "id" in wanted:
+    if "id" in wanted or not resource.creatable:
         parent = wanted.get(resource.parent)
         place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
-        raise TaskError(
-            f"{resource.noun} {wanted['id']} was not found {place}, or is not visible to this API key; "
-            f"check the id, or omit it to create a new {resource.noun}"
-        )
+        what = f"{resource.noun} {wanted['id']}" if "id" in wanted else resource.describe(wanted)
+        advice = resource.if_missing or f"check the id, or omit it to create a new {resource.noun}"
+        raise TaskError(f"{what} was not found {place}, or is not visible to this API key; {advice}")
     result = Plan(resource, "created", wanted)
     for f in resource.writable:
         value = wanted.get(f.name, f.identity_default)

@@ -14,6 +14,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import timestamp
+
 Values = dict[str, t.Any]
 ID_PATTERN = r"(?!\.{1,2}$)[a-zA-Z0-9_.-]+"
 ID_RULE = "letters, digits, '_', '.' and '-'"
@@ -251,8 +253,20 @@ class Resource:
     rotate_action: str = ""
     #: The child that the API creates together with this object. Its noun is the option that declares it.
     nested: Resource | None = None
-    #: The field and value that mark an object as deleted although the API still returns it.
-    deleted_marker: tuple[str, str] | None = None
+    #: The field that marks an object as deleted although the API still returns it, and its values then. Without any,
+    #: every value except null.
+    deleted_marker: tuple[str, tuple[str, ...]] | None = None
+    #: The field with the time after which an object is useless. Only its id finds it then, to delete it.
+    expiry: str = ""
+    #: Whether the API can create objects. If not, ``if_missing`` is the remedy for an object that does not exist.
+    creatable: bool = True
+    if_missing: str = ""
+    #: Whether a create accepts an idempotency key. Without one, it is not repeated if the server may have received it.
+    idempotency_key: bool = True
+    #: The resource that an object turns into. If one with the same identity exists, no object is created.
+    becomes: Resource | None = None
+    #: The remedy for a write that fails with 409.
+    if_conflict: str = ""
     #: Whether the API computes it from the options of a task, with a POST to the path, and stores nothing. The
     #: read-only fields are the results.
     computed: bool = False
@@ -368,9 +382,10 @@ class Resource:
     @property
     def actions(self) -> tuple[str, ...]:
         """The actions that a result can report for one object."""
-        if self.is_singleton:
-            return (self.change_action, "unchanged", "failed", "skipped")
-        return ("created", self.change_action, "deleted", "unchanged", "failed", "skipped")
+        created, deleted = self.creatable and not self.is_singleton, not self.is_singleton
+        changed = bool(self.update_verb) or self.replaceable or bool(self.rotate_action) or bool(self.action)
+        offered = {"created": created, self.change_action: changed, "deleted": deleted}
+        return (*(action for action, offers in offered.items() if offers), "unchanged", "failed", "skipped")
 
     @functools.cached_property
     def secret_names(self) -> tuple[str, ...]:
@@ -446,7 +461,15 @@ class Resource:
         return f"{self.noun} {values.get('id') or '(unnamed)'}"
 
     def is_deleted(self, item: Values) -> bool:
-        return self.deleted_marker is not None and item.get(self.deleted_marker[0]) == self.deleted_marker[1]
+        if not self.deleted_marker:
+            return False
+        name, values = self.deleted_marker
+        return item.get(name) in values if values else item.get(name) is not None
+
+    def has_expired(self, item: Values) -> bool:
+        """Whether an object has expired."""
+        moment = item.get(self.expiry)
+        return moment is not None and t.cast(str, self.field(self.expiry).normalized(moment)) <= timestamp.now()
 
     def identity_value(self, values: Values, name: str) -> t.Any:
         """The value of an identity field, with its default."""

@@ -150,7 +150,8 @@ def prune_error(pruned: list[str], existing: int, what: str, limit: str, prefix:
 
 def entry_label(where: str, entry: Values) -> str:
     """Return the label of an entry: its position and its name, because lists may be merged from many hosts."""
-    known = " on ".join(entry[key] for key in ("name", "host") if isinstance(entry.get(key), str) and entry[key])
+    names = ("name", "host", "email")
+    known = " on ".join(entry[key] for key in names if isinstance(entry.get(key), str) and entry[key])
     return f"{where} ({known})" if known else where
 
 

@@ -248,13 +248,16 @@ class Client:
         body: dict[str, t.Any] | None = None,
         check: Check | None = None,
         etag: str | None = None,
+        keyed: bool = True,
     ) -> Answer:
         """Send a write with its own Idempotency-Key and return the answer.
 
-        With an entity tag, the write fails with 412 if the object has changed since.
+        With an entity tag, the write fails with 412 if the object has changed since. If not ``keyed``, it has no
+        Idempotency-Key and is not sent again if the server may have received it.
         """
-        headers = {"Idempotency-Key": str(uuid.uuid4()), **({"If-Match": etag} if etag else {})}
-        return self._call(Call(method, path, target, None, body, headers), check)
+        headers = {"Idempotency-Key": str(uuid.uuid4())} if keyed else {}
+        headers |= {"If-Match": etag} if etag else {}
+        return self._call(Call(method, path, target, None, body, headers, repeatable=keyed), check)
 
     def delete(self, path: str, target: str, query: dict[str, t.Any] | None = None) -> bool:
         """Delete the object that the path or the query identifies. Return False if it did not exist before."""
@@ -333,7 +336,8 @@ class Client:
         limited = error.status in (429, 503)
         if limited and in_time:
             self._throttle.back_off(delay)  # even if this call ends here, the others wait
-        if not error.retriable or error.attempts > self.settings.retries:
+        repeatable = error.retriable and (error.call.repeatable or not error.outcome_unknown)
+        if not repeatable or error.attempts > self.settings.retries:
             self._fail(error)
         if not in_time:
             self._give_up(error, f"waiting another {delay:.0f} s")
