@@ -79,10 +79,6 @@ class Scope(abc.ABC):
         stored: dict[str, Any] = self._control("POST", f"/objects/{key}", fields)
         return stored
 
-    def stored(self, key: str) -> dict[str, dict[str, Any]]:
-        """Return the stored objects of a kind, such as ``policies``, by id."""
-        return self._truth(key)
-
     def secrets(self, salt: str) -> dict[str, dict[str, str]]:
         """Return the salted hashes of the stored secrets, by object id and field, oldest object first."""
         answer = requests.get(f"{self._control_url}/secrets", params={"salt": salt}, timeout=10)
