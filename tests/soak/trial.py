@@ -205,7 +205,7 @@ class ScenarioTrial:
 
     def _unkept(self, result: Values) -> Iterator[str]:
         """The secrets of new objects that are not in the file that the task has set."""
-        if not self.resource.issued or isinstance(self.scope, Organization):
+        if not self.resource.issued:
             return
         kept = self.scope.secrets(self.id)
         for number, entry in enumerate(judgement.entries(self.scenario, result)[: len(self.scenario.wanted)]):
