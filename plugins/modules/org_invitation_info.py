@@ -17,7 +17,7 @@ description:
 options:
   org_id:
     description:
-      - The id of the organization.
+      - The id of the organization that the person is invited to.
     type: str
     required: true
   id:

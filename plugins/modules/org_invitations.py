@@ -23,7 +23,7 @@ description:
 options:
   org_id:
     description:
-      - The id of the organization.
+      - The id of the organization that the person is invited to.
       - May be empty or null in check mode if the organization does not exist yet.
     type: str
     required: true

@@ -16,7 +16,7 @@ description:
 options:
   org_id:
     description:
-      - The id of the organization.
+      - The id of the organization that the person belongs to.
     type: str
     required: true
   id:
