@@ -1080,7 +1080,7 @@ def test_the_judges_judge(sandbox: Sandbox, judge_named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "reported"),
     [
         ({"path": "/v1/projects/prj_1/databases/db_1/replicas"}, "there is no operation"),
         ({"method": "PUT"}, "there is no operation"),
