@@ -204,7 +204,7 @@ def test_duplicates_of_which_none_can_be_deleted(
 
 
 @pytest.mark.parametrize("kind, made", [("drop_after", True), ("truncate", True), ("drop_before", False)])
-@pytest.mark.parametrize("twin", [False, True], ids=["alone", "beside another one"])
+@pytest.mark.parametrize("duplicate", [False, True], ids=["alone", "beside another one"])
 def test_a_replacement_whose_create_is_lost(
     run: Runner, project: Project, database: str, kind: str, made: bool, duplicate: bool
 ) -> None:
