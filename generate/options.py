@@ -57,7 +57,7 @@ def _behaviour(module: Module) -> list[str]:
     if module.form == "list":
         return (
             scope.shared("description.list.many")
-            + scope.shared("description.list.order")
+            + (scope.shared("description.list.deletions") if resource.deletable else [])
             + found
             + scope.shared("description.list.failures")
         )
@@ -66,7 +66,7 @@ def _behaviour(module: Module) -> list[str]:
 
 def _in_order(module: Module) -> list[str]:
     """The names of the options: parent, state and id first, then fields, then the options on how to write."""
-    front = [module.resource.parent, "state", "id"]
+    front = [*module.resource.ancestors, module.resource.parent, "state", module.resource.id_field]
     return sorted(module.spec, key=lambda name: front.index(name) if name in front else len(front))
 
 
@@ -78,7 +78,8 @@ def _option(module: Module, name: str) -> Values:
         if resource.tie_breaker:
             found += scope.shared("options.entries_tie", tie=options([resource.tie_breaker]))
         entry = spec["options"]
-        order = sorted(entry, key=lambda inner: ("state", "id").index(inner) if inner in ("state", "id") else 2)
+        front = ("state", resource.id_field)
+        order = sorted(entry, key=lambda inner: front.index(inner) if inner in front else len(front))
         return documented(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
     return _of_object(scope, name, spec)
 
@@ -86,8 +87,8 @@ def _option(module: Module, name: str) -> Values:
 def _of_object(scope: Scope, name: str, spec: Values) -> Values:
     """An option of the module, or of an entry."""
     module, resource = scope.module, scope.resource
-    if name == resource.parent:
-        return documented(spec, _parent(scope))
+    if name in (resource.parent, *resource.ancestors):
+        return documented(spec, _parent(scope, name))
     if module.form == "info":
         return documented(spec, _filter(scope, name))
     inside = module.nested
@@ -106,23 +107,23 @@ def documented(spec: Values, text: list[str], members: Values | None = None) -> 
     return {"description": text, **found, **({"suboptions": members} if members else {})}
 
 
-def _parent(scope: Scope) -> list[str]:
+def _parent(scope: Scope, name: str) -> list[str]:
     module, resource = scope.module, scope.resource
-    words = scope.words.field(resource.parent)
+    words = scope.words.field(name)
     found = [" ".join([*scope.own(words), *scope.own(words, "option")])]
     if not resource.path_has_parent:
-        field = resource.field(resource.parent)
+        field = resource.field(name)
         found += [_needed(scope, field)] if module.writes else scope.shared("options.parent_unused")
         found += _limits_of_change(scope, field) if module.writes else []
-    elif module.writes and not resource.is_singleton:
+    elif module.writes and resource.creatable:
         found += scope.shared("options.parent_later")
     return found
 
 
 def _filter(scope: Scope, name: str) -> list[str]:
     resource = scope.resource
-    if name == "id":
-        found = scope.shared("options.filter.id")
+    if name == resource.id_field:
+        found = scope.shared("options.filter.id", key=in_words(name))
         return found if resource.get_by_id or not resource.parent else found + scope.shared("options.id.unreadable")
     field = resource.field(name)
     words = scope.words.field(field)
@@ -203,7 +204,7 @@ def _tie(scope: Scope, field: Field) -> list[str]:
 def _limits_of_change(scope: Scope, field: Field) -> list[str]:
     resource = scope.resource
     if field.immutable:
-        return scope.shared("field.immutable")
+        return scope.shared("field.immutable") if resource.creatable else []
     if resource.replaceable and field.name not in resource.identity:
         return scope.shared("field.fixed")
     return []
@@ -219,7 +220,7 @@ def _needed(scope: Scope, field: Field) -> str:
     if field.name in resource.identity and field.nullable:
         return scope.sentence("field.assumed_unless_id", initial="null")
     if field.name in resource.identity:
-        return scope.sentence("field.in_first" if scope.is_first else "field.unless_id")
+        return scope.sentence("field.in_first" if scope.is_first else "field.unless_id", key=resource.id_field)
     if field.refers_to and field.required:
         return scope.sentence("field.reference_to_create", option=f"O({field.name_option})")
     needed = "field.always" if resource.is_singleton else "field.to_create"
@@ -239,7 +240,7 @@ def _shared(scope: Scope, name: str) -> list[str]:
                 "options.state_gone", gone_field=resource.deleted_marker[0], gone_value=resource.deleted_marker[1]
             )
         return found
-    if name == "id":
+    if name == resource.id_field:
         return _id(scope)
     if name.startswith("update_"):
         return inside.shared("options.update_secret", secret=f"O({name.removeprefix('update_')})")
@@ -270,6 +271,7 @@ def _id(scope: Scope) -> list[str]:
     changed = [name for name in found_by if not resource.field(name).immutable]
     tie = [resource.tie_breaker] if resource.tie_breaker else []
     names = {
+        "meaning_of_id": " ".join(scope.own(scope.words.field(resource.id_field))),
         "found": options(found_by),
         "identity": options([*changed, *tie]) if changed else "",
         "any_identity": options(changed or found_by, "or"),

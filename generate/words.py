@@ -36,7 +36,7 @@ class Words:
     content: Values
 
     def __post_init__(self) -> None:
-        declared = {*(f.name for f in self.resource.fields), self.resource.parent}
+        declared = {*(f.name for f in self.resource.fields), self.resource.parent, *self.resource.ancestors}
         declared |= {self.resource.nested.noun} if self.resource.nested else set()
         self._refuse_others("", self.content, KEYS)
         self._refuse_others("fields.", self.content["fields"], declared)

@@ -68,7 +68,15 @@ def argument_spec(fields: t.Iterable[Field]) -> Spec:
 
 def _parent_spec(resource: Resource) -> Spec:
     """Without a path through it, the parent is not needed for an object whose id is known."""
-    return {resource.parent: {"type": "str", "required": resource.path_has_parent}} if resource.parent else {}
+    parent = {resource.parent: resource.path_has_parent} if resource.parent else {}
+    required = {**dict.fromkeys(resource.ancestors, True), **parent}
+    return {name: {"type": "str", "required": is_required} for name, is_required in required.items()}
+
+
+def _which_spec(resource: Resource) -> Spec:
+    """The options of which object is meant and whether it is to exist, as far as a task can say either."""
+    state = STATE if resource.deletable else {}
+    return state if resource.is_singleton else {**state, resource.id_field: {"type": "str"}}
 
 
 def _writing_spec(resource: Resource) -> Spec:
@@ -99,20 +107,22 @@ def _writing_spec(resource: Resource) -> Spec:
 def item_spec(resource: Resource) -> Spec:
     """The argument spec of the module for one object."""
     fields = argument_spec(resource.options)
-    own: Spec = {} if resource.is_singleton else {**STATE, "id": {"type": "str"}}
-    return {**CONNECTION, **fields, **_parent_spec(resource), **own, **_writing_spec(resource)}
+    return {**CONNECTION, **fields, **_parent_spec(resource), **_which_spec(resource), **_writing_spec(resource)}
 
 
 def list_spec(resource: Resource) -> Spec:
     """The argument spec of the module for a whole list."""
-    entry = {**STATE, "id": {"type": "str"}, **argument_spec(resource.entry_options)}
+    entry = {**_which_spec(resource), **argument_spec(resource.entry_options)}
+    pruning: Spec = {
+        "prune": {"type": "bool", "default": False},
+        "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
+    }
     return {
         **CONNECTION,
         **_parent_spec(resource),
         # The names of some lists are such as core takes for those of secrets.
         resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry, "no_log": False},
-        "prune": {"type": "bool", "default": False},
-        "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
+        **(pruning if resource.deletable else {}),
         "parallel": {"type": "int", "default": 8},
         **_writing_spec(resource),
     }
@@ -121,4 +131,4 @@ def list_spec(resource: Resource) -> Spec:
 def info_spec(resource: Resource) -> Spec:
     """The argument spec of the module that reads."""
     filters = argument_spec(resource.field(name) for name in resource.filters)
-    return {**CONNECTION, **_parent_spec(resource), "id": {"type": "str"}, **filters}
+    return {**CONNECTION, **_parent_spec(resource), resource.id_field: {"type": "str"}, **filters}

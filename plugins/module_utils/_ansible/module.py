@@ -49,9 +49,9 @@ class Module(AnsibleModule):
 
     def _load_params(self) -> None:
         super()._load_params()
-        parent = self.resource.parent
-        if self.resource.path_has_parent and self.params.get(parent, "") is None:
-            self.params[parent] = ""  # in check mode it may be null, which core would make the text "None" of
+        for name in self._parents if self.resource.path_has_parent else ():
+            if self.params.get(name, "") is None:
+                self.params[name] = ""  # in check mode it may be null, which core would make the text "None" of
         #: The options before core converts them, as it drops entries that it cannot read, and quotes them.
         self.raw_params: Values = dict(self.params)
 
@@ -148,7 +148,7 @@ class Module(AnsibleModule):
                 found.append(f"{action.option}: there is no {noun} to test; name it in {noun}, or leave it out")
         if resource.plural not in self.argument_spec:
             return found + validation.validate(resource, given)
-        found += validation.limit_errors(self.params.get("prune_limit"), "prune_limit")
+        found += validation.limit_errors(self.params.get("prune_limit"), "prune_limit") if resource.deletable else []
         found += _shape_errors(resource.plural, given.get(resource.plural))
         for place, entry in entries(resource, given):
             found += validation.validate_entry(resource, entry, f"{place}: ")
@@ -157,7 +157,7 @@ class Module(AnsibleModule):
     def _type_problems(self) -> list[str]:
         """Sentences on values of a wrong type, which some core would convert, of the options that are no field."""
         found = []
-        own = {"id", self.resource.plural, *(f.name for f in self.resource.options)}
+        own = {self.resource.id_field, self.resource.plural, *(f.name for f in self.resource.options)}
         for name in self.raw_params.keys() & self.argument_spec.keys() - own:
             option, value = self.argument_spec[name], self.raw_params[name]
             items = value if option["type"] == "list" and isinstance(value, list) else [value]
@@ -173,17 +173,23 @@ class Module(AnsibleModule):
                     found.append(f"{name}: {reason}")
         return sorted(found)
 
+    @property
+    def _parents(self) -> tuple[str, ...]:
+        """The options of the ids that the path holds."""
+        return (*self.resource.ancestors, self.resource.parent)
+
     def _parent_problems(self) -> list[str]:
-        name, parent = self.resource.parent, self.params.get(self.resource.parent)
-        may_be_empty = self.check_mode and not self.resource.is_singleton
-        if parent is None or not self.resource.path_has_parent or (parent == "" and may_be_empty):
-            return []
-        if parent == "" and not self.resource.is_singleton:
-            return [
-                f"{name}: it is empty; that is allowed in check mode only, for a {self.resource.parent_noun} "
-                "that is not there yet"
-            ]
-        return validation.id_errors(parent, name)
+        found: list[str] = []
+        for name in self._parents if self.resource.path_has_parent else ():
+            parent = self.params.get(name)
+            if parent != "" or self.resource.is_singleton:
+                found += validation.id_errors(parent, name)
+            elif not self.check_mode:
+                noun = name.removesuffix("_id")
+                found.append(
+                    f"{name}: it is empty; that is allowed in check mode only, for a {noun} that is not there yet"
+                )
+        return found
 
 
 def _loggable(spec: Values, params: Values, secrets: set[str]) -> Values:

@@ -28,7 +28,7 @@ class Index:
 
     def __init__(self, resource: Resource, existing: list[Values]) -> None:
         self._resource = resource
-        self._by_id = {item.get("id"): item for item in existing}
+        self._by_id = {item.get(resource.id_field): item for item in existing}
         self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
         for item in self._by_id.values():
             self._by_identity.setdefault(identity(resource, item), []).append(item)
@@ -38,12 +38,17 @@ class Index:
         return len(self._by_id)
 
     def without(self, items: t.Sequence[Values]) -> Index:
-        ids = {item["id"] for item in items}
+        ids = self._ids(items)
         return Index(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self
 
     def duplicates_of(self, values: Values) -> list[Values]:
         """The other objects of the same identity."""
-        return [m for m in self._by_identity.get(identity(self._resource, values), []) if m["id"] != values["id"]]
+        key = self._resource.id_field
+        return [m for m in self._by_identity.get(identity(self._resource, values), []) if m[key] != values[key]]
+
+    def with_id(self, identifier: str | None) -> Values | None:
+        """The object with this id, None where there is none."""
+        return self._by_id.get(identifier)
 
     def find(
         self, wanted: Values, state: str = "present", shared: Identities = frozenset(), replace: bool = False
@@ -56,8 +61,8 @@ class Index:
         others are what a replacement that was interrupted has left. Raises TaskError where it is not clear which object
         is meant.
         """
-        if "id" in wanted:
-            return self._by_id.get(wanted["id"])
+        if self._resource.id_field in wanted:
+            return self.with_id(wanted[self._resource.id_field])
         key = identity(self._resource, wanted)
         matches = self._by_identity.get(key, [])
         breaker = self._resource.tie_breaker
@@ -84,21 +89,26 @@ class Index:
         return [self._told(items[0], items) for items in alike.values() if len(items) > 1]
 
     def _told(self, wanted: Values, matches: list[Values]) -> str:
-        ids = ", ".join(sorted(m["id"] for m in matches))
+        key = self._resource.id_field
+        ids = ", ".join(sorted(m[key] for m in matches))
+        removing = f", or remove each that is too many with its {key} and state=absent"
         return (
             f"{self._resource.describe(wanted)} is in PgBeam {len(matches)} times ({ids}); "
-            "name the one you mean by id, or remove each that is too many with its id and state=absent"
+            f"name the one you mean by {key}{removing if self._resource.deletable else ''}"
         )
 
     def unclaimed(self, claimed: t.Iterable[Values]) -> list[Values]:
         """The objects that no entry claims, in the server's order."""
-        ids = {item["id"] for item in claimed}
+        ids = self._ids(claimed)
         return [item for key, item in self._by_id.items() if key not in ids]
+
+    def _ids(self, items: t.Iterable[Values]) -> set[str]:
+        return {item[self._resource.id_field] for item in items}
 
 
 def shared_identities(resource: Resource, entries: list[Values], register: Index) -> Identities:
     """The identities that several entries of one list share, told apart by the tie breaker alone."""
-    there = [register.find(entry) if "id" in entry else entry for entry in entries]
+    there = [register.find(entry) if resource.id_field in entry else entry for entry in entries]
     counts = Counter(identity(resource, values) for values in there if values)
     return frozenset(key for key, count in counts.items() if count > 1)
 
@@ -119,10 +129,12 @@ class EntryIndex:
         """The place of an added entry that means the same object, None where there is none."""
         breaker = entry.get(self._resource.tie_breaker)
         added = self._seen.get(self._key(entry), [])
-        return next((p for p, other in added if "id" in entry or None in (breaker, other) or breaker == other), None)
+        by_id = self._resource.id_field in entry
+        return next((p for p, other in added if by_id or None in (breaker, other) or breaker == other), None)
 
     def _key(self, entry: Values) -> tuple[t.Any, ...]:
-        return ("id", entry["id"]) if "id" in entry else identity(self._resource, entry)
+        key = self._resource.id_field
+        return (key, entry[key]) if key in entry else identity(self._resource, entry)
 
 
 def duplicate_entries(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
@@ -132,7 +144,8 @@ def duplicate_entries(resource: Resource, entries: list[Values], name: t.Callabl
     for index, entry in enumerate(entries):
         earlier = claims.find(entry)
         if earlier is not None:
-            what = f"{resource.noun} {entry['id']}" if "id" in entry else resource.describe(entry)
+            identifier = entry.get(resource.id_field)
+            what = f"{resource.noun} {identifier}" if identifier else resource.describe(entry)
             found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
         claims.add(entry, index)
     return found

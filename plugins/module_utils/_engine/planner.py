@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def id(self) -> str | None:
-        return (self.current or {}).get("id")
+        return (self.current or {}).get(self.resource.id_field)
 
     @property
     def affected(self) -> list[Values]:
@@ -108,9 +108,9 @@ class Plan:
     def conditional(self) -> bool:
         """Whether the body would undo what another writer has changed since the object was read.
 
-        An object that is put by its identity has no tag that could show this.
+        An object that cannot be read by itself has no tag that could show this.
         """
-        if self.action != "updated" or not self.body or self.resource.put_by_identity:
+        if self.action != "updated" or not self.body or not self.resource.get_by_id:
             return False
         fields = (f for f in self.resource.writable if f.name in self.body)
         return self.resource.sends_whole or any(
@@ -124,7 +124,7 @@ class Plan:
         object shows was changed by this run, and stays part of the report.
         """
         resource, before = self.resource, self.current or {}
-        if "id" not in self.wanted and identity(resource, current) != identity(resource, before):
+        if resource.id_field not in self.wanted and identity(resource, current) != identity(resource, before):
             raise TaskError(f"somebody has changed it to {resource.describe(current)}; run again to see what is needed")
         _refuse_immutable_change(resource, self.wanted, current)
         resend = any(f.secret and f.name in self.changes for f in resource.fields)
@@ -141,13 +141,14 @@ class Plan:
     def confirmed_by(self, register: Index) -> Values | None:
         """The object after this plan's first write, where the register shows that it was made; else None."""
         if self.action == "deleted":
-            return None if self.id and register.find({"id": self.id}) else {}
+            return None if self.id and register.with_id(self.id) else {}
         if not self.body:
             return self.current
         try:
             # A create is looked for by the very body that was sent, username and all.
             by_identity = self.resource.put_by_identity
-            looked_for = {"id": self.id} if self.action == "updated" and not by_identity else self.body
+            updated = self.action == "updated" and not by_identity
+            looked_for = {self.resource.id_field: self.id} if updated else self.body
             register = register.without(self.replaces)
             shared = frozenset([identity(self.resource, self.body)])
             found = register.find(looked_for, shared=shared, replace=self.action == "replaced")
@@ -190,13 +191,14 @@ def conflicts(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
     about: dict[str, int] = {}
     remaining: EntryIndex | None = None
     for index, plan in enumerate(plans):
+        key = plan.resource.id_field
         for item in plan.affected:
-            earlier = about.setdefault(item["id"], index)
+            earlier = about.setdefault(item[key], index)
             if earlier != index:
-                what = f"{plan.resource.noun} {item['id']}"
+                what = f"{plan.resource.noun} {item[key]}"
                 found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
         if plan.action == "created" or (plan.current and plan.action != "deleted"):
-            values = {key: value for key, value in {**(plan.current or {}), **plan.wanted}.items() if key != "id"}
+            values = {name: value for name, value in {**(plan.current or {}), **plan.wanted}.items() if name != key}
             remaining = remaining or EntryIndex(plan.resource)
             place = remaining.find(values)
             if place is not None and (plan.changes_identity or plans[place].changes_identity):
@@ -210,7 +212,7 @@ def occupants(plan: Plan, others: Index) -> list[Values]:
     """The others in the place that an object would move to, from which only the ids would tell it."""
     if not plan.moves_existing:
         return []
-    values = {**(plan.current or {}), **plan.wanted, "id": plan.id}
+    values = {**(plan.current or {}), **plan.wanted, plan.resource.id_field: plan.id}
     breaker = plan.resource.tie_breaker
     return [item for item in others.duplicates_of(values) if item.get(breaker) == values.get(breaker)]
 
@@ -220,7 +222,8 @@ def identity_taken(plan: Plan, others: Index) -> str | None:
     found = occupants(plan, others)
     if not found:
         return None
-    place, ids = plan.resource.describe({**(plan.current or {}), **plan.wanted}), ", ".join(r["id"] for r in found)
+    place = plan.resource.describe({**(plan.current or {}), **plan.wanted})
+    ids = ", ".join(item[plan.resource.id_field] for item in found)
     return (
         f"{place} is in PgBeam already ({ids}), and only their ids would tell it from {plan.id}; "
         f"remove one of the two, or leave {plan.id} where it is"
@@ -280,9 +283,10 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
                     f"{resource.describe(current)}: PgBeam does not show its {f.name}, so it cannot be compared with "
                     f"{wanted[f.name]!r}; leave {f.name} out"
                 )
+            another = f", leave it out, or make another {resource.noun}" if resource.creatable else ", or leave it out"
             raise TaskError(
                 f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
-                f"{_shown(wanted[f.name])}; name what it is, leave it out, or make another {resource.noun}"
+                f"{_shown(wanted[f.name])}; name what it is{another}"
             )
 
 
@@ -298,12 +302,14 @@ def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> P
 
 
 def _plan_create(resource: Resource, wanted: Values) -> Plan:
-    if "id" in wanted:
-        parent = wanted.get(resource.parent)
-        place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
+    parent = wanted.get(resource.parent)
+    place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
+    if not resource.creatable:
+        raise TaskError(f"{resource.describe(wanted)} is not {place}; {resource.if_missing}")
+    if resource.id_field in wanted:
         raise TaskError(
-            f"{resource.noun} {wanted['id']} is not {place}, or this key may not see it; "
-            f"check the id, or leave it out to add a new {resource.noun}"
+            f"{resource.noun} {wanted[resource.id_field]} is not {place}, or this key may not see it; "
+            f"check the {resource.id_field}, or leave it out to add a new {resource.noun}"
         )
     result = Plan(resource, "created", wanted)
     for f in resource.writable:
@@ -408,11 +414,12 @@ def _plan_replace(
         made = [item for item in duplicates if not resource.changed_fields(result.body, item)]
         if made and not result.changes_identity:  # another one at another place may be any one
             result.current, result.body = made[0], {}
-    elif duplicates and "id" not in wanted:  # nothing moves but that it is there once
+    elif duplicates and resource.id_field not in wanted:  # nothing moves but that it is there once
+        key = resource.id_field
         result.replaces = list(duplicates)
-        result.changes = ["id"]
-        result.before = {"id": [current["id"], *(item["id"] for item in duplicates)]}
-        result.after = {"id": [current["id"]]}
+        result.changes = [key]
+        result.before = {key: [current[key], *(item[key] for item in duplicates)]}
+        result.after = {key: [current[key]]}
     if result.replaces:
         result.action = "replaced"
     return result

@@ -212,13 +212,15 @@ class Resource:
 
     noun: str
     plural: str
-    #: The collection's path. A placeholder in it is the option of the parent's id.
+    #: The collection's path. Its placeholders are options: the parent's id, and the ids of what the parent is in.
     path: str
     #: How one object is called in messages; filled from its fields.
     label_format: str
     fields: tuple[Field, ...]
     #: The option of the parent's id. Where the path does not hold it, it goes into the query of a listing.
     parent: str = ""
+    #: The field that holds an object's id, and the option of the same name.
+    id_field: str = "id"
     #: The fields that find an object where no id is given, and the one that narrows a tie.
     identity: tuple[str, ...] = ()
     tie_breaker: str = ""
@@ -230,10 +232,16 @@ class Resource:
     #: Whether an object has no path of its own: a PUT on the collection creates it or replaces the one of its identity,
     #: and a DELETE on the collection has the identity in its query.
     put_by_identity: bool = False
+    #: Whether a task can create and delete an object. A task that declares one that is missing fails if it cannot be
+    #: created; ``if_missing`` is then what to do.
+    creatable: bool = True
+    deletable: bool = True
+    if_missing: str = ""
     #: The key of the list in a listing's answer, if that is not the plural.
     list_envelope: str = ""
-    #: The key of the object in a create's answer, where that is not the object itself.
+    #: The key of the object in the answer to a create or an update, where that is not the object itself.
     create_envelope: str = ""
+    update_envelope: str = ""
     #: The secrets beside it, which the API shows this once, and what else is kept with them.
     issued: tuple[str, ...] = ()
     kept_with_issued: tuple[str, ...] = ()
@@ -264,15 +272,20 @@ class Resource:
         """Whether the collection's path leads through the parent."""
         return bool(self.parent) and f"{{{self.parent}}}" in self.path
 
+    @functools.cached_property
+    def ancestors(self) -> tuple[str, ...]:
+        """The options of the ids of what the parent is in, as the path holds them."""
+        return tuple(name for name in re.findall(r"{(\w+)}", self.path) if name != self.parent)
+
     @property
     def is_singleton(self) -> bool:
         """Whether each parent has one object, which always exists."""
         return bool(self.write_path)
 
     @property
-    def id_field(self) -> str:
+    def answer_key(self) -> str:
         """The field that shows whose answer it is."""
-        return self.parent if self.is_singleton else "id"
+        return self.parent if self.is_singleton else self.id_field
 
     @property
     def sends_whole(self) -> bool:
@@ -335,9 +348,8 @@ class Resource:
     @property
     def actions(self) -> tuple[str, ...]:
         """What can become of one object."""
-        if self.is_singleton:
-            return (self.change_action, "unchanged", "failed", "skipped")
-        return ("created", self.change_action, "deleted", "unchanged", "failed", "skipped")
+        created, deleted = ("created",) if self.creatable else (), ("deleted",) if self.deletable else ()
+        return (*created, self.change_action, *deleted, "unchanged", "failed", "skipped")
 
     @functools.cached_property
     def secret_names(self) -> tuple[str, ...]:
@@ -383,9 +395,10 @@ class Resource:
     def whole_body(self, current: Values) -> Values:
         """The body of a PUT that changes nothing: the server's object, with the fields that this release does not know.
 
-        A field that is left out of a PUT goes back to its default.
+        A field that is left out of a PUT goes back to its default. What never changes is sent only where it says which
+        object is meant.
         """
-        sent = {f.name for f in self.writable if not f.secret}
+        sent = {f.name for f in self.writable if not f.secret and (self.put_by_identity or not f.immutable)}
         known = {f.name for f in self.fields}
         return {n: v for n, v in current.items() if v is not None and (n in sent or n not in known)}
 
@@ -410,7 +423,7 @@ class Resource:
         if all(values.get(name) is not None for name in self.needed_to_find):
             known = {name: self.field(name).display(self.identity_value(values, name)) for name in self.identity}
             return f"{self.noun} {self.label_format.format(**known)}"
-        return f"{self.noun} {values.get('id') or '(unnamed)'}"
+        return f"{self.noun} {values.get(self.id_field) or '(unnamed)'}"
 
     def is_deleted(self, item: Values) -> bool:
         return self.deleted_marker is not None and item.get(self.deleted_marker[0]) == self.deleted_marker[1]

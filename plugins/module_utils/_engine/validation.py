@@ -98,7 +98,9 @@ def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
             found.append(f"{where}{f.name_option}: {f.name} is given as well; keep one of them")
     problem = resource.check(values) if resource.check and not found else None
     found += [f"{where}{problem}"] if problem else []
-    return found + id_errors(values.get("id"), f"{where}id")
+    key = resource.id_field
+    own = [f for f in resource.fields if f.name == key and f.pattern]
+    return found + (_field_errors(own, values, where) if own else id_errors(values.get(key), f"{where}{key}"))
 
 
 def id_errors(identifier: t.Any, place: str) -> list[str]:
@@ -113,7 +115,8 @@ def id_errors(identifier: t.Any, place: str) -> list[str]:
 
 def validate_entry(resource: Resource, entry: Values, where: str, *more: str) -> list[str]:
     """Sentences on an entry of a list; ``more`` are options beside the resource's."""
-    known = {"id", "state", *more, *(f.name for f in resource.entry_options)}
+    states = ["state"] if resource.deletable else []
+    known = {resource.id_field, *states, *more, *(f.name for f in resource.entry_options)}
     found = unknown_options(known, entry, where) + validate(resource, entry, where)
     state = entry.get("state", "present")
     if state not in ("present", "absent"):
@@ -293,7 +296,7 @@ def _matches(f: Field, value: str) -> bool:
         return False
 
 
-def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or the id,") -> str | None:
+def missing_identity(resource: Resource, wanted: Values, where: str = "", by_id: bool = True) -> str | None:
     """A sentence where the task names too little to find an object by, else None.
 
     Of an object that always exists, that is also what is required of it.
@@ -303,12 +306,12 @@ def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id:
         clearing = ", or null to clear it" if unset and unset[0].nullable else ""
         return f"{unset[0].name}: it is missing; give a value{clearing}" if unset else None
     missing = [n for n in resource.needed_to_find if n not in wanted]
-    if missing and "id" not in wanted:
-        known = _join(resource.identity)
-        return f"{where}{missing[0]}: it is missing; give {known}{or_id} to say which {resource.noun}"
+    if missing and resource.id_field not in wanted:
+        known = _join(resource.identity) + (f", or the {resource.id_field}," if by_id else "")
+        return f"{where}{missing[0]}: it is missing; give {known} to say which {resource.noun}"
     if resource.nested and resource.nested.noun in wanted:
         return missing_identity(
-            resource.nested, wanted[resource.nested.noun], f"{where}{resource.nested.noun}.", or_id=""
+            resource.nested, wanted[resource.nested.noun], f"{where}{resource.nested.noun}.", by_id=False
         )
     return None
 
@@ -322,7 +325,7 @@ def response_error(resource: Resource, values: Values) -> str | None:
 
     Its id goes into paths, and its fields are compared, so each has to be what the contract says.
     """
-    name = resource.id_field
+    name = resource.answer_key
     identifier = values.get(name)
     if not isinstance(identifier, str) or not re.fullmatch(ID_PATTERN, identifier):
         # Whole or not at all: in a part of it, masking would not find a secret.

@@ -63,8 +63,9 @@ class Outcome:
     def diff(self) -> Values:
         reported = self.plan.diff()
         after = {name: value for name, value in reported["after"].items() if self._applied(name)}
-        if "id" in after:
-            after["id"] = [*after["id"], *(item["id"] for item in self.not_removed)]
+        key = self.plan.resource.id_field
+        if key in after:
+            after[key] = [*after[key], *(item[key] for item in self.not_removed)]
         return {**reported, "after": after}
 
     def _applied(self, name: str) -> bool:
@@ -83,6 +84,8 @@ class Run:
     client: Client
     check_mode: bool = False
     parallel: int = 1
+    #: The ids of what the parent is in, by the resource's options for them.
+    ancestors: Values = field(default_factory=dict)
     #: Whether an object that the API cannot update may be replaced.
     replace: bool = False
     #: The secret fields that are sent on every run.
@@ -110,7 +113,8 @@ class Reconciler:
         self.run = run
         self.resource = resource
         self.parent = parent
-        self.path = resource.path.format(**{resource.parent: parent})
+        self._ids = {**run.ancestors, resource.parent: parent}
+        self.path = resource.path.format(**self._ids)
         self.client = run.client
         #: The entity tag of each object that was read by itself, for a write that is made from it.
         self._etags: dict[str, str | None] = {}
@@ -140,9 +144,13 @@ class Reconciler:
             "run again when it has, or raise retry_budget"
         )
 
+    @property
+    def _parent_exists(self) -> bool:
+        return not self.resource.path_has_parent or all(self._ids.values())
+
     def read_all(self) -> list[Values]:
         resource = self.resource
-        if resource.path_has_parent and not self.parent:
+        if not self._parent_exists:
             return []
         if resource.is_singleton:
             label = resource.describe({resource.parent: self.parent})
@@ -153,21 +161,22 @@ class Reconciler:
             self.path, resource.items_key, target, self._response_error, query=query, paged=resource.paged
         )
         # By id, since an object can be on two pages where others come and go between them.
-        there = {item["id"]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
+        key = resource.id_field
+        there = {item[key]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
         return list(there.values())
 
     def read_one(self, identifier: str) -> list[Values]:
         """The object with this id as a list of one; an empty list where there is none."""
-        resource = self.resource
-        if not resource.get_by_id or (resource.path_has_parent and not self.parent):
-            return [item for item in self.read_all() if item["id"] == identifier]
+        resource, key = self.resource, self.resource.id_field
+        if not (resource.get_by_id and self._parent_exists):
+            return [item for item in self.read_all() if item[key] == identifier]
         try:
             item = self._get(identifier, f"{resource.noun} {identifier}")
         except ApiError as error:
             if not error.not_found:
                 raise
             # Which of the two is not there, this object or its parent, only the list tells.
-            return [item for item in self.read_all() if item["id"] == identifier] if resource.path_has_parent else []
+            return [item for item in self.read_all() if item[key] == identifier] if resource.path_has_parent else []
         return [] if resource.is_deleted(item) else [resource.with_all_fields(item)]
 
     def _get(self, identifier: str, target: str) -> Values:
@@ -185,7 +194,8 @@ class Reconciler:
         replace = self.run.replace
         resend = not self.run.resent.isdisjoint(self.resource.secret_names)
         current = index.find(wanted, state, shared, replace)
-        duplicates = index.duplicates_of({**current, **wanted, "id": current["id"]}) if replace and current else []
+        key = self.resource.id_field
+        duplicates = index.duplicates_of({**current, **wanted, key: current[key]}) if replace and current else []
         plan = planner.make_plan(self.resource, wanted, current, state, resend, replace, duplicates)
         if self.run.act:
             planner.expect_action(plan)
@@ -194,20 +204,21 @@ class Reconciler:
     def _response_error(self, values: Values) -> str | None:
         return validation.response_error(self.resource, values)
 
-    def _expect_id(self, identifier: str | None) -> Check:
+    def _expect_id(self, identifier: str | None, envelope: str = "") -> Check:
         """A check that an answer is about the one object that was asked for. A cache on the way may have another."""
 
-        def check(values: Values) -> str | None:
+        def check(answer: Values) -> str | None:
+            values = _unwrap(answer, envelope)
             expected = self.parent if self.resource.is_singleton else identifier
-            other = None if values.get(self.resource.id_field) == expected else "another object than the one asked for"
-            return self._response_error(values) or other
+            is_another = values.get(self.resource.answer_key) != expected
+            return self._response_error(values) or ("another object than the one asked for" if is_another else None)
 
         return check
 
     def _item_path(self, identifier: str | None) -> str:
         """The path of the writes to an object that exists."""
         if self.resource.is_singleton:
-            return self.resource.write_path.format(**{self.resource.parent: self.parent})
+            return self.resource.write_path.format(**self._ids)
         return self.path if self.resource.put_by_identity else f"{self.path}/{identifier}"
 
     def apply(self, plans: list[Plan]) -> list[Outcome]:
@@ -296,7 +307,8 @@ class Reconciler:
             for rival in planner.occupants(plan, undeleted):
                 verb, place = self.resource.update_verb, self._item_path(plan.id)
                 call = Call(verb, place, plan.label) if verb else Call("POST", self.path, plan.label)
-                reason = f"not begun, since {self.resource.describe(rival)} ({rival['id']}) is still in its place"
+                held_by = f"{self.resource.describe(rival)} ({rival[self.resource.id_field]})"
+                reason = f"not begun, since {held_by} is still in its place"
                 outcome.error = ApiError(call, reason, "remove that one, then run again", attempts=0)
         return [outcome for outcome in others if not outcome.error]
 
@@ -337,7 +349,7 @@ class Reconciler:
         made = _unwrap(answer.content, key)
         outcome.values = resource.with_all_fields(made)
         if answer.etag and not key:  # it is the tag of what is answered
-            self._etags[made["id"]] = answer.etag
+            self._etags[made[resource.id_field]] = answer.etag
         objects = (f.name for f in resource.writable if f.fields and f.name not in plan.body)
         self._begins_with.update((name, made[name]) for name in objects if made.get(name))
         if plan.nested and resource.nested:
@@ -376,20 +388,21 @@ class Reconciler:
         path = outcome.plan.wanted.get("secrets_file")
         if not path or not outcome.secrets:
             return
+        identifier = outcome.values[self.resource.id_field]
         try:
-            secrets_file.write(path, {"id": outcome.values["id"], **outcome.secrets})
+            secrets_file.write(path, {"id": identifier, **outcome.secrets})
         except OSError as error:
             call = Call("POST", self.path, outcome.plan.label)
             raise ApiError(
                 call,
                 f"its secrets could not be written to {path} ({error.strerror})",
-                f"the {self.resource.noun} {outcome.values['id']} exists: make the file writable, then set "
-                "rotate: true to issue new ones",
+                f"the {self.resource.noun} {identifier} exists: make the file writable, then set rotate: true to issue "
+                "new ones",
             ) from None
 
     def _rotate(self, outcome: Outcome) -> None:
         """Issue new secrets for an object that exists."""
-        identifier = outcome.values["id"]
+        identifier = outcome.values[self.resource.id_field]
         path = f"{self._item_path(identifier)}/{self.resource.rotate_action}"
         try:
             answer = self.client.write("POST", path, f"new secrets of {outcome.plan.label}", None, self._check_created)
@@ -430,7 +443,9 @@ class Reconciler:
                     plan.label,
                     plan.body,
                     # One that somebody has deleted meanwhile is created again, with another id.
-                    self._response_error if resource.put_by_identity else self._expect_id(identifier),
+                    self._response_error
+                    if resource.put_by_identity
+                    else self._expect_id(identifier, resource.update_envelope),
                     tag if plan.conditional else None,
                 )
             except ApiError as error:
@@ -440,7 +455,7 @@ class Reconciler:
                     raise
                 conflicts, fresh = conflicts + 1, False
             else:
-                outcome.values = resource.with_all_fields(answer.content)
+                outcome.values = resource.with_all_fields(_unwrap(answer.content, resource.update_envelope))
                 break
         return plan
 
@@ -464,20 +479,20 @@ class Reconciler:
 
         ``there`` is what was found after a lost answer: what is not in it any more has been removed.
         """
-        plan = outcome.plan
+        plan, key = outcome.plan, self.resource.id_field
         late = plan.deferred
         outcome.not_removed = list(plan.replaces)
         try:
             if late:
                 self._send_deferred(outcome)
             for item in plan.replaces:
-                lost = there is not None and not there.find({"id": item["id"]})
-                if lost or self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})"):
+                lost = there is not None and not there.with_id(item[key])
+                if lost or self.client.delete(self._item_path(item[key]), f"{plan.label} ({item[key]})"):
                     self._mark_changed(outcome)
                 outcome.not_removed.remove(item)
         except ApiError as error:
             without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
-            error.advice += f"; the {self.resource.noun} {outcome.values['id']} is there now, {without}"
+            error.advice += f"; the {self.resource.noun} {outcome.values[key]} is there now, {without}"
             raise
 
     def _send_deferred(self, outcome: Outcome) -> None:
@@ -486,7 +501,8 @@ class Reconciler:
         try:
             plan = outcome.plan.follow_up(made)
         except TaskError as error:
-            call = Call(self.resource.update_verb, self._item_path(made["id"]), outcome.plan.label)
+            path = self._item_path(made[self.resource.id_field])
+            call = Call(self.resource.update_verb, path, outcome.plan.label)
             raise ApiError(call, str(error), "nothing of it was sent", attempts=0) from None
         if plan.body:
             self._update(outcome, plan)
@@ -522,7 +538,8 @@ class Reconciler:
 
     def _act(self, action: Action, outcome: Outcome, deadline: float) -> None:
         """Call the action once, then every few seconds until it succeeds or the deadline has passed."""
-        path = f"{self._item_path(outcome.values['id'])}/{action.verb}"
+        identifier = outcome.values[self.resource.id_field]
+        path = f"{self._item_path(identifier)}/{action.verb}"
         call = Call("POST", path, f"{action.label} of {outcome.plan.label}")
         name, value = action.success
         while True:
@@ -547,7 +564,7 @@ class Reconciler:
             )
         elif action.changes:
             shown = _unwrap(answer, self.resource.noun)
-            valid = bool(shown) and not self._expect_id(outcome.values["id"])(shown)
+            valid = bool(shown) and not self._expect_id(identifier)(shown)
             outcome.values = {**(self.resource.with_all_fields(shown) if valid else outcome.values), name: value}
             self._mark_changed(outcome)
 
@@ -557,7 +574,7 @@ def _resolved(outcome: Outcome, there: Index) -> Values | None:
     plan = outcome.plan
     found = (outcome.replanned or plan).confirmed_by(there)
     if outcome.not_removed:  # the loss was of its removal
-        return None if there.find({"id": outcome.not_removed[0]["id"]}) else found
+        return None if there.with_id(outcome.not_removed[0][plan.resource.id_field]) else found
     lost_late = found is not None and outcome.changed and plan.resource.changed_fields(plan.deferred, found)
     return None if lost_late else found
 
