@@ -38,7 +38,7 @@ _OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH)
 #: Only the operations in use: reading the other ones takes seconds.
 IN_USE = {*_OTHERS, *(path for kind in _KINDS for path in kind.paths)}
 #: An id that a server made, and a moment: exchanges that differ in these alone are judged alike.
-ID = re.compile(rf'\b({"|".join(kind.prefix for kind in _KINDS)})_[0-9a-f]+(?![^/".])')
+ID = re.compile(rf'\b({"|".join(kind.prefix for kind in _KINDS if kind.prefix)})_[0-9a-f]+(?![^/".])')
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 #: The operations that take If-Match, by method and path; the SDK has no headers.
 CONDITIONAL = {(kind.update_method, kind.item_path) for kind in _KINDS if kind.update and kind.conditional}

@@ -191,6 +191,14 @@ class Project(Scope):
         """Create an object of any kind that is right below the project, such as ``policies``. Returns the answer."""
         return self.post(f"/v1/projects/{self.id}/{key.replace('_', '-')}", fields)
 
+    def see_query(self, database_id: str, normalized_sql: str, **statistics: Any) -> dict[str, Any]:
+        """Let PgBeam see a query of a shape. Returns the cache rule that it creates then."""
+        path = f"{self._door}/databases/{database_id}/queries"
+        response = requests.post(path, json={"normalized_sql": normalized_sql, **statistics}, timeout=10)
+        assert response.status_code == 200, response.text
+        entry: dict[str, Any] = response.json()
+        return entry
+
     def secrets(self, salt: str) -> dict[str, dict[str, str]]:
         """The salted hashes of the secrets that arrived or were issued, by object id and field, oldest object first."""
         answer = requests.get(f"{self._door}/secrets", params={"salt": salt}, timeout=10)

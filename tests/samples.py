@@ -12,7 +12,7 @@ from typing import Any
 
 from generate import words
 from generate.declared import Field, Resource, Values
-from tests.harness import Scope
+from tests.harness import Project, Scope
 
 MAX_INTEGER = 2**63 - 1
 
@@ -57,6 +57,9 @@ def body(resource: Resource, secret: str, number: int = 0) -> Values:
 def create(scope: Scope, resource: Resource, parent: str, secret: str, number: int = 0, **fields: Any) -> Values:
     """Create an object behind the collection's back, and what it refers to. Returns it as the answer has it."""
     given = {**body(resource, secret, number), **fields}
+    if not resource.creatable:
+        assert isinstance(scope, Project)
+        return scope.see_query(parent, **given)
     for f in resource.references:
         if f.name in given and f.name not in fields:
             given[f.name] = found_or_created(scope, f, parent, secret, number)["id"]

@@ -58,16 +58,20 @@ class Kind:
     path: str
     #: The list's place in its answers.
     key: str
-    #: What ids begin with.
+    #: What ids begin with; empty if PgBeam does not make them.
     prefix: str
-    #: The SDK's models: of the object, and of the bodies. Without the last, there is no update.
+    #: The SDK's models: of the object, and of the bodies. Without one of the last two, there is no create or no update.
     model: Any
     create: Any
     update: Any = None
     #: PUT replaces the whole object, PATCH changes the fields that it names.
     update_method: Literal["PUT", "PATCH"] = "PATCH"
-    #: Whether the update takes ``If-Match``.
+    #: Whether the update takes ``If-Match``, and the object's place in its answer, which else is the object itself.
     conditional: bool = True
+    updated_key: str = ""
+    deletable: bool = True
+    #: The field that holds an object's id. Objects are stored with ``id`` as well.
+    id_field: str = "id"
     #: The fields by which a DELETE on the path of the list names an object in its query. A PUT on that path creates the
     #: object with these values or replaces it. Without any, each object has a path of its own.
     named_by: tuple[str, ...] = ()
@@ -107,7 +111,8 @@ class Kind:
     @functools.cached_property
     def item_path(self) -> str:
         """The path of the operations on one object."""
-        return self.path if self.named_by else f"{self.path}/{{{self.noun}_id}}"
+        parameter = f"{self.noun}_id" if self.id_field == "id" else self.id_field
+        return self.path if self.named_by else f"{self.path}/{{{parameter}}}"
 
     @property
     def create_method(self) -> str:
@@ -141,6 +146,11 @@ class Kind:
     def updatable(self) -> frozenset[str]:
         """The fields of an update."""
         return frozenset(hints(self.update) if self.update else ())
+
+    @functools.cached_property
+    def shown(self) -> frozenset[str]:
+        """The fields of answers."""
+        return frozenset(hints(self.model))
 
     @functools.cached_property
     def optional(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+from tests.sandbox.kinds import KINDS, query_hash
 from tests.sandbox.models import Fault, Settings
 from tests.sandbox.refusals import not_found
 from tests.sandbox.state import Id, Organization, Scope, State
@@ -69,6 +70,14 @@ def router(state: State) -> APIRouter:
             name: {field: _hash(salt + secret) for field, secret in kept.items()}
             for name, kept in _known(state.projects, project_id).secrets.items()
         }
+
+    @router.post("/projects/{project_id}/databases/{database_id}/queries")
+    async def see_query(project_id: Id, database_id: Id, query: dict[str, Any]) -> dict[str, Any]:
+        """Let PgBeam see a query of a shape, and have the statistics on it that are given. Returns its cache rule."""
+        kind = KINDS["entries"]
+        project = state.parent(kind, database_id)
+        entry = {"query_hash": query_hash(query["normalized_sql"]), **query}
+        return project.answer(kind, state.create(kind, project, database_id, entry))
 
     @router.delete("/{kind}/{name}/faults")
     async def clear_faults(kind: Kind, name: Id) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from datetime import datetime, timezone
@@ -175,6 +176,32 @@ def _dns_instructions(project: Project, item: Item) -> Item:
     return {"dns_instructions": instructions}
 
 
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def query_hash(normalized_sql: str) -> str:
+    """What tells a query shape from the others. PgBeam has another function for it."""
+    return hashlib.sha256(normalized_sql.encode()).hexdigest()[:16]
+
+
+def _first_seen(dummy: Project) -> Item:
+    return {
+        "query_type": "read",
+        "cache_enabled": False,
+        "cache_ttl_seconds": None,
+        "cache_swr_seconds": None,
+        "call_count": 1,
+        "avg_latency_ms": 1.5,
+        "p95_latency_ms": 2.5,
+        "avg_response_bytes": 100,
+        "stability_rate": 1.0,
+        "recommendation": "fair",
+        "first_seen_at": _now(),
+        "last_seen_at": _now(),
+    }
+
+
 def _not_verified(error: str) -> Item:
     return {"verified": False, "error": error}
 
@@ -185,7 +212,7 @@ def _verify(project: Project, item: Item) -> Item:
     if not item["verified"] and (needed is None or project.verifications[item["id"]] < needed):
         return _not_verified(f"no TXT record at _pgbeam-verify.{item['domain']}")
     if not item["verified"]:
-        moment = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+        moment = _now()
         item.update(verified=True, verified_at=moment, updated_at=moment)
     return {"verified": True, "domain": project.answer(KINDS["domains"], item)}
 
@@ -448,8 +475,32 @@ KINDS = {
             example={"schema_name": "billing", "table_name": "orders{n}", "description": "One row for each order."},
             change={"description": "Orders, with those that were cancelled."},
         ),
+        Kind(
+            noun="cache_rule",
+            path="/v1/projects/{project_id}/databases/{database_id}/cache-rules",
+            key="entries",
+            prefix="",
+            id_field="query_hash",
+            model=models.CacheRuleEntry,
+            create=None,
+            update=models.UpdateCacheRuleRequest,
+            update_method="PUT",
+            conditional=False,
+            updated_key="entry",
+            deletable=False,
+            readable=False,
+            limits={"cache_ttl_seconds": SECONDS, "cache_swr_seconds": SECONDS},
+            defaults=_first_seen,
+            unique=lambda item: item["query_hash"],
+            example={"normalized_sql": "SELECT id FROM orders{n} WHERE id = $1"},
+            change={"cache_enabled": True, "cache_ttl_seconds": 300},
+        ),
     )
 }  # fmt: skip
+
+
+#: The list of a kind is below an object of another one, whose pattern would take it for an action.
+_LONGEST_FIRST = sorted((*KINDS.values(), PROJECT), key=lambda kind: -len(kind.path))
 
 
 class Place(NamedTuple):
@@ -463,7 +514,7 @@ class Place(NamedTuple):
 
 def place_of(path: str) -> Place | None:
     """The kind of object whose operation this path is of, by the path as requested."""
-    for kind in (*KINDS.values(), PROJECT):
+    for kind in _LONGEST_FIRST:
         found = kind.pattern.fullmatch(path)
         if found:
             *parents, item, action = found.groups(default="")

@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import re
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
@@ -31,7 +30,16 @@ async def body_of(request: Request, accepted: TypeAdapter[Item]) -> Item:
 
 def router(state: State, kind: Kind) -> APIRouter:
     """Coroutines, so that no two of them interleave: what they await is there already."""
-    router = APIRouter(prefix=re.sub(r"{\w+}", "{parent_id}", kind.path))
+
+    async def in_its_project(request: Request, parent_id: Id) -> None:
+        """Refuse a path that leads to an object of one project through another one."""
+        project = state.parent(kind, parent_id)
+        if request.path_params.get("project_id", project.id) != project.id:
+            raise not_found(kind.parent.removesuffix("_id"), parent_id)
+
+    router = APIRouter(
+        prefix=kind.path.replace(f"{{{kind.parent}}}", "{parent_id}"), dependencies=[Depends(in_its_project)]
+    )
 
     @router.get("")
     async def list_all(parent_id: Id, page_size: PageSize = 20, page_token: PageToken = FIRST_PAGE) -> dict[str, Any]:
@@ -43,18 +51,22 @@ def router(state: State, kind: Kind) -> APIRouter:
         _add_put_and_delete(router, state, kind)
         return router
 
-    @router.post("", status_code=201)
-    async def create(request: Request, parent_id: Id) -> dict[str, Any]:
-        given = await body_of(request, kind.create_body)
-        project = state.parent(kind, parent_id)
-        item = state.create(kind, project, parent_id, given)
-        return project.issue(kind, item) if kind.once else project.answer(kind, item)
+    if kind.create:
 
-    @router.delete("/{item_id}", status_code=204)
-    async def delete(parent_id: Id, item_id: Id) -> Response:
-        project = state.parent(kind, parent_id)
-        project.delete_object(kind, project.find(kind, parent_id, item_id))
-        return Response(status_code=204)
+        @router.post("", status_code=201)
+        async def create(request: Request, parent_id: Id) -> dict[str, Any]:
+            given = await body_of(request, kind.create_body)
+            project = state.parent(kind, parent_id)
+            item = state.create(kind, project, parent_id, given)
+            return project.issue(kind, item) if kind.once else project.answer(kind, item)
+
+    if kind.deletable:
+
+        @router.delete("/{item_id}", status_code=204)
+        async def delete(parent_id: Id, item_id: Id) -> Response:
+            project = state.parent(kind, parent_id)
+            project.delete_object(kind, project.find(kind, parent_id, item_id))
+            return Response(status_code=204)
 
     if kind.readable:
 
@@ -73,7 +85,8 @@ def router(state: State, kind: Kind) -> APIRouter:
             if kind.conditional:
                 project.require(if_match, project.answer(kind, item))
             project.update(kind, item, given)
-            return project.answer(kind, item)
+            answer = project.answer(kind, item)
+            return {kind.updated_key: answer} if kind.updated_key else answer
 
     if kind.once:
 

@@ -211,7 +211,8 @@ class Project(Scope):
 
     def answer(self, kind: Kind, item: Item) -> Item:
         """An object as answers have it."""
-        return self.shown({**item, **kind.computed(self, item)}, kind.optional)
+        fields = {**item, **kind.computed(self, item)}
+        return self.shown({name: value for name, value in fields.items() if name in kind.shown}, kind.optional)
 
     def below(self, kind: Kind, parent_id: str) -> dict[int, Item]:
         """The objects of a parent, by sequence number."""
@@ -412,7 +413,8 @@ class State:
 
     def create(self, kind: Kind, project: Project, parent_id: str, given: Item) -> Item:
         """A new object, as it is stored."""
-        number, name = self.new_id(kind.prefix)
+        number, made = self.new_id(kind.prefix)
+        name = given.get(kind.id_field, made)
         item = {"id": name, kind.parent: parent_id}
         project.add(kind, number, item, given)
         self.owners[name] = project
