@@ -14,7 +14,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from generate.modules import modules
 from tests.harness import Organization, Project, Sandbox
 from tests.integration.watched import PASSWORDS, Watched, look_up
-from tests.samples import found_or_created, needed
+from tests.samples import create, found_or_created, needed, sample
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
@@ -71,14 +71,17 @@ class Place:
         for reference in fields.values():
             found_or_created(organization, reference, project, "", 1)
         organization.post(f"/v1/projects/{project}/webhooks", needed(modules()["webhook"].resource))
+        create(sandbox.project_of(project), modules()["cache_rule"].resource, made["database"]["id"], "")
         return Place(organization, project, made["database"]["id"], watched.issued)
 
     def options(self, module: str, project: str = "new", **entry: Any) -> dict[str, Any]:
         """A task's options: to read, or for one object with these fields."""
         form, resource = modules()[module].form, modules()[module].resource
         parents = {"org_id": self.organization.id, "project_id": self.project, "database_id": self.database}
-        options: dict[str, Any] = {resource.parent: parents[resource.parent]} if resource.parent else {}
+        options: dict[str, Any] = {n: parents[n] for n in (*resource.ancestors, resource.parent) if n}
         given = needed(resource)
+        if not resource.creatable:
+            given |= {f.name: sample(resource, f) for f in resource.writable}
         for f in resource.references:
             if f.refers_to and given.pop(f.name, None):
                 (given[f.name_option],) = needed(f.refers_to, 1).values()
@@ -111,7 +114,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
                 continue
             place = Place.make(sandbox, watched, envelope="problem" if name == "problem" else "error")
             resource = modules()[module].resource
-            verb = resource.update_verb if resource.is_singleton else resource.create_verb
+            verb = resource.create_verb if resource.creatable else resource.update_verb
             place.organization.fault(**fault, method=verb, times=9)
             secret = holding(module, LONG if name == "problem" and HOLDERS.get(module) in LONG_ONES else ODD)
             waits = {"timeout": 1} if name == "late" else {}

@@ -47,6 +47,8 @@ class Given:
 
     #: Registrations that were made before, by the id that the page has for each.
     registered: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: What PgBeam has seen of the queries to its registrations, by the hash that the page has for each.
+    queries: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Variables of the examples that are no whole play.
     variables: dict[str, Any] = field(default_factory=dict)
     #: Texts of the page that cannot be used here, and what stands for each; {home} is the page's folder.
@@ -59,6 +61,8 @@ CONNECTED = {"ok": True, "latency_ms": 9.5, "server_version": "17.2"}
 ORDERS = {"host": "db1.example.com", "name": "orders"}
 LOGIN = {"username": "app", "password": PASSWORD}
 HOSTS = ["db1.example.com", "db2.example.com"]
+BY_ID = {"normalized_sql": "SELECT name, price FROM products WHERE id = $1", "recommendation": "great"}
+COUNT = {"normalized_sql": "SELECT count(*) FROM products"}
 GIVEN = {
     "docs/reliability.md": Given(registered={"db_2": ORDERS}),
     "docs/docsite/rst/adopting.rst": Given(
@@ -84,7 +88,17 @@ GIVEN = {
     "docs/docsite/rst/policies_and_agents.rst": Given(
         replaced={"/etc/reporting-bot/": "{home}/reporting-", "/etc/support-bot/": "{home}/support-"}
     ),
+    "docs/docsite/rst/query_caching.rst": Given(
+        registered={"db_orders": ORDERS},
+        queries={
+            "5d41402abc4b2a76": {**BY_ID, "call_count": 128400, "avg_latency_ms": 42.5},
+            "7d793037a0760186": COUNT,
+        },
+    ),
     "docs/docsite/rst/troubleshooting.rst": Given(settings={"plan_limit": 0}),
+    "plugins/modules/cache_rule.py": Given(queries={"a1b2c3d4e5f60718": BY_ID}),
+    "plugins/modules/cache_rules.py": Given(queries={"a1b2c3d4e5f60718": BY_ID, "7d793037a0760186": COUNT}),
+    "plugins/modules/cache_rule_info.py": Given(queries={"a1b2c3d4e5f60718": BY_ID}),
     "plugins/modules/database.py": Given(variables={"vault_passwords": {"orders": PASSWORD, "invoices": PASSWORD}}),
     "plugins/modules/databases.py": Given(variables={"pgbeam_databases": [{**ORDERS, **LOGIN}]}),
     "plugins/modules/organization_info.py": Given(replaced={"slug: acme": "slug: org-sandbox"}),
@@ -145,6 +159,10 @@ class Reader:
             self.text = self.text.replace(words, instead.format(home=self.ansible.home))
         if self.page.startswith("plugins/modules/"):
             self._create_samples()
+        for query_hash, seen in given.queries.items():
+            for project in self.projects.values():
+                for registration in project.databases():
+                    project.see_query(registration["id"], query_hash=query_hash, **seen)
         names = sorted(set(re.findall(r"\bvault_\w+", self.text)))
         self.secrets = {name: API_KEY if name.endswith("_key") else PASSWORD for name in names}
         self.secrets.update({name: value for name, value in given.variables.items() if name in names})

@@ -87,6 +87,7 @@ SAID: dict[str, tuple[str, ...]] = {
 #: The options that are no field of any object.
 OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "id": st.sampled_from(["(own)", "db_unknown"]),
+    "query_hash": st.sampled_from(["(own)", "0123456789abcdef"]),
     "state": st.sampled_from(["present", "present", "absent"]),
     **{
         f"update_{secret}": st.sampled_from(["on_create", "always"])
@@ -163,7 +164,7 @@ def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
     """Options as the contract allows them, with all that finds or makes an object."""
     fields = {f.name: f for f in resource.fields}
     first = [resource.nested.noun] if resource.nested else []
-    needed = {"api_url", "api_key", resource.parent, resource.plural}
+    needed = {"api_url", "api_key", *resource.ancestors, resource.parent, resource.plural}
     if "state" in spec or resource.is_singleton:
         needed |= {name for name in spec if name in first or (name in fields and fields[name].required)}
     strategies: dict[str, st.SearchStrategy[Any]] = {}
@@ -171,7 +172,7 @@ def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
         if name == resource.plural:
             entry = task(resource, option["options"])
             strategies[name] = st.lists(
-                entry, max_size=3, unique_by=lambda one: one.get("id") or _identity(resource, one)
+                entry, max_size=3, unique_by=lambda one: one.get(resource.id_field) or _identity(resource, one)
             )
         elif resource.nested and name in first:
             strategies[name] = right_object(resource.nested, resource.nested.writable)
@@ -262,6 +263,7 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         database = made["database"]["id"]
         ids = {"(organization)": organization.id, "(project)": project.id, "(database)": database, OWN_URL: sandbox.url}
         ids["(replica)"] = project.register_replica(database)["id"]
+        ids["(cache_rule)"] = project.see_query(database, **needed(MODULES["cache_rule"][0]))["query_hash"]
         ids["(file)"] = str(tmp_path / "issued.json")
         project.create("query_templates", name="one", sql="SELECT 1")  # without one, no policy may ask for templates
         for reference, target in REFERENCES.values():
@@ -373,7 +375,10 @@ def tame(method: str, path: str) -> Answer:
                 inner = {resource.nested.noun: whole(resource.nested)} if resource.nested else issued
                 content = {resource.create_envelope: content, **inner}
     elif parent in RESOURCES:
-        content = {**OBJECTS[parent], "id": last}
+        resource = RESOURCES[parent]
+        content = {**OBJECTS[parent], resource.id_field: last}
+        if method == resource.update_verb and resource.update_envelope:
+            content = {resource.update_envelope: content}
     return 204 if method == "DELETE" else 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
 
 
@@ -409,6 +414,7 @@ contents = st.one_of(
         for r in RESOURCES.values()
         if r.create_envelope
     ),
+    *(st.fixed_dictionaries({r.update_envelope: objects}) for r in RESOURCES.values() if r.update_envelope),
     *(
         st.fixed_dictionaries(
             {action.success[0]: st.just(action.success[1]) | odd},
@@ -498,14 +504,15 @@ def other(field: Field, value: Any) -> Any:
     return not value if field.type == "bool" else type(value)()
 
 
-def asked(resource: Resource, spec: Spec) -> list[Values]:
+def asked(resource: Resource, spec: Spec, form: str) -> list[Values]:
     """What leads to every kind of request, and to every use of its answer."""
     if resource.is_singleton:
         values = [{f.name: varied(f, sample(resource, f), n) for f in resource.writable} for n in (0, 1)]
         return [*values, dict.fromkeys(f.name for f in resource.writable if f.nullable)]
-    if "state" not in spec and resource.plural not in spec:
+    own = {resource.id_field: "(own)"}
+    if form == "info":
         filters = {name: sample(resource, resource.field(name)) for name in resource.filters}
-        return [{}, {"id": "(own)"}, filters]
+        return [{}, own, filters]
     here, there = same(resource), moved(resource)
     name = next(name for name in needed(resource))
     new = {**there, name: f"{here[name]}2"}
@@ -514,11 +521,13 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
     how: Values = dict.fromkeys(flags & spec.keys(), True)
     how.update((f"update_{secret}", "always") for secret in resource.secret_names)
     if resource.plural in spec:
-        lists = [[there, new], [gone, new], [here, new], [new], []]
+        lists = [[there, new], [here, new], [new], [here], []]
+        lists += [[gone, new]] if resource.deletable else []
         return [{resource.plural: entries, **more} for entries in lists for more in ({}, how)]
     guard = {"force": True} if "force" in spec else {}
-    by_id = [{"id": "(own)", name: new[name]}, {"id": "(own)", "state": "absent", **guard}]
-    return [here, there, new, gone, {**there, **how}, {**new, **how}, *by_id]
+    by_id = {**own, name: new[name]}
+    absent = [gone, {**own, "state": "absent", **guard}] if resource.deletable else []
+    return [here, there, new, {**there, **how}, {**new, **how}, by_id, *absent]
 
 
 @pytest.mark.once
@@ -527,10 +536,11 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
 def test_any_answer(tmp_path: Path, module: str) -> None:
     """No traceback, no request outside the contract, and no success without an object of the API."""
     resource, spec = MODULES[module]
-    ids = {f"({one.noun})": OBJECTS[part][one.id_field] for part, one in RESOURCES.items()}
+    ids = {f"({one.noun})": OBJECTS[part][one.answer_key] for part, one in RESOURCES.items()}
     ids["(own)"] = ids[f"({resource.noun})"]
-    parent = {resource.parent: THERE[resource.parent]} if resource.parent else {}
-    ways = asked(resource, spec)
+    parents = {name: THERE[name] for name in (*resource.ancestors, resource.parent) if name}
+    form = modules()[module].form
+    ways = asked(resource, spec, form)
     server = Wild()
     with server.running() as url:
 
@@ -540,11 +550,10 @@ def test_any_answer(tmp_path: Path, module: str) -> None:
             server.spoil, server.nth, server.for_ever = spoil, nth, for_ever
             server.exchanges.clear()
             connection = {"api_url": url, "api_key": API_KEY, "retries": 0, "timeout": 5}
-            result = run_module(module, {**connection, **filled({**parent, **options}, ids)}, tmp_path)
+            result = run_module(module, {**connection, **filled({**parents, **options}, ids)}, tmp_path)
             clean(result)
             judge(server.exchanges)
-            writes_one = "state" in spec or resource.is_singleton
-            if not result.get("failed") and writes_one and options.get("state") != "absent":
-                assert result[resource.noun][resource.id_field]
+            if not result.get("failed") and form == "item" and options.get("state") != "absent":
+                assert result[resource.noun][resource.answer_key]
 
         run()
