@@ -42,9 +42,7 @@ def _behaviour(module: Module) -> list[str]:
     if module.form == "info":
         found = scope.shared("description.pages") if resource.paged else []
         found += scope.shared("description.filters") if resource.filters else []
-        if resource.deleted_marker:
-            field, value = resource.deleted_marker
-            found += scope.shared("description.gone", gone_field=field, gone_value=value)
+        found += _gone(scope, "description.gone")
         return [" ".join(found)]
     found = []
     late = [f.name for f in resource.writable if f.update_only]
@@ -62,6 +60,15 @@ def _behaviour(module: Module) -> list[str]:
             + scope.shared("description.list.failures")
         )
     return found + (scope.shared("description.item.many") if "list" in module.words.content else [])
+
+
+def _gone(scope: Scope, path: str) -> list[str]:
+    """What is deleted for the collection although the API still shows it."""
+    if not scope.resource.deleted_marker:
+        return []
+    field, values = scope.resource.deleted_marker
+    shown = listed([f"C({value})" for value in values], "or") if values else ""
+    return scope.shared(f"{path}.{'value' if values else 'any'}", gone_field=field, gone_value=shown)
 
 
 def _in_order(module: Module) -> list[str]:
@@ -235,11 +242,7 @@ def _shared(scope: Scope, name: str) -> list[str]:
     if name == "state":
         found = scope.shared("options.state")
         found += scope.shared("options.state_guarded") if first else []
-        if resource.deleted_marker:
-            found += scope.shared(
-                "options.state_gone", gone_field=resource.deleted_marker[0], gone_value=resource.deleted_marker[1]
-            )
-        return found
+        return found + _gone(scope, "options.state_gone")
     if name == resource.id_field:
         return _id(scope)
     if name.startswith("update_"):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from generate.declared import ERROR_PARTS, Field, Resource, Values
-from generate.scope import Module, Scope, acting, listed
+from generate.scope import Module, Scope, acting, in_words, listed
 from generate.words import WordsError, everything, texts
 
 
@@ -35,8 +35,10 @@ def _item(module: Module) -> Values:
             "contains": _shown(module.nested),
         }
     actions = [action for action in resource.actions if action != "skipped"]
-    found["action"] = _action(scope, actions, planned, resource.change_action)
+    sample = resource.change_action if resource.change_action in actions else actions[0]
+    found["action"] = _action(scope, actions, planned, sample)
     found["changes"] = _changes(scope, planned)
+    found |= _became(scope, planned)
     return {**found, **_action_result(scope), **_secrets(scope), "error": _error(scope, "item", reads=False)}
 
 
@@ -50,6 +52,7 @@ def _list(module: Module) -> Values:
         "action": _action(scope, list(resource.actions), "always", resource.actions[0]),
         **summary,
         "changes": _changes(scope, "always"),
+        **_became(scope, "always"),
         **_action_result(scope),
         **_secrets(scope),
         "error": _error(scope, "entry", reads=False),
@@ -159,6 +162,23 @@ def _changes(scope: Scope, returned: str) -> Values:
     }
 
 
+def _became(scope: Scope, returned: str) -> Values:
+    """The object of another resource that an object has become."""
+    other = scope.resource.becomes
+    if not other:
+        return {}
+    shown = Scope(scope.module, other, "", set(), "", set())
+    names = {"became": in_words(other.noun), "identity": listed(map(in_words, scope.resource.identity))}
+    return {
+        other.noun: {
+            "description": scope.shared("returned.became", **names),
+            "type": "dict",
+            "returned": returned,
+            "contains": _shown(shown),
+        }
+    }
+
+
 def _action_result(scope: Scope) -> Values:
     """The answer of the action that a task can ask for."""
     action = scope.resource.offered_action
@@ -211,6 +231,8 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
         "method": "GET" if reads else writing,
         "path": path.format(**{name: scope.words.field(name).get("sample") for name in parents}),
     }
+    if not (reads or resource.creatable or resource.is_singleton):
+        call["path"] += f"/{scope.words.sample(resource.field(resource.id_field))}"
     contains = {}
     for name, words in parts.items():
         text = [words["description"]]

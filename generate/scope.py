@@ -19,6 +19,8 @@ FORMATTER = string.Formatter()
 REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?)\)")
 
 #: The results about one object beside the object, and those of a module beside its objects, by form.
+#: The parents whose option has a shorter name.
+PARENTS = {"org": "organization"}
 OUTCOME = ("action", "changes", "secrets", "error")
 RESULTS = {"item": OUTCOME, "list": ("summary", "msg"), "info": ("error",)}
 
@@ -127,7 +129,7 @@ class Scope:
             "entries": inner.plural,
             "object": called or in_words(inner.noun),
             "objects": f"{called}s" if called else in_words(inner.plural),
-            "parent": inner.parent_noun,
+            "parent": PARENTS.get(inner.parent_noun, inner.parent_noun),
             "container": outer.noun,
             "first": first.noun if first else "",
             "firsts": first.plural if first else "",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import hashlib
 import itertools
 import os
 import subprocess
@@ -67,6 +68,21 @@ class Scope(abc.ABC):
     def settings(self, **settings: Any) -> None:
         self._control("PUT", "", settings)
 
+    def put(self, key: str, **fields: Any) -> dict[str, Any]:
+        """Store an object of a kind as no operation of the API does, or change one by its id. Returns it."""
+        stored: dict[str, Any] = self._control("POST", f"/objects/{key}", fields)
+        return stored
+
+    def stored(self, key: str) -> dict[str, dict[str, Any]]:
+        """The objects of a kind, such as ``policies``, as the server truly has them, by id."""
+        return self._truth(key)
+
+    def secrets(self, salt: str) -> dict[str, dict[str, str]]:
+        """The salted hashes of the secrets that arrived or were issued, by object id and field, oldest object first."""
+        answer = requests.get(f"{self._door}/secrets", params={"salt": salt}, timeout=10)
+        hashes: dict[str, dict[str, str]] = answer.json()
+        return hashes
+
     def record(self) -> list[dict[str, Any]]:
         """Every exchange with it so far; those with an organization's projects belong to the projects."""
         response = requests.get(f"{self.url}/_sandbox/requests", params={self.kind: self.id}, timeout=10)
@@ -81,9 +97,10 @@ class Scope(abc.ABC):
     def _door(self) -> str:
         return f"{self.url}/_sandbox/{self.kind}s/{self.id}"
 
-    def _control(self, method: str, path: str, body: Mapping[str, Any]) -> None:
+    def _control(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         response = requests.request(method, self._door + path, json=body, timeout=10)
         assert response.status_code == 200, response.text
+        return response.json()
 
     def _truth(self, key: str) -> dict[str, dict[str, Any]]:
         """What the server truly has of a kind, by id, once nothing is under way."""
@@ -179,10 +196,6 @@ class Project(Scope):
         """All replicas of a database, read page by page."""
         return self.pages(f"/v1/databases/{database_id}/replicas", "replicas")
 
-    def stored(self, key: str) -> dict[str, dict[str, Any]]:
-        """The objects of a kind, such as ``policies``, as the server truly has them, by id."""
-        return self._truth(key)
-
     def truth(self) -> dict[str, dict[str, Any]]:
         """The databases as the server truly has them, by id, once nothing is under way."""
         return self.stored("databases")
@@ -192,18 +205,9 @@ class Project(Scope):
         return self.post(f"/v1/projects/{self.id}/{key.replace('_', '-')}", fields)
 
     def see_query(self, database_id: str, normalized_sql: str, **statistics: Any) -> dict[str, Any]:
-        """Let PgBeam see a query of a shape. Returns the cache rule that it creates then."""
-        path = f"{self._door}/databases/{database_id}/queries"
-        response = requests.post(path, json={"normalized_sql": normalized_sql, **statistics}, timeout=10)
-        assert response.status_code == 200, response.text
-        entry: dict[str, Any] = response.json()
-        return entry
-
-    def secrets(self, salt: str) -> dict[str, dict[str, str]]:
-        """The salted hashes of the secrets that arrived or were issued, by object id and field, oldest object first."""
-        answer = requests.get(f"{self._door}/secrets", params={"salt": salt}, timeout=10)
-        hashes: dict[str, dict[str, str]] = answer.json()
-        return hashes
+        """Let PgBeam see a query. Returns the cache rule that it creates then."""
+        seen = {"query_hash": query_hash(normalized_sql), "normalized_sql": normalized_sql, **statistics}
+        return self.put("entries", database_id=database_id, **seen)
 
     def passwords(self, salt: str) -> list[str]:
         """Those of the databases' passwords alone."""
@@ -278,6 +282,11 @@ class Sandbox:
     def forget(self) -> None:
         """Empty the record, which else grows by every answer's text."""
         assert requests.delete(f"{self.url}/_sandbox/requests", timeout=10).status_code == 204
+
+
+def query_hash(normalized_sql: str) -> str:
+    """What tells a query from the others. PgBeam has another function for it."""
+    return hashlib.sha256(normalized_sql.encode()).hexdigest()[:16]
 
 
 def hand_over() -> None:

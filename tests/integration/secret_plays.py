@@ -72,6 +72,7 @@ class Place:
             found_or_created(organization, reference, project, "", 1)
         organization.post(f"/v1/projects/{project}/webhooks", needed(modules()["webhook"].resource))
         create(sandbox.project_of(project), modules()["cache_rule"].resource, made["database"]["id"], "")
+        create(organization, modules()["org_member"].resource, organization.id, "")
         return Place(organization, project, made["database"]["id"], watched.issued)
 
     def options(self, module: str, project: str = "new", **entry: Any) -> dict[str, Any]:

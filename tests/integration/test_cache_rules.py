@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.harness import API_KEY, Project, Sandbox
+from tests.harness import API_KEY, Project, Sandbox, query_hash
 from tests.integration.conftest import Ansible, Modules, Run
-from tests.sandbox.kinds import query_hash
 
 BY_ID = "SELECT name, price FROM products WHERE id = $1"
 COUNT = "SELECT count(*) FROM products"
@@ -108,7 +107,7 @@ def test_each_change(modules: Modules, project: Project, database: str, omit_zer
 
 
 def test_which_rule_is_meant(modules: Modules, project: Project, database: str) -> None:
-    where = f"in database {database}"
+    where = f"in database {database}, or this key may not see it"
     long = "SELECT " + ", ".join(f"column_{n}" for n in range(50)) + " FROM orders"
     cases: list[tuple[dict[str, Any], str]] = [
         ({}, "normalized_sql: it is missing; give normalized_sql, or the query_hash, to say which cache_rule"),
@@ -184,7 +183,10 @@ def test_a_list(modules: Modules, project: Project, database: str) -> None:
     refused: list[tuple[list[dict[str, Any]], str]] = [
         ([*entries, entries[1]], "cache_rules[1] and cache_rules[3] are both cache_rule SELECT 0 FROM orders"),
         ([*entries, {"query_hash": query_hash(queries[0])}], f"are both cache_rule {query_hash(queries[0])}; keep one"),
-        ([entries[0], {"query_hash": UNKNOWN}], f"cache_rules[1]: cache_rule {UNKNOWN} is not in database {database}"),
+        (
+            [entries[0], {"query_hash": UNKNOWN}],
+            f"cache_rules[1]: cache_rule {UNKNOWN} is not in database {database}, or this",
+        ),
         ([{"cache_enabled": True}], "cache_rules[0]: normalized_sql: it is missing; give normalized_sql, or the query"),
         ([{"query_hash": "x"}], "cache_rules[0]: query_hash: 'x' is not allowed"),
         ([{"query_hash": UNKNOWN, "id": "x"}], "cache_rules[0]: id: there is no such option"),

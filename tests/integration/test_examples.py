@@ -53,6 +53,8 @@ class Given:
     variables: dict[str, Any] = field(default_factory=dict)
     #: Texts of the page that cannot be used here, and what stands for each; {home} is the page's folder.
     replaced: dict[str, str] = field(default_factory=dict)
+    #: The members of the page's organizations, each with a role.
+    members: dict[str, str] = field(default_factory=dict)
     #: How the page's projects behave; see tests/sandbox/models.py.
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -60,6 +62,7 @@ class Given:
 CONNECTED = {"ok": True, "latency_ms": 9.5, "server_version": "17.2"}
 ORDERS = {"host": "db1.example.com", "name": "orders"}
 LOGIN = {"username": "app", "password": PASSWORD}
+COLLEAGUES = {"alex@example.com": "member", "sam@example.com": "member", "robin@example.com": "admin"}
 HOSTS = ["db1.example.com", "db2.example.com"]
 BY_ID = {"normalized_sql": "SELECT name, price FROM products WHERE id = $1", "recommendation": "great"}
 COUNT = {"normalized_sql": "SELECT count(*) FROM products"}
@@ -85,6 +88,15 @@ GIVEN = {
         }
     ),
     "docs/docsite/rst/inventory_patterns.rst": Given(variables={"vault_passwords": dict.fromkeys(HOSTS, PASSWORD)}),
+    "docs/docsite/rst/organization.rst": Given(
+        members={"you@example.com": "owner", "alex@example.com": "member", "robin@example.com": "member"},
+        replaced={
+            "/etc/pgbeam/": "{home}/",
+            "become: true": "become: false",
+            "proxy1.example.com:": "proxy1.example.com: {{ansible_connection: local, "
+            "ansible_python_interpreter: '{{{{ ansible_playbook_python }}}}'}}",
+        },
+    ),
     "docs/docsite/rst/policies_and_agents.rst": Given(
         replaced={"/etc/reporting-bot/": "{home}/reporting-", "/etc/support-bot/": "{home}/support-"}
     ),
@@ -101,6 +113,8 @@ GIVEN = {
     "plugins/modules/cache_rule_info.py": Given(queries={"a1b2c3d4e5f60718": BY_ID}),
     "plugins/modules/database.py": Given(variables={"vault_passwords": {"orders": PASSWORD, "invoices": PASSWORD}}),
     "plugins/modules/databases.py": Given(variables={"pgbeam_databases": [{**ORDERS, **LOGIN}]}),
+    "plugins/modules/org_member.py": Given(members=COLLEAGUES),
+    "plugins/modules/org_members.py": Given(members=COLLEAGUES),
     "plugins/modules/organization_info.py": Given(replaced={"slug: acme": "slug: org-sandbox"}),
     "plugins/modules/policies.py": Given(variables={"agent_policies": [{"name": "readers"}, {"name": "writers"}]}),
     "plugins/modules/replicas.py": Given(variables={"orders_replicas": [{"host": "replica1.example.com"}]}),
@@ -151,6 +165,9 @@ class Reader:
         given = GIVEN.get(self.page, Given())
         for scope in (*self.projects.values(), *self.organizations.values()):
             scope.settings(connection_test=CONNECTED, **given.settings)
+        for organization in self.organizations.values():
+            for email, role in given.members.items():
+                organization.put("members", email=email, role=role)
         for placeholder, fields in given.registered.items():
             project = self.projects[fields.get("project", next(iter(self.projects)))]
             made = project.register(**{name: value for name, value in fields.items() if name != "project"})
@@ -252,7 +269,7 @@ def read(page: str, text: str, home: Path, sandbox: Sandbox) -> None:
 def reader(page: str, text: str, home: Path, sandbox: Sandbox) -> Reader:
     """A reader of the page, which gets projects and organizations of its own."""
     projects = {name: sandbox.project() for name in sorted(set(re.findall(r"\bprj_\w+", text)))}
-    named = sorted(set(re.findall(r"\borg_(?!id\b)\w+", text)))
+    named = sorted(set(re.findall(r"\borg_(?!id\b|member|invitation)\w+", text)))
     organizations = {name: sandbox.organization() for name in named}
     for name, scope in {**projects, **organizations}.items():
         text = re.sub(rf"\b{name}\b", scope.id, text)

@@ -26,7 +26,7 @@ from generate.modules import modules
 from tests.contract import judge
 from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
-from tests.samples import allowed, found_or_created, needed, sample, varied, whole
+from tests.samples import allowed, create, found_or_created, needed, sample, varied, whole
 from tests.sandbox.gate import EXTRA_FIELDS
 from tests.tree import ROOT
 
@@ -83,6 +83,7 @@ SAID: dict[str, tuple[str, ...]] = {
     "label": ("", "office"),
     "default_policy_profile_id": ("",),
     "slug": ("shop",),
+    "email": ("ALEX@Example.com", "o'neil+x@bücher.example"),
 }
 #: The options that are no field of any object.
 OTHERS: dict[str, st.SearchStrategy[Any]] = {
@@ -263,12 +264,15 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         database = made["database"]["id"]
         ids = {"(organization)": organization.id, "(project)": project.id, "(database)": database, OWN_URL: sandbox.url}
         ids["(replica)"] = project.register_replica(database)["id"]
-        ids["(cache_rule)"] = project.see_query(database, **needed(MODULES["cache_rule"][0]))["query_hash"]
+        ids["(cache_rule)"] = create(project, MODULES["cache_rule"][0], database, "")["query_hash"]
         ids["(file)"] = str(tmp_path / "issued.json")
         project.create("query_templates", name="one", sql="SELECT 1")  # without one, no policy may ask for templates
         for reference, target in REFERENCES.values():
             ids[f"({target.noun})"] = found_or_created(project, reference, project.id, "")["id"]
-        ids["(own)"] = ids.get(f"({MODULES[module][0].noun})", "us-east-1")
+        resource = MODULES[module][0]
+        if resource.parent == "org_id" and not resource.creatable:
+            ids[f"({resource.noun})"] = create(organization, resource, organization.id, "")["id"]
+        ids["(own)"] = ids.get(f"({resource.noun})", "us-east-1")
         with sandbox.watched() as exchanges:
             clean(run_module(module, filled(options, ids), tmp_path, check))
         refused = [e for e in exchanges if e["status"] in (400, 415, 422)]

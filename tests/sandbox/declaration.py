@@ -9,20 +9,23 @@ import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from tests.sandbox.sdk import hints, optional, strict
 
-if TYPE_CHECKING:
-    from tests.sandbox.state import Project
-
 Item = dict[str, Any]
+#: The project or the organization that an object is in.
+Holder = Any
 
 
 def _nothing(*dummy: Any) -> Item:
     return {}
+
+
+def _always(dummy: Item) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,16 @@ class OneTime:
     key: str
     #: Those of the fields that are secret.
     secrets: tuple[str, ...]
-    #: All the fields, secret or not, for an object of a project; new ones each time.
-    issue: Callable[[Project, Item], Item]
+    #: All the fields, secret or not, for an object; new ones each time.
+    issue: Callable[[Holder, Item], Item]
 
 
 @dataclass(frozen=True)
 class Operation:
     """A POST on one object, without a body, that is not made from the rest of its kind."""
 
-    #: The answer, for an object of a project. It runs in a thread of its own, so it may wait.
-    answer: Callable[[Project, Item], Item]
+    #: The answer, for an object. It runs in a thread of its own, so it may wait.
+    answer: Callable[[Holder, Item], Item]
     #: The answer of one that has failed, with the reason.
     failed: Callable[[str], Item]
     status: int = 200
@@ -60,10 +63,12 @@ class Kind:
     key: str
     #: What ids begin with; empty if PgBeam does not make them.
     prefix: str
-    #: The SDK's models: of the object, and of the bodies. Without one of the last two, there is no create or no update.
+    #: The SDK's models: of the object, and of the bodies. Without one of the last two, there is no such operation.
     model: Any
-    create: Any
+    create: Any = None
     update: Any = None
+    #: The parameter in the path of one object, if its name is not the noun's.
+    item: str = ""
     #: PUT replaces the whole object, PATCH changes the fields that it names.
     update_method: Literal["PUT", "PATCH"] = "PATCH"
     #: Whether the update takes ``If-Match``, and the object's place in its answer, which else is the object itself.
@@ -83,21 +88,26 @@ class Kind:
     limits: Mapping[str, Any] = field(default_factory=dict)
     update_limits: Mapping[str, Any] = field(default_factory=dict)
     #: What an object begins with where its create leaves it out. A PUT brings it back, ``kept`` fields aside.
-    defaults: Callable[[Project], Item] = _nothing
+    defaults: Callable[[Holder], Item] = _nothing
     kept: tuple[str, ...] = ()
     #: The fields of bodies that no answer holds.
     write_only: tuple[str, ...] = ()
     #: Fields that answers have and that are not stored.
-    computed: Callable[[Project, Item], Item] = _nothing
+    computed: Callable[[Holder, Item], Item] = _nothing
     #: What no two objects of a parent have in common.
     unique: Callable[[Item], Any] | None = None
     #: The fields that hold the id of an object of another kind, with the key of that kind. An object that is referred
     #: to is not deleted.
     refers: Mapping[str, str] = field(default_factory=dict)
     #: Raises where a body is not acceptable in its project.
-    check: Callable[[Project, Item], Any] = _nothing
-    #: DELETE leaves the object where it is, with the status ``revoked``, for ever.
-    revokes: bool = False
+    check: Callable[[Holder, Item], Any] = _nothing
+    #: Raises where an object must stay as it is: for an update with its body, or for a DELETE with an empty one.
+    keeps: Callable[[Holder, Item, Item], Any] = _nothing
+    #: What DELETE changes of an object that it leaves where it is, for ever; and whether an object is not so yet.
+    revoked: Callable[[], Item] | None = None
+    live: Callable[[Item], bool] = _always
+    #: Whether a create takes an Idempotency-Key.
+    keyed: bool = True
     once: OneTime | None = None
     #: Whether the plan limits the number of objects.
     limited: bool = False
@@ -111,8 +121,7 @@ class Kind:
     @functools.cached_property
     def item_path(self) -> str:
         """The path of the operations on one object."""
-        parameter = f"{self.noun}_id" if self.id_field == "id" else self.id_field
-        return self.path if self.named_by else f"{self.path}/{{{parameter}}}"
+        return self.path if self.named_by else f"{self.path}/{{{self.item or f'{self.noun}_id'}}}"
 
     @property
     def create_method(self) -> str:
@@ -156,6 +165,3 @@ class Kind:
     def optional(self) -> frozenset[str]:
         """The fields that answers may lack."""
         return optional(self.model)
-
-    def live(self, item: Item) -> bool:
-        return not (self.revokes and item["status"] == "revoked")

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from tests.sandbox.kinds import KINDS, query_hash
+from tests.sandbox.kinds import KINDS
 from tests.sandbox.models import Fault, Settings
 from tests.sandbox.refusals import not_found
 from tests.sandbox.state import Id, Organization, Scope, State
@@ -53,6 +53,7 @@ def router(state: State) -> APIRouter:
         organization = _known(state.organizations, org_id)
         projects = organization.projects.values()
         return {
+            **{key: organization.all_of(of) for key, of in KINDS.items() if of.parent == "org_id"},
             "projects": [project.truth() for project in projects],
             "objects": [item for project in projects for item in project.objects()],
             "under_way": state.under_way(organization, *projects),
@@ -63,21 +64,27 @@ def router(state: State) -> APIRouter:
         project = _known(state.projects, project_id)
         return {**project.truth(), "under_way": state.under_way(project)}
 
-    @router.get("/projects/{project_id}/secrets")
-    async def secrets(project_id: Id, salt: str) -> dict[str, dict[str, str]]:
+    @router.post("/{kind}/{name}/objects/{key}")
+    async def put_object(kind: Kind, name: Id, key: str, given: dict[str, Any]) -> dict[str, Any]:
+        """Store an object of the scope, or change the one with its id, as no operation of the API does.
+
+        The scope is its parent unless another one is given.
+        """
+        scope, of = _known(scopes[kind], name), KINDS[key]
+        if "id" in given:
+            item = scope.find(of, name, given["id"])
+            item.update(given)
+        else:
+            item = state.create(of, scope, given.pop(of.parent, name), given)
+        return scope.answer(of, item)
+
+    @router.get("/{kind}/{name}/secrets")
+    async def secrets(kind: Kind, name: Id, salt: str) -> dict[str, dict[str, str]]:
         """The salted hash of each secret, by object id and field: to compare with what was meant, and show nothing."""
         return {
-            name: {field: _hash(salt + secret) for field, secret in kept.items()}
-            for name, kept in _known(state.projects, project_id).secrets.items()
+            owner: {field: _hash(salt + secret) for field, secret in kept.items()}
+            for owner, kept in _known(scopes[kind], name).secrets.items()
         }
-
-    @router.post("/projects/{project_id}/databases/{database_id}/queries")
-    async def see_query(project_id: Id, database_id: Id, query: dict[str, Any]) -> dict[str, Any]:
-        """Let PgBeam see a query of a shape, and have the statistics on it that are given. Returns its cache rule."""
-        kind = KINDS["entries"]
-        project = state.parent(kind, database_id)
-        entry = {"query_hash": query_hash(query["normalized_sql"]), **query}
-        return project.answer(kind, state.create(kind, project, database_id, entry))
 
     @router.delete("/{kind}/{name}/faults")
     async def clear_faults(kind: Kind, name: Id) -> dict[str, Any]:

@@ -79,7 +79,9 @@ class Call:
     def declares_key(self) -> bool:
         """Whether the contract declares an Idempotency-Key: where something is made, or its secrets are."""
         of = self.place
-        return self.method == "POST" and of is not None and (not of.item or (bool(of.kind.once) and bool(of.action)))
+        if self.method != "POST" or of is None:
+            return False
+        return bool(of.kind.once) and bool(of.action) if of.item else of.kind.keyed
 
     @property
     def key(self) -> str:
@@ -310,7 +312,7 @@ def _quoting(fault: Fault, call: Call, scope: Scope) -> Fault:
     """The fault with what its placeholders stand for, as a careless server quotes it."""
     if not _quotes(fault):
         return fault
-    kept = scope.secrets.get(call.place.item, {}) if isinstance(scope, Project) and call.place else {}
+    kept = scope.secrets.get(call.place.item, {}) if call.place else {}
     passwords = [_password(call.content), *kept.values()]
     carried = {"key": call.key, "password": next(filter(None, passwords), "")}
     filled = {"message": fault.message, "location": fault.location}

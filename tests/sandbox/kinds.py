@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -18,10 +17,10 @@ from pydantic import AfterValidator, Field
 
 from tests.sandbox.databases import not_connected, test_connection
 from tests.sandbox.declaration import Item, Kind, OneTime, Operation
-from tests.sandbox.refusals import invalid
+from tests.sandbox.refusals import Refusal, invalid
 
 if TYPE_CHECKING:
-    from tests.sandbox.state import Project
+    from tests.sandbox.state import Organization, Project
 
 NOT_NEGATIVE = Field(ge=0)
 TEXT = Field(min_length=1, pattern=r"^[^\x00]+$")
@@ -70,6 +69,10 @@ def _in_the_future(text: str | None) -> str | None:
         if datetime.fromisoformat(f"{moment[1]}T{moment[2]}{zone}") <= datetime.now(timezone.utc):
             raise ValueError("this is in the past")
     return text
+
+
+def _moment(**later: int) -> str:
+    return (datetime.now(timezone.utc) + timedelta(**later)).isoformat().replace("+00:00", "Z")
 
 
 def _initial_database(project: Project) -> Item:
@@ -176,15 +179,6 @@ def _dns_instructions(project: Project, item: Item) -> Item:
     return {"dns_instructions": instructions}
 
 
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
-
-
-def query_hash(normalized_sql: str) -> str:
-    """What tells a query shape from the others. PgBeam has another function for it."""
-    return hashlib.sha256(normalized_sql.encode()).hexdigest()[:16]
-
-
 def _first_seen(dummy: Project) -> Item:
     return {
         "query_type": "read",
@@ -197,8 +191,8 @@ def _first_seen(dummy: Project) -> Item:
         "avg_response_bytes": 100,
         "stability_rate": 1.0,
         "recommendation": "fair",
-        "first_seen_at": _now(),
-        "last_seen_at": _now(),
+        "first_seen_at": _moment(),
+        "last_seen_at": _moment(),
     }
 
 
@@ -212,7 +206,7 @@ def _verify(project: Project, item: Item) -> Item:
     if not item["verified"] and (needed is None or project.verifications[item["id"]] < needed):
         return _not_verified(f"no TXT record at _pgbeam-verify.{item['domain']}")
     if not item["verified"]:
-        moment = _now()
+        moment = _moment()
         item.update(verified=True, verified_at=moment, updated_at=moment)
     return {"verified": True, "domain": project.answer(KINDS["domains"], item)}
 
@@ -255,6 +249,30 @@ PROJECT = Kind(
     computed=lambda project, dummy: {"database_count": len(project.rows["databases"])},
     refers={"default_policy_profile_id": "policies"},
 )
+
+
+def _enrollment_token(*dummy: Any) -> Item:
+    return {"token": f"pbh_{secrets.token_urlsafe(24)}"}
+
+
+def _no_approval_rules(organization: Organization, dummy: Item) -> None:
+    for project in organization.projects.values():
+        for rule in project.rows["approval_rules"].values():
+            if rule["enabled"]:
+                raise Refusal(409, "CONFLICT", f"Project {project.id} has the enabled approval rule {rule['id']}.")
+
+
+def _last_owner(organization: Organization, item: Item, given: Item) -> None:
+    owners = [one["id"] for one in organization.rows["members"].values() if one["role"] == "owner"]
+    if owners == [item["id"]] and given.get("role") != "owner":
+        raise Refusal(409, "CONFLICT", "An organization must keep at least one owner.")
+
+
+def _no_member(organization: Organization, given: Item) -> None:
+    emails = {one["email"].lower() for one in organization.rows["members"].values()}
+    if given["email"].lower() in emails:
+        raise Refusal(409, "CONFLICT", f"{given['email']} is a member already.")
+
 
 #: By their lists' keys.
 KINDS = {
@@ -318,7 +336,8 @@ KINDS = {
             limits={"name": LABEL, "expires_at": AfterValidator(_in_the_future)},
             defaults=_initial_agent,
             refers={"policy_profile_id": "policies"},
-            revokes=True,
+            revoked=lambda: {"status": "revoked"},
+            live=lambda item: item["status"] != "revoked",
             once=OneTime("credential", ("connection_string", "mcp_token"), _agent_secrets),
             limited=True,
             example={"name": "bot"},
@@ -480,9 +499,9 @@ KINDS = {
             path="/v1/projects/{project_id}/databases/{database_id}/cache-rules",
             key="entries",
             prefix="",
+            item="query_hash",
             id_field="query_hash",
             model=models.CacheRuleEntry,
-            create=None,
             update=models.UpdateCacheRuleRequest,
             update_method="PUT",
             conditional=False,
@@ -492,8 +511,70 @@ KINDS = {
             limits={"cache_ttl_seconds": SECONDS, "cache_swr_seconds": SECONDS},
             defaults=_first_seen,
             unique=lambda item: item["query_hash"],
-            example={"normalized_sql": "SELECT id FROM orders{n} WHERE id = $1"},
+            example={"query_hash": "0123456789abcde{n}", "normalized_sql": "SELECT id FROM orders{n} WHERE id = $1"},
             change={"cache_enabled": True, "cache_ttl_seconds": 300},
+        ),
+        Kind(
+            noun="self_host_enrollment",
+            path="/v1/organizations/{org_id}/self-host-enrollments",
+            item="enrollment_id",
+            key="enrollments",
+            prefix="she",
+            model=models.SelfHostEnrollment,
+            create=models.CreateSelfHostEnrollmentRequest,
+            readable=False,
+            limits={
+                "region_label": Field(max_length=100, pattern=r"^[^\x00]*$"),
+                "description": Field(max_length=500, pattern=r"^[^\x00]*$"),
+                "expires_at": AfterValidator(_in_the_future),
+            },
+            defaults=lambda dummy: {
+                "region_label": "",
+                "description": "",
+                "created_by": None,
+                "last_seen_at": None,
+                "revoked_at": None,
+                "expires_at": None,
+            },
+            check=_no_approval_rules,
+            revoked=lambda: {"revoked_at": _moment()},
+            live=lambda item: item["revoked_at"] is None,
+            once=OneTime("enrollment", ("token",), _enrollment_token),
+            example={"region_label": "vpc-{n}", "description": "ours"},
+        ),
+        Kind(
+            noun="org_member",
+            path="/v1/organizations/{org_id}/members",
+            item="member_id",
+            key="members",
+            prefix="mem",
+            model=models.OrgMember,
+            update=models.UpdateOrgMemberRoleRequest,
+            conditional=False,
+            readable=False,
+            defaults=lambda dummy: {"user_id": f"usr_{secrets.token_hex(8)}", "name": "Alex Rivera", "role": "member"},
+            unique=lambda item: item["email"].lower(),
+            keeps=_last_owner,
+            example={"email": "member{n}@example.com"},
+            change={"role": "auditor"},
+        ),
+        Kind(
+            noun="org_invitation",
+            path="/v1/organizations/{org_id}/invitations",
+            item="invitation_id",
+            key="invitations",
+            prefix="inv",
+            model=models.OrgInvitation,
+            create=models.CreateOrgInvitationRequest,
+            readable=False,
+            limits={"email": Field(pattern=r"^[^\s@]+@[^\s@]+$")},
+            defaults=lambda dummy: {"role": "member", "status": "pending", "expires_at": _moment(days=2)},
+            unique=lambda item: item["email"].lower() if item["expires_at"] > _moment() else item["id"],
+            check=_no_member,
+            revoked=lambda: {"status": "canceled"},
+            live=lambda item: item["status"] == "pending",
+            keyed=False,
+            example={"email": "invited{n}@example.com", "role": "auditor"},
         ),
     )
 }  # fmt: skip

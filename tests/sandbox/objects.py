@@ -43,9 +43,9 @@ def router(state: State, kind: Kind) -> APIRouter:
 
     @router.get("")
     async def list_all(parent_id: Id, page_size: PageSize = 20, page_token: PageToken = FIRST_PAGE) -> dict[str, Any]:
-        project = state.parent(kind, parent_id)
-        rows = project.below(kind, parent_id)
-        return project.page(kind.key, rows, lambda item: project.answer(kind, item), page_size, page_token)
+        scope = state.parent(kind, parent_id)
+        rows = scope.below(kind, parent_id)
+        return scope.page(kind.key, rows, lambda item: scope.answer(kind, item), page_size, page_token)
 
     if kind.named_by:
         _add_put_and_delete(router, state, kind)
@@ -56,47 +56,47 @@ def router(state: State, kind: Kind) -> APIRouter:
         @router.post("", status_code=201)
         async def create(request: Request, parent_id: Id) -> dict[str, Any]:
             given = await body_of(request, kind.create_body)
-            project = state.parent(kind, parent_id)
-            item = state.create(kind, project, parent_id, given)
-            return project.issue(kind, item) if kind.once else project.answer(kind, item)
+            scope = state.parent(kind, parent_id)
+            item = state.create(kind, scope, parent_id, given)
+            return scope.issue(kind, item) if kind.once else scope.answer(kind, item)
 
     if kind.deletable:
 
         @router.delete("/{item_id}", status_code=204)
         async def delete(parent_id: Id, item_id: Id) -> Response:
-            project = state.parent(kind, parent_id)
-            project.delete_object(kind, project.find(kind, parent_id, item_id))
+            scope = state.parent(kind, parent_id)
+            scope.delete_object(kind, scope.find(kind, parent_id, item_id))
             return Response(status_code=204)
 
     if kind.readable:
 
         @router.get("/{item_id}")
         async def get(parent_id: Id, item_id: Id) -> dict[str, Any]:
-            project = state.parent(kind, parent_id)
-            return project.answer(kind, project.find(kind, parent_id, item_id))
+            scope = state.parent(kind, parent_id)
+            return scope.answer(kind, scope.find(kind, parent_id, item_id))
 
     if kind.update:
 
         @router.api_route("/{item_id}", methods=[kind.update_method])
         async def update(request: Request, parent_id: Id, item_id: Id, if_match: IfMatch = "") -> dict[str, Any]:
             given = await body_of(request, kind.update_body)
-            project = state.parent(kind, parent_id)
-            item = project.find(kind, parent_id, item_id)
+            scope = state.parent(kind, parent_id)
+            item = scope.find(kind, parent_id, item_id)
             if kind.conditional:
-                project.require(if_match, project.answer(kind, item))
-            project.update(kind, item, given)
-            answer = project.answer(kind, item)
+                scope.require(if_match, scope.answer(kind, item))
+            scope.update(kind, item, given)
+            answer = scope.answer(kind, item)
             return {kind.updated_key: answer} if kind.updated_key else answer
 
     if kind.once:
 
         @router.post("/{item_id}/rotate")
         async def rotate(parent_id: Id, item_id: Id) -> dict[str, Any]:
-            project = state.parent(kind, parent_id)
-            item = project.find(kind, parent_id, item_id)
-            project.require_live(kind, item)
+            scope = state.parent(kind, parent_id)
+            item = scope.find(kind, parent_id, item_id)
+            scope.require_live(kind, item)
             item["updated_at"] = now()
-            return project.issue(kind, item)
+            return scope.issue(kind, item)
 
     for action, operation in kind.actions.items():
         _add_action(router, state, kind, action, operation)
@@ -108,18 +108,18 @@ def _add_put_and_delete(router: APIRouter, state: State, kind: Kind) -> None:
     @router.put("")
     async def put(request: Request, parent_id: Id) -> dict[str, Any]:
         given = await body_of(request, kind.create_body)
-        project = state.parent(kind, parent_id)
-        item = project.named(kind, parent_id, given)
+        scope = state.parent(kind, parent_id)
+        item = scope.named(kind, parent_id, given)
         if item:
-            project.update(kind, item, given)
-        return project.answer(kind, item or state.create(kind, project, parent_id, given))
+            scope.update(kind, item, given)
+        return scope.answer(kind, item or state.create(kind, scope, parent_id, given))
 
     async def delete(parent_id: str, **given: str | None) -> Response:
-        project = state.parent(kind, parent_id)
-        item = project.named(kind, parent_id, given)
+        scope = state.parent(kind, parent_id)
+        item = scope.named(kind, parent_id, given)
         if not item:
             raise not_found(kind.noun, str(given))
-        project.delete_object(kind, item)
+        scope.delete_object(kind, item)
         return Response(status_code=204)
 
     # FastAPI takes the names of the query's parameters from the signature.
@@ -135,5 +135,5 @@ def _add_action(router: APIRouter, state: State, kind: Kind, action: str, operat
     @router.post(f"/{{item_id}}/{action}", status_code=operation.status)
     def act(parent_id: Id, item_id: Id) -> dict[str, Any]:
         """No coroutine, as it may wait for another server."""
-        project = state.parent(kind, parent_id)
-        return operation.answer(project, project.find(kind, parent_id, item_id))
+        scope = state.parent(kind, parent_id)
+        return operation.answer(scope, scope.find(kind, parent_id, item_id))

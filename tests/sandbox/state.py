@@ -68,12 +68,12 @@ class Request:
 class Target:
     """The one object that a path is of."""
 
-    project: Project
+    scope: Scope
     kind: Kind
     item: Item
 
     def show(self) -> Item:
-        return self.project.answer(self.kind, self.item)
+        return self.scope.answer(self.kind, self.item)
 
     def takes(self, change: Item) -> bool:
         return set(change) <= self.kind.updatable
@@ -124,6 +124,10 @@ class Scope:
     faults: list[tuple[Fault, random.Random]] = field(default_factory=list, init=False)
     #: The second of the clock that is counted, and how many requests came in it.
     window: tuple[int, int] = field(default=(0, 0), init=False)
+    #: The objects in it, by their list's key and by sequence number.
+    rows: dict[str, dict[int, Item]] = field(default_factory=lambda: defaultdict(dict), init=False)
+    #: By an object's id and by field; kept apart, so that no answer can hold one that it should not.
+    secrets: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict), init=False)
 
     def over_the_rate_limit(self) -> bool:
         second = int(time.monotonic())
@@ -164,55 +168,10 @@ class Scope:
         if self.settings.etag and if_match not in ("", "*") and tag(representation) not in held:
             raise Refusal(412, "PRECONDITION_FAILED", "The object has changed since the read that this is based on.")
 
-    def page(self, key: str, rows: Mapping[int, Row], show: Callable[[Row], Item], size: int, token: str) -> Item:
-        """The page of a list that a token leads to. The rows come by sequence number, which is also the cursor."""
-        kind, dummy, place = token.partition("_")
-        try:
-            after = int(place)
-        except ValueError:
-            raise Refusal(400, "INVALID_INPUT", "page_token is not one of ours") from None
-        if self.settings.empty_pages and kind == "after":
-            return {key: [], "next_page_token": f"from_{after}"}
-        numbers = sorted(number for number in rows if number > after)
-        page = numbers[: min(size, self.settings.page_limit)]
-        answer: Item = {key: [show(rows[number]) for number in page]}
-        if len(numbers) > len(page):
-            answer["next_page_token"] = f"after_{page[-1]}"
-        return answer
-
-
-@dataclass(eq=False)
-class Organization(Scope):
-    #: By sequence number.
-    projects: dict[int, Project] = field(default_factory=dict, init=False)
-    #: In dollars; without one, spending has no limit.
-    spend_limit: float | None = field(default=None, init=False)
-
-    @property
-    def organization(self) -> Organization:
-        return self
-
-
-@dataclass(eq=False)
-class Project(Scope):
-    number: int
-    organization: Organization
-    item: Item
-    #: The objects in it, by their list's key and by sequence number.
-    rows: dict[str, dict[int, Item]] = field(default_factory=lambda: defaultdict(dict), init=False)
-    #: How many times PgBeam was asked to verify a domain, by its id.
-    verifications: dict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
-    #: By an object's id and by field; kept apart, so that no answer can hold one that it should not.
-    secrets: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict), init=False)
-
-    def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
-        """An organization's faults hit its projects' requests, too: those of a project that a run is yet to make."""
-        return super().next_fault(request, kinds) or self.organization.next_fault(request, kinds)
-
     def answer(self, kind: Kind, item: Item) -> Item:
         """An object as answers have it."""
-        fields = {**item, **kind.computed(self, item)}
-        return self.shown({name: value for name, value in fields.items() if name in kind.shown}, kind.optional)
+        whole = {**item, **kind.computed(self, item)}
+        return self.shown({name: value for name, value in whole.items() if name in kind.shown}, kind.optional)
 
     def below(self, kind: Kind, parent_id: str) -> dict[int, Item]:
         """The objects of a parent, by sequence number."""
@@ -243,6 +202,7 @@ class Project(Scope):
     def update(self, kind: Kind, item: Item, given: Item) -> None:
         """Change an object as an update says, if that is acceptable."""
         self.require_live(kind, item)
+        kind.keeps(self, item, given)
         replaced = kind.updatable.difference(kind.kept) if kind.update_method == "PUT" else ()
         initial = {name: value for name, value in kind.defaults(self).items() if name in replaced}
         self._store(kind, item, {**item, **initial}, given)
@@ -280,20 +240,70 @@ class Project(Scope):
 
     def delete_object(self, kind: Kind, item: Item) -> None:
         """Revoke it, or remove it with all that is below it. What others refer to is kept."""
-        if kind.revokes:
+        kind.keeps(self, item, {})
+        if kind.revoked:
             if kind.live(item):
-                item.update(status="revoked", updated_at=now())
+                item.update(kind.revoked(), updated_at=now())
             return
         name, below = item["id"], f"{kind.noun}_id"
         for other in (PROJECT, *KINDS.values()):
             fields = [field for field, key in other.refers.items() if key == kind.key]
-            for one in [self.item] if other is PROJECT else self.rows[other.key].values():
+            for one in self.all_of(other):
                 if other.live(one) and any(one[field] == name for field in fields):
                     raise Refusal(409, "CONFLICT", f"{other.noun} {one['id']} refers to {kind.noun} {name}.")
         for each in KINDS.values():
             if each is kind or each.parent == below:
                 holder = "id" if each is kind else below
                 self.rows[each.key] = {n: one for n, one in self.rows[each.key].items() if one[holder] != name}
+
+    def all_of(self, kind: Kind) -> list[Item]:
+        """The objects of a kind."""
+        return list(self.rows[kind.key].values())
+
+    def page(self, key: str, rows: Mapping[int, Row], show: Callable[[Row], Item], size: int, token: str) -> Item:
+        """The page of a list that a token leads to. The rows come by sequence number, which is also the cursor."""
+        kind, dummy, place = token.partition("_")
+        try:
+            after = int(place)
+        except ValueError:
+            raise Refusal(400, "INVALID_INPUT", "page_token is not one of ours") from None
+        if self.settings.empty_pages and kind == "after":
+            return {key: [], "next_page_token": f"from_{after}"}
+        numbers = sorted(number for number in rows if number > after)
+        page = numbers[: min(size, self.settings.page_limit)]
+        answer: Item = {key: [show(rows[number]) for number in page]}
+        if len(numbers) > len(page):
+            answer["next_page_token"] = f"after_{page[-1]}"
+        return answer
+
+
+@dataclass(eq=False)
+class Organization(Scope):
+    #: By sequence number.
+    projects: dict[int, Project] = field(default_factory=dict, init=False)
+    #: In dollars; without one, spending has no limit.
+    spend_limit: float | None = field(default=None, init=False)
+
+    @property
+    def organization(self) -> Organization:
+        return self
+
+
+@dataclass(eq=False)
+class Project(Scope):
+    number: int
+    organization: Organization
+    item: Item
+    #: How many times PgBeam was asked to verify a domain, by its id.
+    verifications: dict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
+
+    def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
+        """An organization's faults hit its projects' requests, too: those of a project that a run is yet to make."""
+        return super().next_fault(request, kinds) or self.organization.next_fault(request, kinds)
+
+    def all_of(self, kind: Kind) -> list[Item]:
+        """The objects of a kind, or the project itself."""
+        return [self.item] if kind is PROJECT else super().all_of(kind)
 
     def delete(self) -> None:
         """Soft: its id stays known, so that what comes for it later is still told and recorded as its own."""
@@ -355,8 +365,10 @@ class State:
             raise not_found("project", project_id)
         return project
 
-    def parent(self, kind: Kind, parent_id: str) -> Project:
-        """The project that the parent of an object is, or is in."""
+    def parent(self, kind: Kind, parent_id: str) -> Scope:
+        """The organization or the project that the parent of an object is, or is in."""
+        if kind.parent == "org_id":
+            return self.organization(parent_id)
         if kind.parent == "project_id":
             return self.project(parent_id)
         (above,) = (other for other in KINDS.values() if f"{other.noun}_id" == kind.parent)
@@ -374,8 +386,8 @@ class State:
             if of.kind is PROJECT:
                 project = self.project(of.item)
                 return Target(project, PROJECT, project.item)
-            project = self.parent(of.kind, of.parent)
-            return Target(project, of.kind, project.find(of.kind, of.parent, of.item))
+            scope = self.parent(of.kind, of.parent)
+            return Target(scope, of.kind, scope.find(of.kind, of.parent, of.item))
         except Refusal:
             return None
 
@@ -411,11 +423,12 @@ class State:
         self.store(project)
         return project
 
-    def create(self, kind: Kind, project: Project, parent_id: str, given: Item) -> Item:
+    def create(self, kind: Kind, scope: Scope, parent_id: str, given: Item) -> Item:
         """A new object, as it is stored."""
         number, made = self.new_id(kind.prefix)
         name = given.get(kind.id_field, made)
         item = {"id": name, kind.parent: parent_id}
-        project.add(kind, number, item, given)
-        self.owners[name] = project
+        scope.add(kind, number, item, given)
+        if isinstance(scope, Project):
+            self.owners[name] = scope
         return item

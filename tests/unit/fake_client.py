@@ -164,6 +164,7 @@ class FakeClient(Client):
         body: Values | None = None,
         check: Check | None = None,
         etag: str | None = None,
+        keyed: bool = True,
     ) -> Answer:
         return self._serve(Call(method, path, target, None, body), check, etag)
 

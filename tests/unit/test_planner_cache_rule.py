@@ -85,8 +85,14 @@ def test_plan(case: Case) -> None:
 @pytest.mark.parametrize(
     ("task", "words"),
     [
-        ({"query_hash": "f" * 16}, f"cache_rule {'f' * 16} is not in database db_1; {CACHE_RULE.if_missing}"),
-        ({"normalized_sql": "SELECT 2"}, f"cache_rule SELECT 2 is not in database db_1; {CACHE_RULE.if_missing}"),
+        (
+            {"query_hash": "f" * 16},
+            f"cache_rule {'f' * 16} is not in database db_1, or this key may not see it; {CACHE_RULE.if_missing}",
+        ),
+        (
+            {"normalized_sql": "SELECT 2"},
+            f"cache_rule SELECT 2 is not in database db_1, or this key may not see it; {CACHE_RULE.if_missing}",
+        ),
         (
             {**BY_HASH, "normalized_sql": "SELECT 1"},
             f"cache_rule {SQL}: normalized_sql is '{SQL}' and cannot be changed to 'SELECT 1'; name what it is, or "

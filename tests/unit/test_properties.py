@@ -182,7 +182,8 @@ class Server:
             # What is sent of an object is whole, but for what the API itself fills in.
             fields[name] = {**fields[name], **value} if isinstance(value, dict) else value
         fields.update((f.name, f"t{number}") for f in self.kind.resource.fields if f.read_only and f.type == "str")
-        return self._store({**fields, "id": f"id_{number}", self.kind.resource.parent: PARENT})
+        shown = {self.kind.resource.parent} & {f.name for f in self.kind.resource.fields}
+        return self._store({**fields, "id": f"id_{number}", **dict.fromkeys(shown, PARENT)})
 
     def _store(self, item: Values) -> str:
         moment = f"t{next(self._numbers)}"

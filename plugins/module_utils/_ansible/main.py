@@ -254,8 +254,9 @@ def _entry_result(module: Module, reconciler: Reconciler, outcome: Outcome) -> V
 
 
 def _asked_for(module: Module, reconciler: Reconciler, issuing: Outcome, acting: Outcome) -> Values:
-    """What a task asks for beyond the object: the answer to its action, and the secrets that were issued."""
-    result: Values = {}
+    """What a result holds beside the object: what it has become, the answer to its action, and the issued secrets."""
+    other = reconciler.resource.becomes
+    result: Values = {other.noun: issuing.plan.became} if other else {}
     if reconciler.run.act:
         result[t.cast(Action, reconciler.resource.offered_action).result] = acting.action_answer
     if module.params.get("return_secrets"):

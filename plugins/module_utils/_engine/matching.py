@@ -31,6 +31,8 @@ class Index:
         self._by_id = {item.get(resource.id_field): item for item in existing}
         self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
         for item in self._by_id.values():
+            if resource.has_expired(item):
+                continue
             self._by_identity.setdefault(identity(resource, item), []).append(item)
 
     @property
@@ -62,7 +64,8 @@ class Index:
         is meant.
         """
         if self._resource.id_field in wanted:
-            return self.with_id(wanted[self._resource.id_field])
+            found = self.with_id(wanted[self._resource.id_field])
+            return None if found and state == "present" and self._resource.has_expired(found) else found
         key = identity(self._resource, wanted)
         matches = self._by_identity.get(key, [])
         breaker = self._resource.tie_breaker

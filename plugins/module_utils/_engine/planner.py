@@ -43,6 +43,8 @@ class Plan:
     rotates: bool = False
     #: What the action that the task asks for is to make of the object.
     achieves: Values = field(default_factory=dict)
+    #: What an object of the identity has become: one of another resource, so that there is nothing to create.
+    became: Values = field(default_factory=dict)
     #: What the user should know before the plan is carried out.
     warnings: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
@@ -250,7 +252,7 @@ def make_plan(
         return plan_delete(resource, wanted, current)
     if current is None:
         return _plan_create(resource, wanted)
-    if not resource.update_verb:
+    if resource.replaceable:
         return _plan_replace(resource, wanted, current, replace, duplicates)
     return _plan_update(resource, wanted, current, resend_secrets)
 
@@ -273,6 +275,18 @@ def expect_action(plan: Plan) -> None:
             plan.action = "updated"
 
 
+def plan_nothing(resource: Resource, wanted: Values, became: Values) -> Plan:
+    """The plan for an object that has become one of another resource, which may differ from what the task wants."""
+    result = Plan(resource, "unchanged", wanted, became=became)
+    other = t.cast(Resource, resource.becomes)
+    for f in resource.changed_fields(wanted, became):
+        result.warnings.append(
+            f"{result.label}: {other.describe(became)} exists with the {f.name} {became.get(f.name)!r}, not "
+            f"{wanted[f.name]!r}; change it with the module {other.noun}"
+        )
+    return result
+
+
 def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values) -> None:
     """Raise TaskError where the task has another value of what never changes: it may mean another object."""
     for f in resource.changed_fields(wanted, current):
@@ -283,10 +297,12 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
                     f"{resource.describe(current)}: PgBeam does not show its {f.name}, so it cannot be compared with "
                     f"{wanted[f.name]!r}; leave {f.name} out"
                 )
-            another = f", leave it out, or make another {resource.noun}" if resource.creatable else ", or leave it out"
+            alike = f.name not in resource.identity and all(resource.field(n).immutable for n in resource.identity)
+            other = "remove it with state=absent and add it anew" if alike else f"make another {resource.noun}"
+            way_out = f"leave it out, or {other}" if resource.creatable else "or leave it out"
             raise TaskError(
                 f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
-                f"{_shown(wanted[f.name])}; name what it is{another}"
+                f"{_shown(wanted[f.name])}; name what it is, {way_out}"
             )
 
 
@@ -302,15 +318,13 @@ def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> P
 
 
 def _plan_create(resource: Resource, wanted: Values) -> Plan:
-    parent = wanted.get(resource.parent)
-    place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
-    if not resource.creatable:
-        raise TaskError(f"{resource.describe(wanted)} is not {place}; {resource.if_missing}")
-    if resource.id_field in wanted:
-        raise TaskError(
-            f"{resource.noun} {wanted[resource.id_field]} is not {place}, or this key may not see it; "
-            f"check the {resource.id_field}, or leave it out to add a new {resource.noun}"
-        )
+    key = resource.id_field
+    if key in wanted or not resource.creatable:
+        parent = wanted.get(resource.parent)
+        place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
+        what = f"{resource.noun} {wanted[key]}" if key in wanted else resource.describe(wanted)
+        advice = resource.if_missing or f"check the {key}, or leave it out to add a new {resource.noun}"
+        raise TaskError(f"{what} is not {place}, or this key may not see it; {advice}")
     result = Plan(resource, "created", wanted)
     for f in resource.writable:
         value = wanted.get(f.name, f.identity_default)

@@ -14,6 +14,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import timestamp
+
 Values = dict[str, t.Any]
 ID_PATTERN = r"(?!\.{1,2}$)[a-zA-Z0-9_.-]+"
 ID_RULE = "letters, digits, '_', '.' and '-'"
@@ -249,8 +251,17 @@ class Resource:
     rotate_action: str = ""
     #: The resource whose first object is made with this one, in one call. Its noun is the option that says how.
     nested: Resource | None = None
-    #: The field, and its value, of an object that is deleted although the API still shows it.
-    deleted_marker: tuple[str, str] | None = None
+    #: The field of an object that is deleted although the API still shows it, and its values then: any, if none is
+    #: given.
+    deleted_marker: tuple[str, tuple[str, ...]] | None = None
+    #: The field with the moment from which an object is of no use: then only its id finds it, to delete it.
+    expiry: str = ""
+    #: Whether a create takes an idempotency key. Without one, it is not repeated once it may have been received.
+    idempotency_key: bool = True
+    #: The resource that an object becomes one of. While one of the same identity exists, there is nothing to create.
+    becomes: Resource | None = None
+    #: What to do if the API answers that another object, or its own state, does not allow a write.
+    if_conflict: str = ""
     #: Whether one object can be read by its id, and whether a listing has pages.
     get_by_id: bool = True
     paged: bool = True
@@ -348,8 +359,9 @@ class Resource:
     @property
     def actions(self) -> tuple[str, ...]:
         """What can become of one object."""
-        created, deleted = ("created",) if self.creatable else (), ("deleted",) if self.deletable else ()
-        return (*created, self.change_action, *deleted, "unchanged", "failed", "skipped")
+        changed = bool(self.update_verb) or self.replaceable or bool(self.rotate_action) or bool(self.action)
+        offered = {"created": self.creatable, self.change_action: changed, "deleted": self.deletable}
+        return (*(action for action, offers in offered.items() if offers), "unchanged", "failed", "skipped")
 
     @functools.cached_property
     def secret_names(self) -> tuple[str, ...]:
@@ -426,7 +438,15 @@ class Resource:
         return f"{self.noun} {values.get(self.id_field) or '(unnamed)'}"
 
     def is_deleted(self, item: Values) -> bool:
-        return self.deleted_marker is not None and item.get(self.deleted_marker[0]) == self.deleted_marker[1]
+        if not self.deleted_marker:
+            return False
+        name, values = self.deleted_marker
+        return item.get(name) in values if values else item.get(name) is not None
+
+    def has_expired(self, item: Values) -> bool:
+        """Whether the moment has passed from which an object is of no use."""
+        moment = item.get(self.expiry)
+        return moment is not None and t.cast(str, self.field(self.expiry).normalized(moment)) <= timestamp.now()
 
     def identity_value(self, values: Values, name: str) -> t.Any:
         """The value of an identity field, named or not."""

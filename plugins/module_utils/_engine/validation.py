@@ -152,7 +152,8 @@ def prune_error(pruned: list[str], existing: int, what: str, limit: str, prefix:
 
 def entry_label(where: str, entry: Values) -> str:
     """The place of an entry with what identifies it: many hosts may have made the list, so an index says little."""
-    known = " on ".join(entry[key] for key in ("name", "host") if isinstance(entry.get(key), str) and entry[key])
+    names = ("name", "host", "email")
+    known = " on ".join(entry[key] for key in names if isinstance(entry.get(key), str) and entry[key])
     return f"{where} ({known})" if known else where
 
 

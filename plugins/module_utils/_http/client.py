@@ -246,13 +246,16 @@ class Client:
         body: dict[str, t.Any] | None = None,
         check: Check | None = None,
         etag: str | None = None,
+        keyed: bool = True,
     ) -> Answer:
         """POST or PATCH under an Idempotency-Key of its own and return the object answered.
 
-        With the tag of an object, the write is refused with 412 if that has changed since.
+        With the tag of an object, the write is refused with 412 if that has changed since. A write for which the API
+        declares no key is not ``keyed``: it is not repeated if the server may have received it.
         """
-        headers = {"Idempotency-Key": str(uuid.uuid4()), **({"If-Match": etag} if etag else {})}
-        return self._call(Call(method, path, target, None, body, headers), check)
+        headers = {"Idempotency-Key": str(uuid.uuid4())} if keyed else {}
+        headers |= {"If-Match": etag} if etag else {}
+        return self._call(Call(method, path, target, None, body, headers, repeatable=keyed), check)
 
     def delete(self, path: str, target: str, query: dict[str, t.Any] | None = None) -> bool:
         """Delete one object, which the path or the query names. False: it was gone before this call."""
@@ -328,7 +331,8 @@ class Client:
         limited = error.status in (429, 503)
         if limited and in_time:
             self._throttle.back_off(delay)  # even if this call ends here, the others wait
-        if not error.retriable or error.attempts > self.settings.retries:
+        repeatable = error.retriable and (error.call.repeatable or not error.outcome_unknown)
+        if not repeatable or error.attempts > self.settings.retries:
             self._fail(error)
         if not in_time:
             self._give_up(error, f"waiting {delay:.0f} s more")

@@ -28,6 +28,8 @@ class Call:
     query: dict[str, t.Any] | None = None
     body: dict[str, t.Any] | None = None
     headers: dict[str, str] | None = None
+    #: Whether it may be sent again if the server may have received it.
+    repeatable: bool = True
 
 
 @dataclass(eq=False)  # exceptions are compared and hashed by identity

@@ -9,6 +9,7 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -197,9 +198,18 @@ class Reconciler:
         key = self.resource.id_field
         duplicates = index.duplicates_of({**current, **wanted, key: current[key]}) if replace and current else []
         plan = planner.make_plan(self.resource, wanted, current, state, resend, replace, duplicates)
+        if plan.action == "created" and self.resource.becomes:
+            became = self._became.find({name: wanted[name] for name in self.resource.identity})
+            plan = planner.plan_nothing(self.resource, wanted, became) if became else plan
         if self.run.act:
             planner.expect_action(plan)
         return plan
+
+    @functools.cached_property
+    def _became(self) -> Index:
+        """What objects of this resource have become. It is listed only if one of them would be created otherwise."""
+        other = Reconciler(self.run, t.cast(Resource, self.resource.becomes), self.parent)
+        return Index(other.resource, other.read_all())
 
     def _response_error(self, values: Values) -> str | None:
         return validation.response_error(self.resource, values)
@@ -328,6 +338,8 @@ class Reconciler:
                 if plan.rotates:
                     self._rotate(outcome)
         except ApiError as error:
+            if error.status == 409 and error.call.path in (self.path, self._item_path(plan.id)):
+                error.advice = self.resource.if_conflict or error.advice
             if error.sent or outcome.changed:
                 raise
             outcome.action = "skipped"
@@ -368,13 +380,14 @@ class Reconciler:
 
     def _send(self, method: str, path: str, label: str, body: Values, check: Check, etag: str | None = None) -> Answer:
         """Write an object. What the server has in it, this release does not know and the server refuses is left out."""
+        keyed = method != "POST" or self.resource.idempotency_key
         try:
-            return self.client.write(method, path, label, body, check, etag)
+            return self.client.write(method, path, label, body, check, etag, keyed)
         except ApiError as error:
             known = self.resource.only_known(body)
             if error.status not in (400, 422) or known == body:
                 raise
-        answer = self.client.write(method, path, label, known, check, etag)
+        answer = self.client.write(method, path, label, known, check, etag, keyed)
         names = ", ".join(self.resource.unknown_names(body)) or "parts of a list"
         self.run.warn(
             f"{label}: PgBeam refused {names}, which it returns and this release does not know, so the update left "

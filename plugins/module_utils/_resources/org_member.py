@@ -1,0 +1,40 @@
+# Copyright (c) 2026 The pgbeam.cloud contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a member of an organization is: a person with a role. Somebody becomes one by accepting an invitation."""
+
+from __future__ import annotations
+
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
+
+#: The role that the API returns and does not assign, ``owner``, is not one of them.
+ROLES = ("admin", "member", "security_admin", "billing_admin", "auditor", "policy-author", "approver")
+EMAIL_PATTERN = r"[^\s@\x00]+@[^\s@\x00]+"
+EMAIL_RULE = "an email address"
+
+ORG_MEMBER = Resource(
+    noun="org_member",
+    plural="org_members",
+    path="/v1/organizations/{org_id}/members",
+    parent="org_id",
+    identity=("email",),
+    label_format="{email}",
+    list_envelope="members",
+    get_by_id=False,
+    creatable=False,
+    if_missing="invite this person with the module org_invitation",
+    if_conflict="an organization keeps at least one owner: transfer the ownership in the PgBeam dashboard first",
+    filters=("email",),
+    summary=("id", "email", "role"),
+    fields=(
+        Field("id", read_only=True),
+        Field("user_id", read_only=True),
+        Field(
+            "email", pattern=EMAIL_PATTERN, must_be=EMAIL_RULE, normalize=str.lower, required=True, immutable=True,
+        ),
+        Field("role", choices=ROLES),
+        Field("name", read_only=True),
+        Field("image", read_only=True),
+        Field("created_at", read_only=True),
+    ),
+)  # fmt: skip
