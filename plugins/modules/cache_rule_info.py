@@ -200,7 +200,7 @@ error:
       description: The path of the call.
       type: str
       returned: always
-      sample: /v1/projects/prj_01h455vb4pex5vsknk084sn02q/databases/db_01h455vb4pex5vsknk084sn02q/cache-rules
+      sample: /v1/projects/prj_1/databases/db_1/cache-rules
     request_id:
       description: The id of the request. Quote it to PgBeam support.
       type: str
