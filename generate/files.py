@@ -8,9 +8,11 @@ from __future__ import annotations
 import functools
 import textwrap
 
-from generate import fragments, layout, role
+from generate import fragments, layout, role, words
 from generate.blocks import filled, table
+from generate.declared import resources
 from generate.modules import modules, source
+from generate.scope import forms
 from tests.tree import ROOT
 
 ACTION = "pgbeam.cloud.database"
@@ -22,14 +24,10 @@ def files() -> dict[str, str]:
     known = modules()
     group = layout.document({"action_groups": {"all": [*known]}})
     routing = layout.document({"modules": {name: {"action_plugin": ACTION} for name in known}})
-    described = [
-        (f"`pgbeam.cloud.{name}`", str(module.words.form(module.form, "short_description")))
-        for name, module in known.items()
-    ]
     parts = {
         "meta/runtime.yml": {"action group": group, "routing": textwrap.indent(routing, "  ")},
         "roles/pgbeam/README.md": {"variables": role.table()},
-        "README.md": {"modules": table(("module", "what it does"), described)},
+        "README.md": {"modules": table(("modules", "what they do"), map(_row, resources()))},
     }
     return {
         **{f"plugins/modules/{name}.py": source(module) for name, module in known.items()},
@@ -38,6 +36,13 @@ def files() -> dict[str, str]:
         "roles/pgbeam/defaults/main.yml": role.defaults(),
         **{name: filled(ROOT / name, blocks) for name, blocks in parts.items()},
     }
+
+
+def _row(resource: str) -> tuple[str, ...]:
+    """The modules of a resource, and what the first of them does."""
+    found = forms(words.read(resource))
+    names = ", ".join(f"`{module.name}`" for module in found)
+    return names, str(found[0].words.form(found[0].form, "short_description"))
 
 
 def write() -> list[str]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 
 from generate import layout, words
-from generate.declared import BODIES, RESOURCES, SPECS, Values, resources
+from generate.declared import BODIES, RESOURCES, Values, resources
 from generate.options import documentation
 from generate.results import results
-from generate.scope import Module
+from generate.scope import Module, forms
 
 FILE = '''\
 #!/usr/bin/python
@@ -46,8 +46,8 @@ if __name__ == "__main__":
 
 @functools.cache
 def modules() -> dict[str, Module]:
-    """Every module by its name: a form for each that the words of a resource describe."""
-    found = [Module(form, read) for read in map(words.read, resources()) for form in SPECS if form in read.content]
+    """Every module by its name."""
+    found = [module for name in resources() for module in forms(words.read(name))]
     return {module.name: module for module in sorted(found, key=lambda module: module.name)}
 
 

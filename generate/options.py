@@ -10,8 +10,8 @@ from typing import cast
 
 import yaml
 
-from generate.declared import MAX_ACTION_TIMEOUT, MAX_PARALLEL, SPECS, Field, Resource, Values
-from generate.scope import Module, Scope, acting, in_words, listed, options
+from generate.declared import MAX_ACTION_TIMEOUT, MAX_PARALLEL, Field, Resource, Values
+from generate.scope import Module, Scope, acting, forms, in_words, listed, options
 from generate.words import texts
 
 SPECIFIED = ("type", "elements", "required", "choices", "default")
@@ -20,7 +20,7 @@ SPECIFIED = ("type", "elements", "required", "choices", "default")
 def documentation(module: Module) -> Values:
     """The content of the block DOCUMENTATION."""
     words, scope = module.words, module.scope
-    own = [other.name for other in (Module(form, words) for form in SPECS if form in words.content)]
+    own = [other.name for other in forms(words)]
     return {
         "module": module.name,
         "short_description": words.form(module.form, "short_description"),

@@ -77,6 +77,11 @@ class Module:
         return Scope(self, first, f"{first.noun}.", {f.name for f in first.writable}, f"{first.noun}.", shown)
 
 
+def forms(words: Words) -> list[Module]:
+    """The modules of a resource: a form for each that its words describe."""
+    return [Module(form, words) for form in SPECS if form in words.content]
+
+
 @dataclass(frozen=True)
 class Scope:
     """The context of a text: an object, and the paths of its options and results in the module."""

@@ -50,6 +50,10 @@ DIFFERENCES: dict[str, str] = {
     **{f"{kind.noun}: {name}": "the document is older" for kind in _KINDS for name in kind.newer},
     "list_replicas query: page_size": "lists of replicas have pages since August, as all lists",
     "list_replicas query: page_token": "the same; the document has next_page_token in the answer alone",
+    "list_self_host_enrollments query: page_size": "lists of enrollments have pages since August, too",
+    "list_self_host_enrollments query: page_token": "the same",
+    "list_self_host_enrollments answer: next_page_token": "the same",
+    "create_self_host_enrollment body: ": "the SDK has null for a body that is omitted",
     "errors": "problem documents have taken the place of the envelope, which older servers still send",
 }
 

@@ -12,55 +12,57 @@ class ModuleDocFragment:
 options:
   api_key:
     description:
-      - The PgBeam API key or token, sent as bearer token. It begins with C(pbu_) (personal) or C(pbo_) (organization).
-      - If omitted, the first of the environment variables E(PGBEAM_API_KEY), E(PGBEAM_TOKEN) and E(PGBEAM_API_TOKEN)
-        that is not empty is used.
-      - Take it from a vaulted variable, a lookup or the environment, never as a literal.
+      - The PgBeam API key or token, sent as a bearer token. It begins with C(pbu_) (personal) or C(pbo_)
+        (organization).
+      - If omitted, the first non-empty environment variable of E(PGBEAM_API_KEY), E(PGBEAM_TOKEN) and
+        E(PGBEAM_API_TOKEN) is used.
+      - Take it from a vaulted variable, a lookup or the environment. Never write it as a literal.
     type: str
   api_url:
     description:
-      - The address of the PgBeam API.
-      - If omitted, the environment variable E(PGBEAM_API_URL) is used, if it is set.
-      - Plain C(http://) is allowed to a loopback address only.
+      - The URL of the PgBeam API.
+      - If omitted, the value of the environment variable E(PGBEAM_API_URL) is used, if it is set.
+      - Plain C(http://) is allowed only for a loopback address.
     type: str
     default: https://api.pgbeam.com
   timeout:
     description:
-      - How long one attempt may take, from its connection to the end of the answer, in seconds (1 to 86400).
+      - How long one attempt may take, from connecting to the end of the response, in seconds (1 to 86400).
     type: int
     default: 30
   retries:
     description:
-      - How many times a call is tried again after a network failure or one of the statuses 408, 429, 502, 503 and 504
-        (at most 100).
-      - The waits grow from half a second. A C(Retry-After) header of the server replaces them.
-      - A repeated write carries the same idempotency key, so it is made once.
+      - The maximum number of retries of a call after a network failure or one of the statuses 408, 429, 502, 503 and
+        504 (at most 100).
+      - The delay starts at half a second and grows. A C(Retry-After) header from the server takes precedence.
+      - A retried write carries the same idempotency key, so it is applied only once.
     type: int
     default: 5
   retry_budget:
     description:
-      - How long one call may take with all its attempts and waits, in seconds (1 to 86400).
-      - If all calls fail, the time since the first failure counts for each of them, so that a run does not wait again
-        for every object.
-      - A run waits as long for its turn if another run of this user on the machine changes the same objects.
+      - How long one call may take with all its attempts and delays, in seconds (1 to 86400).
+      - If every call fails, the calls share one budget from the first failure on, so a run does not wait again for
+        every object.
+      - It is also how long a run waits for another run of the same user on the same machine that changes the same
+        objects.
     type: int
     default: 120
   validate_certs:
     description:
-      - Whether the server's certificate is verified.
+      - Whether to verify the server's certificate.
     type: bool
     default: true
   ca_path:
     description:
-      - A PEM file, or a folder of certificates, to verify the server's certificate with.
-      - If omitted, the bundle of the environment variable E(REQUESTS_CA_BUNDLE) or E(CURL_CA_BUNDLE) is used, otherwise
-        that of the C(requests) library.
+      - A PEM file, or a directory of certificates, to verify the server's certificate with.
+      - If omitted, the certificate bundle from the environment variable E(REQUESTS_CA_BUNDLE) or E(CURL_CA_BUNDLE) is
+        used, otherwise that of the C(requests) library.
     type: path
 notes:
-  - A proxy is taken from the environment variables E(HTTPS_PROXY) and E(NO_PROXY).
-  - Secrets are masked by their text. A password that is also part of a host name hides that part of the results too.
-    Numbers, the collection's own words and names, and ids that contain a password of less than eight characters by
-    chance are not masked. A part of a secret that the server has cut off cannot be recognized.
+  - The proxy is set by the environment variables E(HTTPS_PROXY) and E(NO_PROXY).
+  - Secrets are masked wherever their text occurs. A password that is also part of a host name hides that part of the
+    results too. Numbers, the collection's own words and names, and ids that happen to contain a password of fewer than
+    eight characters are not masked. A secret that the server has truncated cannot be recognized.
 requirements:
   - python >= 3.10
   - requests

@@ -22,16 +22,16 @@ except ImportError:  # ansible-core before 2.22 has nothing that a filter could 
 
 DOCUMENTATION = r"""
 name: connection_string
-short_description: Put the password into a connection string of PgBeam
+short_description: Insert the password into a PgBeam connection string
 version_added: 1.0.0
 description:
-  - Replaces the placeholder C(YOUR_PASSWORD) of a registration's connection string with the password, percent-encoded.
-  - Adds parameters of the connection, such as C(sslmode), where asked for.
-  - The result is a URI that libpq and the drivers built on it accept.
+  - Replaces the placeholder C(YOUR_PASSWORD) in a registration's connection string with the percent-encoded password.
+  - Can also add connection parameters, such as C(sslmode).
+  - The result is a URI that libpq and the drivers based on it accept.
 positional: password
 options:
   _input:
-    description: The connection string, as RV(pgbeam.cloud.database#module:database.connection_string) has it.
+    description: The connection string, as returned in RV(pgbeam.cloud.database#module:database.connection_string).
     type: str
     required: true
   password:
@@ -40,22 +40,21 @@ options:
     required: true
   parameters:
     description:
-      - Parameters of the connection by name, as libpq or the application's driver knows them.
-      - They go percent-encoded into the query of the URI. One that is there already under the same name is replaced.
-      - A name has letters, digits and underscores. A value is a string, a whole number or a boolean.
-      - A boolean becomes V(1) or V(0), as libpq has it. For a driver that wants other words, give a string.
+      - Connection parameters of libpq or the application's driver, by name.
+      - They are added to the query of the URI, percent-encoded. An existing parameter with the same name is replaced.
+      - A name consists of letters, digits and underscores. A value is a string, a whole number or a boolean.
+      - A boolean becomes V(1) or V(0), as libpq expects. For a driver that expects other values, use a string.
     type: dict
 notes:
-  - The result is a secret. Use it in a task with C(no_log=true). Otherwise Ansible can show it among the task's
-    arguments, in its result and in its diff.
-  - From ansible-core 2.22 on, the filter registers the result and the password as secrets, and Ansible redacts them
-    from its output. Earlier releases have no means by which a filter could mark its result. There C(no_log=true) is
-    all there is.
-  - A variable that holds the result holds a secret too. Use the filter in the task that needs the string, not in
+  - The result is a secret. Use it in a task with C(no_log=true). Otherwise Ansible can show it in the task's arguments,
+    result and diff.
+  - With ansible-core 2.22 and later, the filter registers the result and the password as secrets, and Ansible redacts
+    them from its output. In earlier releases, a filter cannot mark its result, so only C(no_log=true) protects it.
+  - A variable that contains the result contains a secret too. Use the filter in the task that needs the string, not in
     C(ansible.builtin.set_fact).
 seealso:
   - name: Connection URIs
-    description: What PostgreSQL's own library takes, and the parameters that it knows.
+    description: The connection URIs and parameters of libpq.
     link: https://www.postgresql.org/docs/current/libpq-connect.html
 author:
   - The pgbeam.cloud contributors (@pgbeam)
@@ -68,9 +67,9 @@ EXAMPLES = r"""
     content: "{{ registered.database.connection_string | pgbeam.cloud.connection_string(vault_orders_password) }}"
     mode: "0600"
   no_log: true
-  when: registered.database.connection_string is not none # as it is in check mode, before it is registered
+  when: registered.database.connection_string is not none # as it is in check mode before the first run
 
-- name: Write it with parameters of the connection
+- name: Write it with connection parameters
   ansible.builtin.copy:
     dest: /etc/orders/database-url
     content: >-
@@ -88,7 +87,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The connection string with the password and the parameters in it.
+  description: The connection string with the password and the parameters.
   type: str
   sample: postgresql://app:s%2Fcret@myproject.proxy.pgbeam.app:5432/orders?sslmode=verify-full
 """

@@ -13,57 +13,57 @@ version_added: 1.0.0
 description:
   - Creates, disables or revokes an agent. An agent is a login for an AI agent or a person, restricted by a policy. It
     has a connection string for PostgreSQL and a token for the project's MCP server.
-  - PgBeam does not accept O(status) when the agent is created. A second call sets what differs from PgBeam's default.
-    If that call fails, the task fails with the RV(action) V(created), and the next run completes the agent.
+  - PgBeam does not accept O(status) when the agent is created. A second call sets the values that differ from PgBeam's
+    defaults. If that call fails, the task fails with the RV(action) V(created), and the next run completes the agent.
   - Options that you omit are neither compared nor changed.
   - For several agents, use M(pgbeam.cloud.agents), which lists them once and writes in parallel.
 options:
   project_id:
     description:
       - The id of the project that the agent belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
     description:
       - V(present) ensures that the agent exists and matches the task.
       - V(absent) ensures that it does not exist. The agent is revoked, which closes its connections and cannot be
-        undone. PgBeam keeps it, and a new agent may have its name.
+        undone. PgBeam keeps it, and a new agent may have the same name.
       - The agent also counts as absent if its status is C(revoked).
     type: str
     choices: [present, absent]
     default: present
   id:
     description:
-      - The agent's id. A different O(name) fails the task.
-      - Without it, the agent is found by O(name). If several match, the task fails and reports their ids.
+      - The agent's id. If O(name) differs, the task fails.
+      - If omitted, the agent is looked up by O(name). If several match, the task fails and reports their ids.
     type: str
   name:
     description:
       - The agent's name (text of 1 to 128 characters).
-      - It cannot be changed once the agent exists. A different value fails the task.
-      - Required unless O(id) is given.
+      - It cannot be changed once the agent exists. If the value differs, the task fails.
+      - Required unless O(id) is set.
     type: str
   policy_profile_id:
     description:
       - The id of the agent's policy.
       - To use the policy's name, set O(policy) instead.
-      - It cannot be changed once the agent exists. A different value fails the task.
-      - Required to create an agent, unless O(policy) is given.
+      - It cannot be changed once the agent exists. If the value differs, the task fails.
+      - Required to create an agent, unless O(policy) is set.
     type: str
   principal_type:
     description:
       - Whether an AI agent or a person uses the login.
-      - It cannot be changed once the agent exists. A different value fails the task.
+      - It cannot be changed once the agent exists. If the value differs, the task fails.
     type: str
     choices: [agent, human]
   expires_at:
     description:
       - The time at which the login expires (a date and a time with a zone, such as 2027-01-31T12:00:00Z).
-      - Another spelling of the same time is no difference. Put it in quotes.
-      - V(null) declares that there is none.
+      - Times are compared by value, not by notation. Put it in quotes.
+      - V(null) means that there is none.
       - It must be in the future when you create an agent.
-      - It cannot be changed once the agent exists. A different value fails the task.
+      - It cannot be changed once the agent exists. If the value differs, the task fails.
     type: str
   status:
     description:
@@ -72,15 +72,15 @@ options:
     choices: [active, disabled]
   policy:
     description:
-      - The name of the agent's policy, or its id. Use it in place of O(policy_profile_id). If no policy has this name
-        or id, the task fails. In check mode, a warning reports it instead.
+      - The name of the agent's policy, or its id. Use it instead of O(policy_profile_id). If no policy has this name or
+        id, the task fails. In check mode, a warning reports it instead.
     type: str
   secrets_file:
     description:
-      - The file on the target that keeps the secrets of the agent, which PgBeam shows only once.
-      - When the task creates the agent or rotates its secrets, it replaces the file with the new ones, as JSON and with
-        the mode C(0600). At all other times, the file is neither read nor written.
-      - If its folder is missing or not writable, the task fails before any request.
+      - The file on the target host that stores the secrets of the agent, which PgBeam shows only once.
+      - When the task creates the agent or rotates its secrets, it replaces the file with the new ones, as JSON with
+        mode C(0600). At all other times, the file is neither read nor written.
+      - If its directory is missing or not writable, the task fails before any request.
     type: path
   rotate:
     description:
@@ -91,8 +91,9 @@ options:
   return_secrets:
     description:
       - Return the secrets that the task issues as RV(secrets).
-      - Refused unless the task has C(no_log=true), because Ansible would show them.
-      - If a task would issue secrets and neither O(secrets_file) nor this is set, it fails before it changes anything.
+      - Refused unless the task sets C(no_log=true), because Ansible would otherwise show them.
+      - A task that would issue secrets requires O(secrets_file) or this option. Otherwise it fails before it changes
+        anything.
     type: bool
     default: false
 attributes:
@@ -123,8 +124,15 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
     name: reporting-bot
     policy: readers
-    expires_at: "2035-01-31T12:00:00Z"
     secrets_file: "{{ playbook_dir }}/reporting-bot.json"
+
+- name: Create an agent whose login expires
+  pgbeam.cloud.agent:
+    project_id: prj_01h455vb4pex5vsknk084sn02q
+    name: audit-bot
+    policy: readers
+    expires_at: "2035-01-31T12:00:00Z"
+    secrets_file: "{{ playbook_dir }}/audit-bot.json"
 
 - name: Disable the agent
   pgbeam.cloud.agent:
@@ -200,12 +208,12 @@ agent:
       returned: always
       sample: agent_a1b2c3d4e5f6
     auth_method:
-      description: How the agent proves its identity to PgBeam.
+      description: How the agent authenticates to PgBeam.
       type: str
       returned: always
       sample: scram-sha-256
     last_used_at:
-      description: When the agent last connected. Null if it never did.
+      description: When the agent last connected. Null if it has never connected.
       type: str
       returned: always
       sample: "2026-11-20T12:00:00Z"
@@ -221,9 +229,9 @@ agent:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -234,7 +242,7 @@ changes:
   returned: when the plan could be computed
   sample: [status]
 secrets:
-  description: The secrets that the task issued. Empty if it issued none, and null values in check mode.
+  description: The secrets that the task issued. Empty if it issued none. In check mode, the values are null.
   type: dict
   returned: with O(return_secrets=true)
   contains:
@@ -254,12 +262,12 @@ secrets:
       returned: if secrets were issued
       sample: https://myproject.proxy.pgbeam.app/mcp
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -269,7 +277,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,8 +12,8 @@ short_description: Look up the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
   - Looks up the AI agents of a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match. Agents with the status C(revoked) are
-    left out.
+  - All pages of the list are read. If you set several filters, all must match. Agents with the status C(revoked) are
+    omitted.
 options:
   project_id:
     description:
@@ -22,15 +22,15 @@ options:
     required: true
   id:
     description:
-      - Only the agent with this id.
+      - Return only the agent with this id.
     type: str
   name:
     description:
-      - Only agents with this name (text of 1 to 128 characters). If there are several, a warning reports it.
+      - Return only agents with this name (text of 1 to 128 characters). A warning reports duplicates.
     type: str
   status:
     description:
-      - Only agents with this status.
+      - Return only agents with this status.
     type: str
     choices: [active, disabled]
 attributes:
@@ -61,7 +61,7 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
   register: found
 
-- name: Show the agents that never connected
+- name: Show the agents that have never connected
   ansible.builtin.debug:
     msg: "{{ found.agents | selectattr('last_used_at', 'none') | map(attribute='name') }}"
 
@@ -121,12 +121,12 @@ agents:
       returned: always
       sample: agent_a1b2c3d4e5f6
     auth_method:
-      description: How the agent proves its identity to PgBeam.
+      description: How the agent authenticates to PgBeam.
       type: str
       returned: always
       sample: scram-sha-256
     last_used_at:
-      description: When the agent last connected. Null if it never did.
+      description: When the agent last connected. Null if it has never connected.
       type: str
       returned: always
       sample: "2026-11-20T12:00:00Z"
@@ -141,12 +141,12 @@ agents:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -156,7 +156,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

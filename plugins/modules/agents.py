@@ -15,19 +15,19 @@ description:
     restricted by a policy. It has a connection string for PostgreSQL and a token for the project's MCP server.
   - The agents of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(agents[].state=absent) are deleted before anything else is written, which makes room in a plan with a
+  - Entries with O(agents[].state=absent) are deleted before any other write, which frees capacity if the plan has a
     limit. O(prune) deletes at the end.
-  - PgBeam does not accept O(agents[].status) when the agent is created. A second call sets what differs from PgBeam's
-    default. If that call fails, the task fails with the RV(agents[].action) V(created), and the next run completes the
-    agent.
+  - PgBeam does not accept O(agents[].status) when the agent is created. A second call sets the values that differ from
+    PgBeam's defaults. If that call fails, the task fails with the RV(agents[].action) V(created), and the next run
+    completes the agent.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project that the agent belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   agents:
@@ -41,42 +41,43 @@ options:
         description:
           - V(present) ensures that the agent exists and matches the entry.
           - V(absent) ensures that it does not exist. The agent is revoked, which closes its connections and cannot be
-            undone. PgBeam keeps it, and a new agent may have its name.
+            undone. PgBeam keeps it, and a new agent may have the same name.
           - The agent also counts as absent if its status is C(revoked).
         type: str
         choices: [present, absent]
         default: present
       id:
         description:
-          - The agent's id. A different O(agents[].name) fails the task.
-          - Without it, the agent is found by O(agents[].name). If several match, the task fails and reports their ids.
+          - The agent's id. If O(agents[].name) differs, the task fails.
+          - If omitted, the agent is looked up by O(agents[].name). If several match, the task fails and reports their
+            ids.
         type: str
       name:
         description:
           - The agent's name (text of 1 to 128 characters).
-          - It cannot be changed once the agent exists. A different value fails the task.
-          - Required unless O(agents[].id) is given.
+          - It cannot be changed once the agent exists. If the value differs, the task fails.
+          - Required unless O(agents[].id) is set.
         type: str
       policy_profile_id:
         description:
           - The id of the agent's policy.
           - To use the policy's name, set O(agents[].policy) instead.
-          - It cannot be changed once the agent exists. A different value fails the task.
-          - Required to create an agent, unless O(agents[].policy) is given.
+          - It cannot be changed once the agent exists. If the value differs, the task fails.
+          - Required to create an agent, unless O(agents[].policy) is set.
         type: str
       principal_type:
         description:
           - Whether an AI agent or a person uses the login.
-          - It cannot be changed once the agent exists. A different value fails the task.
+          - It cannot be changed once the agent exists. If the value differs, the task fails.
         type: str
         choices: [agent, human]
       expires_at:
         description:
           - The time at which the login expires (a date and a time with a zone, such as 2027-01-31T12:00:00Z).
-          - Another spelling of the same time is no difference. Put it in quotes.
-          - V(null) declares that there is none.
+          - Times are compared by value, not by notation. Put it in quotes.
+          - V(null) means that there is none.
           - It must be in the future when you create an agent.
-          - It cannot be changed once the agent exists. A different value fails the task.
+          - It cannot be changed once the agent exists. If the value differs, the task fails.
         type: str
       status:
         description:
@@ -85,15 +86,15 @@ options:
         choices: [active, disabled]
       policy:
         description:
-          - The name of the agent's policy, or its id. Use it in place of O(agents[].policy_profile_id). If no policy
-            has this name or id, the task fails. In check mode, a warning reports it instead.
+          - The name of the agent's policy, or its id. Use it instead of O(agents[].policy_profile_id). If no policy has
+            this name or id, the task fails. In check mode, a warning reports it instead.
         type: str
       secrets_file:
         description:
-          - The file on the target that keeps the secrets of the agent, which PgBeam shows only once.
-          - When the task creates the agent or rotates its secrets, it replaces the file with the new ones, as JSON and
-            with the mode C(0600). At all other times, the file is neither read nor written.
-          - If its folder is missing or not writable, the task fails before any request.
+          - The file on the target host that stores the secrets of the agent, which PgBeam shows only once.
+          - When the task creates the agent or rotates its secrets, it replaces the file with the new ones, as JSON with
+            mode C(0600). At all other times, the file is neither read nor written.
+          - If its directory is missing or not writable, the task fails before any request.
         type: path
       rotate:
         description:
@@ -104,14 +105,14 @@ options:
   prune:
     description:
       - Delete the agents of the project that are not in O(agents).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of agents that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(agents[].state=absent) do not count.
     type: str
     default: 50%
@@ -123,9 +124,9 @@ options:
   return_secrets:
     description:
       - Return the secrets that the task issues as RV(agents[].secrets).
-      - Refused unless the task has C(no_log=true), because Ansible would show them.
-      - If a task would issue secrets and neither O(agents[].secrets_file) nor this is set, it fails before it changes
-        anything.
+      - Refused unless the task sets C(no_log=true), because Ansible would otherwise show them.
+      - A task that would issue secrets requires O(agents[].secrets_file) or this option. Otherwise it fails before it
+        changes anything.
     type: bool
     default: false
 attributes:
@@ -179,10 +180,10 @@ agents:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -210,7 +211,7 @@ agents:
       returned: always
       sample: [status]
     secrets:
-      description: The secrets that the task issued. Empty if it issued none, and null values in check mode.
+      description: The secrets that the task issued. Empty if it issued none. In check mode, the values are null.
       type: dict
       returned: with O(return_secrets=true)
       contains:
@@ -230,12 +231,12 @@ agents:
           returned: if secrets were issued
           sample: https://myproject.proxy.pgbeam.app/mcp
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -245,7 +246,7 @@ agents:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -281,7 +282,7 @@ agents:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -316,17 +317,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the agents could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -336,7 +337,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

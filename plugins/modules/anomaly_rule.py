@@ -11,48 +11,48 @@ module: anomaly_rule
 short_description: Manage an anomaly rule for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes an anomaly rule. PgBeam compares what agents do with what is usual for them, and reports
-    anomalies. An anomaly rule changes for one metric what counts as an anomaly, or silences the metric.
+  - Creates, updates or deletes an anomaly rule. PgBeam compares the activity of agents with their usual activity and
+    reports anomalies. An anomaly rule changes what counts as an anomaly for one metric, or silences the metric.
   - Options that you omit are neither compared nor changed.
   - For several anomaly rules, use M(pgbeam.cloud.anomaly_rules), which lists them once and writes in parallel.
 options:
   project_id:
     description:
       - The id of the project that the anomaly rule belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
     description:
       - V(present) ensures that the anomaly rule exists and matches the task.
-      - V(absent) ensures that it does not exist. PgBeam's defaults then apply to the metric, so it reports anomalies
-        again.
+      - V(absent) ensures that it does not exist. PgBeam's defaults then apply to the metric, so PgBeam reports its
+        anomalies again.
     type: str
     choices: [present, absent]
     default: present
   id:
     description:
-      - The anomaly rule's id. With it, O(credential_id) and O(metric) can be changed, but not to those of another
+      - The anomaly rule's id. If set, O(credential_id) and O(metric) can be changed, but not to the values of another
         anomaly rule.
-      - Without it, the anomaly rule is found by O(credential_id) and O(metric). If several match, the task fails and
-        reports their ids.
+      - If omitted, the anomaly rule is looked up by O(credential_id) and O(metric). If several match, the task fails
+        and reports their ids.
     type: str
   credential_id:
     description:
       - The id of the agent that the rule applies to. Null for all agents of the project.
       - To use the agent's name, set O(agent) instead.
       - An empty value means V(null).
-      - If omitted, V(null) is assumed, unless O(id) is given.
+      - If omitted, V(null) is assumed, unless O(id) is set.
     type: str
   metric:
     description:
-      - What the rule is about. An agent has one rule for each metric, and so have all agents together.
-      - Required unless O(id) is given.
+      - The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents together.
+      - Required unless O(id) is set.
     type: str
     choices: [queries_per_hour, bytes_per_hour, errors_per_hour, distinct_shapes, active_hours]
   sigma_threshold:
     description:
-      - The number of standard deviations above the mean from which a value is an anomaly (greater than 0). Null for
+      - The number of standard deviations above the mean at which a value is an anomaly (greater than 0). Null for
         PgBeam's default.
       - Refused for the metrics V(distinct_shapes) and V(active_hours).
       - V(null) clears it.
@@ -70,7 +70,7 @@ options:
     type: bool
   agent:
     description:
-      - The name or the id of the agent that the rule applies to, if that agent is not revoked. Use it in place of
+      - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use it instead of
         O(credential_id). If no agent has this name or id, the task fails. In check mode, a warning reports it instead.
         With O(state=absent), the anomaly rule then counts as absent.
     type: str
@@ -95,7 +95,13 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Tolerate more queries of one agent
+- name: Ignore fewer than 20 errors an hour of any agent
+  pgbeam.cloud.anomaly_rule:
+    project_id: prj_01h455vb4pex5vsknk084sn02q
+    metric: errors_per_hour
+    floor: 20
+
+- name: Tolerate more queries from one agent
   pgbeam.cloud.anomaly_rule:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     agent: reporting-bot
@@ -103,18 +109,12 @@ EXAMPLES = r"""
     sigma_threshold: 6
     floor: 500
 
-- name: Report no unusual hours of that agent, which runs at night
+- name: Do not report unusual hours of that agent, which runs at night
   pgbeam.cloud.anomaly_rule:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     agent: reporting-bot
     metric: active_hours
     enabled: false
-
-- name: Report fewer errors of any agent
-  pgbeam.cloud.anomaly_rule:
-    project_id: prj_01h455vb4pex5vsknk084sn02q
-    metric: errors_per_hour
-    floor: 20
 
 - name: Return to PgBeam's defaults
   pgbeam.cloud.anomaly_rule:
@@ -147,12 +147,13 @@ anomaly_rule:
       returned: always
       sample: agt_01h455vb4pex5vsknk084sn02q
     metric:
-      description: What the rule is about. An agent has one rule for each metric, and so have all agents together.
+      description: The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents
+        together.
       type: str
       returned: always
       sample: queries_per_hour
     sigma_threshold:
-      description: The number of standard deviations above the mean from which a value is an anomaly. Null for PgBeam's
+      description: The number of standard deviations above the mean at which a value is an anomaly. Null for PgBeam's
         default.
       type: float
       returned: always
@@ -179,9 +180,9 @@ anomaly_rule:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -192,12 +193,12 @@ changes:
   returned: when the plan could be computed
   sample: [sigma_threshold, enabled]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -207,7 +208,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

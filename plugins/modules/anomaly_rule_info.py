@@ -12,7 +12,7 @@ short_description: Look up the anomaly rules of a PgBeam project
 version_added: 1.0.0
 description:
   - Looks up the anomaly rules of a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -21,20 +21,20 @@ options:
     required: true
   id:
     description:
-      - Only the anomaly rule with this id.
+      - Return only the anomaly rule with this id.
     type: str
   credential_id:
     description:
-      - Only anomaly rules for this agent. An empty value finds those for all agents.
+      - Return only anomaly rules for this agent. An empty value matches those for all agents.
     type: str
   metric:
     description:
-      - Only anomaly rules for this metric.
+      - Return only anomaly rules for this metric.
     type: str
     choices: [queries_per_hour, bytes_per_hour, errors_per_hour, distinct_shapes, active_hours]
   enabled:
     description:
-      - Only anomaly rules that report anomalies, or that silence them.
+      - Return only anomaly rules that report anomalies, or with V(false) only those that silence a metric.
     type: bool
 attributes:
   check_mode:
@@ -99,12 +99,13 @@ anomaly_rules:
       returned: always
       sample: agt_01h455vb4pex5vsknk084sn02q
     metric:
-      description: What the rule is about. An agent has one rule for each metric, and so have all agents together.
+      description: The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents
+        together.
       type: str
       returned: always
       sample: queries_per_hour
     sigma_threshold:
-      description: The number of standard deviations above the mean from which a value is an anomaly. Null for PgBeam's
+      description: The number of standard deviations above the mean at which a value is an anomaly. Null for PgBeam's
         default.
       type: float
       returned: always
@@ -130,12 +131,12 @@ anomaly_rules:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -145,7 +146,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

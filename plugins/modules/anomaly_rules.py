@@ -11,21 +11,21 @@ module: anomaly_rules
 short_description: Manage the anomaly rules for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes a list of anomaly rules in one run. PgBeam compares what agents do with what is usual
-    for them, and reports anomalies. An anomaly rule changes for one metric what counts as an anomaly, or silences the
-    metric.
+  - Creates, updates or deletes a list of anomaly rules in one run. PgBeam compares the activity of agents with their
+    usual activity and reports anomalies. An anomaly rule changes what counts as an anomaly for one metric, or silences
+    the metric.
   - The anomaly rules of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(anomaly_rules[].state=absent) are deleted before anything else is written, which makes room in a plan
-    with a limit. O(prune) deletes at the end.
+  - Entries with O(anomaly_rules[].state=absent) are deleted before any other write, which frees capacity if the plan
+    has a limit. O(prune) deletes at the end.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project that the anomaly rule belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   anomaly_rules:
@@ -38,34 +38,35 @@ options:
       state:
         description:
           - V(present) ensures that the anomaly rule exists and matches the entry.
-          - V(absent) ensures that it does not exist. PgBeam's defaults then apply to the metric, so it reports
+          - V(absent) ensures that it does not exist. PgBeam's defaults then apply to the metric, so PgBeam reports its
             anomalies again.
         type: str
         choices: [present, absent]
         default: present
       id:
         description:
-          - The anomaly rule's id. With it, O(anomaly_rules[].credential_id) and O(anomaly_rules[].metric) can be
-            changed, but not to those of another anomaly rule.
-          - Without it, the anomaly rule is found by O(anomaly_rules[].credential_id) and O(anomaly_rules[].metric). If
-            several match, the task fails and reports their ids.
+          - The anomaly rule's id. If set, O(anomaly_rules[].credential_id) and O(anomaly_rules[].metric) can be
+            changed, but not to the values of another anomaly rule.
+          - If omitted, the anomaly rule is looked up by O(anomaly_rules[].credential_id) and O(anomaly_rules[].metric).
+            If several match, the task fails and reports their ids.
         type: str
       credential_id:
         description:
           - The id of the agent that the rule applies to. Null for all agents of the project.
           - To use the agent's name, set O(anomaly_rules[].agent) instead.
           - An empty value means V(null).
-          - If omitted, V(null) is assumed, unless O(anomaly_rules[].id) is given.
+          - If omitted, V(null) is assumed, unless O(anomaly_rules[].id) is set.
         type: str
       metric:
         description:
-          - What the rule is about. An agent has one rule for each metric, and so have all agents together.
-          - Required unless O(anomaly_rules[].id) is given.
+          - The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents
+            together.
+          - Required unless O(anomaly_rules[].id) is set.
         type: str
         choices: [queries_per_hour, bytes_per_hour, errors_per_hour, distinct_shapes, active_hours]
       sigma_threshold:
         description:
-          - The number of standard deviations above the mean from which a value is an anomaly (greater than 0). Null for
+          - The number of standard deviations above the mean at which a value is an anomaly (greater than 0). Null for
             PgBeam's default.
           - Refused for the metrics V(distinct_shapes) and V(active_hours).
           - V(null) clears it.
@@ -83,21 +84,21 @@ options:
         type: bool
       agent:
         description:
-          - The name or the id of the agent that the rule applies to, if that agent is not revoked. Use it in place of
+          - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use it instead of
             O(anomaly_rules[].credential_id). If no agent has this name or id, the task fails. In check mode, a warning
             reports it instead. With O(anomaly_rules[].state=absent), the anomaly rule then counts as absent.
         type: str
   prune:
     description:
       - Delete the anomaly rules of the project that are not in O(anomaly_rules).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of anomaly rules that O(prune) may delete in one run, such as V(10), or a percentage of those
         that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(anomaly_rules[].state=absent) do not count.
     type: str
     default: 50%
@@ -155,10 +156,10 @@ anomaly_rules:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -175,7 +176,8 @@ anomaly_rules:
       returned: always
       sample: agt_01h455vb4pex5vsknk084sn02q
     metric:
-      description: What the rule is about. An agent has one rule for each metric, and so have all agents together.
+      description: The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents
+        together.
       type: str
       returned: always
       sample: queries_per_hour
@@ -186,12 +188,12 @@ anomaly_rules:
       returned: always
       sample: [sigma_threshold, enabled]
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -201,7 +203,7 @@ anomaly_rules:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -237,7 +239,7 @@ anomaly_rules:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -272,17 +274,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the anomaly rules could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -292,7 +294,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

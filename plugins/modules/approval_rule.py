@@ -11,34 +11,34 @@ module: approval_rule
 short_description: Manage an approval rule for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes an approval rule. An approval rule holds the statements of agents that match it until a
-    person approves them, whatever the C(approval_mode) of the agent's policy is. A rule never exempts a statement from
-    an approval.
+  - Creates, updates or deletes an approval rule. An approval rule holds matching statements of agents until a person
+    approves them, regardless of the C(approval_mode) of the agent's policy. A rule never exempts a statement from
+    approval.
   - Options that you omit are neither compared nor changed.
   - For several approval rules, use M(pgbeam.cloud.approval_rules), which lists them once and writes in parallel.
 options:
   project_id:
     description:
       - The id of the project that the approval rule belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
     description:
       - V(present) ensures that the approval rule exists and matches the task.
-      - V(absent) ensures that it does not exist. Statements that already wait for an approval are not affected.
+      - V(absent) ensures that it does not exist. Statements that are already waiting for approval are not affected.
     type: str
     choices: [present, absent]
     default: present
   id:
     description:
-      - The approval rule's id. With it, O(name) can be changed, but not to those of another approval rule.
-      - Without it, the approval rule is found by O(name). If several match, the task fails and reports their ids.
+      - The approval rule's id. If set, O(name) can be changed, but not to the values of another approval rule.
+      - If omitted, the approval rule is looked up by O(name). If several match, the task fails and reports their ids.
     type: str
   name:
     description:
       - The approval rule's name, which reviewers see (text of 1 to 255 characters, not all of them blanks).
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   statement_kinds:
     description:
@@ -54,12 +54,12 @@ options:
   relation_name:
     description:
       - The table or view that the rule is limited to (text of 255 characters at most). Null for all of them.
-      - Without O(schema_name), it refers to this name in every schema.
+      - Without O(schema_name), the name matches in every schema.
       - V(null) or an empty value clears it.
     type: str
   min_affected_rows:
     description:
-      - The number of affected rows from which a statement is held (1 to 2147483647). Null to hold every matching
+      - The minimum number of affected rows for a statement to be held (1 to 2147483647). Null to hold every matching
         statement.
       - A statement whose rows PgBeam cannot count, such as a schema change, is always held.
       - V(null) clears it.
@@ -91,14 +91,20 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Require an approval for updates and deletes of many rows
+- name: Require approval for every schema change
+  pgbeam.cloud.approval_rule:
+    project_id: prj_01h455vb4pex5vsknk084sn02q
+    name: schema-changes
+    statement_kinds: [ddl]
+
+- name: Require approval for updates and deletes of many rows
   pgbeam.cloud.approval_rule:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     name: mass-changes
     statement_kinds: [update, delete]
     min_affected_rows: 1000
 
-- name: Require an approval however many rows are affected
+- name: Require approval regardless of the number of affected rows
   pgbeam.cloud.approval_rule:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     name: mass-changes
@@ -151,7 +157,8 @@ approval_rule:
       returned: always
       sample: invoices
     min_affected_rows:
-      description: The number of affected rows from which a statement is held. Null to hold every matching statement.
+      description: The minimum number of affected rows for a statement to be held. Null to hold every matching
+        statement.
       type: int
       returned: always
       sample: 1000
@@ -172,9 +179,9 @@ approval_rule:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -185,12 +192,12 @@ changes:
   returned: when the plan could be computed
   sample: [statement_kinds, min_affected_rows]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -200,7 +207,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,7 +12,7 @@ short_description: Look up the approval rules of a PgBeam project
 version_added: 1.0.0
 description:
   - Looks up the approval rules of a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -21,15 +21,15 @@ options:
     required: true
   id:
     description:
-      - Only the approval rule with this id.
+      - Return only the approval rule with this id.
     type: str
   name:
     description:
-      - Only the approval rule with this name (text of 1 to 255 characters, not all of them blanks).
+      - Return only the approval rule with this name (text of 1 to 255 characters, not all of them blanks).
     type: str
   enabled:
     description:
-      - Only approval rules that are enabled, or that are not.
+      - Return only approval rules that are enabled, or with V(false) only those that are not.
     type: bool
 attributes:
   check_mode:
@@ -108,7 +108,8 @@ approval_rules:
       returned: always
       sample: invoices
     min_affected_rows:
-      description: The number of affected rows from which a statement is held. Null to hold every matching statement.
+      description: The minimum number of affected rows for a statement to be held. Null to hold every matching
+        statement.
       type: int
       returned: always
       sample: 1000
@@ -128,12 +129,12 @@ approval_rules:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -143,7 +144,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

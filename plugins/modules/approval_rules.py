@@ -11,21 +11,21 @@ module: approval_rules
 short_description: Manage the approval rules for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes a list of approval rules in one run. An approval rule holds the statements of agents
-    that match it until a person approves them, whatever the C(approval_mode) of the agent's policy is. A rule never
-    exempts a statement from an approval.
+  - Creates, updates or deletes a list of approval rules in one run. An approval rule holds matching statements of
+    agents until a person approves them, regardless of the C(approval_mode) of the agent's policy. A rule never exempts
+    a statement from approval.
   - The approval rules of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(approval_rules[].state=absent) are deleted before anything else is written, which makes room in a
-    plan with a limit. O(prune) deletes at the end.
+  - Entries with O(approval_rules[].state=absent) are deleted before any other write, which frees capacity if the plan
+    has a limit. O(prune) deletes at the end.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project that the approval rule belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   approval_rules:
@@ -38,21 +38,21 @@ options:
       state:
         description:
           - V(present) ensures that the approval rule exists and matches the entry.
-          - V(absent) ensures that it does not exist. Statements that already wait for an approval are not affected.
+          - V(absent) ensures that it does not exist. Statements that are already waiting for approval are not affected.
         type: str
         choices: [present, absent]
         default: present
       id:
         description:
-          - The approval rule's id. With it, O(approval_rules[].name) can be changed, but not to those of another
+          - The approval rule's id. If set, O(approval_rules[].name) can be changed, but not to the values of another
             approval rule.
-          - Without it, the approval rule is found by O(approval_rules[].name). If several match, the task fails and
+          - If omitted, the approval rule is looked up by O(approval_rules[].name). If several match, the task fails and
             reports their ids.
         type: str
       name:
         description:
           - The approval rule's name, which reviewers see (text of 1 to 255 characters, not all of them blanks).
-          - Required unless O(approval_rules[].id) is given.
+          - Required unless O(approval_rules[].id) is set.
         type: str
       statement_kinds:
         description:
@@ -68,13 +68,13 @@ options:
       relation_name:
         description:
           - The table or view that the rule is limited to (text of 255 characters at most). Null for all of them.
-          - Without O(approval_rules[].schema_name), it refers to this name in every schema.
+          - Without O(approval_rules[].schema_name), the name matches in every schema.
           - V(null) or an empty value clears it.
         type: str
       min_affected_rows:
         description:
-          - The number of affected rows from which a statement is held (1 to 2147483647). Null to hold every matching
-            statement.
+          - The minimum number of affected rows for a statement to be held (1 to 2147483647). Null to hold every
+            matching statement.
           - A statement whose rows PgBeam cannot count, such as a schema change, is always held.
           - V(null) clears it.
         type: int
@@ -87,14 +87,14 @@ options:
   prune:
     description:
       - Delete the approval rules of the project that are not in O(approval_rules).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of approval rules that O(prune) may delete in one run, such as V(10), or a percentage of
         those that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(approval_rules[].state=absent) do not count.
     type: str
     default: 50%
@@ -152,10 +152,10 @@ approval_rules:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -178,12 +178,12 @@ approval_rules:
       returned: always
       sample: [statement_kinds, min_affected_rows]
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -193,7 +193,7 @@ approval_rules:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -229,7 +229,7 @@ approval_rules:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -264,17 +264,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the approval rules could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -284,7 +284,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -29,16 +29,16 @@ options:
     required: true
   query_hash:
     description:
-      - The hash of the query's normalized SQL, 16 hexadecimal digits. A different O(normalized_sql) fails the task.
-      - Without it, the cache rule is found by O(normalized_sql). If several match, the task fails and reports their
+      - The hash of the query's normalized SQL, 16 hexadecimal digits. If O(normalized_sql) differs, the task fails.
+      - If omitted, the cache rule is looked up by O(normalized_sql). If several match, the task fails and reports their
         ids.
-      - PgBeam has no call that reads one cache rule, so all cache rules of the database are listed even with an id.
+      - PgBeam cannot return a single cache rule, so all cache rules of the database are listed even if you set an id.
     type: str
   normalized_sql:
     description:
       - The SQL of the query, with placeholders such as C($1) for its literals.
       - White space is compared as one blank, so the SQL can be broken into lines anywhere.
-      - Required unless O(query_hash) is given.
+      - Required unless O(query_hash) is set.
     type: str
   cache_enabled:
     description:
@@ -187,8 +187,8 @@ cache_rule:
       sample: "2026-11-21T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(updated), V(unchanged) or V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - What was done, or what would be done in check mode. One of V(updated), V(unchanged) or V(failed).
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -199,12 +199,12 @@ changes:
   returned: when the plan could be computed
   sample: [cache_enabled, cache_ttl_seconds]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -214,7 +214,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -13,7 +13,7 @@ version_added: 1.0.0
 description:
   - Looks up the cache rules of a PgBeam database, one for each query that PgBeam has seen, with statistics and a
     recommendation.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -27,27 +27,27 @@ options:
     required: true
   query_hash:
     description:
-      - Only the cache rule with this query hash.
-      - PgBeam has no call that reads one cache rule, so all cache rules of the database are listed even with an id.
+      - Return only the cache rule with this query hash.
+      - PgBeam cannot return a single cache rule, so all cache rules of the database are listed even if you set an id.
     type: str
   normalized_sql:
     description:
-      - Only the cache rule of this query, with placeholders such as C($1) for its literals.
+      - Return only the cache rule of this query, with placeholders such as C($1) for its literals.
       - White space is compared as one blank, so the SQL can be broken into lines anywhere.
     type: str
   query_type:
     description:
-      - Only cache rules of queries of this type.
+      - Return only cache rules of queries of this type.
     type: str
     choices: [read, write, other]
   recommendation:
     description:
-      - Only cache rules of queries with this recommendation.
+      - Return only cache rules of queries with this recommendation.
     type: str
     choices: [great, good, fair, poor]
   cache_enabled:
     description:
-      - Only cache rules that are, or are not, enabled.
+      - Return only cache rules that are, or are not, enabled.
     type: bool
 attributes:
   check_mode:
@@ -172,12 +172,12 @@ cache_rules:
       returned: always
       sample: "2026-11-21T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -187,7 +187,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

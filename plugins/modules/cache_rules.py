@@ -17,8 +17,8 @@ description:
   - The cache rules of the database are listed once, all entries are checked before the first write, and writes run in
     parallel.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
@@ -39,16 +39,16 @@ options:
     suboptions:
       query_hash:
         description:
-          - The hash of the query's normalized SQL, 16 hexadecimal digits. A different O(cache_rules[].normalized_sql)
-            fails the task.
-          - Without it, the cache rule is found by O(cache_rules[].normalized_sql). If several match, the task fails and
-            reports their ids.
+          - The hash of the query's normalized SQL, 16 hexadecimal digits. If O(cache_rules[].normalized_sql) differs,
+            the task fails.
+          - If omitted, the cache rule is looked up by O(cache_rules[].normalized_sql). If several match, the task fails
+            and reports their ids.
         type: str
       normalized_sql:
         description:
           - The SQL of the query, with placeholders such as C($1) for its literals.
           - White space is compared as one blank, so the SQL can be broken into lines anywhere.
-          - Required unless O(cache_rules[].query_hash) is given.
+          - Required unless O(cache_rules[].query_hash) is set.
         type: str
       cache_enabled:
         description:
@@ -130,9 +130,9 @@ cache_rules:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(updated), V(unchanged), V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - What was done, or what would be done in check mode. One of V(updated), V(unchanged), V(failed) or V(skipped).
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: updated
@@ -158,12 +158,12 @@ cache_rules:
       returned: always
       sample: [cache_enabled, cache_ttl_seconds]
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -173,7 +173,7 @@ cache_rules:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -209,7 +209,7 @@ cache_rules:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -234,17 +234,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the cache rules could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -254,7 +254,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

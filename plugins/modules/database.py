@@ -18,7 +18,7 @@ options:
   project_id:
     description:
       - The id of the project. M(pgbeam.cloud.project) and M(pgbeam.cloud.project_info) return it.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
@@ -30,34 +30,35 @@ options:
     default: present
   id:
     description:
-      - The registration's id. With it, O(host), O(port), O(name) and O(username) can be changed, but not to those of
-        another registration.
-      - Without it, the registration is found by O(host), O(port) and O(name). If several match, O(username) selects
-        one. The task fails if several remain.
+      - The registration's id. If set, O(host), O(port), O(name) and O(username) can be changed, but not to the values
+        of another registration.
+      - If omitted, the registration is looked up by O(host), O(port) and O(name). If several match, O(username) selects
+        one. If more than one remains, the task fails.
     type: str
   host:
     description:
       - The host name or IP address at which PgBeam reaches the PostgreSQL server.
       - Case and a trailing dot do not matter. IP addresses are compared by value, internationalized names by their IDNA
         form.
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   port:
     description:
       - The port of the PostgreSQL server (1 to 65535).
-      - If omitted, V(5432) is assumed, unless O(id) is given.
+      - If omitted, V(5432) is assumed, unless O(id) is set.
     type: int
   name:
     description:
       - The name of the PostgreSQL database.
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   username:
     description:
       - The PostgreSQL role that PgBeam connects as.
-      - If exactly one registration matches and its username differs, the username is updated. With O(state=absent) that
-        registration is kept.
-      - A new username does not send O(password) again. Set O(update_password=always) in that run.
+      - If exactly one registration matches and its username differs, the username is updated. With O(state=absent),
+        that registration is kept.
+      - Changing the username does not send O(password) again. To send it, set O(update_password=always) in the same
+        run.
       - Required to register a database.
     type: str
   password:
@@ -93,7 +94,7 @@ options:
   cache_config:
     description:
       - The query cache.
-      - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses them.
+      - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses their values.
     type: dict
     suboptions:
       enabled:
@@ -115,7 +116,7 @@ options:
   pool_config:
     description:
       - The connection pool.
-      - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses them.
+      - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses their values.
     type: dict
     suboptions:
       pool_size:
@@ -180,7 +181,7 @@ EXAMPLES = r"""
     password: "{{ vault_orders_password }}"
     ssl_mode: verify-full
 
-- name: Change its cache and its pool, and nothing else
+- name: Change only the cache and the pool
   pgbeam.cloud.database:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     host: db1.example.com
@@ -245,8 +246,8 @@ database:
       sample: prj_01h455vb4pex5vsknk084sn02q
     connection_string:
       description:
-        - How clients connect through PgBeam, with C(YOUR_PASSWORD) as a placeholder.
-        - The filter P(pgbeam.cloud.connection_string#filter) puts the password in.
+        - The connection string for clients, with C(YOUR_PASSWORD) in place of the password.
+        - The filter P(pgbeam.cloud.connection_string#filter) inserts the password.
       type: str
       returned: always
       sample: postgresql://app:YOUR_PASSWORD@myproject.proxy.pgbeam.app:5432/orders
@@ -357,14 +358,14 @@ database:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
 changes:
-  description: The names of the changed fields. A key of a dictionary is appended with a dot.
+  description: The names of the changed fields. Keys of a dictionary are in dot notation.
   type: list
   elements: str
   returned: when the plan could be computed
@@ -380,7 +381,7 @@ connection_test:
       returned: always
       sample: true
     latency_ms:
-      description: How long connecting took, in milliseconds.
+      description: How long the connection attempt took, in milliseconds.
       type: float
       returned: if PgBeam could connect
       sample: 12.4
@@ -395,12 +396,12 @@ connection_test:
       returned: if PgBeam could not connect
       sample: password authentication failed for user "app"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -410,7 +411,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

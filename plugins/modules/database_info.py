@@ -12,7 +12,7 @@ short_description: Look up the databases registered with PgBeam
 version_added: 1.0.0
 description:
   - Looks up the upstream PostgreSQL databases that are registered with a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -21,25 +21,25 @@ options:
     required: true
   id:
     description:
-      - Only the registration with this id.
+      - Return only the registration with this id.
     type: str
   host:
     description:
-      - Only databases with this host.
+      - Return only databases with this host.
       - Case and a trailing dot do not matter. IP addresses are compared by value, internationalized names by their IDNA
         form.
     type: str
   port:
     description:
-      - Only databases with this port (1 to 65535).
+      - Return only databases with this port (1 to 65535).
     type: int
   name:
     description:
-      - Only databases with this name.
+      - Return only databases with this name.
     type: str
   role:
     description:
-      - Only databases with this role.
+      - Return only databases with this role.
     type: str
     choices: [primary, replica]
 attributes:
@@ -70,7 +70,7 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
   register: registered
 
-- name: Show how to connect to each
+- name: Show the connection strings
   ansible.builtin.debug:
     msg: "{{ registered.databases | map(attribute='connection_string') }}"
 
@@ -105,8 +105,8 @@ databases:
       sample: prj_01h455vb4pex5vsknk084sn02q
     connection_string:
       description:
-        - How clients connect through PgBeam, with C(YOUR_PASSWORD) as a placeholder.
-        - The filter P(pgbeam.cloud.connection_string#filter) puts the password in.
+        - The connection string for clients, with C(YOUR_PASSWORD) in place of the password.
+        - The filter P(pgbeam.cloud.connection_string#filter) inserts the password.
       type: str
       returned: always
       sample: postgresql://app:YOUR_PASSWORD@myproject.proxy.pgbeam.app:5432/orders
@@ -216,12 +216,12 @@ databases:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -231,7 +231,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

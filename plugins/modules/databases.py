@@ -14,16 +14,16 @@ description:
   - Registers a list of upstream PostgreSQL databases with a PgBeam project in one run.
   - The databases of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(databases[].state=absent) are deleted before anything else is written, which makes room in a plan
-    with a limit. O(prune) deletes at the end.
+  - Entries with O(databases[].state=absent) are deleted before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes at the end.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project. M(pgbeam.cloud.project) and M(pgbeam.cloud.project_info) return it.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   databases:
@@ -43,34 +43,36 @@ options:
         default: present
       id:
         description:
-          - The registration's id. With it, O(databases[].host), O(databases[].port), O(databases[].name) and
-            O(databases[].username) can be changed, but not to those of another registration.
-          - Without it, the registration is found by O(databases[].host), O(databases[].port) and O(databases[].name).
-            If several match, O(databases[].username) selects one. The task fails if several remain.
+          - The registration's id. If set, O(databases[].host), O(databases[].port), O(databases[].name) and
+            O(databases[].username) can be changed, but not to the values of another registration.
+          - If omitted, the registration is looked up by O(databases[].host), O(databases[].port) and
+            O(databases[].name). If several match, O(databases[].username) selects one. If more than one remains, the
+            task fails.
         type: str
       host:
         description:
           - The host name or IP address at which PgBeam reaches the PostgreSQL server.
           - Case and a trailing dot do not matter. IP addresses are compared by value, internationalized names by their
             IDNA form.
-          - Required unless O(databases[].id) is given.
+          - Required unless O(databases[].id) is set.
         type: str
       port:
         description:
           - The port of the PostgreSQL server (1 to 65535).
-          - If omitted, V(5432) is assumed, unless O(databases[].id) is given.
+          - If omitted, V(5432) is assumed, unless O(databases[].id) is set.
         type: int
       name:
         description:
           - The name of the PostgreSQL database.
-          - Required unless O(databases[].id) is given.
+          - Required unless O(databases[].id) is set.
         type: str
       username:
         description:
           - The PostgreSQL role that PgBeam connects as.
           - If exactly one registration matches and its username differs, the username is updated. With
-            O(databases[].state=absent) that registration is kept.
-          - A new username does not send O(databases[].password) again. Set O(update_password=always) in that run.
+            O(databases[].state=absent), that registration is kept.
+          - Changing the username does not send O(databases[].password) again. To send it, set O(update_password=always)
+            in the same run.
           - Required to register a database.
         type: str
       password:
@@ -106,7 +108,8 @@ options:
       cache_config:
         description:
           - The query cache.
-          - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses them.
+          - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses their
+            values.
         type: dict
         suboptions:
           enabled:
@@ -128,7 +131,8 @@ options:
       pool_config:
         description:
           - The connection pool.
-          - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses them.
+          - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses their
+            values.
         type: dict
         suboptions:
           pool_size:
@@ -151,14 +155,14 @@ options:
   prune:
     description:
       - Delete the registrations of the project that are not in O(databases).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of registrations that O(prune) may delete in one run, such as V(10), or a percentage of those
         that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(databases[].state=absent) do not count.
     type: str
     default: 50%
@@ -259,10 +263,10 @@ databases:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -290,13 +294,13 @@ databases:
       sample: orders
     connection_string:
       description:
-        - How clients connect through PgBeam, with C(YOUR_PASSWORD) as a placeholder.
-        - The filter P(pgbeam.cloud.connection_string#filter) puts the password in.
+        - The connection string for clients, with C(YOUR_PASSWORD) in place of the password.
+        - The filter P(pgbeam.cloud.connection_string#filter) inserts the password.
       type: str
       returned: always
       sample: postgresql://app:YOUR_PASSWORD@myproject.proxy.pgbeam.app:5432/orders
     changes:
-      description: The names of the changed fields. A key of a dictionary is appended with a dot.
+      description: The names of the changed fields. Keys of a dictionary are in dot notation.
       type: list
       elements: str
       returned: always
@@ -312,7 +316,7 @@ databases:
           returned: always
           sample: true
         latency_ms:
-          description: How long connecting took, in milliseconds.
+          description: How long the connection attempt took, in milliseconds.
           type: float
           returned: if PgBeam could connect
           sample: 12.4
@@ -327,12 +331,12 @@ databases:
           returned: if PgBeam could not connect
           sample: password authentication failed for user "app"
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -342,7 +346,7 @@ databases:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -378,7 +382,7 @@ databases:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -413,17 +417,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the databases could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -433,7 +437,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -11,14 +11,14 @@ module: domain
 short_description: Manage a custom domain of a PgBeam project
 version_added: 1.0.0
 description:
-  - Adds a custom domain to a project, verifies it, or removes it. A domain is a host name of your own under which
-    clients reach the project. DNS records prove that it is yours.
+  - Adds a custom domain to a project, verifies it, or removes it. A custom domain is your own host name for a project.
+    Clients connect to it, and DNS records prove that you own it.
   - For several domains, use M(pgbeam.cloud.domains), which lists them once and writes in parallel.
 options:
   project_id:
     description:
       - The id of the project that the domain belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
@@ -30,29 +30,29 @@ options:
     default: present
   id:
     description:
-      - The domain's id. A different O(domain) fails the task.
-      - Without it, the domain is found by O(domain). If several match, the task fails and reports their ids.
-      - PgBeam has no call that reads one domain, so all domains of the project are listed even with an id.
+      - The domain's id. If O(domain) differs, the task fails.
+      - If omitted, the domain is looked up by O(domain). If several match, the task fails and reports their ids.
+      - PgBeam cannot return a single domain, so all domains of the project are listed even if you set an id.
     type: str
   domain:
     description:
       - The name that clients connect to (a host name of 253 ASCII characters at most, without a dot at its end).
       - Case does not matter. Give an internationalized name in its ASCII form, which begins with C(xn--).
-      - It cannot be changed once the domain exists. A different value fails the task.
-      - Required unless O(id) is given.
+      - It cannot be changed once the domain exists. If the value differs, the task fails.
+      - Required unless O(id) is set.
     type: str
   verify:
     description:
-      - Ask PgBeam to look for the DNS records of a domain that is not verified, and fail if it does not find them.
-      - A change from not verified to verified is reported as a change. Check mode assumes that it succeeds.
+      - Ask PgBeam to look up the DNS records of an unverified domain, and fail if it does not find them.
+      - A domain that becomes verified is reported as a change. Check mode assumes that verification succeeds.
       - Skipped in check mode and with O(state=absent).
     type: bool
     default: false
   verify_timeout:
     description:
-      - How long to ask again, every few seconds, until all domains of the task are verified, in seconds (0 to 86400).
+      - How long to keep asking, every few seconds, until all domains of the task are verified, in seconds (0 to 86400).
       - With V(0), PgBeam is asked once for each domain. Without O(verify), this has no effect. New DNS records can take
-        up to 24 hours to be visible.
+        up to 24 hours to become visible.
     type: int
     default: 0
 attributes:
@@ -90,7 +90,7 @@ EXAMPLES = r"""
     records: "{{ added.domain.dns_instructions }}"
   when: added.domain.dns_instructions is not none # as it is in check mode
 
-- name: Wait until it is verified
+- name: Wait until the domain is verified
   pgbeam.cloud.domain:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     domain: db.example.com
@@ -135,14 +135,14 @@ domain:
     verified_at:
       description:
         - When the domain was verified.
-        - Null if it was not.
+        - Null if it is not verified.
       type: str
       returned: always
       sample: "2026-11-01T09:00:00Z"
     tls_cert_expiry:
       description:
         - When the TLS certificate expires.
-        - Null if none was issued yet.
+        - Null if none has been issued yet.
       type: str
       returned: always
       sample: "2027-01-30T09:00:00Z"
@@ -167,7 +167,7 @@ domain:
           returned: always
           sample: myproject.proxy.pgbeam.app
         txt_host:
-          description: The name of the TXT record that proves the ownership.
+          description: The name of the TXT record that proves ownership.
           type: str
           returned: always
           sample: _pgbeam-verify.db.example.com
@@ -198,9 +198,9 @@ domain:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -211,7 +211,7 @@ changes:
   returned: when the plan could be computed
   sample: [verified]
 verification:
-  description: The outcome of the last verification. Null in check mode and if the domain was verified already.
+  description: The outcome of the last verification. Null in check mode and if the domain was already verified.
   type: dict
   returned: with O(verify=true)
   contains:
@@ -226,12 +226,12 @@ verification:
       returned: if the verification failed
       sample: TXT record not found
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -241,7 +241,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,7 +12,7 @@ short_description: Look up the custom domains of a PgBeam project
 version_added: 1.0.0
 description:
   - Looks up the custom domains of a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -21,17 +21,18 @@ options:
     required: true
   id:
     description:
-      - Only the domain with this id.
-      - PgBeam has no call that reads one domain, so all domains of the project are listed even with an id.
+      - Return only the domain with this id.
+      - PgBeam cannot return a single domain, so all domains of the project are listed even if you set an id.
     type: str
   domain:
     description:
-      - Only the domain with this host name (a host name of 253 ASCII characters at most, without a dot at its end).
+      - Return only the domain with this host name (a host name of 253 ASCII characters at most, without a dot at its
+        end).
       - Case does not matter.
     type: str
   verified:
     description:
-      - Only domains that are verified, or with V(false) only those that are not.
+      - Return only domains that are verified, or with V(false) only those that are not.
     type: bool
 attributes:
   check_mode:
@@ -102,14 +103,14 @@ domains:
     verified_at:
       description:
         - When the domain was verified.
-        - Null if it was not.
+        - Null if it is not verified.
       type: str
       returned: always
       sample: "2026-11-01T09:00:00Z"
     tls_cert_expiry:
       description:
         - When the TLS certificate expires.
-        - Null if none was issued yet.
+        - Null if none has been issued yet.
       type: str
       returned: always
       sample: "2027-01-30T09:00:00Z"
@@ -134,7 +135,7 @@ domains:
           returned: always
           sample: myproject.proxy.pgbeam.app
         txt_host:
-          description: The name of the TXT record that proves the ownership.
+          description: The name of the TXT record that proves ownership.
           type: str
           returned: always
           sample: _pgbeam-verify.db.example.com
@@ -164,12 +165,12 @@ domains:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -179,7 +180,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

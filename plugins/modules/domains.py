@@ -11,19 +11,19 @@ module: domains
 short_description: Manage the custom domains of a PgBeam project
 version_added: 1.0.0
 description:
-  - Adds a list of custom domains to a project in one run, verifies them, or removes them. A domain is a host name of
-    your own under which clients reach the project. DNS records prove that it is yours.
+  - Adds a list of custom domains to a project in one run, verifies them, or removes them. A custom domain is your own
+    host name for a project. Clients connect to it, and DNS records prove that you own it.
   - The domains of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(domains[].state=absent) are deleted before anything else is written, which makes room in a plan with
-    a limit. O(prune) deletes at the end.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - Entries with O(domains[].state=absent) are deleted before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes at the end.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project that the domain belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   domains:
@@ -42,28 +42,28 @@ options:
         default: present
       id:
         description:
-          - The domain's id. A different O(domains[].domain) fails the task.
-          - Without it, the domain is found by O(domains[].domain). If several match, the task fails and reports their
-            ids.
+          - The domain's id. If O(domains[].domain) differs, the task fails.
+          - If omitted, the domain is looked up by O(domains[].domain). If several match, the task fails and reports
+            their ids.
         type: str
       domain:
         description:
           - The name that clients connect to (a host name of 253 ASCII characters at most, without a dot at its end).
           - Case does not matter. Give an internationalized name in its ASCII form, which begins with C(xn--).
-          - It cannot be changed once the domain exists. A different value fails the task.
-          - Required unless O(domains[].id) is given.
+          - It cannot be changed once the domain exists. If the value differs, the task fails.
+          - Required unless O(domains[].id) is set.
         type: str
   prune:
     description:
       - Delete the domains of the project that are not in O(domains).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of domains that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(domains[].state=absent) do not count.
     type: str
     default: 50%
@@ -74,16 +74,16 @@ options:
     default: 8
   verify:
     description:
-      - Ask PgBeam to look for the DNS records of a domain that is not verified, and fail if it does not find them.
-      - A change from not verified to verified is reported as a change. Check mode assumes that it succeeds.
+      - Ask PgBeam to look up the DNS records of an unverified domain, and fail if it does not find them.
+      - A domain that becomes verified is reported as a change. Check mode assumes that verification succeeds.
       - Skipped in check mode and with O(domains[].state=absent).
     type: bool
     default: false
   verify_timeout:
     description:
-      - How long to ask again, every few seconds, until all domains of the task are verified, in seconds (0 to 86400).
+      - How long to keep asking, every few seconds, until all domains of the task are verified, in seconds (0 to 86400).
       - With V(0), PgBeam is asked once for each domain. Without O(verify), this has no effect. New DNS records can take
-        up to 24 hours to be visible.
+        up to 24 hours to become visible.
     type: int
     default: 0
 attributes:
@@ -136,10 +136,10 @@ domains:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -176,7 +176,7 @@ domains:
           returned: always
           sample: myproject.proxy.pgbeam.app
         txt_host:
-          description: The name of the TXT record that proves the ownership.
+          description: The name of the TXT record that proves ownership.
           type: str
           returned: always
           sample: _pgbeam-verify.db.example.com
@@ -202,7 +202,7 @@ domains:
       returned: always
       sample: [verified]
     verification:
-      description: The outcome of the last verification. Null in check mode and if the domain was verified already.
+      description: The outcome of the last verification. Null in check mode and if the domain was already verified.
       type: dict
       returned: with O(verify=true)
       contains:
@@ -217,12 +217,12 @@ domains:
           returned: if the verification failed
           sample: TXT record not found
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -232,7 +232,7 @@ domains:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -268,7 +268,7 @@ domains:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -303,17 +303,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the domains could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -323,7 +323,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

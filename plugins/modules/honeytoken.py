@@ -11,47 +11,47 @@ module: honeytoken
 short_description: Manage a decoy table for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes a honeytoken. A honeytoken is a decoy, which is a table or a view that no agent has a
-    reason to query. PgBeam refuses and records each statement of an agent that refers to it.
+  - Creates, updates or deletes a honeytoken. A honeytoken is a decoy table or view that no agent has a reason to query.
+    PgBeam refuses and records every statement of an agent that refers to it.
   - Options that you omit are neither compared nor changed.
   - For several honeytokens, use M(pgbeam.cloud.honeytokens), which lists them once and writes in parallel.
 options:
   project_id:
     description:
       - The id of the project that the honeytoken belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
     description:
       - V(present) ensures that the honeytoken exists and matches the task.
-      - V(absent) ensures that it does not exist. No table or view of the database is touched.
+      - V(absent) ensures that it does not exist. No table or view in the database is touched.
     type: str
     choices: [present, absent]
     default: present
   id:
     description:
-      - The honeytoken's id. With it, O(schema_name) and O(relation_name) can be changed, but not to those of another
-        honeytoken.
-      - Without it, the honeytoken is found by O(schema_name) and O(relation_name). If several match, the task fails and
-        reports their ids.
+      - The honeytoken's id. If set, O(schema_name) and O(relation_name) can be changed, but not to the values of
+        another honeytoken.
+      - If omitted, the honeytoken is looked up by O(schema_name) and O(relation_name). If several match, the task fails
+        and reports their ids.
     type: str
   schema_name:
     description:
       - The schema of the decoy (text of 255 characters at most).
-      - An empty value means V(public) too.
-      - If omitted, V(public) is assumed, unless O(id) is given.
+      - An empty value also means V(public).
+      - If omitted, V(public) is assumed, unless O(id) is set.
     type: str
   relation_name:
     description:
-      - The name of the decoy, which is a table or a view (text of 1 to 255 characters).
+      - The name of the decoy table or view (text of 1 to 255 characters).
       - PgBeam does not create it. The decoy need not exist in the database.
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   action:
     description:
-      - What follows if an agent's statement refers to the decoy. The statement is refused and recorded in the audit log
-        in either case. V(kill) also disables the agent.
+      - What happens if an agent's statement refers to the decoy. In either case, the statement is refused and recorded
+        in the audit log. V(kill) also disables the agent.
       - Required to create a honeytoken.
     type: str
     choices: [audit_only, kill]
@@ -83,7 +83,7 @@ EXAMPLES = r"""
     relation_name: customer_ssns
     action: kill
 
-- name: Only record the statements from now on
+- name: Record the statements without disabling agents
   pgbeam.cloud.honeytoken:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     schema_name: billing
@@ -119,18 +119,18 @@ honeytoken:
     schema_name:
       description:
         - The schema of the decoy.
-        - May be null for V(public).
+        - Null also means V(public).
       type: str
       returned: always
       sample: billing
     relation_name:
-      description: The name of the decoy, which is a table or a view.
+      description: The name of the decoy table or view.
       type: str
       returned: always
       sample: customer_ssns
     action:
-      description: What follows if an agent's statement refers to the decoy. The statement is refused and recorded in
-        the audit log in either case. V(kill) also disables the agent.
+      description: What happens if an agent's statement refers to the decoy. In either case, the statement is refused
+        and recorded in the audit log. V(kill) also disables the agent.
       type: str
       returned: always
       sample: audit_only
@@ -146,9 +146,9 @@ honeytoken:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -159,12 +159,12 @@ changes:
   returned: when the plan could be computed
   sample: [action]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -174,7 +174,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,7 +12,7 @@ short_description: Look up the decoy tables for the AI agents of a PgBeam projec
 version_added: 1.0.0
 description:
   - Looks up the honeytokens of a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -21,19 +21,19 @@ options:
     required: true
   id:
     description:
-      - Only the honeytoken with this id.
+      - Return only the honeytoken with this id.
     type: str
   schema_name:
     description:
-      - Only honeytokens in this schema (text of 255 characters at most).
+      - Return only honeytokens in this schema (text of 255 characters at most).
     type: str
   relation_name:
     description:
-      - Only honeytokens for a table or a view of this name (text of 1 to 255 characters).
+      - Return only honeytokens for a table or view with this name (text of 1 to 255 characters).
     type: str
   action:
     description:
-      - Only honeytokens with this action.
+      - Return only honeytokens with this action.
     type: str
     choices: [audit_only, kill]
 attributes:
@@ -64,7 +64,7 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
   register: found
 
-- name: Show the decoys that only record
+- name: Show the decoys that only record statements
   ansible.builtin.debug:
     msg: "{{ found.honeytokens | selectattr('action', 'eq', 'audit_only') | map(attribute='relation_name') }}"
 
@@ -94,18 +94,18 @@ honeytokens:
     schema_name:
       description:
         - The schema of the decoy.
-        - May be null for V(public).
+        - Null also means V(public).
       type: str
       returned: always
       sample: billing
     relation_name:
-      description: The name of the decoy, which is a table or a view.
+      description: The name of the decoy table or view.
       type: str
       returned: always
       sample: customer_ssns
     action:
-      description: What follows if an agent's statement refers to the decoy. The statement is refused and recorded in
-        the audit log in either case. V(kill) also disables the agent.
+      description: What happens if an agent's statement refers to the decoy. In either case, the statement is refused
+        and recorded in the audit log. V(kill) also disables the agent.
       type: str
       returned: always
       sample: audit_only
@@ -120,12 +120,12 @@ honeytokens:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -135,7 +135,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -11,20 +11,20 @@ module: honeytokens
 short_description: Manage the decoy tables for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes a list of honeytokens in one run. A honeytoken is a decoy, which is a table or a view
-    that no agent has a reason to query. PgBeam refuses and records each statement of an agent that refers to it.
+  - Creates, updates or deletes a list of honeytokens in one run. A honeytoken is a decoy table or view that no agent
+    has a reason to query. PgBeam refuses and records every statement of an agent that refers to it.
   - The honeytokens of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(honeytokens[].state=absent) are deleted before anything else is written, which makes room in a plan
-    with a limit. O(prune) deletes at the end.
+  - Entries with O(honeytokens[].state=absent) are deleted before any other write, which frees capacity if the plan has
+    a limit. O(prune) deletes at the end.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project that the honeytoken belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   honeytokens:
@@ -37,47 +37,47 @@ options:
       state:
         description:
           - V(present) ensures that the honeytoken exists and matches the entry.
-          - V(absent) ensures that it does not exist. No table or view of the database is touched.
+          - V(absent) ensures that it does not exist. No table or view in the database is touched.
         type: str
         choices: [present, absent]
         default: present
       id:
         description:
-          - The honeytoken's id. With it, O(honeytokens[].schema_name) and O(honeytokens[].relation_name) can be
-            changed, but not to those of another honeytoken.
-          - Without it, the honeytoken is found by O(honeytokens[].schema_name) and O(honeytokens[].relation_name). If
-            several match, the task fails and reports their ids.
+          - The honeytoken's id. If set, O(honeytokens[].schema_name) and O(honeytokens[].relation_name) can be changed,
+            but not to the values of another honeytoken.
+          - If omitted, the honeytoken is looked up by O(honeytokens[].schema_name) and O(honeytokens[].relation_name).
+            If several match, the task fails and reports their ids.
         type: str
       schema_name:
         description:
           - The schema of the decoy (text of 255 characters at most).
-          - An empty value means V(public) too.
-          - If omitted, V(public) is assumed, unless O(honeytokens[].id) is given.
+          - An empty value also means V(public).
+          - If omitted, V(public) is assumed, unless O(honeytokens[].id) is set.
         type: str
       relation_name:
         description:
-          - The name of the decoy, which is a table or a view (text of 1 to 255 characters).
+          - The name of the decoy table or view (text of 1 to 255 characters).
           - PgBeam does not create it. The decoy need not exist in the database.
-          - Required unless O(honeytokens[].id) is given.
+          - Required unless O(honeytokens[].id) is set.
         type: str
       action:
         description:
-          - What follows if an agent's statement refers to the decoy. The statement is refused and recorded in the audit
-            log in either case. V(kill) also disables the agent.
+          - What happens if an agent's statement refers to the decoy. In either case, the statement is refused and
+            recorded in the audit log. V(kill) also disables the agent.
           - Required to create a honeytoken.
         type: str
         choices: [audit_only, kill]
   prune:
     description:
       - Delete the honeytokens of the project that are not in O(honeytokens).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of honeytokens that O(prune) may delete in one run, such as V(10), or a percentage of those
         that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(honeytokens[].state=absent) do not count.
     type: str
     default: 50%
@@ -136,10 +136,10 @@ honeytokens:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -153,12 +153,12 @@ honeytokens:
     schema_name:
       description:
         - The schema of the decoy.
-        - May be null for V(public).
+        - Null also means V(public).
       type: str
       returned: always
       sample: billing
     relation_name:
-      description: The name of the decoy, which is a table or a view.
+      description: The name of the decoy table or view.
       type: str
       returned: always
       sample: customer_ssns
@@ -169,12 +169,12 @@ honeytokens:
       returned: always
       sample: [action]
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -184,7 +184,7 @@ honeytokens:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -220,7 +220,7 @@ honeytokens:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -255,17 +255,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the honeytokens could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -275,7 +275,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

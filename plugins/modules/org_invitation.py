@@ -19,7 +19,7 @@ options:
   org_id:
     description:
       - The id of the organization.
-      - May be empty or null in check mode, when the organization does not exist yet.
+      - May be empty or null in check mode if the organization does not exist yet.
     type: str
     required: true
   state:
@@ -33,23 +33,23 @@ options:
     default: present
   id:
     description:
-      - The invitation's id. A different O(email) fails the task.
-      - Without it, the invitation is found by O(email). If several match, the task fails and reports their ids.
-      - PgBeam has no call that reads one org invitation, so all org invitations of the organization are listed even
-        with an id.
+      - The invitation's id. If O(email) differs, the task fails.
+      - If omitted, the invitation is looked up by O(email). If several match, the task fails and reports their ids.
+      - PgBeam cannot return a single org invitation, so all org invitations of the organization are listed even if you
+        set an id.
     type: str
   email:
     description:
       - The email address that the invitation is sent to.
       - Upper and lower case are the same.
-      - It cannot be changed once the org invitation exists. A different value fails the task.
-      - Required unless O(id) is given.
+      - It cannot be changed once the org invitation exists. If the value differs, the task fails.
+      - Required unless O(id) is set.
     type: str
   role:
     description:
       - What the person may do in the organization as its member.
       - If omitted, PgBeam invites as C(member). The role C(owner) is missing, because nobody can be invited as one.
-      - It cannot be changed once the org invitation exists. A different value fails the task.
+      - It cannot be changed once the org invitation exists. If the value differs, the task fails.
     type: str
     choices: [admin, member, security_admin, billing_admin, auditor, policy-author, approver]
 attributes:
@@ -133,8 +133,8 @@ org_invitation:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(deleted), V(unchanged) or V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - What was done, or what would be done in check mode. One of V(created), V(deleted), V(unchanged) or V(failed).
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: created
@@ -188,12 +188,12 @@ org_member:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -203,7 +203,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

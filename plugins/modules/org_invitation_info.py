@@ -12,8 +12,8 @@ short_description: Look up the pending invitations to a PgBeam organization
 version_added: 1.0.0
 description:
   - Looks up the pending invitations to an organization, those that have expired among them.
-  - All pages of the list are read. If you give several filters, all must match. Org invitations with the status
-    C(accepted), C(rejected) or C(canceled) are left out.
+  - All pages of the list are read. If you set several filters, all must match. Org invitations with the status
+    C(accepted), C(rejected) or C(canceled) are omitted.
 options:
   org_id:
     description:
@@ -22,9 +22,9 @@ options:
     required: true
   id:
     description:
-      - Only the invitation with this id.
-      - PgBeam has no call that reads one org invitation, so all org invitations of the organization are listed even
-        with an id.
+      - Return only the invitation with this id.
+      - PgBeam cannot return a single org invitation, so all org invitations of the organization are listed even if you
+        set an id.
     type: str
   email:
     description:
@@ -104,12 +104,12 @@ org_invitations:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -119,7 +119,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

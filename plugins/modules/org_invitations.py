@@ -16,15 +16,15 @@ description:
     warning. Change a member's role with M(pgbeam.cloud.org_member).
   - The org invitations of the organization are listed once, all entries are checked before the first write, and writes
     run in parallel.
-  - Entries with O(org_invitations[].state=absent) are deleted before anything else is written, which makes room in a
-    plan with a limit. O(prune) deletes at the end.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - Entries with O(org_invitations[].state=absent) are deleted before any other write, which frees capacity if the plan
+    has a limit. O(prune) deletes at the end.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   org_id:
     description:
       - The id of the organization.
-      - May be empty or null in check mode, when the organization does not exist yet.
+      - May be empty or null in check mode if the organization does not exist yet.
     type: str
     required: true
   org_invitations:
@@ -45,35 +45,35 @@ options:
         default: present
       id:
         description:
-          - The invitation's id. A different O(org_invitations[].email) fails the task.
-          - Without it, the invitation is found by O(org_invitations[].email). If several match, the task fails and
+          - The invitation's id. If O(org_invitations[].email) differs, the task fails.
+          - If omitted, the invitation is looked up by O(org_invitations[].email). If several match, the task fails and
             reports their ids.
         type: str
       email:
         description:
           - The email address that the invitation is sent to.
           - Upper and lower case are the same.
-          - It cannot be changed once the org invitation exists. A different value fails the task.
-          - Required unless O(org_invitations[].id) is given.
+          - It cannot be changed once the org invitation exists. If the value differs, the task fails.
+          - Required unless O(org_invitations[].id) is set.
         type: str
       role:
         description:
           - What the person may do in the organization as its member.
           - If omitted, PgBeam invites as C(member). The role C(owner) is missing, because nobody can be invited as one.
-          - It cannot be changed once the org invitation exists. A different value fails the task.
+          - It cannot be changed once the org invitation exists. If the value differs, the task fails.
         type: str
         choices: [admin, member, security_admin, billing_admin, auditor, policy-author, approver]
   prune:
     description:
       - Delete the invitations of the organization that are not in O(org_invitations).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of invitations that O(prune) may delete in one run, such as V(10), or a percentage of those
         that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(org_invitations[].state=absent) do not count.
     type: str
     default: 50%
@@ -129,10 +129,10 @@ org_invitations:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(deleted), V(unchanged), V(failed) or
+        - What was done, or what would be done in check mode. One of V(created), V(deleted), V(unchanged), V(failed) or
           V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -203,12 +203,12 @@ org_invitations:
           returned: always
           sample: "2026-11-01T08:00:00Z"
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -218,7 +218,7 @@ org_invitations:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -254,7 +254,7 @@ org_invitations:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -284,17 +284,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the org invitations could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -304,7 +304,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

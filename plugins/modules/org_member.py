@@ -30,15 +30,16 @@ options:
     default: present
   id:
     description:
-      - The id of the membership. A different O(email) fails the task.
-      - Without it, the member is found by O(email). If several match, the task fails and reports their ids.
-      - PgBeam has no call that reads one org member, so all org members of the organization are listed even with an id.
+      - The id of the membership. If O(email) differs, the task fails.
+      - If omitted, the member is looked up by O(email). If several match, the task fails and reports their ids.
+      - PgBeam cannot return a single org member, so all org members of the organization are listed even if you set an
+        id.
     type: str
   email:
     description:
       - The member's email address.
       - Upper and lower case are the same.
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   role:
     description:
@@ -128,8 +129,8 @@ org_member:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(updated), V(deleted), V(unchanged) or V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - What was done, or what would be done in check mode. One of V(updated), V(deleted), V(unchanged) or V(failed).
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -140,12 +141,12 @@ changes:
   returned: when the plan could be computed
   sample: [role]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -155,7 +156,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,7 +12,7 @@ short_description: Look up the members of a PgBeam organization
 version_added: 1.0.0
 description:
   - Looks up the members of an organization and their roles.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   org_id:
     description:
@@ -21,8 +21,9 @@ options:
     required: true
   id:
     description:
-      - Only the member with this id.
-      - PgBeam has no call that reads one org member, so all org members of the organization are listed even with an id.
+      - Return only the member with this id.
+      - PgBeam cannot return a single org member, so all org members of the organization are listed even if you set an
+        id.
     type: str
   email:
     description:
@@ -107,12 +108,12 @@ org_members:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -122,7 +123,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -15,11 +15,11 @@ description:
     invite people with M(pgbeam.cloud.org_invitation). If somebody is no member, the task fails."
   - The org members of the organization are listed once, all entries are checked before the first write, and writes run
     in parallel.
-  - Entries with O(org_members[].state=absent) are deleted before anything else is written, which makes room in a plan
-    with a limit. O(prune) deletes at the end.
+  - Entries with O(org_members[].state=absent) are deleted before any other write, which frees capacity if the plan has
+    a limit. O(prune) deletes at the end.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   org_id:
     description:
@@ -42,15 +42,15 @@ options:
         default: present
       id:
         description:
-          - The id of the membership. A different O(org_members[].email) fails the task.
-          - Without it, the member is found by O(org_members[].email). If several match, the task fails and reports
+          - The id of the membership. If O(org_members[].email) differs, the task fails.
+          - If omitted, the member is looked up by O(org_members[].email). If several match, the task fails and reports
             their ids.
         type: str
       email:
         description:
           - The member's email address.
           - Upper and lower case are the same.
-          - Required unless O(org_members[].id) is given.
+          - Required unless O(org_members[].id) is set.
         type: str
       role:
         description:
@@ -62,14 +62,14 @@ options:
   prune:
     description:
       - Delete the members of the organization that are not in O(org_members).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of members that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(org_members[].state=absent) do not count.
     type: str
     default: 50%
@@ -127,10 +127,10 @@ org_members:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(updated), V(deleted), V(unchanged), V(failed) or
+        - What was done, or what would be done in check mode. One of V(updated), V(deleted), V(unchanged), V(failed) or
           V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: updated
@@ -158,12 +158,12 @@ org_members:
       returned: always
       sample: [role]
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -173,7 +173,7 @@ org_members:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -209,7 +209,7 @@ org_members:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -239,17 +239,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the org members could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -259,7 +259,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,20 +12,20 @@ short_description: Look up the organizations that a PgBeam API key can access
 version_added: 1.0.0
 description:
   - Looks up the organizations that O(api_key) can access. A key that begins with C(pbo_) can access its own
-    organization, one that begins with C(pbu_) all organizations of its user.
-  - If you give several filters, all must match.
+    organization. A key that begins with C(pbu_) can access all organizations of its user.
+  - If you set several filters, all must match.
 options:
   id:
     description:
-      - Only the organization with this id.
+      - Return only the organization with this id.
     type: str
   name:
     description:
-      - Only organizations with this name.
+      - Return only organizations with this name.
     type: str
   slug:
     description:
-      - Only the organization with this slug, the short form of its name.
+      - Return only the organization with this slug, the short form of its name.
     type: str
 attributes:
   check_mode:
@@ -78,7 +78,7 @@ organizations:
       returned: always
       sample: Acme Corp
     slug:
-      description: The short form of its name, as used in addresses.
+      description: The short form of its name, as used in URLs.
       type: str
       returned: always
       sample: acme
@@ -88,12 +88,12 @@ organizations:
       returned: always
       sample: owner
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -103,7 +103,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

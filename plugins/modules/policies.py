@@ -15,16 +15,16 @@ description:
     to the databases of a project, and what it returns to them. An update also applies to open connections.
   - The policies of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(policies[].state=absent) are deleted before anything else is written, which makes room in a plan with
-    a limit. O(prune) deletes at the end.
+  - Entries with O(policies[].state=absent) are deleted before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes at the end.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project that the policy belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   policies:
@@ -43,14 +43,14 @@ options:
         default: present
       id:
         description:
-          - The policy's id. With it, O(policies[].name) can be changed, but not to those of another policy.
-          - Without it, the policy is found by O(policies[].name). If several match, the task fails and reports their
-            ids.
+          - The policy's id. If set, O(policies[].name) can be changed, but not to the values of another policy.
+          - If omitted, the policy is looked up by O(policies[].name). If several match, the task fails and reports
+            their ids.
         type: str
       name:
         description:
           - The policy's name (text of 1 to 128 characters).
-          - Required unless O(policies[].id) is given.
+          - Required unless O(policies[].id) is set.
         type: str
       access_mode:
         description:
@@ -61,7 +61,7 @@ options:
       statement_rules:
         description:
           - The kinds of statements that agents may send.
-          - Keys that you omit are neither compared nor changed. When you create a policy, PgBeam chooses them.
+          - Keys that you omit are neither compared nor changed. When you create a policy, PgBeam chooses their values.
         type: dict
         suboptions:
           allow:
@@ -78,17 +78,17 @@ options:
             choices: [select, insert, update, delete, ddl, copy, set, show, explain, transaction, other]
       table_allowlist:
         description:
-          - The tables and other relations that agents can reach. Empty for all of them. Compared as a set. Each must be
-            the name of a table.
-          - A name without a schema refers to the schema C(public) only. If a task empties the list, a warning reports
-            it.
+          - The tables and other relations that agents can access. Empty for all of them. Compared as a set. Each must
+            be the name of a table.
+          - A name without a schema matches only in the schema C(public). If a task empties the list, it issues a
+            warning.
         type: list
         elements: str
       table_denylist:
         description:
-          - The tables and other relations that agents cannot reach, even if they are in the allowlist. Compared as a
+          - The tables and other relations that agents cannot access, even if they are in the allowlist. Compared as a
             set. Each must be the name of a table.
-          - A name without a schema refers to every schema.
+          - A name without a schema matches in every schema.
         type: list
         elements: str
       masking_rules:
@@ -111,7 +111,7 @@ options:
             description:
               - What is returned in place of the value. V(redact) returns a placeholder, V(null) returns null, and
                 V(hash) returns the SHA-256 hash of the value in hexadecimal.
-              - In YAML, V(null) must be in quotes.
+              - In YAML, V(null) must be quoted.
             type: str
             choices: [redact, "null", hash]
       row_filters:
@@ -132,11 +132,11 @@ options:
             type: str
       budget_queries_per_hour:
         description:
-          - The maximum number of queries in any period of an hour. 0 for no limit.
+          - The maximum number of queries in any one-hour period. 0 for no limit.
         type: int
       budget_queries_per_day:
         description:
-          - The maximum number of queries a day. 0 for no limit.
+          - The maximum number of queries per day. 0 for no limit.
         type: int
       max_rows:
         description:
@@ -153,7 +153,7 @@ options:
         type: int
       egress_bytes_per_day:
         description:
-          - The maximum number of bytes that queries return a day. 0 for no limit.
+          - The maximum number of bytes that queries return per day. 0 for no limit.
         type: int
       write_mode:
         description:
@@ -164,12 +164,12 @@ options:
       approval_mode:
         description:
           - The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects none.
-          - In YAML, V(off) must be in quotes.
+          - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", writes, ddl, all]
       approval_auto_max_rows:
         description:
-          - The number of rows up to which a statement needs no approval. 0 if every statement needs it.
+          - The maximum number of rows for which a statement needs no approval. 0 if every statement needs approval.
         type: int
       approval_timeout_seconds:
         description:
@@ -179,14 +179,14 @@ options:
         description:
           - What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and V(block)
             refuses them.
-          - In YAML, V(off) must be in quotes.
+          - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", warn, block]
       content_scan_mode:
         description:
           - Whether results are searched for text that is written as an instruction to the agent. V(annotate) records it
             in the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
-          - In YAML, V(off) must be in quotes.
+          - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", annotate, block]
       content_scan_max_bytes:
@@ -197,21 +197,21 @@ options:
         description:
           - The statements that agents may send. V(sql) allows every statement that the policy permits, and V(templates)
             only those that match a query template of the project.
-          - PgBeam refuses V(templates) if the project has no enabled template, or the organization an active
+          - PgBeam refuses V(templates) if the project has no enabled template, or if the organization has an active
             self-hosted enrollment.
         type: str
         choices: [sql, templates]
   prune:
     description:
       - Delete the policies of the project that are not in O(policies).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of policies that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(policies[].state=absent) do not count.
     type: str
     default: 50%
@@ -269,10 +269,10 @@ policies:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -289,18 +289,18 @@ policies:
       returned: always
       sample: readers
     changes:
-      description: The names of the changed fields. A key of a dictionary is appended with a dot.
+      description: The names of the changed fields. Keys of a dictionary are in dot notation.
       type: list
       elements: str
       returned: always
       sample: [table_allowlist, masking_rules, statement_rules.deny]
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -310,7 +310,7 @@ policies:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -346,7 +346,7 @@ policies:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -381,17 +381,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the policies could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -401,7 +401,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

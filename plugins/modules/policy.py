@@ -19,7 +19,7 @@ options:
   project_id:
     description:
       - The id of the project that the policy belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
@@ -31,13 +31,13 @@ options:
     default: present
   id:
     description:
-      - The policy's id. With it, O(name) can be changed, but not to those of another policy.
-      - Without it, the policy is found by O(name). If several match, the task fails and reports their ids.
+      - The policy's id. If set, O(name) can be changed, but not to the values of another policy.
+      - If omitted, the policy is looked up by O(name). If several match, the task fails and reports their ids.
     type: str
   name:
     description:
       - The policy's name (text of 1 to 128 characters).
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   access_mode:
     description:
@@ -48,7 +48,7 @@ options:
   statement_rules:
     description:
       - The kinds of statements that agents may send.
-      - Keys that you omit are neither compared nor changed. When you create a policy, PgBeam chooses them.
+      - Keys that you omit are neither compared nor changed. When you create a policy, PgBeam chooses their values.
     type: dict
     suboptions:
       allow:
@@ -65,16 +65,16 @@ options:
         choices: [select, insert, update, delete, ddl, copy, set, show, explain, transaction, other]
   table_allowlist:
     description:
-      - The tables and other relations that agents can reach. Empty for all of them. Compared as a set. Each must be the
-        name of a table.
-      - A name without a schema refers to the schema C(public) only. If a task empties the list, a warning reports it.
+      - The tables and other relations that agents can access. Empty for all of them. Compared as a set. Each must be
+        the name of a table.
+      - A name without a schema matches only in the schema C(public). If a task empties the list, it issues a warning.
     type: list
     elements: str
   table_denylist:
     description:
-      - The tables and other relations that agents cannot reach, even if they are in the allowlist. Compared as a set.
+      - The tables and other relations that agents cannot access, even if they are in the allowlist. Compared as a set.
         Each must be the name of a table.
-      - A name without a schema refers to every schema.
+      - A name without a schema matches in every schema.
     type: list
     elements: str
   masking_rules:
@@ -97,7 +97,7 @@ options:
         description:
           - What is returned in place of the value. V(redact) returns a placeholder, V(null) returns null, and V(hash)
             returns the SHA-256 hash of the value in hexadecimal.
-          - In YAML, V(null) must be in quotes.
+          - In YAML, V(null) must be quoted.
         type: str
         choices: [redact, "null", hash]
   row_filters:
@@ -118,11 +118,11 @@ options:
         type: str
   budget_queries_per_hour:
     description:
-      - The maximum number of queries in any period of an hour. 0 for no limit.
+      - The maximum number of queries in any one-hour period. 0 for no limit.
     type: int
   budget_queries_per_day:
     description:
-      - The maximum number of queries a day. 0 for no limit.
+      - The maximum number of queries per day. 0 for no limit.
     type: int
   max_rows:
     description:
@@ -139,7 +139,7 @@ options:
     type: int
   egress_bytes_per_day:
     description:
-      - The maximum number of bytes that queries return a day. 0 for no limit.
+      - The maximum number of bytes that queries return per day. 0 for no limit.
     type: int
   write_mode:
     description:
@@ -150,12 +150,12 @@ options:
   approval_mode:
     description:
       - The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects none.
-      - In YAML, V(off) must be in quotes.
+      - In YAML, V(off) must be quoted.
     type: str
     choices: ["off", writes, ddl, all]
   approval_auto_max_rows:
     description:
-      - The number of rows up to which a statement needs no approval. 0 if every statement needs it.
+      - The maximum number of rows for which a statement needs no approval. 0 if every statement needs approval.
     type: int
   approval_timeout_seconds:
     description:
@@ -165,14 +165,14 @@ options:
     description:
       - What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and V(block)
         refuses them.
-      - In YAML, V(off) must be in quotes.
+      - In YAML, V(off) must be quoted.
     type: str
     choices: ["off", warn, block]
   content_scan_mode:
     description:
       - Whether results are searched for text that is written as an instruction to the agent. V(annotate) records it in
         the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
-      - In YAML, V(off) must be in quotes.
+      - In YAML, V(off) must be quoted.
     type: str
     choices: ["off", annotate, block]
   content_scan_max_bytes:
@@ -183,8 +183,8 @@ options:
     description:
       - The statements that agents may send. V(sql) allows every statement that the policy permits, and V(templates)
         only those that match a query template of the project.
-      - PgBeam refuses V(templates) if the project has no enabled template, or the organization an active self-hosted
-        enrollment.
+      - PgBeam refuses V(templates) if the project has no enabled template, or if the organization has an active
+        self-hosted enrollment.
     type: str
     choices: [sql, templates]
 attributes:
@@ -208,12 +208,17 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Let agents read two tables, one with a masked column
+- name: Let agents read two tables
   pgbeam.cloud.policy:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     name: readers
     access_mode: read_only
     table_allowlist: [orders, customers]
+
+- name: Mask a column and limit the size of results
+  pgbeam.cloud.policy:
+    project_id: prj_01h455vb4pex5vsknk084sn02q
+    name: readers
     masking_rules:
       - table: customers
         column: email
@@ -228,7 +233,7 @@ EXAMPLES = r"""
       - table: orders
         predicate: tenant_id = 7
 
-- name: Let agents write what a person approves
+- name: Let agents write with the approval of a person
   pgbeam.cloud.policy:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     name: writers
@@ -291,13 +296,13 @@ policy:
           returned: always
           sample: [copy]
     table_allowlist:
-      description: The tables and other relations that agents can reach. Empty for all of them.
+      description: The tables and other relations that agents can access. Empty for all of them.
       type: list
       elements: str
       returned: always
       sample: [orders, billing.invoices]
     table_denylist:
-      description: The tables and other relations that agents cannot reach, even if they are in the allowlist.
+      description: The tables and other relations that agents cannot access, even if they are in the allowlist.
       type: list
       elements: str
       returned: always
@@ -342,12 +347,12 @@ policy:
           returned: always
           sample: tenant_id = 7
     budget_queries_per_hour:
-      description: The maximum number of queries in any period of an hour. 0 for no limit.
+      description: The maximum number of queries in any one-hour period. 0 for no limit.
       type: int
       returned: always
       sample: 1000
     budget_queries_per_day:
-      description: The maximum number of queries a day. 0 for no limit.
+      description: The maximum number of queries per day. 0 for no limit.
       type: int
       returned: always
       sample: 10000
@@ -368,7 +373,7 @@ policy:
       returned: always
       sample: 5000
     egress_bytes_per_day:
-      description: The maximum number of bytes that queries return a day. 0 for no limit.
+      description: The maximum number of bytes that queries return per day. 0 for no limit.
       type: int
       returned: always
       sample: 104857600
@@ -385,7 +390,8 @@ policy:
       returned: always
       sample: writes
     approval_auto_max_rows:
-      description: The number of rows up to which a statement needs no approval. 0 if every statement needs it.
+      description: The maximum number of rows for which a statement needs no approval. 0 if every statement needs
+        approval.
       type: int
       returned: always
       sample: 10
@@ -429,25 +435,25 @@ policy:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
 changes:
-  description: The names of the changed fields. A key of a dictionary is appended with a dot.
+  description: The names of the changed fields. Keys of a dictionary are in dot notation.
   type: list
   elements: str
   returned: when the plan could be computed
   sample: [table_allowlist, masking_rules, statement_rules.deny]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -457,7 +463,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,7 +12,7 @@ short_description: Look up the policies for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
   - Looks up the policies for the AI agents of a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -21,11 +21,11 @@ options:
     required: true
   id:
     description:
-      - Only the policy with this id.
+      - Return only the policy with this id.
     type: str
   name:
     description:
-      - Only policies with this name (text of 1 to 128 characters). If there are several, a warning reports it.
+      - Return only policies with this name (text of 1 to 128 characters). A warning reports duplicates.
     type: str
 attributes:
   check_mode:
@@ -110,13 +110,13 @@ policies:
           returned: always
           sample: [copy]
     table_allowlist:
-      description: The tables and other relations that agents can reach. Empty for all of them.
+      description: The tables and other relations that agents can access. Empty for all of them.
       type: list
       elements: str
       returned: always
       sample: [orders, billing.invoices]
     table_denylist:
-      description: The tables and other relations that agents cannot reach, even if they are in the allowlist.
+      description: The tables and other relations that agents cannot access, even if they are in the allowlist.
       type: list
       elements: str
       returned: always
@@ -161,12 +161,12 @@ policies:
           returned: always
           sample: tenant_id = 7
     budget_queries_per_hour:
-      description: The maximum number of queries in any period of an hour. 0 for no limit.
+      description: The maximum number of queries in any one-hour period. 0 for no limit.
       type: int
       returned: always
       sample: 1000
     budget_queries_per_day:
-      description: The maximum number of queries a day. 0 for no limit.
+      description: The maximum number of queries per day. 0 for no limit.
       type: int
       returned: always
       sample: 10000
@@ -187,7 +187,7 @@ policies:
       returned: always
       sample: 5000
     egress_bytes_per_day:
-      description: The maximum number of bytes that queries return a day. 0 for no limit.
+      description: The maximum number of bytes that queries return per day. 0 for no limit.
       type: int
       returned: always
       sample: 104857600
@@ -204,7 +204,8 @@ policies:
       returned: always
       sample: writes
     approval_auto_max_rows:
-      description: The number of rows up to which a statement needs no approval. 0 if every statement needs it.
+      description: The maximum number of rows for which a statement needs no approval. 0 if every statement needs
+        approval.
       type: int
       returned: always
       sample: 10
@@ -247,12 +248,12 @@ policies:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -262,7 +263,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -13,40 +13,40 @@ version_added: 1.0.0
 description:
   - Creates a PgBeam project, updates it, or deletes it. Databases are registered in a project, and clients connect to
     the project's host name.
-  - PgBeam creates a project and its first database in one call, so O(database) is required to create a project. Later,
-    the same task also keeps that database as declared.
+  - PgBeam creates a project and its first database in one call, so O(database) is required to create a project. In
+    later runs, the same task also keeps that database up to date.
   - PgBeam does not accept O(allowed_cidrs), O(agents_disabled), O(default_policy_profile_id), O(residency) and
-    O(status) when the project is created. A second call sets what differs from PgBeam's default. If that call fails,
-    the task fails with the RV(action) V(created), and the next run completes the project.
+    O(status) when the project is created. A second call sets the values that differ from PgBeam's defaults. If that
+    call fails, the task fails with the RV(action) V(created), and the next run completes the project.
   - Options that you omit are neither compared nor changed.
 options:
   org_id:
     description:
       - The id of the organization that owns the project. M(pgbeam.cloud.organization_info) returns it.
-      - Required unless O(id) is given.
-      - It cannot be changed once the project exists. A different value fails the task.
+      - Required unless O(id) is set.
+      - It cannot be changed once the project exists. If the value differs, the task fails.
     type: str
   state:
     description:
       - V(present) ensures that the project exists and matches the task.
-      - V(absent) ensures that it does not exist. All databases registered in it are deleted too. The PostgreSQL
-        databases themselves are not touched.
+      - V(absent) ensures that it does not exist. All its registrations are deleted too. The PostgreSQL databases
+        themselves are not touched.
       - V(absent) is refused unless every database of the project is declared by O(database) or O(expected_databases),
-        or O(force=true) is set. The message counts the others and lists up to five.
+        or O(force=true) is set. The message reports how many others exist and lists up to five of them.
       - The project also counts as absent if its status is C(deleted).
     type: str
     choices: [present, absent]
     default: present
   id:
     description:
-      - The project's id. With it, O(name) can be changed, but not to those of another project.
-      - Without it, the project is found by O(org_id) and O(name). If several match, the task fails and reports their
-        ids.
+      - The project's id. If set, O(name) can be changed, but not to the values of another project.
+      - If omitted, the project is looked up by O(org_id) and O(name). If several match, the task fails and reports
+        their ids.
     type: str
   name:
     description:
       - The project's name (text of 1 to 100 characters).
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   description:
     description:
@@ -62,13 +62,13 @@ options:
   cloud:
     description:
       - The cloud that the project runs in.
-      - It cannot be changed once the project exists. A different value fails the task.
+      - It cannot be changed once the project exists. If the value differs, the task fails.
     type: str
     choices: [aws, azure, gcp]
   self_hosted:
     description:
       - Whether the project's proxies run in your own network.
-      - It cannot be changed once the project exists. A different value fails the task.
+      - It cannot be changed once the project exists. If the value differs, the task fails.
     type: bool
   allowed_cidrs:
     description:
@@ -96,12 +96,12 @@ options:
     type: bool
   default_policy_profile_id:
     description:
-      - The id of the policy for connections that agents do not make. Empty for none.
+      - The id of the policy for connections that are not made by agents. Empty for none.
       - To use the policy's name, set O(default_policy) instead.
     type: str
   residency:
     description:
-      - Where connections may be served. V(us) and V(eu) refuse connections that arrive elsewhere, V(any) refuses none.
+      - Where connections may be served. V(us) and V(eu) refuse connections that arrive elsewhere. V(any) refuses none.
     type: str
     choices: [any, us, eu]
   status:
@@ -111,8 +111,8 @@ options:
     choices: [active, suspended]
   default_policy:
     description:
-      - The name of a policy of the project, or its id. A project that does not exist yet has no policies. Use it in
-        place of O(default_policy_profile_id). If no policy has this name or id, the task fails. In check mode, a
+      - The name of a policy of the project, or its id. A project that does not exist yet has no policies. Use it
+        instead of O(default_policy_profile_id). If no policy has this name or id, the task fails. In check mode, a
         warning reports it instead.
     type: str
   database:
@@ -145,7 +145,8 @@ options:
         description:
           - The PostgreSQL role that PgBeam connects as.
           - If exactly one registration matches and its username differs, the username is updated.
-          - A new username does not send O(database.password) again. Set O(update_password=always) in that run.
+          - Changing the username does not send O(database.password) again. To send it, set O(update_password=always) in
+            the same run.
           - Required to register a database.
         type: str
       password:
@@ -181,7 +182,8 @@ options:
       cache_config:
         description:
           - The query cache.
-          - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses them.
+          - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses their
+            values.
         type: dict
         suboptions:
           enabled:
@@ -203,7 +205,8 @@ options:
       pool_config:
         description:
           - The connection pool.
-          - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses them.
+          - Keys that you omit are neither compared nor changed. When you register a database, PgBeam chooses their
+            values.
         type: dict
         suboptions:
           pool_size:
@@ -240,12 +243,12 @@ options:
   expected_databases:
     description:
       - The databases that may be deleted together with the project when O(state=absent) deletes it.
-      - Each by its id, or by its name if no other database of the project has that name.
+      - Specify each by its id, or by its name if no other database of the project has that name.
     type: list
     elements: str
   force:
     description:
-      - Let O(state=absent) delete the project whatever databases are in it.
+      - Let O(state=absent) delete the project no matter which databases it contains.
     type: bool
     default: false
 attributes:
@@ -384,7 +387,7 @@ project:
         cidr:
           description:
             - The network.
-            - The server may write it differently than the task.
+            - The server may use a different notation than the task.
           type: str
           returned: always
           sample: 10.0.0.0/8
@@ -400,13 +403,13 @@ project:
       sample: false
     default_policy_profile_id:
       description:
-        - The id of the policy for connections that agents do not make. Empty for none.
-        - May also be null for none.
+        - The id of the policy for connections that are not made by agents. Empty for none.
+        - Null also means none.
       type: str
       returned: always
       sample: pol_01h455vb4pex5vsknk084sn02q
     residency:
-      description: Where connections may be served. V(us) and V(eu) refuse connections that arrive elsewhere, V(any)
+      description: Where connections may be served. V(us) and V(eu) refuse connections that arrive elsewhere. V(any)
         refuses none.
       type: str
       returned: always
@@ -422,12 +425,13 @@ project:
       returned: always
       sample: myproject.proxy.pgbeam.app
     queries_per_second:
-      description: The maximum number of queries a second. 0 for no limit.
+      description: The maximum number of queries per second. 0 for no limit.
       type: int
       returned: always
       sample: 1000
     burst_size:
-      description: The number of additional queries in a short burst. 0 for as many as RV(project.queries_per_second).
+      description: The number of additional queries in a short burst. 0 to use the value of
+        RV(project.queries_per_second).
       type: int
       returned: always
       sample: 200
@@ -477,8 +481,8 @@ database:
       sample: prj_01h455vb4pex5vsknk084sn02q
     connection_string:
       description:
-        - How clients connect through PgBeam, with C(YOUR_PASSWORD) as a placeholder.
-        - The filter P(pgbeam.cloud.connection_string#filter) puts the password in.
+        - The connection string for clients, with C(YOUR_PASSWORD) in place of the password.
+        - The filter P(pgbeam.cloud.connection_string#filter) inserts the password.
       type: str
       returned: always
       sample: postgresql://app:YOUR_PASSWORD@myproject.proxy.pgbeam.app:5432/orders
@@ -589,15 +593,15 @@ database:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
     - V(updated) also if only O(database) was registered or updated.
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
 changes:
-  description: The names of the changed fields. A key of a dictionary is appended with a dot. Those of O(database) begin
+  description: The names of the changed fields. Keys of a dictionary are in dot notation. Those of O(database) begin
     with C(database.).
   type: list
   elements: str
@@ -614,7 +618,7 @@ connection_test:
       returned: always
       sample: true
     latency_ms:
-      description: How long connecting took, in milliseconds.
+      description: How long the connection attempt took, in milliseconds.
       type: float
       returned: if PgBeam could connect
       sample: 12.4
@@ -629,12 +633,12 @@ connection_test:
       returned: if PgBeam could not connect
       sample: password authentication failed for user "app"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -644,7 +648,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

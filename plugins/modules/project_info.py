@@ -12,21 +12,21 @@ short_description: Look up the projects of a PgBeam organization
 version_added: 1.0.0
 description:
   - Looks up the projects of a PgBeam organization, or one project by its id.
-  - All pages of the list are read. If you give several filters, all must match. Projects with the status C(deleted) are
-    left out.
+  - All pages of the list are read. If you set several filters, all must match. Projects with the status C(deleted) are
+    omitted.
 options:
   org_id:
     description:
       - The id of the organization that owns the project. M(pgbeam.cloud.organization_info) returns it.
-      - Required unless O(id) is given. With O(id), it is not compared.
+      - Required unless O(id) is set. If O(id) is set, it is not compared.
     type: str
   id:
     description:
-      - Only the project with this id.
+      - Return only the project with this id.
     type: str
   name:
     description:
-      - Only projects with this name (text of 1 to 100 characters). PgBeam allows several with one name, which a warning
+      - Return only projects with this name (text of 1 to 100 characters). PgBeam allows duplicates, which a warning
         reports.
     type: str
 attributes:
@@ -123,7 +123,7 @@ projects:
         cidr:
           description:
             - The network.
-            - The server may write it differently than the task.
+            - The server may use a different notation than the task.
           type: str
           returned: always
           sample: 10.0.0.0/8
@@ -139,13 +139,13 @@ projects:
       sample: false
     default_policy_profile_id:
       description:
-        - The id of the policy for connections that agents do not make. Empty for none.
-        - May also be null for none.
+        - The id of the policy for connections that are not made by agents. Empty for none.
+        - Null also means none.
       type: str
       returned: always
       sample: pol_01h455vb4pex5vsknk084sn02q
     residency:
-      description: Where connections may be served. V(us) and V(eu) refuse connections that arrive elsewhere, V(any)
+      description: Where connections may be served. V(us) and V(eu) refuse connections that arrive elsewhere. V(any)
         refuses none.
       type: str
       returned: always
@@ -161,12 +161,12 @@ projects:
       returned: always
       sample: myproject.proxy.pgbeam.app
     queries_per_second:
-      description: The maximum number of queries a second. 0 for no limit.
+      description: The maximum number of queries per second. 0 for no limit.
       type: int
       returned: always
       sample: 1000
     burst_size:
-      description: The number of additional queries in a short burst. 0 for as many as
+      description: The number of additional queries in a short burst. 0 to use the value of
         RV(projects[].queries_per_second).
       type: int
       returned: always
@@ -197,12 +197,12 @@ projects:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -212,7 +212,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

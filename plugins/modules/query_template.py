@@ -11,59 +11,58 @@ module: query_template
 short_description: Manage a query template for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes a query template. A query template is a statement with parameters that agents run by its
-    name. If the C(query_mode) of an agent's policy is C(templates), the agent can run the enabled templates of the
-    project and nothing else, within the rest of its policy.
+  - Creates, updates or deletes a query template. A query template is a statement with parameters that agents run by
+    name. If the C(query_mode) of an agent's policy is C(templates), the agent can run only the enabled templates of the
+    project. The rest of its policy still applies.
   - Options that you omit are neither compared nor changed.
   - For several query templates, use M(pgbeam.cloud.query_templates), which lists them once and writes in parallel.
 options:
   project_id:
     description:
       - The id of the project that the query template belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
     description:
       - V(present) ensures that the query template exists and matches the task.
-      - V(absent) ensures that it does not exist. Agents whose policy has the C(query_mode) C(templates) cannot run the
-        statement any more.
+      - V(absent) ensures that it does not exist. Agents whose policy has the C(query_mode) C(templates) can no longer
+        run the statement.
     type: str
     choices: [present, absent]
     default: present
   id:
     description:
-      - The query template's id. With it, O(name) can be changed, but not to those of another query template.
-      - Without it, the query template is found by O(name). If several match, the task fails and reports their ids.
+      - The query template's id. If set, O(name) can be changed, but not to the values of another query template.
+      - If omitted, the query template is looked up by O(name). If several match, the task fails and reports their ids.
     type: str
   name:
     description:
       - The query template's name (1 to 63 lower-case letters, digits and '_', with a letter first).
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   sql:
     description:
-      - The statement, which is one SELECT, INSERT, UPDATE or DELETE with the placeholders C($1), C($2) and so on (an
-        SQL statement of 1 to 16384 bytes).
-      - White space around it is not compared.
+      - One SELECT, INSERT, UPDATE or DELETE statement, with the placeholders C($1), C($2) and so on (an SQL statement
+        of 1 to 16384 bytes).
+      - Surrounding whitespace is not compared.
       - Required to create a query template.
     type: str
   params:
     description:
-      - The parameters, of which the first is C($1). Compared in order.
+      - The parameters, beginning with C($1). Compared in order.
       - Every placeholder must have a parameter, and every parameter a placeholder.
     type: list
     elements: dict
     suboptions:
       name:
         description:
-          - The name under which agents pass the value (1 to 63 lower-case letters, digits and '_', with a letter
-            first).
+          - The name by which agents pass the value (1 to 63 lower-case letters, digits and '_', with a letter first).
           - Required in each entry.
         type: str
       type:
         description:
-          - The type of the value in PostgreSQL.
+          - The PostgreSQL type of the value.
         type: str
         choices: [text, integer, bigint, double precision, numeric, boolean, uuid, date, timestamptz, jsonb]
       nullable:
@@ -73,7 +72,7 @@ options:
         type: bool
   description:
     description:
-      - What the template is for, for agents that list the templates.
+      - The purpose of the template, shown to agents that list the templates.
     type: str
   include_sql:
     description:
@@ -107,6 +106,12 @@ author:
 """
 
 EXAMPLES = r"""
+- name: Let agents count the orders
+  pgbeam.cloud.query_template:
+    project_id: prj_01h455vb4pex5vsknk084sn02q
+    name: count_orders
+    sql: SELECT count(*) FROM orders
+
 - name: Let agents look up the orders of a customer
   pgbeam.cloud.query_template:
     project_id: prj_01h455vb4pex5vsknk084sn02q
@@ -119,7 +124,7 @@ EXAMPLES = r"""
       - name: since
         type: date
 
-- name: Withdraw the template
+- name: Disable the template
   pgbeam.cloud.query_template:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     name: orders_of_customer
@@ -156,24 +161,23 @@ query_template:
       returned: always
       sample: orders_since
     sql:
-      description: The statement, which is one SELECT, INSERT, UPDATE or DELETE with the placeholders C($1), C($2) and
-        so on.
+      description: One SELECT, INSERT, UPDATE or DELETE statement, with the placeholders C($1), C($2) and so on.
       type: str
       returned: always
       sample: SELECT id, total FROM orders WHERE total > 100
     params:
-      description: The parameters, of which the first is C($1).
+      description: The parameters, beginning with C($1).
       type: list
       elements: dict
       returned: always
       contains:
         name:
-          description: The name under which agents pass the value.
+          description: The name by which agents pass the value.
           type: str
           returned: always
           sample: since
         type:
-          description: The type of the value in PostgreSQL.
+          description: The PostgreSQL type of the value.
           type: str
           returned: always
           sample: date
@@ -183,7 +187,7 @@ query_template:
           returned: always
           sample: false
     description:
-      description: What the template is for, for agents that list the templates.
+      description: The purpose of the template, shown to agents that list the templates.
       type: str
       returned: always
       sample: Orders since a date.
@@ -214,9 +218,9 @@ query_template:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -227,12 +231,12 @@ changes:
   returned: when the plan could be computed
   sample: [sql, params]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -242,7 +246,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,7 +12,7 @@ short_description: Look up the query templates of a PgBeam project
 version_added: 1.0.0
 description:
   - Looks up the query templates of a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -21,15 +21,15 @@ options:
     required: true
   id:
     description:
-      - Only the query template with this id.
+      - Return only the query template with this id.
     type: str
   name:
     description:
-      - Only the query template with this name (1 to 63 lower-case letters, digits and '_', with a letter first).
+      - Return only the query template with this name (1 to 63 lower-case letters, digits and '_', with a letter first).
     type: str
   enabled:
     description:
-      - Only query templates that are enabled, or that are not.
+      - Return only query templates that are enabled, or with V(false) only those that are not.
     type: bool
 attributes:
   check_mode:
@@ -92,24 +92,23 @@ query_templates:
       returned: always
       sample: orders_since
     sql:
-      description: The statement, which is one SELECT, INSERT, UPDATE or DELETE with the placeholders C($1), C($2) and
-        so on.
+      description: One SELECT, INSERT, UPDATE or DELETE statement, with the placeholders C($1), C($2) and so on.
       type: str
       returned: always
       sample: SELECT id, total FROM orders WHERE total > 100
     params:
-      description: The parameters, of which the first is C($1).
+      description: The parameters, beginning with C($1).
       type: list
       elements: dict
       returned: always
       contains:
         name:
-          description: The name under which agents pass the value.
+          description: The name by which agents pass the value.
           type: str
           returned: always
           sample: since
         type:
-          description: The type of the value in PostgreSQL.
+          description: The PostgreSQL type of the value.
           type: str
           returned: always
           sample: date
@@ -119,7 +118,7 @@ query_templates:
           returned: always
           sample: false
     description:
-      description: What the template is for, for agents that list the templates.
+      description: The purpose of the template, shown to agents that list the templates.
       type: str
       returned: always
       sample: Orders since a date.
@@ -149,12 +148,12 @@ query_templates:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -164,7 +163,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

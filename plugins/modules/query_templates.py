@@ -12,20 +12,20 @@ short_description: Manage the query templates for the AI agents of a PgBeam proj
 version_added: 1.0.0
 description:
   - Creates, updates or deletes a list of query templates in one run. A query template is a statement with parameters
-    that agents run by its name. If the C(query_mode) of an agent's policy is C(templates), the agent can run the
-    enabled templates of the project and nothing else, within the rest of its policy.
+    that agents run by name. If the C(query_mode) of an agent's policy is C(templates), the agent can run only the
+    enabled templates of the project. The rest of its policy still applies.
   - The query templates of the project are listed once, all entries are checked before the first write, and writes run
     in parallel.
-  - Entries with O(query_templates[].state=absent) are deleted before anything else is written, which makes room in a
-    plan with a limit. O(prune) deletes at the end.
+  - Entries with O(query_templates[].state=absent) are deleted before any other write, which frees capacity if the plan
+    has a limit. O(prune) deletes at the end.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project that the query template belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   query_templates:
@@ -38,46 +38,46 @@ options:
       state:
         description:
           - V(present) ensures that the query template exists and matches the entry.
-          - V(absent) ensures that it does not exist. Agents whose policy has the C(query_mode) C(templates) cannot run
-            the statement any more.
+          - V(absent) ensures that it does not exist. Agents whose policy has the C(query_mode) C(templates) can no
+            longer run the statement.
         type: str
         choices: [present, absent]
         default: present
       id:
         description:
-          - The query template's id. With it, O(query_templates[].name) can be changed, but not to those of another
+          - The query template's id. If set, O(query_templates[].name) can be changed, but not to the values of another
             query template.
-          - Without it, the query template is found by O(query_templates[].name). If several match, the task fails and
-            reports their ids.
+          - If omitted, the query template is looked up by O(query_templates[].name). If several match, the task fails
+            and reports their ids.
         type: str
       name:
         description:
           - The query template's name (1 to 63 lower-case letters, digits and '_', with a letter first).
-          - Required unless O(query_templates[].id) is given.
+          - Required unless O(query_templates[].id) is set.
         type: str
       sql:
         description:
-          - The statement, which is one SELECT, INSERT, UPDATE or DELETE with the placeholders C($1), C($2) and so on
-            (an SQL statement of 1 to 16384 bytes).
-          - White space around it is not compared.
+          - One SELECT, INSERT, UPDATE or DELETE statement, with the placeholders C($1), C($2) and so on (an SQL
+            statement of 1 to 16384 bytes).
+          - Surrounding whitespace is not compared.
           - Required to create a query template.
         type: str
       params:
         description:
-          - The parameters, of which the first is C($1). Compared in order.
+          - The parameters, beginning with C($1). Compared in order.
           - Every placeholder must have a parameter, and every parameter a placeholder.
         type: list
         elements: dict
         suboptions:
           name:
             description:
-              - The name under which agents pass the value (1 to 63 lower-case letters, digits and '_', with a letter
+              - The name by which agents pass the value (1 to 63 lower-case letters, digits and '_', with a letter
                 first).
               - Required in each entry.
             type: str
           type:
             description:
-              - The type of the value in PostgreSQL.
+              - The PostgreSQL type of the value.
             type: str
             choices: [text, integer, bigint, double precision, numeric, boolean, uuid, date, timestamptz, jsonb]
           nullable:
@@ -87,7 +87,7 @@ options:
             type: bool
       description:
         description:
-          - What the template is for, for agents that list the templates.
+          - The purpose of the template, shown to agents that list the templates.
         type: str
       include_sql:
         description:
@@ -103,14 +103,14 @@ options:
   prune:
     description:
       - Delete the query templates of the project that are not in O(query_templates).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of query templates that O(prune) may delete in one run, such as V(10), or a percentage of
         those that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(query_templates[].state=absent) do not count.
     type: str
     default: 50%
@@ -170,10 +170,10 @@ query_templates:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -196,12 +196,12 @@ query_templates:
       returned: always
       sample: [sql, params]
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -211,7 +211,7 @@ query_templates:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -247,7 +247,7 @@ query_templates:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -282,17 +282,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the query templates could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -302,7 +302,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -13,20 +13,20 @@ version_added: 1.0.0
 description:
   - Looks up the regions from which PgBeam serves connections.
   - Use a region's id as O(pgbeam.cloud.database#module:pool_region).
-  - If you give several filters, all must match.
+  - If you set several filters, all must match.
 options:
   id:
     description:
-      - Only the region with this id.
+      - Return only the region with this id.
     type: str
   provider:
     description:
-      - Only regions with this provider.
+      - Return only regions with this provider.
     type: str
     choices: [aws, azure, gcp]
   available:
     description:
-      - Only regions to which new projects can be assigned (V(true)), or only the others (V(false)).
+      - Return only regions to which new projects can be assigned (V(true)), or only the others (V(false)).
     type: bool
 attributes:
   check_mode:
@@ -106,12 +106,12 @@ regions:
       returned: always
       sample: United States
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -121,7 +121,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -19,7 +19,7 @@ options:
   database_id:
     description:
       - The id of the registered database. M(pgbeam.cloud.database) and M(pgbeam.cloud.database_info) return it.
-      - May be empty or null in check mode, when the database does not exist yet.
+      - May be empty or null in check mode if the database does not exist yet.
     type: str
     required: true
   state:
@@ -31,34 +31,35 @@ options:
     default: present
   id:
     description:
-      - The replica's id. A different O(host) or O(port) fails the task unless O(replace=true) is set.
-      - Without it, the replica is found by O(host) and O(port). If several match, the task fails and reports their ids.
-      - PgBeam has no call that reads one replica, so all replicas of the database are listed even with an id.
+      - The replica's id. If O(host) or O(port) differs, the task fails unless O(replace=true) is set.
+      - If omitted, the replica is looked up by O(host) and O(port). If several match, the task fails and reports their
+        ids.
+      - PgBeam cannot return a single replica, so all replicas of the database are listed even if you set an id.
     type: str
   host:
     description:
       - The host name or IP address at which PgBeam reaches the PostgreSQL server.
       - Case and a trailing dot do not matter. IP addresses are compared by value, internationalized names by their IDNA
         form.
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   port:
     description:
       - The port of the PostgreSQL server (1 to 65535).
-      - If omitted, V(5432) is assumed, unless O(id) is given.
+      - If omitted, V(5432) is assumed, unless O(id) is set.
     type: int
   ssl_mode:
     description:
       - How PgBeam uses TLS to connect to the PostgreSQL server.
-      - PgBeam cannot change it. A different value fails the task unless O(replace=true) is set.
+      - PgBeam cannot change it. If the value differs, the task fails unless O(replace=true) is set.
     type: str
     choices: [disable, allow, prefer, require, verify-ca, verify-full]
   replace:
     description:
-      - Replace any replica that differs from its task. The new one is created before the old one is deleted, so there
-        is never one fewer. It has a different id.
+      - Replace any replica that differs from its task. The new one is created before the old one is deleted, so the
+        number of replicas never drops. The new one has a different id.
       - Also completes an interrupted replacement. If several replicas have the same O(host) and O(port) and exactly one
-        matches the task, the others are deleted. This requires O(host) without O(id).
+        matches the task, the others are deleted. This requires O(host), without O(id).
     type: bool
     default: false
 attributes:
@@ -69,7 +70,7 @@ attributes:
   idempotent:
     support: partial
     details:
-      - If O(id) is given and the replica is replaced, the next run does not find that id.
+      - If O(id) is set and the replica is replaced, the next run does not find that id.
 extends_documentation_fragment:
   - pgbeam.cloud._connection
   - pgbeam.cloud._attributes
@@ -105,7 +106,7 @@ EXAMPLES = r"""
     host: replica1.example.com
     ssl_mode: require
 
-- name: Verify the certificate of a replica, which requires a new one
+- name: Verify the certificate of a replica, which requires replacing it
   pgbeam.cloud.replica:
     database_id: db_01h455vb4pex5vsknk084sn02q
     host: replica1.example.com
@@ -164,10 +165,10 @@ replica:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(replaced), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(replaced), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
-    - V(replaced) after a failure means that the new replica exists and an old one could not be deleted.
+    - V(failed) if no change is known to have been applied.
+    - V(replaced) after a failure means that the new replica exists but an old one could not be deleted.
   type: str
   returned: when the plan could be computed
   sample: replaced
@@ -178,12 +179,12 @@ changes:
   returned: when the plan could be computed
   sample: [ssl_mode]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -193,7 +194,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,7 +12,7 @@ short_description: Look up the read replicas of a database that is registered wi
 version_added: 1.0.0
 description:
   - Looks up the read replicas of a database that is registered with PgBeam.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   database_id:
     description:
@@ -21,18 +21,18 @@ options:
     required: true
   id:
     description:
-      - Only the replica with this id.
-      - PgBeam has no call that reads one replica, so all replicas of the database are listed even with an id.
+      - Return only the replica with this id.
+      - PgBeam cannot return a single replica, so all replicas of the database are listed even if you set an id.
     type: str
   host:
     description:
-      - Only replicas with this host.
+      - Return only replicas with this host.
       - Case and a trailing dot do not matter. IP addresses are compared by value, internationalized names by their IDNA
         form.
     type: str
   port:
     description:
-      - Only replicas with this port (1 to 65535).
+      - Return only replicas with this port (1 to 65535).
     type: int
 attributes:
   check_mode:
@@ -125,12 +125,12 @@ replicas:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -140,7 +140,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -14,17 +14,17 @@ description:
   - Adds a list of read replicas to a database that is registered with PgBeam, in one run.
   - The replicas of the database are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(replicas[].state=absent) are deleted before anything else is written, which makes room in a plan with
-    a limit. O(prune) deletes at the end.
+  - Entries with O(replicas[].state=absent) are deleted before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes at the end.
   - PgBeam cannot update replicas. If one differs from its entry, the task fails, or replaces it if O(replace=true) is
     set. Options that you omit are not compared.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   database_id:
     description:
       - The id of the registered database. M(pgbeam.cloud.database) and M(pgbeam.cloud.database_info) return it.
-      - May be empty or null in check mode, when the database does not exist yet.
+      - May be empty or null in check mode if the database does not exist yet.
     type: str
     required: true
   replicas:
@@ -43,40 +43,40 @@ options:
         default: present
       id:
         description:
-          - The replica's id. A different O(replicas[].host) or O(replicas[].port) fails the task unless O(replace=true)
+          - The replica's id. If O(replicas[].host) or O(replicas[].port) differs, the task fails unless O(replace=true)
             is set.
-          - Without it, the replica is found by O(replicas[].host) and O(replicas[].port). If several match, the task
-            fails and reports their ids.
+          - If omitted, the replica is looked up by O(replicas[].host) and O(replicas[].port). If several match, the
+            task fails and reports their ids.
         type: str
       host:
         description:
           - The host name or IP address at which PgBeam reaches the PostgreSQL server.
           - Case and a trailing dot do not matter. IP addresses are compared by value, internationalized names by their
             IDNA form.
-          - Required unless O(replicas[].id) is given.
+          - Required unless O(replicas[].id) is set.
         type: str
       port:
         description:
           - The port of the PostgreSQL server (1 to 65535).
-          - If omitted, V(5432) is assumed, unless O(replicas[].id) is given.
+          - If omitted, V(5432) is assumed, unless O(replicas[].id) is set.
         type: int
       ssl_mode:
         description:
           - How PgBeam uses TLS to connect to the PostgreSQL server.
-          - PgBeam cannot change it. A different value fails the task unless O(replace=true) is set.
+          - PgBeam cannot change it. If the value differs, the task fails unless O(replace=true) is set.
         type: str
         choices: [disable, allow, prefer, require, verify-ca, verify-full]
   prune:
     description:
       - Delete the replicas of the database that are not in O(replicas).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of replicas that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(replicas[].state=absent) do not count.
     type: str
     default: 50%
@@ -87,10 +87,10 @@ options:
     default: 8
   replace:
     description:
-      - Replace any replica that differs from its entry. The new one is created before the old one is deleted, so there
-        is never one fewer. It has a different id.
+      - Replace any replica that differs from its entry. The new one is created before the old one is deleted, so the
+        number of replicas never drops. The new one has a different id.
       - Also completes an interrupted replacement. If several replicas have the same O(replicas[].host) and
-        O(replicas[].port) and exactly one matches the entry, the others are deleted. This requires O(replicas[].host)
+        O(replicas[].port) and exactly one matches the entry, the others are deleted. This requires O(replicas[].host),
         without O(replicas[].id).
     type: bool
     default: false
@@ -102,7 +102,7 @@ attributes:
   idempotent:
     support: partial
     details:
-      - If O(replicas[].id) is given and the replica is replaced, the next run does not find that id.
+      - If O(replicas[].id) is set and the replica is replaced, the next run does not find that id.
 extends_documentation_fragment:
   - pgbeam.cloud._connection
   - pgbeam.cloud._attributes
@@ -154,7 +154,7 @@ EXAMPLES = r"""
     replicas: "{{ orders_replicas }}"
     prune: true
 
-- name: Verify the certificates of all replicas, which requires new ones
+- name: Verify the certificates of all replicas, which requires replacing them
   pgbeam.cloud.replicas:
     database_id: db_01h455vb4pex5vsknk084sn02q
     replicas:
@@ -175,11 +175,11 @@ replicas:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(replaced), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(replaced), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
-        - V(replaced) after a failure means that the new replica exists and an old one could not be deleted.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
+        - V(replaced) after a failure means that the new replica exists but an old one could not be deleted.
       type: str
       returned: always
       sample: created
@@ -212,12 +212,12 @@ replicas:
       returned: always
       sample: [ssl_mode]
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -227,7 +227,7 @@ replicas:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -263,7 +263,7 @@ replicas:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -298,17 +298,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 replaced, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the replicas could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -318,7 +318,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -11,8 +11,8 @@ module: schema_annotation
 short_description: Manage the description of a table or column for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes a schema annotation. A schema annotation describes a table or a column in the words of
-    people. Agents read it in the schema catalog that PgBeam shows them, in the place of the comment in the database.
+  - Creates, updates or deletes a schema annotation. A schema annotation describes a table or a column in plain
+    language. Agents read it in the schema catalog that PgBeam shows them, in place of the comment in the database.
   - Options that you omit are neither compared nor changed.
   - For several schema annotations, use M(pgbeam.cloud.schema_annotations), which lists them once and writes in
     parallel.
@@ -20,7 +20,7 @@ options:
   project_id:
     description:
       - The id of the project that the schema annotation belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
@@ -32,32 +32,32 @@ options:
     default: present
   id:
     description:
-      - The schema annotation's id. A different O(schema_name), O(table_name) or O(column_name) fails the task.
-      - Without it, the schema annotation is found by O(schema_name), O(table_name) and O(column_name). If several
+      - The schema annotation's id. If O(schema_name), O(table_name) or O(column_name) differs, the task fails.
+      - If omitted, the schema annotation is looked up by O(schema_name), O(table_name) and O(column_name). If several
         match, the task fails and reports their ids.
-      - PgBeam has no call that reads one schema annotation, so all schema annotations of the project are listed even
-        with an id.
+      - PgBeam cannot return a single schema annotation, so all schema annotations of the project are listed even if you
+        set an id.
     type: str
   schema_name:
     description:
-      - The schema of the table (text of 255 characters at most). Null or empty for a table that agents name without a
-        schema.
-      - V(null) declares that there is none.
-      - It cannot be changed once the schema annotation exists. A different value fails the task.
-      - If omitted, V(null) is assumed, unless O(id) is given.
+      - The schema of the table (text of 255 characters at most). Null or empty for a table that agents refer to without
+        a schema.
+      - V(null) means that there is none.
+      - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
+      - If omitted, V(null) is assumed, unless O(id) is set.
     type: str
   table_name:
     description:
       - The name of the table or view (text of 1 to 255 characters).
-      - It cannot be changed once the schema annotation exists. A different value fails the task.
-      - Required unless O(id) is given.
+      - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
+      - Required unless O(id) is set.
     type: str
   column_name:
     description:
       - The name of the column (text of 255 characters at most). Null or empty if the table itself is described.
-      - V(null) declares that there is none.
-      - It cannot be changed once the schema annotation exists. A different value fails the task.
-      - If omitted, V(null) is assumed, unless O(id) is given.
+      - V(null) means that there is none.
+      - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
+      - If omitted, V(null) is assumed, unless O(id) is set.
     type: str
   description:
     description:
@@ -128,7 +128,7 @@ schema_annotation:
       returned: always
       sample: prj_01h455vb4pex5vsknk084sn02q
     schema_name:
-      description: The schema of the table. Null or empty for a table that agents name without a schema.
+      description: The schema of the table. Null or empty for a table that agents refer to without a schema.
       type: str
       returned: always
       sample: billing
@@ -159,9 +159,9 @@ schema_annotation:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -172,12 +172,12 @@ changes:
   returned: when the plan could be computed
   sample: [description]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -187,7 +187,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,7 +12,7 @@ short_description: Look up the descriptions of tables and columns of a PgBeam pr
 version_added: 1.0.0
 description:
   - Looks up the schema annotations of a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -21,23 +21,23 @@ options:
     required: true
   id:
     description:
-      - Only the schema annotation with this id.
-      - PgBeam has no call that reads one schema annotation, so all schema annotations of the project are listed even
-        with an id.
+      - Return only the schema annotation with this id.
+      - PgBeam cannot return a single schema annotation, so all schema annotations of the project are listed even if you
+        set an id.
     type: str
   schema_name:
     description:
-      - Only schema annotations in this schema (text of 255 characters at most). An empty value finds those without a
-        schema.
+      - Return only schema annotations in this schema (text of 255 characters at most). An empty value matches those
+        without a schema.
     type: str
   table_name:
     description:
-      - Only schema annotations of this table or view and of its columns (text of 1 to 255 characters).
+      - Return only schema annotations of this table or view and of its columns (text of 1 to 255 characters).
     type: str
   column_name:
     description:
-      - Only schema annotations of a column of this name (text of 255 characters at most). An empty value finds those of
-        tables.
+      - Return only schema annotations of a column with this name (text of 255 characters at most). An empty value
+        matches those of tables.
     type: str
 attributes:
   check_mode:
@@ -96,7 +96,7 @@ schema_annotations:
       returned: always
       sample: prj_01h455vb4pex5vsknk084sn02q
     schema_name:
-      description: The schema of the table. Null or empty for a table that agents name without a schema.
+      description: The schema of the table. Null or empty for a table that agents refer to without a schema.
       type: str
       returned: always
       sample: billing
@@ -126,12 +126,12 @@ schema_annotations:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -141,7 +141,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

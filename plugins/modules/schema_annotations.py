@@ -12,20 +12,20 @@ short_description: Manage the descriptions of tables and columns for the AI agen
 version_added: 1.0.0
 description:
   - Creates, updates or deletes a list of schema annotations in one run. A schema annotation describes a table or a
-    column in the words of people. Agents read it in the schema catalog that PgBeam shows them, in the place of the
-    comment in the database.
+    column in plain language. Agents read it in the schema catalog that PgBeam shows them, in place of the comment in
+    the database.
   - The schema annotations of the project are listed once, all entries are checked before the first write, and writes
     run in parallel.
-  - Entries with O(schema_annotations[].state=absent) are deleted before anything else is written, which makes room in a
-    plan with a limit. O(prune) deletes at the end.
+  - Entries with O(schema_annotations[].state=absent) are deleted before any other write, which frees capacity if the
+    plan has a limit. O(prune) deletes at the end.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project that the schema annotation belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   schema_annotations:
@@ -44,32 +44,32 @@ options:
         default: present
       id:
         description:
-          - The schema annotation's id. A different O(schema_annotations[].schema_name),
-            O(schema_annotations[].table_name) or O(schema_annotations[].column_name) fails the task.
-          - Without it, the schema annotation is found by O(schema_annotations[].schema_name),
+          - The schema annotation's id. If O(schema_annotations[].schema_name), O(schema_annotations[].table_name) or
+            O(schema_annotations[].column_name) differs, the task fails.
+          - If omitted, the schema annotation is looked up by O(schema_annotations[].schema_name),
             O(schema_annotations[].table_name) and O(schema_annotations[].column_name). If several match, the task fails
             and reports their ids.
         type: str
       schema_name:
         description:
-          - The schema of the table (text of 255 characters at most). Null or empty for a table that agents name without
-            a schema.
-          - V(null) declares that there is none.
-          - It cannot be changed once the schema annotation exists. A different value fails the task.
-          - If omitted, V(null) is assumed, unless O(schema_annotations[].id) is given.
+          - The schema of the table (text of 255 characters at most). Null or empty for a table that agents refer to
+            without a schema.
+          - V(null) means that there is none.
+          - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
+          - If omitted, V(null) is assumed, unless O(schema_annotations[].id) is set.
         type: str
       table_name:
         description:
           - The name of the table or view (text of 1 to 255 characters).
-          - It cannot be changed once the schema annotation exists. A different value fails the task.
-          - Required unless O(schema_annotations[].id) is given.
+          - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
+          - Required unless O(schema_annotations[].id) is set.
         type: str
       column_name:
         description:
           - The name of the column (text of 255 characters at most). Null or empty if the table itself is described.
-          - V(null) declares that there is none.
-          - It cannot be changed once the schema annotation exists. A different value fails the task.
-          - If omitted, V(null) is assumed, unless O(schema_annotations[].id) is given.
+          - V(null) means that there is none.
+          - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
+          - If omitted, V(null) is assumed, unless O(schema_annotations[].id) is set.
         type: str
       description:
         description:
@@ -79,14 +79,14 @@ options:
   prune:
     description:
       - Delete the schema annotations of the project that are not in O(schema_annotations).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of schema annotations that O(prune) may delete in one run, such as V(10), or a percentage of
         those that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(schema_annotations[].state=absent) do not count.
     type: str
     default: 50%
@@ -148,10 +148,10 @@ schema_annotations:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -163,7 +163,7 @@ schema_annotations:
       returned: always
       sample: sca_01h455vb4pex5vsknk084sn02q
     schema_name:
-      description: The schema of the table. Null or empty for a table that agents name without a schema.
+      description: The schema of the table. Null or empty for a table that agents refer to without a schema.
       type: str
       returned: always
       sample: billing
@@ -184,12 +184,12 @@ schema_annotations:
       returned: always
       sample: [description]
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -199,7 +199,7 @@ schema_annotations:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -235,7 +235,7 @@ schema_annotations:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -270,17 +270,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the schema annotations could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -290,7 +290,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

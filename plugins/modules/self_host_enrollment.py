@@ -20,7 +20,7 @@ options:
   org_id:
     description:
       - The id of the organization that the enrollment belongs to.
-      - May be empty or null in check mode, when the organization does not exist yet.
+      - May be empty or null in check mode if the organization does not exist yet.
     type: str
     required: true
   state:
@@ -35,38 +35,38 @@ options:
     default: present
   id:
     description:
-      - The enrollment's id. A different O(region_label) fails the task.
-      - Without it, the self host enrollment is found by O(region_label). If several match, the task fails and reports
-        their ids.
-      - PgBeam has no call that reads one self host enrollment, so all self host enrollments of the organization are
-        listed even with an id.
+      - The enrollment's id. If O(region_label) differs, the task fails.
+      - If omitted, the self host enrollment is looked up by O(region_label). If several match, the task fails and
+        reports their ids.
+      - PgBeam cannot return a single self host enrollment, so all self host enrollments of the organization are listed
+        even if you set an id.
     type: str
   region_label:
     description:
       - A label for the place where the proxy runs (text of 1 to 100 characters).
-      - It cannot be changed once the self host enrollment exists. A different value fails the task.
-      - Required unless O(id) is given.
+      - It cannot be changed once the self host enrollment exists. If the value differs, the task fails.
+      - Required unless O(id) is set.
     type: str
   description:
     description:
       - A note about the enrollment (text of 500 characters at most).
-      - It cannot be changed once the self host enrollment exists. A different value fails the task.
+      - It cannot be changed once the self host enrollment exists. If the value differs, the task fails.
     type: str
   expires_at:
     description:
       - The time from which the token is no longer accepted for new connections (a date and a time with a zone, such as
         2027-01-31T12:00:00Z).
-      - Another spelling of the same time is no difference. Put it in quotes.
-      - V(null) declares that there is none.
+      - Times are compared by value, not by notation. Put it in quotes.
+      - V(null) means that there is none.
       - It must be in the future when you enroll a proxy.
-      - It cannot be changed once the self host enrollment exists. A different value fails the task.
+      - It cannot be changed once the self host enrollment exists. If the value differs, the task fails.
     type: str
   secrets_file:
     description:
-      - The file on the target that keeps the secrets of the self host enrollment, which PgBeam shows only once.
+      - The file on the target host that stores the secrets of the self host enrollment, which PgBeam shows only once.
       - When the task creates the self host enrollment or rotates its secrets, it replaces the file with the new ones,
-        as JSON and with the mode C(0600). At all other times, the file is neither read nor written.
-      - If its folder is missing or not writable, the task fails before any request.
+        as JSON with mode C(0600). At all other times, the file is neither read nor written.
+      - If its directory is missing or not writable, the task fails before any request.
     type: path
   rotate:
     description:
@@ -77,8 +77,9 @@ options:
   return_secrets:
     description:
       - Return the secrets that the task issues as RV(secrets).
-      - Refused unless the task has C(no_log=true), because Ansible would show them.
-      - If a task would issue secrets and neither O(secrets_file) nor this is set, it fails before it changes anything.
+      - Refused unless the task sets C(no_log=true), because Ansible would otherwise show them.
+      - A task that would issue secrets requires O(secrets_file) or this option. Otherwise it fails before it changes
+        anything.
     type: bool
     default: false
 attributes:
@@ -181,9 +182,9 @@ self_host_enrollment:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -194,7 +195,7 @@ changes:
   returned: when the plan could be computed
   sample: [region_label, description]
 secrets:
-  description: The secrets that the task issued. Empty if it issued none, and null values in check mode.
+  description: The secrets that the task issued. Empty if it issued none. In check mode, the values are null.
   type: dict
   returned: with O(return_secrets=true)
   contains:
@@ -204,12 +205,12 @@ secrets:
       returned: if secrets were issued
       sample: "********"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -219,7 +220,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -11,8 +11,8 @@ module: spend_limit
 short_description: Manage the monthly spend limit of a PgBeam organization
 version_added: 1.0.0
 description:
-  - Sets or clears the spend limit of an organization. Every organization has this one setting, so it has no state and
-    no id.
+  - Sets or clears the spend limit of an organization. Every organization has exactly one spend limit, so the module has
+    no options for a state or an id.
 options:
   org_id:
     description:
@@ -21,7 +21,7 @@ options:
     required: true
   spend_limit:
     description:
-      - How much the organization may spend in a month, in dollars.
+      - How much the organization may spend per month, in dollars.
       - Once it is reached, PgBeam pauses the access of agents.
       - V(null) clears it.
       - Required.
@@ -44,7 +44,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Limit what an organization spends to 500 dollars a month
+- name: Limit what an organization spends to 500 dollars per month
   pgbeam.cloud.spend_limit:
     org_id: org_01h455vb4pex5vsknk084sn02q
     spend_limit: 500
@@ -85,14 +85,14 @@ spend_limit:
       sample: scale
     spend_limit:
       description:
-        - How much the organization may spend in a month, in dollars.
+        - How much the organization may spend per month, in dollars.
         - Null if there is no limit.
       type: float
       returned: always
       sample: 500.0
     spend_capped:
-      description: Whether the limit is reached, so that the access of agents is paused. It resumes with the next
-        billing period, or when the limit is raised or cleared.
+      description: Whether the limit is reached and the access of agents is paused. Access resumes with the next billing
+        period, or when the limit is raised or cleared.
       type: bool
       returned: always
       sample: false
@@ -103,8 +103,8 @@ spend_limit:
       sample: "2026-11-21T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(updated), V(unchanged) or V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - What was done, or what would be done in check mode. One of V(updated), V(unchanged) or V(failed).
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -115,12 +115,12 @@ changes:
   returned: when the plan could be computed
   sample: [spend_limit]
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -130,7 +130,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

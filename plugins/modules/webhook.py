@@ -18,7 +18,7 @@ options:
   project_id:
     description:
       - The id of the project that the webhook belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   state:
@@ -30,21 +30,21 @@ options:
     default: present
   id:
     description:
-      - The webhook's id. With it, O(url) can be changed, but not to those of another webhook.
-      - Without it, the webhook is found by O(url). If several match, the task fails and reports their ids.
+      - The webhook's id. If set, O(url) can be changed, but not to the values of another webhook.
+      - If omitted, the webhook is looked up by O(url). If several match, the task fails and reports their ids.
     type: str
   url:
     description:
-      - The address of the endpoint (an https:// URL of 2048 characters at most). It is shown in results and logs, so
-        put no secret into it.
+      - The address of the endpoint (an https:// URL of 2048 characters at most). Results and logs show it, so do not
+        put a secret into it.
       - It is compared as written.
-      - Required unless O(id) is given.
+      - Required unless O(id) is set.
     type: str
   secret:
     description:
       - The secret that PgBeam signs its deliveries with (text of 1 to 256 characters).
-      - PgBeam keeps the secret that it has if the task does not set one. If another option changes the webhook, the
-        secret is sent again with it.
+      - If the task does not set a secret, PgBeam keeps the current one. If another option changes the webhook, the
+        secret is sent again too.
       - Must be a string. PgBeam never returns it, so it is never compared. O(update_secret) controls when it is sent
         again.
     type: raw
@@ -66,7 +66,7 @@ options:
     type: bool
   description:
     description:
-      - What the webhook is for (text of 256 characters at most).
+      - The purpose of the webhook (text of 256 characters at most).
     type: str
   update_secret:
     description:
@@ -105,11 +105,16 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Send the events of blocked statements and decoys to a SIEM, and test the delivery
+- name: Send all events of a project to a SIEM
   pgbeam.cloud.webhook:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     url: https://siem.example.com/pgbeam
     secret: "{{ vault_webhook_secret }}"
+
+- name: Send only the events of blocked statements and decoys, and test the delivery
+  pgbeam.cloud.webhook:
+    project_id: prj_01h455vb4pex5vsknk084sn02q
+    url: https://siem.example.com/pgbeam
     event_types:
       - query_blocked
       - canary_tripped
@@ -154,7 +159,7 @@ webhook:
       returned: always
       sample: prj_01h455vb4pex5vsknk084sn02q
     url:
-      description: The address of the endpoint. It is shown in results and logs, so put no secret into it.
+      description: The address of the endpoint. Results and logs show it, so do not put a secret into it.
       type: str
       returned: always
       sample: https://siem.example.com/pgbeam
@@ -175,7 +180,7 @@ webhook:
       returned: always
       sample: true
     description:
-      description: What the webhook is for.
+      description: The purpose of the webhook.
       type: str
       returned: always
       sample: Security events
@@ -191,9 +196,9 @@ webhook:
       sample: "2026-11-01T08:00:00Z"
 action:
   description:
-    - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged) or
+    - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change was applied, or none is known to be.
+    - V(failed) if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated
@@ -219,9 +224,9 @@ delivery_test:
       returned: always
       sample: delivered
     status_code:
-      description: The HTTP status that the endpoint answered with.
+      description: The HTTP status of the endpoint's response.
       type: int
-      returned: if the endpoint answered
+      returned: if the endpoint responded
       sample: 200
     error:
       description: Why the delivery failed.
@@ -229,12 +234,12 @@ delivery_test:
       returned: if the delivery failed
       sample: connection refused
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -244,7 +249,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -12,7 +12,7 @@ short_description: Look up the webhooks of a PgBeam project
 version_added: 1.0.0
 description:
   - Looks up the webhooks of a PgBeam project.
-  - All pages of the list are read. If you give several filters, all must match.
+  - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
     description:
@@ -21,22 +21,22 @@ options:
     required: true
   id:
     description:
-      - Only the webhook with this id.
+      - Return only the webhook with this id.
     type: str
   url:
     description:
-      - Only webhooks with this address (an https:// URL of 2048 characters at most). If there are several, a warning
-        reports it.
+      - Return only webhooks with this address (an https:// URL of 2048 characters at most). A warning reports
+        duplicates.
       - It is compared as written.
     type: str
   format:
     description:
-      - Only webhooks with this format.
+      - Return only webhooks with this format.
     type: str
     choices: [json, splunk_hec, datadog, elastic]
   enabled:
     description:
-      - Only webhooks that are enabled, or with V(false) only those that are not.
+      - Return only webhooks that are enabled, or with V(false) only those that are not.
     type: bool
 attributes:
   check_mode:
@@ -95,7 +95,7 @@ webhooks:
       returned: always
       sample: prj_01h455vb4pex5vsknk084sn02q
     url:
-      description: The address of the endpoint. It is shown in results and logs, so put no secret into it.
+      description: The address of the endpoint. Results and logs show it, so do not put a secret into it.
       type: str
       returned: always
       sample: https://siem.example.com/pgbeam
@@ -116,7 +116,7 @@ webhooks:
       returned: always
       sample: true
     description:
-      description: What the webhook is for.
+      description: The purpose of the webhook.
       type: str
       returned: always
       sample: Security events
@@ -131,12 +131,12 @@ webhooks:
       returned: always
       sample: "2026-11-01T08:00:00Z"
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when a call failed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -146,7 +146,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

@@ -15,16 +15,16 @@ description:
     events of a project.
   - The webhooks of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(webhooks[].state=absent) are deleted before anything else is written, which makes room in a plan with
-    a limit. O(prune) deletes at the end.
+  - Entries with O(webhooks[].state=absent) are deleted before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes at the end.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after one of the statuses 401, 402 and 403 or when O(retry_budget) is
-    spent. The task then fails, and its result reports the outcome of every entry.
+  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+    The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
     description:
       - The id of the project that the webhook belongs to.
-      - May be empty or null in check mode, when the project does not exist yet.
+      - May be empty or null in check mode if the project does not exist yet.
     type: str
     required: true
   webhooks:
@@ -43,22 +43,22 @@ options:
         default: present
       id:
         description:
-          - The webhook's id. With it, O(webhooks[].url) can be changed, but not to those of another webhook.
-          - Without it, the webhook is found by O(webhooks[].url). If several match, the task fails and reports their
-            ids.
+          - The webhook's id. If set, O(webhooks[].url) can be changed, but not to the values of another webhook.
+          - If omitted, the webhook is looked up by O(webhooks[].url). If several match, the task fails and reports
+            their ids.
         type: str
       url:
         description:
-          - The address of the endpoint (an https:// URL of 2048 characters at most). It is shown in results and logs,
-            so put no secret into it.
+          - The address of the endpoint (an https:// URL of 2048 characters at most). Results and logs show it, so do
+            not put a secret into it.
           - It is compared as written.
-          - Required unless O(webhooks[].id) is given.
+          - Required unless O(webhooks[].id) is set.
         type: str
       secret:
         description:
           - The secret that PgBeam signs its deliveries with (text of 1 to 256 characters).
-          - PgBeam keeps the secret that it has if the entry does not set one. If another option changes the webhook,
-            the secret is sent again with it.
+          - If the entry does not set a secret, PgBeam keeps the current one. If another option changes the webhook, the
+            secret is sent again too.
           - Must be a string. PgBeam never returns it, so it is never compared. O(update_secret) controls when it is
             sent again.
         type: raw
@@ -80,19 +80,19 @@ options:
         type: bool
       description:
         description:
-          - What the webhook is for (text of 256 characters at most).
+          - The purpose of the webhook (text of 256 characters at most).
         type: str
   prune:
     description:
       - Delete the webhooks of the project that are not in O(webhooks).
-      - Nothing is pruned if an entry fails. An empty list is refused.
+      - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
       - The maximum number of webhooks that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before any write, also in check mode, and the message lists them.
+      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(webhooks[].state=absent) do not count.
     type: str
     default: 50%
@@ -165,10 +165,10 @@ webhooks:
   contains:
     action:
       description:
-        - What was done, or in check mode would be done. One of V(created), V(updated), V(deleted), V(unchanged),
+        - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change was applied, or none is known to be.
-        - V(skipped) if it was not attempted because the failure of another call stopped the run.
+        - V(failed) if no change is known to have been applied.
+        - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
       sample: created
@@ -180,7 +180,7 @@ webhooks:
       returned: always
       sample: whk_01h455vb4pex5vsknk084sn02q
     url:
-      description: The address of the endpoint. It is shown in results and logs, so put no secret into it.
+      description: The address of the endpoint. Results and logs show it, so do not put a secret into it.
       type: str
       returned: always
       sample: https://siem.example.com/pgbeam
@@ -211,9 +211,9 @@ webhooks:
           returned: always
           sample: delivered
         status_code:
-          description: The HTTP status that the endpoint answered with.
+          description: The HTTP status of the endpoint's response.
           type: int
-          returned: if the endpoint answered
+          returned: if the endpoint responded
           sample: 200
         error:
           description: Why the delivery failed.
@@ -221,12 +221,12 @@ webhooks:
           returned: if the delivery failed
           sample: connection refused
     error:
-      description: The parts of the failed call, for conditions in a playbook.
+      description: Details of the failed call, for conditions in a playbook.
       type: dict
       returned: when a call for this entry failed
       contains:
         status:
-          description: The HTTP status. Null if no answer arrived.
+          description: The HTTP status. Null if no response arrived.
           type: int
           returned: always
           sample: 401
@@ -236,7 +236,7 @@ webhooks:
           returned: always
           sample: UNAUTHORIZED
         message:
-          description: The server's message, or what happened if it sent none.
+          description: The server's message, or a description of the failure if it sent none.
           type: str
           returned: always
           sample: The API key is not valid.
@@ -272,7 +272,7 @@ webhooks:
           returned: always
           sample: false
 summary:
-  description: The number of entries by action.
+  description: The number of entries for each action.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -307,17 +307,17 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the reasons come first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the reasons come first and the summary follows in brackets.
   type: str
   returned: always
   sample: 3 created, 1 updated, 96 unchanged
 error:
-  description: The parts of the failed call, for conditions in a playbook.
+  description: Details of the failed call, for conditions in a playbook.
   type: dict
   returned: when the webhooks could not be listed
   contains:
     status:
-      description: The HTTP status. Null if no answer arrived.
+      description: The HTTP status. Null if no response arrived.
       type: int
       returned: always
       sample: 401
@@ -327,7 +327,7 @@ error:
       returned: always
       sample: UNAUTHORIZED
     message:
-      description: The server's message, or what happened if it sent none.
+      description: The server's message, or a description of the failure if it sent none.
       type: str
       returned: always
       sample: The API key is not valid.

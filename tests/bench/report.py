@@ -53,7 +53,7 @@ def page(results: Results, plan: Plan, picture: str) -> str:
     goals = [[g.what, g.goal, g.measured, "met" if g.met else "**missed**"] for g in judge(results, plan)]
     return f"""# Performance
 
-One run of the benchmark on one machine wrote this page. This repeats it:
+The benchmark wrote this page in one run on one machine. To repeat it:
 
 ```console
 make bench
@@ -65,22 +65,22 @@ make bench
 
 ## How it is measured
 
-- Each row is a whole command, from its start to its end. P is `ansible-playbook` with one `ping`.
-- The sandbox runs on the same machine. It waits {LATENCY_MS} ms before it carries out a request, GET too.
-- The seconds are the median of {plan.runs} runs, and of {plan.slow_runs} where a command takes long, so that the whole
-  takes minutes. The runs are made in rounds over all commands. A round with the smallest sizes goes before, to warm up.
-- The requests are counted in the sandbox's record: the most that any of the runs made.
-- The memory is the peak of the largest process, of the command and all that it starts.
-- The role is the playbook `pgbeam.cloud.register_databases` with one host that names all databases.
+- Each row is a whole command, from start to end. P is `ansible-playbook` with one `ping`.
+- The sandbox runs on the same machine. It waits {LATENCY_MS} ms before it processes a request, including GET.
+- The seconds are the median of {plan.runs} runs, and of {plan.slow_runs} if a command takes long, so that the benchmark
+  takes only minutes. The runs alternate between all commands, after a warm-up round with the smallest sizes.
+- The number of requests is the maximum over all runs, as recorded by the sandbox.
+- The memory is the peak of the largest process among the command and its child processes.
+- The role is the playbook `pgbeam.cloud.register_databases` with one host that declares all databases.
 - {_ends(results, plan)}
 - The `uri` playbooks and the script with the official SDK are in `tests/bench/rivals`. They list the project and create
-  what is missing, one after the other, and compare no settings. The role compares every setting that is named.
+  what is missing, one after the other, and compare no settings. The role compares every declared setting.
 
 ## Goals
 
 {_table(["what", "goal", "measured", ""], "llll", goals)}
 
-[Where the time goes](#where-the-time-goes) says what holds a goal that is missed, and what was tried.
+[Where the time goes](#where-the-time-goes) explains why goals are missed, and what was tried.
 
 ## How the cost grows
 
@@ -90,22 +90,22 @@ make bench
 
 ## A loop over the module for one database
 
-One more item, by loops of one and of {plan.loop} items, or of {plan.processes} where each is a process. The list form
-and the role need no loop.
+The cost of one more item, from loops of one and of {plan.loop} items, or of {plan.processes} if each item is a process.
+The list form and the role need no loop.
 
 {_table(["loop", "milliseconds", "requests"], "lrl", _loop(results, plan))}
 
 ## Where the time goes
 
-Each moment of a command belongs to one row. The timestamps cost a little, so these are runs of their own,
-{plan.slow_runs} of each; the one in the middle is shown, of two the quicker one.
+Each moment of a command belongs to one row. The timestamps take some time, so these are separate runs,
+{plan.slow_runs} of each; the table shows the median, or the faster of two.
 
 The role with {plan.main} databases, in seconds:
 
 {_stages(_of(results, plan.main, ROLE_STAGES), list(TITLES), 1, 2)}
 
-An item of a loop, in milliseconds: the mean of {plan.loop} items. What core does with the result of one stands with the
-preparation of the next.
+An item of a loop, in milliseconds: the mean of {plan.loop} items. What core does with the result of an item is included
+in the preparation of the next one.
 
 {_stages(_of(results, plan.loop, ITEM_STAGES), OF_A_TASK, 1000 / plan.loop, 0)}
 
@@ -163,7 +163,7 @@ def _ends(results: Results, plan: Plan) -> str:
 
     uri, sdk = minutes("uri_create", plan.uri), minutes("sdk_create", plan.sdk_create)
     return f"""The series of `uri` ends at {max(plan.uri)} databases, the SDK's creates end at {max(plan.sdk_create)}.
-  Both make one call after the other, so their cost is a straight line: a run with {plan.large} databases would take
+  Both send one call after the other, so their cost is linear: a run with {plan.large} databases would take
   {uri:.1f} and {sdk:.1f} minutes."""
 
 

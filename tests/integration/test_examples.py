@@ -33,7 +33,6 @@ RESULTS = ("pgbeam_result", "pgbeam_project_result", "pgbeam_replica_results")
 
 #: By page and title, or the first words of a command: what is not run, and why.
 NOT_RUN = {
-    ("README.md", "# input configuration"): "AWX reads it, not Ansible",
     ("docs/docsite/rst/awx.rst", "Input configuration"): "AWX reads it, not Ansible",
     ("docs/docsite/rst/awx.rst", "Injector configuration"): "AWX reads it, not Ansible",
     ("docs/docsite/rst/awx.rst", "execution-environment.yml"): "it is the repository's, which the session awx reads",

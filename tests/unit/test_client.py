@@ -137,6 +137,27 @@ def test_one_idempotency_key_a_write(server: ScriptedServer) -> None:
     assert [request.body for request in server.received[:3]] == [{"name": "orders"}] * 3
 
 
+@pytest.mark.parametrize(
+    ("answer", "attempts"),
+    [
+        ({"drop": True}, 1),
+        ({"status": 502}, 1),
+        ({"status": 503}, 1),
+        ({"status": 503, "headers": {"Retry-After": "1"}}, 2),
+        ({"status": 429}, 2),
+    ],
+    ids=["dropped", "502", "503", "503 with Retry-After", "429"],
+)
+def test_a_write_without_a_key_is_not_repeated_once_it_may_have_arrived(
+    server: ScriptedServer, clock: Clock, answer: dict[str, Any], attempts: int
+) -> None:
+    for number in range(attempts):
+        server.expect("POST", LIST, **(answer if number == 0 else {"status": 400}))
+    error = failure(lambda: client(server).write("POST", LIST, "invitation", {}, keyed=False))
+    assert (error.attempts, error.outcome_unknown) == (attempts, attempts == 1)
+    assert [request.headers.get("Idempotency-Key") for request in server.received] == [None] * attempts
+
+
 # Lists
 
 
