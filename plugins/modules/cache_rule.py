@@ -227,7 +227,7 @@ error:
       description: The path of the call.
       type: str
       returned: always
-      sample: /v1/projects/prj_1/databases/db_1/cache-rules/a1b2c3d4e5f60718
+      sample: /v1/projects/prj_01h455vb4pex5vsknk084sn02q/databases/db_1/cache-rules/a1b2c3d4e5f60718
     request_id:
       description: The id of the request. Quote it to PgBeam support.
       type: str

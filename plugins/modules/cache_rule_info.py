@@ -47,7 +47,7 @@ options:
     choices: [great, good, fair, poor]
   cache_enabled:
     description:
-      - Return only cache rules that are, or are not, enabled.
+      - Return only cache rules that are enabled, or with V(false) only those that are not.
     type: bool
 attributes:
   check_mode:
@@ -200,7 +200,7 @@ error:
       description: The path of the call.
       type: str
       returned: always
-      sample: /v1/projects/prj_1/databases/db_1/cache-rules
+      sample: /v1/projects/prj_01h455vb4pex5vsknk084sn02q/databases/db_1/cache-rules
     request_id:
       description: The id of the request. Quote it to PgBeam support.
       type: str

@@ -161,17 +161,18 @@ def right_object(
     return st.fixed_dictionaries(needed, optional=members)
 
 
-def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
+def task(resource: Resource, spec: Spec, form: str) -> st.SearchStrategy[Values]:
     """Options as the contract allows them, with all that finds or makes an object."""
     fields = {f.name: f for f in resource.fields}
     first = [resource.nested.noun] if resource.nested else []
     needed = {"api_url", "api_key", *resource.ancestors, resource.parent, resource.plural}
-    if "state" in spec or resource.is_singleton:
-        needed |= {name for name in spec if name in first or (name in fields and fields[name].required)}
+    if form == "item":
+        finding = {*resource.needed_to_find, *(f.name for f in resource.writable if f.required), *first}
+        needed |= finding & spec.keys()
     strategies: dict[str, st.SearchStrategy[Any]] = {}
     for name, option in spec.items():
         if name == resource.plural:
-            entry = task(resource, option["options"])
+            entry = task(resource, option["options"], "item")
             strategies[name] = st.lists(
                 entry, max_size=3, unique_by=lambda one: one.get(resource.id_field) or _identity(resource, one)
             )
@@ -222,7 +223,7 @@ def places(options: Any, spec: Spec) -> Iterator[tuple[Values, str]]:
 def tasks(draw: st.DrawFn, module: str) -> Values:
     """Options that are right, or with one or two that are wrong: these find more than those that are all wrong."""
     resource, spec = MODULES[module]
-    options = draw(task(resource, spec))
+    options = draw(task(resource, spec, modules()[module].form))
     for dummy in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
         place, name = draw(st.sampled_from(list(places(options, spec))))
         place[name] = draw(WRONG.get(name, anything))
@@ -270,7 +271,7 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         for reference, target in REFERENCES.values():
             ids[f"({target.noun})"] = found_or_created(project, reference, project.id, "")["id"]
         resource = MODULES[module][0]
-        if resource.parent == "org_id" and not resource.creatable:
+        if resource.parent == "org_id" and not (resource.creatable or resource.is_singleton):
             ids[f"({resource.noun})"] = create(organization, resource, organization.id, "")["id"]
         ids["(own)"] = ids.get(f"({resource.noun})", "us-east-1")
         with sandbox.watched() as exchanges:
