@@ -45,9 +45,9 @@ def _behaviour(module: Module) -> list[str]:
         found += _gone(scope, "description.gone")
         return [" ".join(found)]
     found = []
-    late = [f.name for f in resource.writable if f.update_only]
-    if late:
-        found += scope.shared("description.late", late=options(late))
+    update_only = [f.name for f in resource.writable if f.update_only]
+    if update_only:
+        found += scope.shared("description.update_only", names=options(update_only))
     if resource.replaceable:
         found += scope.shared("description.fixed")
     elif resource.update_verb and not resource.is_singleton:

@@ -255,7 +255,7 @@ class Awx:
         return 200, {"count": len(attached), "next": None, "results": attached}
 
     def _check(self, kind: str, item: Item) -> None:
-        """Raise where AWX's validation would."""
+        """Raise if AWX's validation would."""
         unique = KINDS[kind].unique
         values = [item.get(name) for name in unique]
         for other in self.objects[kind].values():

@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Here and not in pyproject.toml, which ansible-test does not read.
     config.addinivalue_line("markers", "once: does not depend on the release of ansible-core, so one release is enough")
     config.addinivalue_line("markers", "long: takes too long for make test, so make check runs it")
-    # A developer's own account and settings must never be what a test runs with; two belong to ansible-test itself.
+    # Tests must not use a developer's account or settings; two variables belong to ansible-test.
     own = {"ANSIBLE_COLLECTIONS_PATH", "ANSIBLE_CONTROLLER_MIN_PYTHON_VERSION"}
     for name in [name for name in os.environ if name.startswith(("PGBEAM_", "ANSIBLE_")) and name not in own]:
         del os.environ[name]
@@ -32,6 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One sandbox for the whole session; tests are kept apart by projects of their own."""
+    """One sandbox for the whole session; tests are isolated by projects."""
     with Sandbox.start(log=tmp_path_factory.mktemp("sandbox") / "printed.txt") as running:
         yield running

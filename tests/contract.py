@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two judges of recorded exchanges: the official SDK's types, and the published OpenAPI document where it is at hand.
+"""Two judges of recorded exchanges: the types of the official SDK, and the published OpenAPI document if available.
 
 The SDK is the newer one and has every field, type and choice; the document, of July 2026, has the ranges and patterns,
 too. Where they disagree, the SDK counts.
@@ -26,8 +26,8 @@ from pgbeam import PgBeamClient, models
 from pgbeam.operations import OPERATIONS_BY_TAG
 from pydantic import ConfigDict, TypeAdapter
 
-from tests.sandbox.gate import EXTRA_FIELDS
 from tests.sandbox.kinds import KINDS, PROJECT
+from tests.sandbox.middleware import EXTRA_FIELDS
 from tests.sandbox.platform import PLAN_PATH, SPEND_LIMIT_PATH
 from tests.sandbox.sdk import hints, strict, typed_dict
 from tests.tree import ROOT
@@ -35,12 +35,12 @@ from tests.tree import ROOT
 DOCUMENT = ROOT.parent / "shared" / "reference" / "pgbeam-openapi.json"
 _KINDS = (PROJECT, *KINDS.values())
 _OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH)
-#: Only the operations in use: reading the other ones takes seconds.
+#: Only the operations in use: parsing the others takes seconds.
 IN_USE = {*_OTHERS, *(path for kind in _KINDS for path in kind.paths)}
-#: An id that a server made, and a moment: exchanges that differ in these alone are judged alike.
+#: Ids from a server and timestamps: exchanges that differ only in these are judged once.
 ID = re.compile(rf'\b({"|".join(kind.prefix for kind in _KINDS if kind.prefix)})_[0-9a-f]+(?![^/".])')
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-#: The operations that take If-Match, by method and path; the SDK has no headers.
+#: The operations that accept If-Match, by method and path; the SDK has no headers.
 CONDITIONAL = {(kind.update_method, kind.item_path) for kind in _KINDS if kind.update and kind.conditional}
 ENTITY_TAGS = re.compile(r'\*|"[^"]*"( *, *"[^"]*")*')
 
@@ -64,19 +64,19 @@ class _Problem(TypedDict):
 
 
 class _Envelope(TypedDict):
-    """The older form of an error, of which the SDK has no model."""
+    """The older form of an error, which is missing from the SDK."""
 
     error: _Problem
 
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of the API as the SDK has it."""
+    """An operation of the API in the SDK."""
 
     name: str
     method: str
     path: str
-    #: None where it has no body, or no content in its answer.
+    #: None if it has no body, or no content in its answer.
     body: TypeAdapter[Any] | None
     answer: TypeAdapter[Any] | None
     query: TypeAdapter[Any]
@@ -124,7 +124,7 @@ def _find(method: str, path: str) -> Operation:
 
 @functools.cache
 def _error() -> dict[str, TypeAdapter[Any]]:
-    """The two forms of an error, by content type."""
+    """Return the two forms of an error, by content type."""
     return {
         "application/problem+json": TypeAdapter(strict(models.Error, "ignore")),
         "application/json": TypeAdapter(strict(_Envelope, "ignore")),
@@ -144,7 +144,7 @@ def _api(path: Path) -> OpenAPI:
 
 
 def described(operation: Operation, document: Path, status: int = 200) -> bool:
-    """Whether there is a document, and it has the operation, with this answer unless that is a success."""
+    """Whether the document exists and contains the operation, with this answer unless it is a success."""
     if not document.exists():
         return False
     item = _document(document)["paths"].get(operation.path, {}).get(operation.method.lower())
@@ -152,7 +152,7 @@ def described(operation: Operation, document: Path, status: int = 200) -> bool:
 
 
 def judge(exchanges: list[dict[str, Any]], document: Path = DOCUMENT) -> None:
-    """Raise where a request or an answer is not as the SDK, or the document where there is one, has it.
+    """Raise if a request or an answer does not match the SDK, or the document if it exists.
 
     What the server refused is judged as well, since that is where a wrong request ends. Only what a test itself has
     asked for, behind the collection's back, may be wrong on purpose; and so may an answer that a test asked for.
@@ -177,7 +177,7 @@ def judge(exchanges: list[dict[str, Any]], document: Path = DOCUMENT) -> None:
 
 
 def _without_extra(value: Any) -> Any:
-    """A body without what the sandbox put into the object that it was made from: that may be sent back."""
+    """Return a body without the unknown fields that the sandbox added, which may be sent back."""
     if isinstance(value, list):
         return [_without_extra(item) for item in value]
     if not isinstance(value, dict):
@@ -187,7 +187,7 @@ def _without_extra(value: Any) -> Any:
 
 @functools.lru_cache(4096)
 def _judge_request(method: str, path: str, query: str, body: str, content_type: str, document: Path) -> None:
-    """Texts alone, so that a request is judged once, however many objects it is sent for."""
+    """Takes only texts, so that a request for many objects is judged once."""
     operation = _find(method, path)
     operation.query.validate_strings(json.loads(query))
     if operation.body:
@@ -242,7 +242,7 @@ def _request(
 
 
 def differences() -> set[str]:
-    """What the document has otherwise than the SDK, in the operations of both; the ranges, which only it has, aside."""
+    """Return the differences between the document and the SDK, except ranges, which only the document has."""
     document = _document(DOCUMENT)
     found: set[str] = set()
     for operation in operations():
@@ -277,7 +277,7 @@ def _resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shape(schema: dict[str, Any] | None, root: dict[str, Any] | None = None) -> Any:
-    """What a schema of either dialect says of fields, types and choices: the same value for the same."""
+    """Return the fields, types and choices of a schema in either dialect, in one form for comparison."""
     if schema is None:
         return None
     root = root or schema
@@ -294,7 +294,7 @@ def _shape(schema: dict[str, Any] | None, root: dict[str, Any] | None = None) ->
 
 
 def _apart(left: Any, right: Any, place: str = "") -> Iterator[str]:
-    """The places where two shapes differ."""
+    """Yield the paths where two shapes differ."""
     if isinstance(left, dict) and isinstance(right, dict):
         for name in {*left, *right}:
             yield from _apart(left.get(name), right.get(name), f"{place}.{name}".lstrip("."))

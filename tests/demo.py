@@ -26,7 +26,7 @@ USERS = {"orders": "orders_app", "invoices": "invoices_app"}
 
 
 def main() -> int:
-    """Run the demo; returns the exit status, 0 where all was seen that had to be."""
+    """Run the demo. Returns the exit status, 0 if everything expected was seen."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with (
         tempfile.TemporaryDirectory(prefix="pgbeam-demo-") as folder,
@@ -49,10 +49,10 @@ def main() -> int:
 
 @dataclass
 class Run:
-    """What one run of the playbook did, as it told, and what the sandbox saw of it."""
+    """The reported results of one run of the playbook, and the requests that the sandbox received."""
 
     changed: int
-    #: How many databases, by what was done or would be.
+    #: The number of databases by action.
     actions: dict[str, int]
     seconds: float
     reads: int
@@ -83,7 +83,7 @@ def _runs(inventory: Path, environment: dict[str, str], sandbox: Sandbox) -> int
     for database in sandbox.project_of(PROJECT).databases():
         print(f"  {database['connection_string']}")
     seen = [(run.changed, run.writes) for run in runs.values()]
-    # Three to register two: one is created with a part of its cache_config, which only an update can take.
+    # Three writes for two databases: one has part of cache_config, which only an update can set.
     if seen != [(1, 0), (1, 3), (0, 0), (1, 1)]:
         print("The demo did not go as announced.", file=sys.stderr)
         return 1
@@ -104,11 +104,11 @@ def _say(text: str) -> None:
 
 
 def _play(inventory: Path, environment: dict[str, str], sandbox: Sandbox, *options: str) -> Run:
-    """Run the playbook before the reader's eyes."""
+    """Run the playbook and print its output."""
     command = ["ansible-playbook", "-i", str(inventory), "playbooks/register_databases.yml", *options]
     print(f"$ {' '.join(command).replace(str(inventory), 'inventory')}", flush=True)
     began = time.monotonic()
-    with sandbox.watched() as exchanges:
+    with sandbox.recorded() as exchanges:
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             output = ""
@@ -118,11 +118,11 @@ def _play(inventory: Path, environment: dict[str, str], sandbox: Sandbox, *optio
         seconds = time.monotonic() - began
     if process.returncode:
         sys.exit(f"ansible-playbook ended with {process.returncode}")
-    told = re.search(rf'"{PROJECT}: (.+)"', output)
+    reported = re.search(rf'"{PROJECT}: (.+)"', output)
     kinds = ["test" if item["path"].endswith("/test-connection") else item["method"] for item in exchanges]
     return Run(
         changed=sum(int(count) for count in re.findall(r"\bchanged=(\d+)", output)),
-        actions={action: int(count) for count, action in re.findall(r"(\d+) (\w+)", told[1] if told else "")},
+        actions={action: int(count) for count, action in re.findall(r"(\d+) (\w+)", reported[1] if reported else "")},
         seconds=seconds,
         reads=kinds.count("GET"),
         writes=sum(kinds.count(method) for method in WRITES),

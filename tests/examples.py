@@ -34,7 +34,7 @@ ANSIBLE = ("ansible", "ansible-doc", "ansible-inventory", "ansible-playbook", "a
 
 @dataclass(frozen=True)
 class Block:
-    """One block. ``title`` is its caption or first line, ``name`` the file it is, if it is one."""
+    """One block. ``title`` is its caption or first line, ``name`` its file name, if it has one."""
 
     language: str
     title: str
@@ -53,7 +53,7 @@ class Command:
 
 
 def pages() -> list[str]:
-    """Every file with examples, as a path from the root."""
+    """Return every file with examples, as a path from the root."""
     documents = [
         "README.md",
         "docs/reliability.md",
@@ -65,7 +65,7 @@ def pages() -> list[str]:
 
 
 def blocks(page: str, text: str) -> list[Block]:
-    """The blocks of a page, in its order."""
+    """Return the blocks of a page in order."""
     if page.endswith(".py"):
         return [Block("yaml", "EXAMPLES", _examples(text))]
     found = []
@@ -81,13 +81,13 @@ def blocks(page: str, text: str) -> list[Block]:
 
 
 def commands(block: Block) -> Iterator[Command]:
-    """The Ansible commands of a shell block, each with the exit status that its comment tells."""
+    """Yield the Ansible commands of a shell block, each with the exit status from its comment."""
     for line in block.text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         piped = words.index("|") + 1 if "|" in words else 0
         if words and words[piped] in ANSIBLE:
-            told = re.search(r"# .*\bexits with (\d+)", line)
-            yield Command(["sh", "-c", line] if piped else words, int(told.group(1)) if told else 0)
+            status = re.search(r"# .*\bexits with (\d+)", line)
+            yield Command(["sh", "-c", line] if piped else words, int(status.group(1)) if status else 0)
 
 
 def _examples(source: str) -> str:

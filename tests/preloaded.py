@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible commands that start in a process in which Python's and other libraries are imported already.
+"""Start Ansible commands in a process that has already imported Python's and other libraries.
 
 That is a third of what a short playbook costs. Each command is a fork of its own with its own environment, working
 directory and output, and runs the command's own ``main``. Nothing that reads Ansible's configuration is imported
@@ -42,13 +42,13 @@ COMMANDS = {
     "ansible-playbook": "ansible.cli.playbook",
     "ansible-vault": "ansible.cli.vault",
 }
-#: What Python reads of the environment when it starts.
+#: The prefixes of variables that Python reads when it starts.
 READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_")
 SIZE = 1 << 20
 
 
 class Preloaded:
-    """The process that is forked. It ends with the process that made it."""
+    """The process that is forked. It ends with its parent process."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self._start = _read_at_start(env)
@@ -59,7 +59,7 @@ class Preloaded:
             self._process = subprocess.Popen(command, env=self._start, cwd="/", pass_fds=[far.fileno()])
 
     def suits(self, command: list[str], env: Mapping[str, str]) -> bool:
-        """Whether Python would start in the same way in the environment of this command."""
+        """Whether Python would start in the same way with the environment of this command."""
         return command[0] in COMMANDS and _read_at_start(env) == self._start
 
     def run(self, command: list[str], cwd: Path, env: Mapping[str, str], timeout: float) -> tuple[int, str]:
@@ -69,16 +69,16 @@ class Preloaded:
         """
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             status, far = os.pipe()
-            with open(status, "rb") as told:
+            with open(status, "rb") as reported:
                 message = json.dumps([command, str(cwd), dict(env)]).encode()
                 files = [0, output.fileno(), errors.fileno(), far]
                 socket.send_fds(self._socket, [message], files)
                 os.close(far)
-                pid = int(told.readline())
-                if not select.select([told], [], [], timeout)[0]:
+                pid = int(reported.readline())
+                if not select.select([reported], [], [], timeout)[0]:
                     os.kill(pid, signal.SIGKILL)
                     raise subprocess.TimeoutExpired(command, timeout)
-                code = int(told.read())
+                code = int(reported.read())
             texts = []
             for file in (output, errors):
                 file.seek(0)
@@ -91,7 +91,7 @@ def _read_at_start(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _serve(requests: socket.socket) -> list[str]:
-    """Fork for each request. Returns in the forked process alone, with the command that it has to become."""
+    """Fork for each request. Returns only in the forked process, with the command to run."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that report
     while True:
         message, files, *_rest = socket.recv_fds(requests, SIZE, 4)

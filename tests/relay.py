@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A stretch of the network that counts connections and keeps what was sent."""
+"""A TCP relay that counts connections and records the bytes sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness import Sandbox
 
 @dataclass
 class Relay:
-    """Hands bytes on and keeps them: to one port, or as a proxy to where a CONNECT asks for."""
+    """Forwards and records bytes: to one port, or as a proxy to the target of a CONNECT."""
 
     port: int = 0
     to: int | None = None
@@ -49,7 +49,7 @@ class Relay:
                 port = int(head.split(b":")[1].split()[0])
                 near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             with socket.create_connection(("127.0.0.1", port)) as far:
-                for side in (near, far):  # else a request in two writes waits for a delayed acknowledgement
+                for side in (near, far):  # otherwise a request in two writes waits for a delayed acknowledgement
                     side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
                 self._pump(near, far, True)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values for the tests that hold for every resource, from the samples in its words and its declaration."""
+"""Values for tests of every resource, from the samples in its words and its declaration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sample(resource: Resource, field: Field, within: str = "") -> Any:
 
 
 def whole(resource: Resource) -> Values:
-    """An object of the API as a server returns it, with the fields that it never returns left out."""
+    """Return an object of the API as a server returns it, without write-only fields."""
     found = {field.name: sample(resource, field) for field in resource.fields if not field.secret}
     return {name: None if resource.is_deleted({name: value}) else value for name, value in found.items()}
 
@@ -56,7 +56,7 @@ def body(resource: Resource, secret: str, number: int = 0) -> Values:
 
 
 def create(scope: Scope, resource: Resource, parent: str, secret: str, number: int = 0, **fields: Any) -> Values:
-    """Create an object behind the collection's back, and what it refers to. Returns it as the answer has it."""
+    """Create an object and its referenced objects as another client. Returns the answer."""
     given = {**body(resource, secret, number), **fields}
     for f in resource.references:
         if f.name in given and f.name not in fields:
@@ -79,7 +79,7 @@ def found_or_created(scope: Scope, reference: Field, parent: str, secret: str, n
 
 
 def varied(field: Field, value: Any, number: int) -> Any:
-    """The value for the number 0; for a few numbers after it other ones, as far as the field has any."""
+    """Return the value for number 0, and different values for the next numbers, as far as the field has any."""
     if number == 0:
         return value
     if field.fields:
@@ -100,14 +100,14 @@ def varied(field: Field, value: Any, number: int) -> Any:
 
 
 def respelled(field: Field, value: Any) -> Any:
-    """Another text that means the same to the field; None if there is none that differs in case."""
+    """Return another spelling with the same meaning for the field, or None if case makes no difference."""
     if field.normalize and value != value.upper() and field.normalize(value) == field.normalize(value.upper()):
         return value.upper()
     return None
 
 
 def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -> Iterator[tuple[Any, str]]:
-    """Values that the field does not take, each with what a message says of it: its place, the value, what is allowed.
+    """Yield invalid values of the field, each with part of its message: its place, the value, what is allowed.
 
     ``place`` is the value's name in messages, ``within`` the path of the field that it is a member of.
     """
@@ -115,7 +115,7 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
     below = f"{within}.{field.name}" if within else field.name
     if field.fields:
         yield 5, f"{place}: a number was given; it must be a dictionary"
-        yield {"no_such": 1}, f"{place}.no_such: there is no such option"
+        yield {"no_such": 1}, f"{place}.no_such: unknown option"
         for member in field.fields:
             for value, reported in wrong(resource, member, f"{place}.{member.name}", below):
                 yield {member.name: value}, reported
@@ -136,7 +136,7 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         for value in ("no-such", 7):
             yield value, f"{place}: {value!r} is not allowed; it must be true or false"
     else:
-        number = 8154711 if field.secret else 1.5  # text that is no secret may be an integer
+        number = 8154711 if field.secret else 1.5  # a text that is not a secret may be an integer
         for value, shown, kind in (
             (True, "true", "a boolean"),
             (number, repr(number), "a number"),
@@ -145,7 +145,7 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
             given = "the value" if field.secret else shown
             yield value, f"{place}: {given} is {kind}, not text; put it in quotes"
         if field.secret:
-            yield "", f"{place}: it is empty; check that the variable or the lookup that it comes from is set"
+            yield "", f"{place}: empty; check that its variable or lookup is set"
         if field.choices:
             yield "no-such", f"{place}: 'no-such' is not allowed; it must be one of {', '.join(field.choices)}"
         for text in _wrong_texts(field):
@@ -160,7 +160,7 @@ def _wrong_lists(resource: Resource, field: Field, place: str, within: str, belo
     yield {"a": 1}, f"{place}: a dictionary was given; it must be a list"
     if field.maximum is not None:
         many = [varied(element, one, number) for number in range(field.maximum + 1)]
-        yield many, f"{place}: {len(many)} elements were given; it must be {field.maximum} at most"
+        yield many, f"{place}: {len(many)} elements are too many; the maximum is {field.maximum}"
     if not element.fields:
         for value, reported in wrong(resource, element, f"{place}[0]", within):
             yield [value], reported
@@ -171,13 +171,13 @@ def _wrong_lists(resource: Resource, field: Field, place: str, within: str, belo
             yield [{**one, member.name: value}], reported
         if member.required or member.name in field.key:
             lacking = {name: value for name, value in one.items() if name != member.name}
-            yield [lacking], f"{place}[0].{member.name}: it is missing"
+            yield [lacking], f"{place}[0].{member.name}: missing"
     if field.key:
         yield [one, one], f"{place}[0] and {place}[1] are both "
 
 
 def _wrong_texts(field: Field) -> Iterator[str]:
-    """Texts that the field does not take: empty, with a blank, with a null character, and too long by one."""
+    """Yield invalid texts of the field: empty, with a blank, with a null character, and one character too long."""
     longest = re.search(r"\{\d+,(\d+)\}$", field.pattern or "")
     for text in ("", "a b", "a\0b", *(["x" * (int(longest.group(1)) + 1)] if longest else [])):
         if not allowed(field, text) and not (field.secret and not text):
@@ -185,7 +185,7 @@ def _wrong_texts(field: Field) -> Iterator[str]:
 
 
 def allowed(field: Field, text: str) -> bool:
-    """Whether the field takes a text."""
+    """Whether the field accepts a text."""
     try:
         return bool(
             re.fullmatch(field.pattern or ".*", text, re.DOTALL) and (not field.normalize or field.normalize(text))

@@ -36,7 +36,7 @@ from typing import Any
 from tests import contract
 from tests.faults import ENDLESS, as_others_left_it, changes_of_others
 from tests.harness import API_KEY, DATABASE, WRITES, Organization, Project, Sandbox, ansible_env
-from tests.sandbox.gate import key_digest
+from tests.sandbox.middleware import key_digest
 from tests.sandbox.models import Initial
 from tests.tree import ROOT
 

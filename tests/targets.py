@@ -25,7 +25,7 @@ def main(copy: str, python: str, *targets: str) -> int:
         config = f"pgbeam_api_url: {sandbox.url}\npgbeam_api_key: {API_KEY}\n"
         (integration / "integration_config.yml").write_text(config)
         command = ["ansible-test", "integration", "--local", "--python", python, "--color", "no", *names]
-        with sandbox.watched():
+        with sandbox.recorded():
             return subprocess.run(command, cwd=copy, check=False).returncode
 
 

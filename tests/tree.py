@@ -15,12 +15,12 @@ TREE = ROOT / ".work" / "tree"
 
 
 def link_tree() -> Path:
-    """Make the tree, whose last folder is a link to this checkout, and return it for ANSIBLE_COLLECTIONS_PATH."""
+    """Create the tree, whose last directory is a link to this checkout, and return it for ANSIBLE_COLLECTIONS_PATH."""
     parent = TREE / "ansible_collections" / "pgbeam"
     parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
         os.symlink(ROOT, parent / "cloud", target_is_directory=True)
-        importlib.invalidate_caches()  # Python remembers that there was no such folder
+        importlib.invalidate_caches()  # Python caches that the directory did not exist
     return TREE
 
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The action of the collection's modules, and of the tasks of its role.
+"""The action plugin of the collection's modules and of its role's tasks.
 
-``meta/runtime.yml`` routes every module here, and three actions that have no module: the steps of the role.
+``meta/runtime.yml`` routes every module to it, and three actions without a module: the steps of the role.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._role import STEPS, S
 
 
 class ActionModule(NormalAction):
-    """Runs a step of the role, or a module as Ansible's own action does once its arguments are seen to be usable."""
+    """Runs a step of the role, or a module like Ansible's own action, after checking its arguments."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         step = STEPS.get(self._task.action)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter that makes a connection string whole: the password, and parameters of the connection."""
+"""The filter that adds the password and parameters to a connection string."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ansible.errors import AnsibleFilterError
 
 try:
     from ansible.module_utils.secrets import register_secrets
-except ImportError:  # ansible-core before 2.22 has nothing that a filter could tell of a secret
+except ImportError:  # ansible-core before 2.22, where a filter cannot register secrets
 
     def register_secrets(values: t.Iterable[str]) -> None:
-        """Take no notice."""
+        """Do nothing."""
 
 
 DOCUMENTATION = r"""
@@ -94,34 +94,34 @@ _value:
 
 PLACEHOLDER = ":YOUR_PASSWORD@"
 NAME = re.compile(r"[A-Za-z0-9_]+")
-#: libpq ends a text at a NUL, and refuses it; half of a surrogate pair has no place in UTF-8.
+#: libpq refuses NUL, and UTF-8 cannot represent half of a surrogate pair.
 UNUSABLE = re.compile("[\0\ud800-\udfff]")
-#: Not "is no str": on cores before 2.19 a vaulted value is of a type of its own.
-NO_TEXT = (bool, int, float, bytes, datetime.date, list, tuple, dict, type(None))
+#: Not simply anything but str: before ansible-core 2.19, vaulted values have their own type.
+NON_TEXT = (bool, int, float, bytes, datetime.date, list, tuple, dict, type(None))
 
 
 def connection_string(string: t.Any, password: t.Any, *, parameters: t.Any = None) -> str:
-    """The connection string with the password in the place of PgBeam's placeholder, and the parameters in its query.
+    """Replace PgBeam's placeholder by the password, and add the parameters to the query.
 
-    Raises AnsibleFilterError, without a value in it, where one of the three cannot be used.
+    Raises AnsibleFilterError, without any value in its text, if an argument is invalid.
     """
-    if isinstance(password, NO_TEXT) or not str(password):
-        raise AnsibleFilterError("connection_string: the password must be a string that is not empty")
+    if isinstance(password, NON_TEXT) or not str(password):
+        raise AnsibleFilterError("connection_string: the password must be a non-empty string")
     if _is_omitted(password):
-        raise AnsibleFilterError("connection_string: the password is omitted; give it, or leave the filter out")
+        raise AnsibleFilterError("connection_string: the password is omitted; pass it, or do not use the filter")
     if not isinstance(string, str) or PLACEHOLDER not in string:
         raise AnsibleFilterError(
-            "connection_string: the input has no YOUR_PASSWORD to replace; give the one that PgBeam returned"
+            "connection_string: the input does not contain YOUR_PASSWORD; pass the string that PgBeam returned"
         )
     start, dummy, rest = string.partition(PLACEHOLDER)
     secret = _encoded("the password", password)
-    whole = f"{start}:{secret}@{_with_parameters(rest, {} if parameters is None else parameters)}"
-    register_secrets([str(password), secret, whole])
-    return whole
+    result = f"{start}:{secret}@{_with_parameters(rest, {} if parameters is None else parameters)}"
+    register_secrets([str(password), secret, result])
+    return result
 
 
 def _with_parameters(rest: str, parameters: t.Any) -> str:
-    """What follows the password in a URI, with the parameters in its query."""
+    """Return the part of the URI after the password, with the parameters in its query."""
     if not isinstance(parameters, dict):
         raise AnsibleFilterError("connection_string: the parameters must be a dictionary of names and values")
     if not parameters:
@@ -134,12 +134,16 @@ def _with_parameters(rest: str, parameters: t.Any) -> str:
 
 def _parameter(name: t.Any, value: t.Any) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise AnsibleFilterError("connection_string: the name of a parameter has letters, digits and underscores only")
+        raise AnsibleFilterError(
+            "connection_string: the name of a parameter must consist of letters, digits and underscores"
+        )
     if name == "password":
-        raise AnsibleFilterError("connection_string: the password is no parameter; it has its place in the string")
+        raise AnsibleFilterError(
+            "connection_string: password is not a parameter; pass it as the argument of the filter"
+        )
     if _is_omitted(value):
-        raise AnsibleFilterError(f"connection_string: the parameter {name} is omitted; give it, or leave it out")
-    if isinstance(value, NO_TEXT) and not isinstance(value, int):
+        raise AnsibleFilterError(f"connection_string: the parameter {name} is omitted; pass a value, or remove it")
+    if isinstance(value, NON_TEXT) and not isinstance(value, int):
         raise AnsibleFilterError(
             f"connection_string: the parameter {name} must be a string, a whole number or a boolean"
         )
@@ -147,7 +151,7 @@ def _parameter(name: t.Any, value: t.Any) -> str:
 
 
 def _is_omitted(value: t.Any) -> bool:
-    """Whether a value is what core's variable omit holds: an object, before 2.19 a text."""
+    """Whether a value is that of core's variable omit: an object, before 2.19 a text."""
     return type(value).__name__ == "_OmitType" or str(value).startswith("__omit_place_holder__")
 
 
@@ -155,7 +159,7 @@ def _encoded(what: str, value: t.Any) -> str:
     text = str(value)
     if UNUSABLE.search(text):
         raise AnsibleFilterError(
-            f"connection_string: {what} has a NUL or half of a surrogate pair, which no connection string can hold"
+            f"connection_string: {what} contains a NUL or half of a surrogate pair, which a connection string cannot"
         )
     return quote(text, safe="")
 

@@ -145,8 +145,7 @@ changes:
   returned: when the plan could be computed
   sample: [email, role]
 org_member:
-  description: The org member with the same email, who needs no org invitation. Empty if nothing would be created
-    otherwise.
+  description: The org member with the same email, if one exists in place of the org invitation. Empty otherwise.
   type: dict
   returned: when the plan could be computed
   contains:

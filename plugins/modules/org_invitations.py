@@ -160,8 +160,7 @@ org_invitations:
       returned: always
       sample: [email, role]
     org_member:
-      description: The org member with the same email, who needs no org invitation. Empty if nothing would be created
-        otherwise.
+      description: The org member with the same email, if one exists in place of the org invitation. Empty otherwise.
       type: dict
       returned: always
       contains:

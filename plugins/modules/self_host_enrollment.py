@@ -25,7 +25,7 @@ options:
     required: true
   state:
     description:
-      - V(present) ensures that the self host enrollment exists and matches the task.
+      - V(present) ensures that the enrollment exists and matches the task.
       - V(absent) ensures that it does not exist. The enrollment is revoked, so no proxy can connect with its token any
         more. A proxy that is connected keeps its configuration until it reconnects. PgBeam keeps the enrollment, and a
         new one may have its label.
@@ -36,8 +36,8 @@ options:
   id:
     description:
       - The enrollment's id. If O(region_label) differs, the task fails.
-      - If omitted, the self host enrollment is looked up by O(region_label). If several match, the task fails and
-        reports their ids.
+      - If omitted, the enrollment is looked up by O(region_label). If several match, the task fails and reports their
+        ids.
       - PgBeam cannot return a single self host enrollment, so all self host enrollments of the organization are listed
         even if you set an id.
     type: str
@@ -128,7 +128,7 @@ EXAMPLES = r"""
 RETURN = r"""
 self_host_enrollment:
   description:
-    - The self host enrollment after the task ran. Empty if it does not exist.
+    - The enrollment after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the plan could be computed

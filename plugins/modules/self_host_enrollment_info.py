@@ -22,7 +22,7 @@ options:
     required: true
   id:
     description:
-      - Return only the self host enrollment with this id.
+      - Return only the enrollment with this id.
       - PgBeam cannot return a single self host enrollment, so all self host enrollments of the organization are listed
         even if you set an id.
     type: str
@@ -64,7 +64,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 self_host_enrollments:
-  description: The matching self host enrollments. Empty if none match.
+  description: The matching enrollments. Empty if none match.
   type: list
   elements: dict
   returned: success

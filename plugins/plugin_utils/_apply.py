@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the modules for what the hosts declare, project by project, and report all of it in one result.
+"""Run the modules for everything that the hosts declare, project by project, and combine their results.
 
 Private to this collection: it may change in any release.
 """
@@ -22,12 +22,12 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._objects import Call,
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project, Replicas
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Results
 
-#: The parts of a module's result that are core's own.
+#: The keys of a module's result that core adds.
 NOT_PUBLISHED = ("invocation", "ansible_facts", "exception")
 
 
 def apply(action: t.Any, task_vars: Values) -> Values:
-    """Ensure that PgBeam has what the hosts of this batch declare. Returns the result of the role's task."""
+    """Ensure PgBeam matches what the hosts of this batch declare. Returns the result of the role's task."""
     problems, hosts = _hosts(action, task_vars)
     view = _view(hosts, task_vars)
     plan = _plan.plan(hosts, view) if not problems else _plan.Plan([], problems)
@@ -48,7 +48,7 @@ def apply(action: t.Any, task_vars: Values) -> Values:
     audit = bool(task_vars.get("__pgbeam_audit"))  # set by the playbook
     unseen = _prune.unseen(view)
     if audit and unseen and any(project.objects for project in plan.projects):
-        display.Display().warning(f"objects that no host declares are not looked for, because {unseen}")
+        display.Display().warning(f"objects that no host declares are not reported, because {unseen}")
     results, problem = run(plan.projects, call, foresee, display.Display().warning, audit and not unseen)
     return _result(results, problem, action._task)
 
@@ -56,10 +56,10 @@ def apply(action: t.Any, task_vars: Values) -> Values:
 def run(
     projects: list[Project], call: Call, foresee: Call, announce: t.Callable[[str], None], audit: bool = False
 ) -> tuple[Results, str | None]:
-    """Look up the projects, ensure that they exist, then register their databases and replicas, and apply the rest.
+    """Look up the projects, ensure that they exist, register their databases and replicas, then apply the rest.
 
-    Nothing follows a project that failed, and no replicas a database that failed. ``foresee`` runs a module in check
-    mode, so that a refusal to prune comes before the first write of all. ``announce`` shows what prune will delete, and
+    If a project fails, nothing else is applied; if a database fails, no replicas are. ``foresee`` runs a module in
+    check mode, so that prune is refused before the first write. ``announce`` shows what prune will delete, and
     ``audit`` adds what no host declares. Returns a sentence if the projects cannot be applied together.
     """
     results = Results()
@@ -72,7 +72,7 @@ def run(
                 results.lookups[project.key] = result
     if results.lookups:
         return results, None
-    problem = _named_twice(projects, found)
+    problem = _duplicate_projects(projects, found)
     if problem:
         return results, problem
     problem = next(filter(None, [_prune_problem(p, found.get(p.key), results, foresee) for p in projects]), None)
@@ -106,27 +106,27 @@ def run(
 
 
 def _identity(project: Project) -> Values:
-    """The options that find a project, for any of the modules."""
+    """Return the options that identify a project, for any module."""
     named = {} if project.id else {"name": project.options.get("name")}
     return {"id": project.id or None, "org_id": project.options.get("org_id"), **named, **project.connection}
 
 
-def _named_twice(projects: list[Project], found: dict[str, list[Values]]) -> str | None:
-    """A sentence on the projects that hosts refer to in two ways, so that each list would prune the other's."""
+def _duplicate_projects(projects: list[Project], found: dict[str, list[Values]]) -> str | None:
+    """Return a sentence if hosts refer to one project in two ways: each list would prune the other's objects."""
     keys: dict[str, list[str]] = {}
     for project in projects:
         existing = found.get(project.key)
         project_id = existing[0]["id"] if existing else project.id
         if project_id:
             keys.setdefault(project_id, []).append(project.key)
-    twice = ", ".join(" and ".join(same) for same in keys.values() if len(same) > 1)
-    if not twice:
+    duplicates = ", ".join(" and ".join(same) for same in keys.values() if len(same) > 1)
+    if not duplicates:
         return None
-    return f"{twice} are one project; name it on all hosts in one way, by its id or by org_id and name"
+    return f"{duplicates} are the same project; refer to it in one way on all hosts, by id or by org_id and name"
 
 
 def _prune_problem(project: Project, found: list[Values] | None, results: Results, foresee: Call) -> str | None:
-    """A sentence if prune would delete too many replicas of a project; what a module refuses goes into the results."""
+    """Return a sentence if prune would delete too many replicas. Failures of modules are added to the results."""
     project_id = found[0]["id"] if found else project.id
     if not project.settings["prune"] or not project_id:
         return None
@@ -153,24 +153,24 @@ def _prune_problem(project: Project, found: list[Values] | None, results: Result
 
 
 def _project_options(project: Project, exists: bool) -> Values:
-    later = {f.name_option for f in PROJECT.references}  # what the project refers to may not exist yet
+    later = {f.name_option for f in PROJECT.references}  # the objects that the project refers to may not exist yet
     known = {name: value for name, value in project.options.items() if name not in later}
     options = {**known, **project.connection, "id": project.id or None}
-    if exists:  # what it was created with is one of its databases, which the next step ensures
+    if exists:  # its first database is one of its databases, which the next step ensures
         options.pop("database", None)
     return options
 
 
 def _databases_options(project: Project, results: Results) -> Values:
     created, project_id = results.projects.get(project.key, {}), results.project_id(project)
-    # In check mode, before the project exists, its first database is shown with it.
+    # In check mode, before the project exists, its first database is part of the project's result.
     return {
         "project_id": project_id,
         "databases": project.databases if project_id else project.databases[1:],
-        # Without a list, other kinds than databases are pruned, or the module refuses.
+        # Without a list of databases, only other kinds are pruned, or the module refuses.
         "prune": project.settings["prune"] and bool(project_id) and bool(project.databases or not project.objects),
         "prune_limit": project.settings["prune_limit"],
-        # A project that was just created has its first database's password.
+        # A project that was just created already has the password of its first database.
         "update_password": "on_create" if created.get("action") == "created" else project.settings["update_password"],
         "test_connection": project.settings["test_connection"],
         "parallel": project.settings["parallel"],
@@ -201,7 +201,7 @@ def _replicas_options(project: Project, replicas: Replicas, database_id: str) ->
 
 
 def _hosts(action: t.Any, task_vars: Values) -> tuple[list[str], list[_declared.Host]]:
-    """The hosts that ran the role, or the sentences on why the role cannot be run in this way."""
+    """Return the hosts that ran the role, or sentences on why the role cannot run in this way."""
     task, batch, hostvars = action._task, task_vars["ansible_play_batch"], task_vars["hostvars"]
     problem = _context.strategy_problem(task, action._templar)
     if problem:
@@ -211,13 +211,13 @@ def _hosts(action: t.Any, task_vars: Values) -> tuple[list[str], list[_declared.
     for name in batch:
         registered = hostvars[name].get("__pgbeam_declared") or {}
         if registered.get("failed"):
-            return [f"{name}: what it declares could not be read; correct what its task reports, then run again"], []
+            return [f"{name}: its variables could not be read; correct what its task reports, then run again"], []
         gathered = json.loads(registered.get("gathered") or "{}")
         if gathered.get("run") != run_id:
             continue
         if gathered["run_once"] and len(batch) > 1:
-            said = f"run_once: only {name} would take part, and what the other hosts declare would be left out"
-            return [f"{said}; remove run_once from the role, its play or the task that includes it"], []
+            problem = f"run_once: only {name} would take part, and what the other hosts declare would be ignored"
+            return [f"{problem}; remove run_once from the role, its play or the task that includes it"], []
         hosts.append(_declared.read(name, gathered))
     if not hosts:
         return ["nothing was gathered from the hosts before this task; run the role from its first task"], []
@@ -239,9 +239,9 @@ def _view(hosts: list[_declared.Host], task_vars: Values) -> _prune.View:
 
 
 def _sliced(task_vars: Values) -> str:
-    """The AWX job template of which the run is a slice; empty if it is none.
+    """Return the AWX job template of which the run is a slice, or an empty text.
 
-    AWX runs the slices of a job as the nodes of a workflow, which has the name of the job template itself.
+    AWX runs the slices of a job as the nodes of a workflow with the name of the job template.
     """
     for prefix in ("awx", "tower"):
         template = task_vars.get(f"{prefix}_job_template_name")
@@ -251,37 +251,37 @@ def _sliced(task_vars: Values) -> str:
 
 
 def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Values:
-    """Run a module on the controller with these options and the module_defaults that a task of it would have.
+    """Run a module on the controller with these options and its module_defaults.
 
-    Whatever prevents that is a result too: what the modules before it have written is reported with it.
+    A failure to run it is a result too, so that the writes of earlier modules are reported.
     """
     name = f"pgbeam.cloud.{module}"
-    given = {option: value for option, value in options.items() if value is not None}
+    options_set = {option: value for option, value in options.items() if value is not None}
     problem = ""
     try:
         try:
-            args = {**_defaults(action, name, given, task_vars), **given}
-        except AnsibleError:  # whose text may quote a default that is a secret
+            args = {**_defaults(action, name, options_set, task_vars), **options_set}
+        except AnsibleError:  # its text may quote a default that is a secret
             problem = f"{module} was not run: a template in module_defaults cannot be evaluated; correct it"
             return {"changed": False, "failed": True, "msg": problem}
         result = _execute(action, name, args, task_vars)
         kept = {option: value for option, value in result.items() if option not in NOT_PUBLISHED}
         return {"changed": False, "failed": False, **kept}
     except AnsibleError as error:
-        place = "the Python, the disk and the temporary directory where Ansible runs"
-        problem = f"{module} was not run ({type(error).__name__}): check {place}"
+        place = "Python, the disk and the temporary directory where Ansible runs"
+        problem = f"{module} was not run ({type(error).__name__}); check {place}"
     except Exception as error:
         problem = _values.unexpected(error)
     return {"changed": False, "failed": True, "msg": problem}
 
 
 def _execute(action: t.Any, name: str, args: Values, task_vars: Values) -> Values:
-    """Run a module. What it warns of is part of its result alone, because some of it does not concern the user."""
+    """Run a module. Its warnings are only part of its result, because some do not concern the user."""
     context = getattr(getattr(display, "_display_utils", None), "DeferredWarningContext", None)
     if not context:  # ansible-core before 2.19
         result: Values = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
         return result
-    # Without a context of its own, ansible-core 2.21 shows the warnings with the role's task when the module returns.
+    # Without its own context, ansible-core 2.21 shows the warnings with the role's task when the module returns.
     with context(variables=task_vars) as captured:
         result = action._execute_module(module_name=name, module_args=args, task_vars=task_vars)
     found = {"warnings": captured.get_warnings(), "deprecations": captured.get_deprecation_warnings()}
@@ -291,8 +291,8 @@ def _execute(action: t.Any, name: str, args: Values, task_vars: Values) -> Value
     return result
 
 
-def _defaults(action: t.Any, name: str, given: Values, task_vars: Values) -> Values:
-    """The options that module_defaults sets for a module and the task does not. Core's own function is not public."""
+def _defaults(action: t.Any, name: str, options_set: Values, task_vars: Values) -> Values:
+    """Return the options that module_defaults sets and the task does not. Core's own function is not public."""
     merged: Values = {}
     for defaults in action._task.module_defaults:
         merged.update(defaults)
@@ -301,11 +301,11 @@ def _defaults(action: t.Any, name: str, given: Values, task_vars: Values) -> Val
     for key in (*(f"group/{group}" for group in groups), name):
         found.update(action._templar.template(merged.get(key) or {}))
     omitted = task_vars.get("omit")
-    return {option: value for option, value in found.items() if option not in given and value != omitted}
+    return {option: value for option, value in found.items() if option not in options_set and value != omitted}
 
 
 def _result(results: Results, problem: str | None, task: t.Any) -> Values:
-    """The result of the role's task: what each module returned, and in words what it came to."""
+    """Return the result of the role's task: the results of the modules, and lines that summarize them."""
     failed = [result for result in results.all if result.get("failed")]
     lines = _report.lines(results, task.check_mode)
     result: Values = {
@@ -315,16 +315,16 @@ def _result(results: Results, problem: str | None, task: t.Any) -> Values:
         "drift": _report.drift(results),
     }
     for name in ("warnings", "deprecations"):
-        told = [item for own in results.all for item in own.pop(name, None) or []]
-        if told:
-            result[name] = told
+        reported = [item for own in results.all for item in own.pop(name, None) or []]
+        if reported:
+            result[name] = reported
     if task.diff:
         result["diff"] = [part for own in results.all for part in _report.as_list(own.get("diff"))]
     return {**result, **_published(results)}
 
 
 def _published(results: Results) -> Values:
-    """What the role returns: the results of each kind of object, with those of databases by project."""
+    """Return the results by kind of object, those of databases and other kinds by project."""
     databases = {key: dict(result) for key, result in results.databases.items()}
     for result in results.objects:
         listed = databases.setdefault(result["project"], {}).setdefault(result["kind"], [])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one host declares, completed and checked: its project, and its databases over the defaults.
+"""The declarations of one host, completed with its defaults and checked.
 
 Private to this collection: it may change in any release.
 """
@@ -25,10 +25,10 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIAB
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 CONTROLLER = ("localhost", "127.0.0.1", "::1")
-#: Names of the machine that they are used on.
+#: Names that refer to the local machine.
 LOCAL_NAMES = re.compile(r"localhost[0-9]?(\.localdomain[0-9]?)?|ip6-(localhost|loopback)")
 UPDATES = ("on_create", "always")
-#: Those in which the hosts of one project must agree.
+#: The settings in which the hosts of one project must agree.
 SETTINGS = [
     name
     for name, default in VARIABLES.items()
@@ -37,12 +37,12 @@ SETTINGS = [
 
 
 def identified(resource: Resource, values: Values) -> Values:
-    """Values in which the names of other objects stand for their ids, so that they tell entries apart as these do."""
+    """Return the values with the names of referenced objects as their ids, which identify entries in the same way."""
     return {**values, **{f.name: values[f.name_option] for f in resource.references if f.name_option in values}}
 
 
 def fingerprint(resource: Resource, values: Values) -> str:
-    """The same for values that declare the same object in the same way."""
+    """Return a text that is equal for values that declare the same object in the same way."""
     folded = {name: resource.field(name).normalized(values[name]) for name in resource.identity if name in values}
     return json.dumps({**values, **folded}, sort_keys=True)
 
@@ -52,34 +52,34 @@ class Entry:
     """An entry of a host's list of databases."""
 
     declared: Values
-    #: The entry over the defaults of its host.
+    #: The entry merged onto the defaults of its host.
     merged: Values
-    #: The same without nulls and with a host, or None if only the controller could be its host.
+    #: The same without nulls and with a host, or None if its host could only be the controller.
     values: Values | None
-    #: Whether the host is the address of the inventory host.
+    #: Whether the host was filled in from the inventory host.
     filled: bool
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """The same for entries that declare the same."""
+        """A text that is equal for entries that declare the same."""
         return fingerprint(DATABASE, self.values or {})
 
 
 @dataclass
 class Host:
-    """One host with its variables. Where ``problems`` has sentences, the rest may be incomplete."""
+    """One host with its variables. If it has problems, the rest may be incomplete."""
 
     name: str
     address: str
     variables: dict[str, t.Any]
     entries: list[Entry] = field(default_factory=list)
-    #: The entries of the other lists by their variable, without the nulls that mean nothing.
+    #: The entries of the other lists by variable, without nulls that mean omitted.
     objects: dict[str, list[Values]] = field(default_factory=dict)
     #: The database that the project is created with, if it declares one.
     first: Entry | None = None
-    #: Sentences that do not name the host.
+    #: Sentences without the name of the host.
     problems: list[str] = field(default_factory=list)
-    #: Variables of the host that are nearly one of the role's, with that one.
+    #: Variables of the host that look like one of the role's, with that one.
     typos: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -89,20 +89,20 @@ class Host:
 
     @property
     def key(self) -> str:
-        """What the hosts of one project have in common: its id, or its organization and name."""
+        """The project that the host belongs to: its id, or its organization and name."""
         named = f"{self.project.get('org_id')}/{self.project.get('name')}" if self.project else ""
         return str(self.variables["project_id"] or self.project.get("id") or named)
 
     @property
     def is_controller(self) -> bool:
-        """Whether the host can only be where Ansible runs, so that it is no PostgreSQL server."""
+        """Whether the host is the machine that Ansible runs on, so that it is not a PostgreSQL server."""
         return self.name in CONTROLLER and self.address in CONTROLLER
 
 
 def read(name: str, gathered: Values) -> Host:
-    """The host with its entries completed, and with every problem that can be found without a request.
+    """Return the host with its entries completed, and with all problems that can be found without a request.
 
-    ``gathered`` is what the host has gathered: its ``address``, and the parts that ``_gather.gather`` returns.
+    ``gathered`` contains the ``address`` of the host and the parts that ``_gather.gather`` returns.
     """
     host = Host(name, gathered["address"], gathered["values"], typos=gathered["typos"])
     host.problems = gathered["problems"] or _setting_problems(host)
@@ -117,15 +117,15 @@ def read(name: str, gathered: Values) -> Host:
 
 
 def complete(host: Host, declared: Values) -> Entry:
-    """An entry over its host's defaults, with the address of the host where it has none of its own."""
-    merged = _over(host.variables["database_defaults"], declared)
+    """Merge an entry onto the defaults of its host, with the host's address if it has no host."""
+    merged = _merge(host.variables["database_defaults"], declared)
     values = validation.drop_nulls(merged)
     if "host" in values or "id" in values:
         return Entry(declared, merged, values, filled=False)
     return Entry(declared, merged, None if host.is_controller else {**values, "host": host.address}, filled=True)
 
 
-def _over(defaults: Values, declared: Values) -> Values:
+def _merge(defaults: Values, declared: Values) -> Values:
     merged = {**defaults, **declared}
     for name, value in declared.items():
         if isinstance(value, dict) and isinstance(defaults.get(name), dict):
@@ -134,16 +134,16 @@ def _over(defaults: Values, declared: Values) -> Values:
 
 
 def _setting_problems(host: Host) -> list[str]:
-    """Sentences on the variables whose values are of a wrong type or not allowed."""
+    """Return a sentence for each variable with an invalid value."""
     found = []
     for name, default in VARIABLES.items():
         value, variable = host.variables[name], f"pgbeam_{name}"
         if isinstance(default, list):
             if not isinstance(value, list):
-                found.append(f"{variable} is not a list; with -e, give it as JSON or in a file")
+                found.append(f"{variable}: it must be a list; with -e, pass it as JSON or in a file")
         elif isinstance(default, dict):
             if not isinstance(value, dict):
-                found.append(f"{variable} is not a dictionary; with -e, give it as JSON or in a file")
+                found.append(f"{variable}: it must be a dictionary; with -e, pass it as JSON or in a file")
         elif isinstance(default, bool):
             if value not in (True, False):
                 found.append(f"{variable}: {value!r} is not allowed; it must be true or false")
@@ -162,17 +162,17 @@ def _setting_problems(host: Host) -> list[str]:
 
 
 def _read_project(host: Host) -> None:
-    """Check a host's pgbeam_project, and complete the database that it declares."""
+    """Check the pgbeam_project of a host, and complete the database in it."""
     project = host.project
-    # An id may be the empty default of a template, and then counts as none.
+    # An empty id, such as the default of a template, counts as omitted.
     values = {option: value for option, value in project.items() if option != "database" and (value or option != "id")}
     found = validation.unknown_options({"id", *(f.name for f in PROJECT.options)}, values, "pgbeam_project.")
     found += validation.validate(PROJECT, values, "pgbeam_project.")
     project_id = host.variables["project_id"]
     if project_id and project.get("id") not in (None, project_id):
-        found.append("pgbeam_project_id and pgbeam_project.id are two ids; give one of them")
+        found.append("pgbeam_project_id: pgbeam_project.id is a different id; set only one of them")
     elif not project_id and not project.get("id") and not (project.get("org_id") and project.get("name")):
-        found.append("pgbeam_project does not say which one; give its org_id and name, or its id")
+        found.append("pgbeam_project: it identifies no project; set org_id and name, or id")
     host.problems += found
     declared = project.get("database")
     if declared is not None and declared != {}:
@@ -187,9 +187,9 @@ def _add_first(host: Host, declared: t.Any) -> Entry | None:
     entry = complete(host, declared)
     host.problems += _entry_problems(host, entry, label)
     if not entry.merged.get("host"):
-        host.problems.append(f"{label} names no host; name the PostgreSQL server in it")
+        host.problems.append(f"{label}: host is missing; set it to the PostgreSQL server")
     host.problems += [
-        f"{label}: the project is made with it; leave {option} out, or name another"
+        f"{label}: the project is created with it; omit {option}, or declare another database"
         for option in ("id", "state")
         if entry.merged.get(option) not in (None, "present")
     ]
@@ -209,7 +209,7 @@ def _add_objects(host: Host, kind: Resource) -> None:
 
 
 def as_given(kind: Resource, declared: Values) -> Values:
-    """An entry without its nulls, except those that clear a field."""
+    """Return an entry without nulls, except those that clear a field."""
     return {**validation.drop_nulls(declared), **validation.explicit_nulls(kind, declared)}
 
 
@@ -222,36 +222,36 @@ def _add_entry(host: Host, declared: t.Any, label: str) -> None:
     found = _entry_problems(host, entry, label)
     if not found and entry.filled and entry.values and is_local(host.address):
         found = [
-            f"{validation.entry_label(label, declared)}: it has no host, and {host.address} in ansible_host is "
-            "another machine to PgBeam; set host in the entry to a name that PgBeam can reach"
+            f"{validation.entry_label(label, declared)}: host is missing, and {host.address} in ansible_host "
+            "is another machine to PgBeam; set host to a name that PgBeam can reach"
         ]
     host.problems += found
 
 
 def _entry_problems(host: Host, entry: Entry, label: str) -> list[str]:
-    """What keeps an entry, or one of its replicas, from being registered."""
+    """Return a sentence for each problem of an entry and its replicas."""
     replicas = entry.merged.get("replicas")
     if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
-        return [f"replicas of {label} is not a list of dictionaries"]
-    # Where only the controller could be its host, another sentence says so, if no other host has the entry.
+        return [f"{label}.replicas: it must be a list of dictionaries"]
+    # If only the controller could be its host, another sentence reports it, unless another host has the entry.
     values = entry.values or {**validation.drop_nulls(entry.merged), "host": host.name}
     replicas = values.get("replicas") or []
     labels = [validation.entry_label(f"replicas[{index}]", replica) for index, replica in enumerate(replicas)]
     found = _list_problems(DATABASE, values, "", "replicas")
-    for replica, its in zip(replicas, labels):
-        found += _list_problems(REPLICA, replica, f"{its}: ")
+    for replica, replica_label in zip(replicas, labels):
+        found += _list_problems(REPLICA, replica, f"{replica_label}: ")
     found = found or matching.duplicate_entries(REPLICA, replicas, lambda index: labels[index])
     return [f"{validation.entry_label(label, values)}: {problem}" for problem in found]
 
 
 def _list_problems(resource: Resource, values: Values, where: str, *more: str) -> list[str]:
-    """What the list form of a resource's module says of an entry."""
+    """Return the sentences that the list module of a resource would report for an entry."""
     missing = validation.missing_identity(resource, identified(resource, values), where)
     return validation.validate_entry(resource, values, where, *more) + ([missing] if missing else [])
 
 
 def is_local(address: str) -> bool:
-    """Whether an address means the machine, or the link, that it is used on: PgBeam reaches another one by it."""
+    """Whether an address is only valid on the local machine or link, so that PgBeam would reach another one."""
     name = address.strip("[]").rstrip(".").lower()
     if LOCAL_NAMES.fullmatch(name) or name.endswith(".localhost"):
         return True

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one host declares: the role's variables as that host sees them, each template in them evaluated once.
+"""Evaluate the role's variables for one host, each template once.
 
 Private to this collection: it may change in any release.
 """
@@ -22,7 +22,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 try:
     from ansible.template import is_trusted_as_template, trust_as_template
-except ImportError:  # ansible-core before 2.19 marks what is no template instead
+except ImportError:  # ansible-core before 2.19 marks untrusted text instead
     from ansible.utils.unsafe_proxy import wrap_var
 
     def is_trusted_as_template(value: object) -> bool:
@@ -36,7 +36,7 @@ except ImportError:  # ansible-core before 2.19 marks what is no template instea
     def _distrust(value: str) -> t.Any:
         return wrap_var(value)
 
-    #: Raised for a variable that is nothing but omitted; these cores have a text for it.
+    #: Raised for an omitted variable; these cores have a text for it instead.
     OMITTED: tuple[type[Exception], ...] = ()
 
 else:
@@ -64,12 +64,12 @@ VARIABLES: dict[str, t.Any] = {
     "api_key": "",
     "api_url": "",
 }
-#: Variables whose names are no typing errors: the playbooks' own, and the role's results.
-OTHERS = ("pgbeam_hosts", "pgbeam_result", "pgbeam_project_result", "pgbeam_replica_results")
+#: Known variables that are not the role's options: those of the playbooks, and the role's results.
+OTHER_VARIABLES = ("pgbeam_hosts", "pgbeam_result", "pgbeam_project_result", "pgbeam_replica_results")
 
 
 class Template(t.Protocol):
-    """What evaluates templates: Ansible's Templar."""
+    """Evaluates templates: Ansible's Templar."""
 
     def template(self, variable: t.Any) -> t.Any:
         """Return the value without templates."""
@@ -78,8 +78,8 @@ class Template(t.Protocol):
 def gather(task_vars: dict[str, t.Any], templar: Template) -> dict[str, t.Any]:
     """Evaluate the role's variables for one host.
 
-    Returns ``{"values": {variable: value}, "typos": {name: variable}, "problems": [sentence]}``, which JSON can hold.
-    A problem names the variable, and quotes no secret and nothing of a template.
+    Returns ``{"values": {variable: value}, "typos": {name: variable}, "problems": [sentence]}``, which is valid JSON.
+    A problem contains the name of the variable, but no secret and no part of a template.
     """
     values, problems = {}, []
     for name, default in VARIABLES.items():
@@ -90,8 +90,8 @@ def gather(task_vars: dict[str, t.Any], templar: Template) -> dict[str, t.Any]:
         except OMITTED:
             value, found = None, []
         except yaml.YAMLError:
-            found = [f"pgbeam_{name}: the text is neither YAML nor JSON; correct it, or give {_kind_of(default)}"]
-        except Exception:  # whatever a template raises: its text quotes the template, and so what is vaulted in a file
+            found = [f"pgbeam_{name}: the text is neither YAML nor JSON; correct it, or set {_kind_of(default)}"]
+        except Exception:  # from any template: its text quotes the template, which may contain vaulted text
             found = [f"pgbeam_{name}: a template in it cannot be evaluated; check the variables that it uses"]
         problems += found
         values[name] = default if found or value is None or value == "" else _converted(value, default)
@@ -100,9 +100,9 @@ def gather(task_vars: dict[str, t.Any], templar: Template) -> dict[str, t.Any]:
 
 
 def _evaluated(value: t.Any, templar: Template, structured: bool) -> t.Any:
-    """A variable without templates. One that holds a list or a dictionary may be given as YAML or JSON in a text.
+    """Return a variable with its templates evaluated. A list or a dictionary may be YAML or JSON in a text.
 
-    Such a text is read before its templates are evaluated, so that no value can change what is around it.
+    Such a text is parsed before its templates are evaluated, so that no value can change the structure.
     """
     if not structured or not isinstance(value, str) or value.lstrip().startswith(("{{", "{%", "{#")):
         value = templar.template(value)
@@ -112,7 +112,7 @@ def _evaluated(value: t.Any, templar: Template, structured: bool) -> t.Any:
 
 
 def _converted(value: t.Any, default: t.Any) -> t.Any:
-    """A boolean or a number of which a template has made a text. Anything else is left as it is, to be refused."""
+    """Convert the text of a template back to a boolean or a number. Other values are returned as they are."""
     if isinstance(default, bool):
         with contextlib.suppress(TypeError):
             return boolean(value)
@@ -123,17 +123,17 @@ def _converted(value: t.Any, default: t.Any) -> t.Any:
 
 
 def _read(text: str) -> t.Any:
-    """The value of a YAML or JSON text."""
+    """Parse a YAML or JSON text."""
     try:
         return json.loads(text)
     except ValueError:
-        # Bytes, because it does not take the texts of cores from 2.19 on, which are of a type of their own.
+        # Bytes, because it does not accept the text type of ansible-core 2.19 and newer.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         return yaml.load(text.encode(errors="surrogatepass"), Loader=loader)  # noqa: S506  # both loaders are safe
 
 
 def _trusted(value: t.Any, trusted: bool) -> t.Any:
-    """The value with every text in it a template, or none, as the text was that it has been read from."""
+    """Return the value with the trust of the text that it was parsed from, which allows templates or not."""
     if isinstance(value, dict):
         return {name: _trusted(item, trusted) for name, item in value.items()}
     if isinstance(value, list):
@@ -149,9 +149,9 @@ def _kind_of(default: t.Any) -> str:
 
 @functools.cache
 def similar(variable: str) -> str | None:
-    """The variable of the role that another variable's name looks like, without pgbeam_."""
+    """Return the variable of the role, without pgbeam_, that a name looks like, or None."""
     own = variable.removeprefix("pgbeam_")
-    if own == variable or own in VARIABLES or variable in OTHERS:
+    if own == variable or own in VARIABLES or variable in OTHER_VARIABLES:
         return None
     close = difflib.get_close_matches(variable, [f"pgbeam_{name}" for name in VARIABLES], n=1, cutoff=0.9)
     return close[0].removeprefix("pgbeam_") if close else None

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running a module inside Ansible's own worker process, where it would run on the controller anyway.
+"""Run a module inside Ansible's worker process if it would run on the controller anyway.
 
-Then an item of a loop starts no process, and connections to the API stay open from item to item.
+Loop items then start no process, and connections to the API stay open between them.
 
 Private to this collection: it may change in any release.
 """
@@ -38,7 +38,7 @@ except ImportError:  # ansible-core before 2.19
     from ansible.module_utils.common.json import AnsibleJSONEncoder
 
     core_internal = None
-    #: How arguments and results are written as JSON; these cores have one way only.
+    #: The format of arguments and results as JSON; these cores have only one.
     PROFILE: tuple[str, ...] = ()
 
     def _serialized(arguments: Values) -> str:
@@ -52,23 +52,23 @@ else:
 
 
 Values = dict[str, t.Any]
-#: How the names of variables begin that only the start of a process reads.
+#: The prefixes of environment variables that are only read when a process starts.
 AT_START = ("PYTHON", "LD_", "OPENSSL_")
-#: Where core collects what a module warns of.
+#: The variables in which core collects the warnings of a module.
 WARNINGS = ("_global_warnings", "_global_deprecations")
-#: So that it is loaded once, before Ansible forks its workers, and not by the first item of each task.
+#: Loaded once, before Ansible forks its workers, and not by the first item of each task.
 BODY = main
 
 
 def environment(action: t.Any) -> dict[str, str]:
-    """What the task's ``environment`` adds for its module."""
+    """Return the variables that the task's ``environment`` adds for its module."""
     added: Values = {}
     action._compute_environment_string(added)
     return {name: str(value) for name, value in added.items()}
 
 
 def suits(action: t.Any, task_vars: Values) -> bool:
-    """Whether a module would run on the controller, by this Python, and as this user, were it handed over."""
+    """Whether the module would run on the controller, with this Python and as this user."""
     return (
         action._connection.transport == "local"
         and not action._connection.become
@@ -80,18 +80,18 @@ def suits(action: t.Any, task_vars: Values) -> bool:
 
 
 def takes_effect(added: dict[str, str]) -> bool:
-    """Whether what a task adds to the environment is seen without the start of a process."""
+    """Whether the added environment variables take effect without starting a process."""
     return not any(name.startswith(AT_START) for name in added)
 
 
 def _is_own_interpreter(action: t.Any, task_vars: Values) -> bool:
-    """Whether nothing asks for another Python than this one."""
+    """Whether the task would run with this Python."""
     host = action._task.delegate_to
     variables = task_vars["ansible_delegated_vars"][host] if host else task_vars
     try:
         value = constants.config.get_config_value("INTERPRETER_PYTHON", variables=variables)
         wanted = str(action._templar.template(value)).strip()
-    except AnsibleError:  # which handing the module over will report
+    except AnsibleError:  # which core reports when it runs the module
         return False
     if wanted.startswith("auto"):
         return True
@@ -101,7 +101,7 @@ def _is_own_interpreter(action: t.Any, task_vars: Values) -> bool:
 
 
 def run(action: t.Any, name: str, arguments: Values, task_vars: Values, added: dict[str, str]) -> Values:
-    """Run a module with these added to the environment. Returns what core would return for it, and raises the same."""
+    """Run a module with these environment variables added. Returns and raises the same as core."""
     action._update_module_args(name, arguments, task_vars)
     loaded = importlib.import_module(f"ansible_collections.pgbeam.cloud.plugins.modules.{name.rpartition('.')[2]}")
     printed = io.StringIO()
@@ -112,25 +112,25 @@ def run(action: t.Any, name: str, arguments: Values, task_vars: Values, added: d
             loaded.main()
         except SystemExit as end:
             status = end.code
-        except Exception as error:  # whose traceback, which core would show, may quote a secret
+        except Exception as error:  # core would show its traceback, which may quote a secret
             bug = _values.unexpected(error)
     if bug:
         return {"failed": True, "changed": False, "msg": bug}
     answer = {"rc": status or 0, "stdout": printed.getvalue(), "stderr": ""}
     result = action._parse_returned_data(answer, *PROFILE)
-    if not isinstance(result, dict):  # ansible-core 2.21 and newer have an object for it
+    if not isinstance(result, dict):  # ansible-core 2.21 and newer return an object
         return t.cast(Values, result.as_result_dict(for_round_trip=True))
-    return t.cast(Values, wrap_var(result))  # no text in it is a template
+    return t.cast(Values, wrap_var(result))  # so that no text in it is evaluated as a template
 
 
 @contextlib.contextmanager
 def _as_a_process(added: dict[str, str], arguments: Values, printed: t.TextIO) -> t.Iterator[None]:
-    """Give a module the globals of a process of its own inside the block, and none of them to what comes after it."""
+    """Give a module its own global state inside the block, as if it ran in its own process."""
     given = _serialized({"ANSIBLE_MODULE_ARGS": arguments}).encode()
     process = [
         (basic, {"_ANSIBLE_ARGS": given, "_ANSIBLE_PROFILE": "".join(PROFILE), "_PARSED_MODULE_ARGS": {}}),
         (core_warnings, {name: type(getattr(core_warnings, name))() for name in WARNINGS}),
-        # With it, core shows warnings at once instead of returning them with the result.
+        # If true, core would show warnings at once instead of returning them.
         (core_internal, {"is_controller": False}),
         (module, {"SHOW": Display().display}),
     ]  # fmt: skip
@@ -149,7 +149,7 @@ def _as_a_process(added: dict[str, str], arguments: Values, printed: t.TextIO) -
 
 @contextlib.contextmanager
 def _replaced(owner: t.Any, values: Values) -> t.Iterator[None]:
-    """Let a module's attributes, as far as it has them, have these values inside the block."""
+    """Replace these attributes of a module inside the block, as far as it has them."""
     before = {name: getattr(owner, name) for name in values if hasattr(owner, name)}
     for name in before:
         setattr(owner, name, values[name])
@@ -162,7 +162,7 @@ def _replaced(owner: t.Any, values: Values) -> t.Iterator[None]:
 
 @contextlib.contextmanager
 def _environment(added: dict[str, str]) -> t.Iterator[None]:
-    """Let these be in the environment inside the block."""
+    """Add these environment variables inside the block."""
     before = dict(os.environ)
     os.environ.update(added)
     try:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds of objects that the role manages in a project, beside its databases and their replicas.
+"""The kinds of objects that the role manages in a project, in addition to databases and replicas.
 
 Private to this collection: it may change in any release.
 """
@@ -19,8 +19,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.query_temp
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.schema_annotation import SCHEMA_ANNOTATION
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.webhook import WEBHOOK
 
-#: Each has a variable of its plural's name and a list module. In this order they are applied, and deleted in reverse:
-#: an object can only refer to those of kinds before its own.
+#: Each has a variable and a list module with the name of its plural. They are applied in this order and deleted in
+#: reverse order: objects can only refer to objects of earlier kinds.
 KINDS: tuple[Resource, ...] = (
     QUERY_TEMPLATE,
     POLICY,

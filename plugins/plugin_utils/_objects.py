@@ -19,7 +19,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Result
 
 #: Runs a module by its short name with these options, and returns its result.
 Call = t.Callable[[str, Values], Values]
-#: Statuses of the API with which every other call would end, too.
+#: Statuses with which every other call would also fail.
 UNIVERSAL = (401, 408, 429)
 
 
@@ -30,9 +30,9 @@ class Objects:
         self._project = project
         self._results = results
         self._call = call
-        #: The results of the kinds that may lose objects, as check mode has them before the first write.
+        #: The results in check mode, before the first write, of the kinds that delete objects.
         self._foreseen: dict[str, Values] = {}
-        #: The ids of the objects of each kind, by name and by id, and the names of those that check mode would create.
+        #: The ids of the objects of each kind by name and by id, and the names of objects that would be created.
         self._ids: dict[str, Values] = {}
         self._to_be_created: dict[str, set[str]] = {}
         #: The kinds that failed or were skipped.
@@ -41,9 +41,9 @@ class Objects:
         self._ended = ""
 
     def foresee(self, project_id: str, foresee: Call) -> None:
-        """Find out before the first write what will be deleted. The project must exist.
+        """Determine before the first write what will be deleted. The project must exist.
 
-        ``foresee`` runs a module in check mode. What a module refuses is added to the results.
+        ``foresee`` runs a module in check mode. Failures are added to the results.
         """
         prune = self._project.settings["prune"]
         for kind in KINDS:
@@ -59,7 +59,7 @@ class Objects:
                 self._foreseen[kind.plural] = result
 
     def announcements(self) -> list[str]:
-        """A sentence on each kind of which prune will delete objects, with what they are."""
+        """Return a sentence for each kind of which prune will delete objects, with their names."""
         found = []
         for kind in KINDS:
             listed = self._foreseen.get(kind.plural, {}).get(kind.plural, [])
@@ -72,7 +72,7 @@ class Objects:
         return found
 
     def apply(self, ended: str) -> None:
-        """Apply every kind, then delete what has to go. ``ended`` is why nothing can be applied any more, or empty."""
+        """Apply every kind, then delete what must be absent. ``ended`` is why nothing can be applied, or empty."""
         self._ended = self._ended or ended
         project_id = self._results.project_id(self._project)
         for kind in KINDS:
@@ -88,11 +88,11 @@ class Objects:
                 self._delete(kind, deleted, project_id)
 
     def find_undeclared(self, foresee: Call) -> None:
-        """Add to the results the objects with a login of their own that no host declares, if some host declares any."""
+        """Add to the results undeclared objects with their own login, if a host declares objects of that kind."""
         project_id = self._results.project_id(self._project)
         for kind in KINDS:
             entries = self._project.objects.get(kind.plural, [])
-            pruned = self._project.settings["prune"]  # then they are part of the results anyway
+            pruned = self._project.settings["prune"]  # with prune, they are part of the results
             if kind.issued and entries and project_id and not pruned and kind.plural not in self._failed:
                 options = self._options(kind, entries, project_id, prune=True)
                 result = foresee(kind.plural, {**options, "prune_limit": "100%"})
@@ -104,7 +104,7 @@ class Objects:
         return listed
 
     def _remaining(self, kind: Resource) -> list[Values]:
-        """The entries of a kind that delete nothing."""
+        """Return the entries of a kind that delete nothing."""
         entries = self._project.objects.get(kind.plural, [])
         if kind.plural not in self._foreseen:
             return entries
@@ -128,7 +128,7 @@ class Objects:
         self._add(kind, result)
 
     def _set_reference(self, kind: Resource, f: Field, project_id: str) -> None:
-        """Let the project refer to an object of this kind, now that it exists."""
+        """Set the project's reference to an object of this kind, which now exists."""
         before = self._results.projects[self._project.key]
         why = self._ended or (self._failure(kind.plural) if kind.plural in self._failed else "")
         if why:
@@ -138,7 +138,7 @@ class Objects:
         named = self._resolved(PROJECT, {f.name_option: self._project.options[f.name_option]})
         if named.get(f.name) and named.get(f.name) == before["project"].get(f.name):
             return
-        # In check mode, a project that does not exist is foreseen once more, as a whole.
+        # In check mode, a project that does not exist is predicted again as a whole.
         options = {"id": project_id} if project_id else {**self._project.options, "id": None}
         result = self._call("project", {**options, **named, **self._project.connection})
         if result.get("warnings"):
@@ -146,7 +146,7 @@ class Objects:
         self._results.projects[self._project.key] = merged(before, result) if project_id else result
 
     def _blocked(self, kind: Resource) -> str:
-        """Why a kind cannot be applied, or nothing: what its objects refer to may be missing."""
+        """Return why a kind cannot be applied, such as missing referenced objects, or an empty text."""
         needed = [f.refers_to.plural for f in kind.references if f.refers_to]
         return self._ended or next((self._failure(plural) for plural in needed if plural in self._failed), "")
 
@@ -173,10 +173,10 @@ class Objects:
         }
 
     def _resolved(self, resource: Resource, entry: Values) -> Values:
-        """An entry with ids for the names of objects that this run knows, so that no module has to list them again."""
+        """Replace names of objects that this run knows by their ids, so that no module lists them again."""
         values = dict(entry)
         for f in resource.references:
-            if entry.get("state") == "absent" and f.name not in resource.identity:  # left out by the module, too
+            if entry.get("state") == "absent" and f.name not in resource.identity:  # the module ignores it too
                 continue
             known = self._ids.get(f.refers_to.plural if f.refers_to else "", {})
             named = entry.get(f.name_option)
@@ -186,7 +186,7 @@ class Objects:
         return values
 
     def _learn(self, kind: Resource, result: Values) -> None:
-        """Keep the ids of the objects that exist after a module's run."""
+        """Store the ids of the objects that exist after a module ran."""
         ids, created = self._ids.setdefault(kind.plural, {}), self._to_be_created.setdefault(kind.plural, set())
         for entry in result.get(kind.plural) or []:
             if entry["action"] in ("deleted", "failed", "skipped") or len(kind.identity) != 1:
@@ -198,7 +198,7 @@ class Objects:
                 created.add(name)
 
     def _relevant(self, kind: Resource, warnings: list[t.Any], project_id: str) -> list[t.Any]:
-        """The warnings without those on objects that do not exist yet, if this run would create them."""
+        """Return the warnings without those on missing objects that this run would create."""
         expected = [
             references.missing(f.refers_to, project_id, name)
             for f in kind.references
@@ -231,7 +231,7 @@ class Objects:
 
 
 def merged(first: Values, second: Values) -> Values:
-    """The result of two calls for one object as that of one."""
+    """Combine the results of two calls for one object."""
     both = {**first, **second, "changed": first.get("changed") or second.get("changed")}
     if first.get("changed"):
         both["action"] = first.get("action")
@@ -243,16 +243,16 @@ def merged(first: Values, second: Values) -> Values:
 
 
 def ending(result: Values, plural: str) -> str:
-    """Why every other module would fail as well after this result of a list module, or nothing."""
+    """Return why every other module would fail too after this result of a list module, or an empty text."""
     error = result.get("error") or {}
     status = error.get("status")
     refused = any((entry.get("error") or {}).get("status") == 401 for entry in result.get(plural) or [])
     if refused or (error and (status is None or status in UNIVERSAL or status >= 500)):
-        return "PgBeam did not accept the key, or could not be reached"
+        return "PgBeam did not accept the API key or could not be reached"
     return ""
 
 
 def _identity(kind: Resource, entry: Values) -> Values:
-    """What finds an object of which a list module has returned the summary."""
+    """Return the options that identify an object in the result of a list module."""
     names = ["id"] if entry.get("id") else kind.identity
     return {name: entry[name] for name in names}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The work of a whole run: what all hosts declare, by project, and what keeps it from being applied.
+"""The plan of a whole run: the declarations of all hosts by project, and what prevents applying them.
 
 Private to this collection: it may change in any release.
 """
@@ -31,12 +31,12 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIAB
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
-SHORTEST = 4  # characters of a secret that is looked for in any part of a sentence
+MIN_UNAMBIGUOUS = 4  # characters of a secret that is also masked inside other words
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """The replicas of one database; ``index`` is its place among the project's databases."""
+    """The replicas of one database; ``index`` is its position in the project's list."""
 
     index: int
     database: str
@@ -45,36 +45,36 @@ class Replicas:
 
 @dataclass(frozen=True)
 class Project:
-    """What is to be done for one project. Its first database is the one that it is created with."""
+    """The declarations for one project. Its first database is the one that it is created with."""
 
     key: str
-    #: Empty for a project that is found by its organization and name.
+    #: Empty for a project that is identified by its organization and name.
     id: str
     #: The options of the project itself, empty if no host declares it.
     options: Values
     databases: list[Values]
     replicas: list[Replicas]
-    #: Those that its hosts agree in: api_key, prune and so on.
+    #: The settings that its hosts share: api_key, prune and so on.
     settings: dict[str, t.Any]
-    #: The entries of each kind that some host declares, by its plural.
+    #: The entries of each kind that a host declares, by plural.
     objects: dict[str, list[Values]] = dataclasses.field(default_factory=dict)
 
     @property
     def connection(self) -> Values:
-        """The options of every module on how to reach the API."""
+        """The connection options of every module."""
         return {name: self.settings[name] or None for name in ("api_key", "api_url")}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The projects of a run, or the sentences on why it is refused."""
+    """The projects of a run, or the reasons to refuse it."""
 
     projects: list[Project]
     problems: list[str]
 
 
 def plan(hosts: list[Host], view: _prune.View) -> Plan:
-    """Put together what the hosts declare. ``view`` tells which hosts the run sees, which prune depends on."""
+    """Merge the declarations of the hosts. ``view`` contains the hosts that the run sees, on which prune depends."""
     problems = _host_problems(hosts, view.hostvars)
     groups = _grouped(hosts)
     projects = []
@@ -86,25 +86,25 @@ def plan(hosts: list[Host], view: _prune.View) -> Plan:
             problems += _prune.problems(key, _prune.Claims(project.databases, project.objects), view)
     projects = [_with_replicas_apart(project) for project in projects]
     problems += _secrets_file_problems(projects)
-    if problems:  # which may quote a secret that stands in the place of another value
+    if problems:  # which may quote a secret that was set for another option
         problems = _masked(problems, hosts)
     return Plan([] if problems else projects, problems)
 
 
 def _masked(problems: list[str], hosts: list[Host]) -> list[str]:
-    """The sentences without secrets. A short one is only looked for as a whole value: its letters are in any word."""
+    """Mask secrets in the sentences. A short one is only masked as a whole value: its letters are in any word."""
     found = secrets(hosts)
-    masked: list[str] = Redactor(text if len(text) >= SHORTEST else repr(text) for text in found).mask(problems)
+    masked: list[str] = Redactor(text if len(text) >= MIN_UNAMBIGUOUS else repr(text) for text in found).mask(problems)
     return masked
 
 
 def secrets(hosts: list[Host]) -> set[str]:
-    """The keys and passwords of these hosts."""
+    """Return the keys and passwords of these hosts."""
     return {text for host in hosts for text in _secret_texts(host.variables)}
 
 
 def _secret_texts(value: t.Any, secret: bool = False) -> t.Iterator[str]:
-    """The texts and numbers under the names of secrets, at any depth; the texts in what is no text at all."""
+    """Yield the texts and numbers under the names of secrets, at any depth."""
     if isinstance(value, dict):
         for name, item in value.items():
             if name in SECRETS and isinstance(item, (int, float)) and not isinstance(item, bool):
@@ -118,18 +118,18 @@ def _secret_texts(value: t.Any, secret: bool = False) -> t.Iterator[str]:
 
 
 def _host_problems(hosts: list[Host], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
-    """Sentences on what is wrong with the variables of single hosts, each with the hosts that it is about."""
+    """Return a sentence for each problem with the variables of single hosts, prefixed with the hosts."""
     found: dict[str, set[str]] = {}
     for host in hosts:
         problems = list(host.problems)
         for typo, meant in host.typos.items():
             if f"pgbeam_{meant}" not in hostvars[host.name] and host.variables[meant] == VARIABLES[meant]:
-                problems.append(f"{typo} is no variable of this role; did you mean pgbeam_{meant}?")
+                problems.append(f"{typo}: not a variable of this role; did you mean pgbeam_{meant}?")
         listed = next((name for name in _prune.LISTS if host.variables[name]), None)
         if not problems and listed and not host.key:
             problems.append(
-                f"it has pgbeam_{listed} but no pgbeam_project_id; set the id of its project, or the project itself as "
-                "pgbeam_project"
+                f"pgbeam_{listed} is set but pgbeam_project_id is missing; set it to the id of the project, or declare "
+                "the project in pgbeam_project"
             )
         for problem in problems:
             found.setdefault(problem, set()).add(host.name)
@@ -137,7 +137,7 @@ def _host_problems(hosts: list[Host], hostvars: t.Mapping[str, t.Mapping[str, t.
 
 
 def _grouped(hosts: list[Host]) -> dict[str, list[Host]]:
-    """The hosts of each project that has something to do."""
+    """Return the hosts of each project with declarations."""
     groups: dict[str, list[Host]] = {}
     for host in hosts:
         declares = any(host.variables[name] for name in (*_prune.LISTS, "prune", "project"))
@@ -147,7 +147,7 @@ def _grouped(hosts: list[Host]) -> dict[str, list[Host]]:
 
 
 def _project(key: str, members: list[Host]) -> tuple[Project, list[str]]:
-    """One project with the entries of all its hosts, and sentences on what contradicts in them."""
+    """Return a project with the entries of all its hosts, and a sentence for each contradiction."""
     host = members[0]
     entries, found = _merged(members)
     databases = list(entries.values())
@@ -190,27 +190,27 @@ def _without(values: Values, *names: str) -> Values:
 
 
 def _conflicts(key: str, members: list[Host]) -> list[str]:
-    """Settings in which two hosts of one project differ; never their values, one of which is the API key."""
+    """Return a sentence for each setting in which two hosts of a project differ, without its values."""
     first, *others = members
     found = []
     for setting in SETTINGS:
         other = next((host for host in others if host.variables[setting] != first.variables[setting]), None)
         if other:
             found.append(
-                f"{first.name} and {other.name} share project {key} but differ in pgbeam_{setting}; set one value"
+                f"{first.name} and {other.name} share project {key} but differ in pgbeam_{setting}; set the same value"
             )
     return found
 
 
 def _merged(members: list[Host]) -> tuple[dict[str, Values], list[str]]:
-    """The entries of all hosts by fingerprint, and sentences on those that contradict or cannot be completed."""
+    """Return the entries of all hosts by fingerprint, and a sentence for each contradictory or incomplete entry."""
     entries: dict[str, Values] = {}
     origins: list[str] = []
     problems: list[str] = []
     for host in members:
         for entry in host.entries:
             if entry.values is None:
-                problems += _homeless(host, entry, members)
+                problems += _missing_host(host, entry, members)
             elif entry.fingerprint not in entries:
                 entries[entry.fingerprint] = entry.values
                 origins.append(f"an entry of {host.name}")
@@ -219,7 +219,7 @@ def _merged(members: list[Host]) -> tuple[dict[str, Values], list[str]]:
 
 
 def _merged_objects(kind: Resource, members: list[Host]) -> tuple[list[Values], list[str]]:
-    """The entries of one kind of all hosts, and sentences on those that contradict."""
+    """Return the entries of one kind of all hosts, and a sentence for each contradiction."""
     entries: dict[str, Values] = {}
     origins: list[str] = []
     for host in members:
@@ -234,7 +234,7 @@ def _merged_objects(kind: Resource, members: list[Host]) -> tuple[list[Values], 
 
 
 def _secrets_file_problems(projects: list[Project]) -> list[str]:
-    """Sentences on the files for secrets that cannot be written, or that several objects would share."""
+    """Return a sentence for each secrets file that cannot be written or that several objects share."""
     labelled = [
         (f"project {project.key}: {kind.describe(entry)}: ", os.path.expanduser(os.path.expandvars(path)))
         for project in projects
@@ -245,12 +245,12 @@ def _secrets_file_problems(projects: list[Project]) -> list[str]:
     return secrets_file.problems(labelled)
 
 
-def _homeless(host: Host, entry: Entry, members: list[Host]) -> list[str]:
-    """A sentence on an entry whose host could only be the controller, unless another host declares it too."""
+def _missing_host(host: Host, entry: Entry, members: list[Host]) -> list[str]:
+    """Return a sentence if the entry's host could only be the controller, unless another host declares it too."""
     servers = (other for other in members if other.name not in CONTROLLER)
     if any(entry.declared == same.declared for other in servers for same in other.entries):
         return []
     return [
-        f"{host.name}: the entry {entry.declared.get('name')!r} of pgbeam_databases names no host, and {host.name} is "
-        "where Ansible runs; name the PostgreSQL server in it, or set it for that server's inventory host"
+        f"{host.name}: the entry {entry.declared.get('name')!r} of pgbeam_databases has no host, and {host.name} is "
+        "where Ansible runs; set its host to the PostgreSQL server, or move it to that server's inventory host"
     ]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a run may prune: only if it sees everything that the inventory declares for a project.
+"""Check whether a run may prune: only if it sees everything that the inventory declares for a project.
 
 Private to this collection: it may change in any release.
 """
@@ -21,7 +21,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 #: The variables that hold lists of objects.
 LISTS = [name for name, default in VARIABLES.items() if isinstance(default, list)]
-ADVICE = "run it over all hosts of the project, or without pgbeam_prune"
+ADVICE = "run on all hosts of the project, or without pgbeam_prune"
 Variables = t.Mapping[str, t.Any]
 
 
@@ -29,9 +29,9 @@ Variables = t.Mapping[str, t.Any]
 class View:
     """The hosts of a run, by name, from the play's magic variables."""
 
-    #: Those that ran the role.
+    #: The hosts that ran the role.
     gathered: list[str]
-    #: Those of the batch (ansible_play_batch), those still in the play (ansible_play_hosts), and all that the play
+    #: The hosts of the batch (ansible_play_batch), those still in the play (ansible_play_hosts), and all that the play
     #: targets (ansible_play_hosts_all).
     batch: list[str]
     active: list[str]
@@ -42,17 +42,17 @@ class View:
     sliced: str = ""
     #: The inventory's hosts that the play does not target.
     others: list[str] = field(default_factory=list)
-    #: The variables of any host, as far as other hosts see them: neither those of a play nor a role's parameters.
+    #: The variables of all hosts that other hosts can see: without play variables and role parameters.
     hostvars: t.Mapping[str, Variables] = field(default_factory=dict)
 
 
 class Claims:
-    """What a run declares for a project, to find what prune would delete."""
+    """The declarations of a run for a project, to find what prune would delete."""
 
     def __init__(self, databases: list[Values], objects: dict[str, list[Values]]) -> None:
         self._databases = databases
         self._by_database = matching.EntryIndex(DATABASE, databases)
-        #: Of the kinds that are pruned, by plural.
+        #: The kinds that are pruned, by plural.
         self._by_object = {
             kind.plural: matching.EntryIndex(kind, (identified(kind, values) for values in objects[kind.plural]))
             for kind in KINDS
@@ -60,23 +60,23 @@ class Claims:
         }
 
     def unclaimed(self, host: Host) -> tuple[bool, list[str]]:
-        """Whether a host wants anything to exist, and what of it prune would delete, in words.
+        """Return whether a host declares objects, and the kinds of which prune would delete some.
 
-        Only the kinds count that the run prunes. Raises if the host's variables cannot be read.
+        Only kinds that the run prunes count. Raises if the host's variables cannot be read.
         """
         databases = _wanted(host) if self._databases or not self._by_object else []
         found = ["databases or replicas"] if any(map(self._would_be_deleted, databases)) else []
-        wants_any = bool(databases)
+        declares_any = bool(databases)
         for kind in KINDS:
             index = self._by_object.get(kind.plural)
             if index:
                 entries = [identified(kind, entry) for entry in _present(host.variables[kind.plural])]
-                wants_any = wants_any or bool(entries)
+                declares_any = declares_any or bool(entries)
                 found += [kind.plural] if any(index.find(entry) is None for entry in entries) else []
-        return wants_any, found
+        return declares_any, found
 
     def _would_be_deleted(self, values: Values) -> bool:
-        """Whether prune would delete the database, or a replica of it, as no entry of the run claims it."""
+        """Whether prune would delete the database or one of its replicas, because the run does not declare it."""
         index = self._by_database.find(values)
         if index is None:
             return True
@@ -86,23 +86,23 @@ class Claims:
 
 
 def problems(key: str, claims: Claims, view: View) -> list[str]:
-    """Why pruning a project by what the run declares could delete what another host declares, in sentences."""
+    """Return a sentence for each reason why pruning a project could delete what another host declares."""
     why = unseen(view)
     found = []
     if why:
         found.append(
-            f"pgbeam_prune: this run does not see every list of project {key}, because {why}; run it over all hosts "
-            "at once, or without pgbeam_prune"
+            f"pgbeam_prune: this run does not see every list of project {key}, because {why}; run on all hosts at "
+            "once, or without pgbeam_prune"
         )
     return found + _unseen_hosts(key, claims, view)
 
 
 def unseen(view: View) -> str | None:
-    """Why a run does not see the list of every host that the play targets, or None."""
+    """Return why a run does not see the lists of all hosts that the play targets, or None."""
     if view.sliced:
         return f"it is one slice of the AWX job template {view.sliced}, or part of a workflow of the same name"
     if view.limit:
-        return "--limit leaves hosts out"
+        return "--limit excludes hosts"
     if set(view.active) != set(view.targeted):
         return f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"
     if set(view.batch) != set(view.targeted):
@@ -114,39 +114,39 @@ def unseen(view: View) -> str | None:
 
 
 def _unseen_hosts(key: str, claims: Claims, view: View) -> list[str]:
-    """A sentence on the first inventory host outside the play whose part of this project prune would delete."""
+    """Return a sentence for the first host outside the play whose objects prune may delete."""
     for name in view.others:
         try:
-            why = _danger(key, name, view.hostvars[name], claims)
-        except Exception:  # whatever core raises for what it cannot evaluate, and what follows from values of odd types
-            why = f"what it names cannot be read here, so that it may be of project {key}; {ADVICE}"
+            why = _risk(key, name, view.hostvars[name], claims)
+        except Exception:  # core raises various exceptions, and values of wrong types cause others
+            why = f"its variables cannot be read here, so it may declare objects of project {key}; {ADVICE}"
         if why:
             return [f"pgbeam_prune: {name} is not among the play's hosts, and {why}"]
     return []
 
 
-def _danger(key: str, name: str, variables: Variables, claims: Claims) -> str | None:
-    """Why prune may delete what a host outside the play declares, or None. Raises if its variables cannot be read."""
+def _risk(key: str, name: str, variables: Variables, claims: Claims) -> str | None:
+    """Return why prune may delete objects of a host outside the play, or None. Raises on unreadable variables."""
     host = _declared(name, variables)
     if not host.project.get("database") and not any(host.variables[own] for own in LISTS):
         return None
     own = host.key
-    if "{{" in own or "{%" in own:  # cores before 2.19 leave a template that they cannot evaluate as it is
+    if "{{" in own or "{%" in own:  # ansible-core before 2.19 returns templates that it cannot evaluate
         raise ValueError(own)
     if own and own != key and ("/" in own) == ("/" in key):  # an id has no slash
         return None
-    wants_any, unclaimed = claims.unclaimed(host)
-    if wants_any and own and own != key:
+    declares_any, unclaimed = claims.unclaimed(host)
+    if declares_any and own and own != key:
         return (
-            f"names its project in another way ({own}), so this run cannot tell whether that is {key}; "
-            "name both by id, or both by org_id and name"
+            f"refers to its project as {own}, so this run cannot determine whether that is {key}; "
+            "refer to both by id, or to both by org_id and name"
         )
     if not unclaimed:
         return None
     if own:
-        return f"names {', '.join(unclaimed)} of {key}; {ADVICE}"
+        return f"declares {', '.join(unclaimed)} of {key}; {ADVICE}"
     kinds = ", ".join("databases" if what not in LISTS else what for what in unclaimed)
-    return f"names {kinds} but no project that this run can see, so that they may be of {key}; {ADVICE}"
+    return f"declares {kinds} but no project that this run can see, so they may belong to {key}; {ADVICE}"
 
 
 def _declared(name: str, variables: Variables) -> Host:
@@ -155,7 +155,7 @@ def _declared(name: str, variables: Variables) -> Host:
 
 
 def _wanted(host: Host) -> list[Values]:
-    """The databases that a host wants to exist. Raises if its variables cannot be read."""
+    """Return the databases that a host declares as present. Raises if its variables cannot be read."""
     first, listed = host.project.get("database"), host.variables["databases"]
     if not isinstance(listed, list):
         raise TypeError
@@ -164,13 +164,13 @@ def _wanted(host: Host) -> list[Values]:
 
 
 def _present(entries: t.Any) -> list[Values]:
-    """The entries of a list that are not ``absent``. Raises if it is no list of dictionaries."""
+    """Return the entries of a list that are not ``absent``. Raises if it is not a list of dictionaries."""
     if not isinstance(entries, list):
         raise TypeError
     return [entry for entry in entries if entry.get("state") != "absent"]
 
 
 def some(names: set[str]) -> str:
-    """The first of these names, and how many more there are."""
+    """Return the first of these names, and the number of the others."""
     first, *others = sorted(names)
     return f"{first} (and {len(others)} more)" if others else first

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run came to, in words: a line for each project and list of replicas, its failures, and what has drifted.
+"""Summarize a run: a line for each project and list, the failures, and the drift.
 
 Private to this collection: it may change in any release.
 """
@@ -19,7 +19,7 @@ from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._values import SECRETS
 
 NOTHING = "No host of this play declares anything in pgbeam_databases or the other lists."
-#: Of databases and replicas, and of the other kinds.
+#: The texts for databases and replicas, and for the other kinds.
 REGISTERED = {
     "created": "is declared but not registered",
     "updated": "differs in",
@@ -35,16 +35,16 @@ EXISTING = {
 
 @dataclass
 class Results:
-    """The results of the modules: by project, and of replicas as a list, each with its project and database."""
+    """The results of the modules: by project, those of replicas as a list with project and database."""
 
     projects: dict[str, Values] = field(default_factory=dict)
     databases: dict[str, Values] = field(default_factory=dict)
     replicas: list[Values] = field(default_factory=list)
-    #: Of the other kinds, each with its project and kind: what was applied, then what was deleted.
+    #: The results of the other kinds, each with its project and kind: first applied, then deleted objects.
     objects: list[Values] = field(default_factory=list)
-    #: Of these kinds, what an audit has found that no host declares.
+    #: The undeclared objects of these kinds that an audit found.
     undeclared: list[Values] = field(default_factory=list)
-    #: What failed before there was a result of one of these kinds.
+    #: The failed lookups of projects.
     lookups: dict[str, Values] = field(default_factory=dict)
 
     @property
@@ -59,18 +59,18 @@ class Results:
 
 
 def as_list(value: t.Any) -> list[t.Any]:
-    """What a result has once or as a list, such as its diff."""
+    """Return a value, such as a diff, as a list."""
     return value if isinstance(value, list) else [value] if value else []
 
 
 def lines(results: Results, check_mode: bool) -> list[str]:
-    """What each module did, and which connections were tested."""
-    note = " in check mode, nothing was written" if check_mode else ""
+    """Return a line for each module's result and each tested connection."""
+    note = " (check mode, nothing was written)" if check_mode else ""
     return [f"{label}: {text}{note}" for label, text, dummy in _outcomes(results)] + _tested(results) or [NOTHING]
 
 
 def failures(results: Results) -> list[str]:
-    """The failures first, then what else was done."""
+    """Return the failures, then the other results."""
     failed = [f"{key}: {result.get('msg')}" for key, result in results.lookups.items()]
     failed += [f"{label}: {text}" for label, text, result in _outcomes(results) if result.get("failed")]
     return failed + [f"{label}: {text}" for label, text, result in _outcomes(results) if not result.get("failed")]
@@ -88,19 +88,19 @@ def _outcomes(results: Results) -> t.Iterator[tuple[str, str, Values]]:
 
 
 def _tested(results: Results) -> list[str]:
-    told = []
+    tested = []
     for result in results.databases.values():
         for entry in result.get("databases") or []:
             test = entry.get("connection_test")
             if test:
-                version = test.get("server_version") or "of unknown version"
+                version = test.get("server_version") or "(unknown version)"
                 latency = "?" if test.get("latency_ms") is None else test["latency_ms"]
-                told.append(f"{_described(DATABASE, entry)}: PostgreSQL {version}, connected in {latency} ms")
-    return told
+                tested.append(f"{_described(DATABASE, entry)}: PostgreSQL {version}, connected in {latency} ms")
+    return tested
 
 
 def drift(results: Results) -> list[str]:
-    """What PgBeam had otherwise than the hosts declare, a sentence for each object; passwords cannot be compared."""
+    """Return a sentence for each object that differed from the declarations; passwords cannot be compared."""
     several = len(results.databases) > 1
     found = []
     for key, result in results.projects.items():

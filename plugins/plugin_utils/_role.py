@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of the role, each an action that only the role's own tasks use.
+"""The steps of the role. Each is an action that only the role's tasks use.
 
 Private to this collection: it may change in any release.
 """
@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _context, _gather
 
 Values = dict[str, t.Any]
-#: Takes the action that Ansible runs and the task's variables, returns the task's result.
+#: Takes the running action and the task's variables, and returns the task's result.
 Step = t.Callable[[t.Any, Values], Values]
 
 
@@ -27,19 +27,19 @@ def check_tags(action: t.Any, task_vars: Values) -> Values:
 def gather(action: t.Any, task_vars: Values) -> Values:
     """Evaluate the variables of one host. The result holds secrets, so the task needs no_log."""
     gathered = {
-        # What is left of an earlier use of the role must not be taken for this one's.
+        # Distinguishes this use of the role from an earlier one.
         "run": _context.run_id(action._task),
         "address": str(action._task.args["address"]),
         "run_once": _context.is_run_once(action._task, action._templar),
         **_gather.gather(task_vars, action._templar),
     }
-    # One text, so that no core evaluates what looks like a template in it, nor walks through thousands of entries.
+    # One text, so that core neither evaluates templates in it nor walks through thousands of entries.
     return {"changed": False, "gathered": json.dumps(gathered)}
 
 
 def apply(action: t.Any, task_vars: Values) -> Values:
-    """Ensure that PgBeam has what the hosts declare, or refuse."""
-    # Not above: a loop over a module would pay for loading what only this step needs.
+    """Ensure PgBeam matches what the hosts declare, or refuse."""
+    # Not at the top: a loop over a module would pay for loading what only this step needs.
     from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _apply
 
     return _apply.apply(action, task_vars)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values that YAML can hold and JSON cannot, found before a module or the role would misread them.
+"""Find values that YAML can represent and JSON cannot, before a module or the role misreads them.
 
 Private to this collection: it may change in any release.
 """
@@ -17,22 +17,22 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database i
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 SECRETS = frozenset({"api_key"}.union(*(kind.secret_names for kind in (DATABASE, *KINDS))))
-PROBLEMS_SHOWN = 10
+MAX_PROBLEMS = 10
 #: The most digits of an integer: Python refuses to convert longer ones to text.
 DIGITS = 2000
 
 
 def problems(value: t.Any, where: str = "", secret: bool = False) -> t.Iterator[str]:
-    """Yield a sentence for every value, at any depth, that a module would not receive as it was written.
+    """Yield a sentence for each value, at any depth, that a module would not receive as it was written.
 
-    ``where`` is the path of the value: ``databases[3]``. What is under the name of a secret is never quoted.
+    ``where`` is the path of the value, such as ``databases[3]``. Values of secrets are never quoted.
     """
     if isinstance(value, dict):
         for name, item in value.items():
             if isinstance(name, str):
                 yield from problems(item, f"{where}.{name}" if where else name, secret or name in SECRETS)
             else:
-                yield f"{where or 'the options'}: {name!r} is the name of an option; put it in quotes"
+                yield f"{where or 'the options'}: the option name {name!r} is not text; put it in quotes"
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from problems(item, f"{where}[{index}]", secret)
@@ -46,7 +46,7 @@ def problems(value: t.Any, where: str = "", secret: bool = False) -> t.Iterator[
 
 
 def _kind(value: t.Any) -> str:
-    """What a value is that has no form in JSON, empty for any other."""
+    """Return the type of a value that JSON cannot represent, empty for any other."""
     if isinstance(value, datetime.datetime):
         return "time"
     if isinstance(value, datetime.date):
@@ -57,28 +57,28 @@ def _kind(value: t.Any) -> str:
 
 
 def plain(value: t.Any, omitted: t.Any = None) -> t.Any:
-    """The value in Python's own containers, with what is vaulted decrypted and without what equals ``omitted``.
+    """Return the value in plain containers, with vaulted values decrypted and without values equal to ``omitted``.
 
-    Nothing in the result is a template any more, whatever it looks like.
+    Nothing in the result is evaluated as a template again.
     """
     if isinstance(value, dict):
         return {name: plain(item, omitted) for name, item in value.items() if omitted is None or item != omitted}
     if isinstance(value, (list, tuple)):
         return [plain(item, omitted) for item in value if omitted is None or item != omitted]
-    # Cores before 2.19 have an object for what is vaulted, and decrypt it when it is converted.
+    # ansible-core before 2.19 has an object for a vaulted value, and decrypts it on conversion.
     return str(value) if getattr(value, "__ENCRYPTED__", False) else value
 
 
 def sentences(found: list[str]) -> str:
-    """The first problems in one line, and how many more there are."""
-    shown = found[:PROBLEMS_SHOWN]
+    """Return the first problems on one line, and the number of the others."""
+    shown = found[:MAX_PROBLEMS]
     if len(found) > len(shown):
         shown.append(f"and {len(found) - len(shown)} more")
     return "; ".join(shown)
 
 
 def unexpected(error: Exception) -> str:
-    """A fault of our own by its type and place; its text may quote a secret."""
+    """Return the message of a bug: its type and place, because its text may quote a secret."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(last.filename)}:{last.lineno}"
     return f"unexpected {type(error).__name__} at {place}; this is a bug in pgbeam.cloud, please report it"

@@ -28,7 +28,7 @@ TITLES = {
     "masking": "secrets are looked for in the result",
     "end": "core writes the result and reads it",
     "take": "core passes the result on",
-    "last": "the role tells what was done and keeps the result",
+    "last": "the role reports what changed and publishes the result",
     "finish": "`ansible-playbook` ends",
 }
 #: Those of a task, without what a playbook costs whatever its tasks are.

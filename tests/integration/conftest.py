@@ -14,15 +14,15 @@ import pytest
 import yaml
 from ansible.release import __version__ as release
 
-from tests.forked import run_module
 from tests.harness import API_KEY, WRITES, Project, Sandbox, ansible_env, handing_over
+from tests.module_runner import run_module
 from tests.postgres import Postgres, postgres
 from tests.preloaded import Preloaded
 
 CALLBACKS = Path(__file__).parent / "callbacks"
-#: Every password of the tests begins so; no run may show it.
+#: The prefix of every password of the tests; no run may show it.
 PASSWORD = "pw-Zq7\"x'%/@"
-#: How plays take it: a literal in a play stands in the source lines that core quotes near an error.
+#: Its lookup for plays: core quotes literals of a play in errors.
 PASSWORD_LOOKUP = "{{ lookup('ansible.builtin.env', 'DB_PASSWORD') }}"
 #: The values of ANSIBLE_JINJA2_NATIVE that make a difference: cores since 2.19 ignore it.
 NATIVE = ["false", "true"] if tuple(map(int, release.split(".")[:2])) < (2, 19) else ["false"]
@@ -30,7 +30,7 @@ NATIVE = ["false", "true"] if tuple(map(int, release.split(".")[:2])) < (2, 19) 
 
 @dataclass
 class Run:
-    """What one Ansible command printed, did, and sent."""
+    """The output, the results and the requests of one Ansible command."""
 
     status: int
     output: str
@@ -38,7 +38,7 @@ class Run:
     exchanges: list[dict[str, Any]]
 
     def results(self, task: str) -> list[dict[str, Any]]:
-        """The results of every task whose name ends so, a loop's items each for itself."""
+        """Return the results of every task whose name ends with this, one per item of a loop."""
         found: list[dict[str, Any]] = []
         for event in self.events:
             if event["task"].endswith(task):
@@ -59,31 +59,31 @@ class Run:
 
     @property
     def changed(self) -> int:
-        """How many tasks of the play, or items of its loops, changed something."""
+        """The number of tasks, or items of loops, that changed something."""
         return sum(event["result"].get("changed", False) for event in self.events if event["status"] == "ok")
 
 
 @dataclass
 class Ansible:
-    """Runs real Ansible commands in a home of their own, and holds each of them to what must always be true."""
+    """Runs real Ansible commands in their own home, and checks what must be true of every run."""
 
     url: str
     home: Path
     secrets: list[str] = field(default_factory=lambda: [API_KEY, PASSWORD])
-    #: Where commands start from; without it, each starts from its file.
+    #: The working directory of commands; None: that of their file.
     preloaded: Preloaded | None = None
     _runs: int = 0
 
     @property
     def inputs(self) -> Path:
-        """Where the files go that a test writes for a run."""
+        """The directory of the files that a test writes for a run."""
         return self.home
 
     def playbook(self, *words: str, check: bool = False, env: dict[str, str] | None = None) -> Run:
         return self._run(["ansible-playbook", *words, *(["--check"] if check else [])], check, env or {})
 
     def play(self, tasks: list[dict[str, Any]], *words: str, check: bool = False, **keywords: Any) -> Run:
-        """Run a play of these tasks, on the implicit localhost unless the keywords say otherwise."""
+        """Run a play of these tasks, on the implicit localhost unless the keywords set other hosts."""
         path = self.write("play.yml", [{"hosts": "localhost", "gather_facts": False, **keywords, "tasks": tasks}])
         return self.playbook(path, *words, check=check)
 
@@ -110,8 +110,8 @@ class Ansible:
         path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
         return str(path)
 
-    def hold_to_secrecy(self, run: Run, text: str, command: list[str]) -> None:
-        """Fail where a secret is in the text that a run made."""
+    def check_secrecy(self, run: Run, text: str, command: list[str]) -> None:
+        """Fail if the output of a run contains a secret."""
         assert not exposes(text, self.secrets), f"a secret stands in the output or in a result of {command}"
 
     def _run(self, command: list[str], check: bool, env: dict[str, str]) -> Run:
@@ -127,7 +127,7 @@ class Ansible:
             DB_PASSWORD=PASSWORD,
         )
         environment |= env
-        with Sandbox(self.url).watched() as exchanges:
+        with Sandbox(self.url).recorded() as exchanges:
             if self.preloaded and self.preloaded.suits(command, environment):
                 status, output = self.preloaded.run(command, self.home, environment, timeout=300)
             else:
@@ -137,9 +137,9 @@ class Ansible:
                 status, output = done.returncode, done.stdout + done.stderr
         text = log.read_text() if log.exists() else ""
         run = Run(status, output, [json.loads(line) for line in text.splitlines()], exchanges)
-        self.hold_to_secrecy(run, f"{output}\n{text}", command)
+        self.check_secrecy(run, f"{output}\n{text}", command)
         if "ANSIBLE_DISPLAY_TRACEBACK" not in env:
-            # A module that crashed is told without that word since core 2.19.
+            # Since core 2.19, the message of a crashed module lacks that word.
             crashed = [str(event["result"].get("msg")) for event in run.events if "module_stdout" in event["result"]]
             assert "Traceback" not in output, output
             assert not crashed, crashed
@@ -151,7 +151,7 @@ class Ansible:
 
 @dataclass
 class Modules(Ansible):
-    """Runs the tasks of a play by the modules' own ``main``, without Ansible: for what the modules alone decide.
+    """Runs the tasks of a play by the ``main`` of the modules, without Ansible, to test the modules alone.
 
     Anything but a play starts a real command.
     """
@@ -167,7 +167,7 @@ class Modules(Ansible):
             options = {"_ansible_diff": "--diff" in words, **_looked_up(task[module])}
             options["_ansible_no_log"] = task.get("no_log", False)
             foresees = check or task.get("check_mode", False)
-            result, made = run_watched(self.url, module.rpartition(".")[2], options, self.home, foresees)
+            result, made = run_recorded(self.url, module.rpartition(".")[2], options, self.home, foresees)
             exchanges += made
             failed = result.setdefault("failed", False)
             events.append({"task": task["name"], "status": "failed" if failed else "ok", "result": result})
@@ -175,30 +175,30 @@ class Modules(Ansible):
                 status = 2
                 break
         results = [event["result"] for event in events]
-        # Since core 2.19, a warning that Ansible has not shown is no text yet.
+        # Since core 2.19, a warning that Ansible has not shown is not a text yet.
         output = "\n".join(str(text) for item in results for text in (item.get("msg", ""), *item.get("warnings", [])))
         run = Run(status, output, events, exchanges)
-        self.hold_to_secrecy(run, f"{output}\n{json.dumps(results)}", [task["name"] for task in tasks])
+        self.check_secrecy(run, f"{output}\n{json.dumps(results)}", [task["name"] for task in tasks])
         return run
 
 
-def run_watched(
+def run_recorded(
     url: str, module: str, options: dict[str, Any], folder: Path, check: bool
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Run a module's own ``main``. Returns its result and the exchanges, none of which may be a write in check mode."""
-    with Sandbox(url).watched() as exchanges:
+    """Run the ``main`` of a module. Returns its result and the exchanges, which must contain no write in check mode."""
+    with Sandbox(url).recorded() as exchanges:
         result = run_module(module, {"api_url": url, "api_key": API_KEY, **options}, folder, check)
     assert not (check and any(entry["method"] in WRITES for entry in exchanges)), "check mode wrote"
     return result, exchanges
 
 
 def exposes(text: str, secrets: Iterable[str]) -> bool:
-    """Whether one of the secrets is in a text, as it is or as JSON or Python writes it."""
+    """Whether a text contains one of the secrets, also in the notation of JSON or Python."""
     return any(form in text for secret in secrets for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]))
 
 
 def _looked_up(value: Any) -> Any:
-    """A task's options with the password in the place of its lookup."""
+    """Return the options of a task with the lookup of the password resolved."""
     if isinstance(value, dict):
         return {name: _looked_up(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -208,7 +208,7 @@ def _looked_up(value: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def preloaded() -> Preloaded | None:
-    # Handed-over modules need the commands of tests/harness.py.
+    # Modules in their own process need the commands of tests/harness.py.
     return None if handing_over() else Preloaded(ansible_env("", Path("/")))
 
 

@@ -13,7 +13,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 
 from generate.modules import modules
 from tests.harness import Organization, Project, Sandbox
-from tests.integration.watched import PASSWORDS, Watched, look_up
+from tests.integration.scanned_ansible import PASSWORDS, ScannedAnsible, look_up
 from tests.samples import create, found_or_created, needed, sample
 
 REGISTER = "pgbeam.cloud.register_databases"
@@ -25,7 +25,7 @@ QUOTES = (
 )
 ODD, LONG, PLAIN, MISSPELLED = map(look_up, ("ODD", "LONG", "PLAIN", "MISSPELLED"))
 ENTRY = needed(modules()["database"].resource)
-#: What the server, or what stands for it, does to a call.
+#: The effects of the server, or of its replacement, on a call.
 FAULTS: dict[str, dict[str, Any]] = {
     "refusal": {"kind": "status", "status": 400, "code": "INVALID_INPUT", "message": f"refused: {QUOTES}"},
     "problem": {"kind": "status", "status": 409, "code": "CONFLICT", "message": f"clash: {QUOTES}"},
@@ -46,7 +46,7 @@ READERS = [name for name in modules() if name not in WRITERS]
 HOLDERS = {
     name: secret for name, module in modules().items() if module.writes for secret in module.resource.secret_names
 }
-#: What an object is found by beside its sample: another one.
+#: The identity of another object than the sample.
 NEW = {"password": {"name": "new"}, "secret": {"url": "https://new.example.com/"}}
 #: The secrets that may be as long as that.
 LONG_ONES = ("password",)
@@ -63,7 +63,7 @@ class Place:
     issued: Path
 
     @staticmethod
-    def make(sandbox: Sandbox, watched: Watched, **settings: Any) -> Place:
+    def make(sandbox: Sandbox, scanned: ScannedAnsible, **settings: Any) -> Place:
         organization = sandbox.organization(**settings)
         made = organization.create_project(database=ENTRY)
         project = made["project"]["id"]
@@ -73,7 +73,7 @@ class Place:
         organization.post(f"/v1/projects/{project}/webhooks", needed(modules()["webhook"].resource))
         create(sandbox.project_of(project), modules()["cache_rule"].resource, made["database"]["id"], "")
         create(organization, modules()["org_member"].resource, organization.id, "")
-        return Place(organization, project, made["database"]["id"], watched.issued)
+        return Place(organization, project, made["database"]["id"], scanned.issued)
 
     def options(self, module: str, project: str = "new", **entry: Any) -> dict[str, Any]:
         """A task's options: to read, or for one object with these fields."""
@@ -98,22 +98,22 @@ class Place:
         return {**options, "retries": 0, "timeout": 5}
 
 
-def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
-    """Every module: successes, then every kind of failure. The names of those begin with "fails"."""
+def module_tasks(sandbox: Sandbox, scanned: ScannedAnsible) -> list[dict[str, Any]]:
+    """Every module: successes, then every kind of failure. The names of failures begin with "fails"."""
     tasks: list[dict[str, Any]] = []
 
     def add(name: str, module: str, given: dict[str, Any], **keywords: Any) -> None:
         tasks.append({"name": f"{name}: {module}", f"pgbeam.cloud.{module}": given, "ignore_errors": True, **keywords})
 
     for module in WRITERS:
-        place = Place.make(sandbox, watched)
+        place = Place.make(sandbox, scanned)
         secret, again = holding(module), resending(module)
         add("works", module, place.options(module, **secret))
         add("works again", module, {**place.options(module, **secret), **again})
         for name, fault in FAULTS.items():
             if module not in HOLDERS and name not in ("refusal", "page", "server"):
                 continue
-            place = Place.make(sandbox, watched, envelope="problem" if name == "problem" else "error")
+            place = Place.make(sandbox, scanned, envelope="problem" if name == "problem" else "error")
             resource = modules()[module].resource
             verb = resource.create_verb if resource.creatable else resource.update_verb
             place.organization.fault(**fault, method=verb, times=9)
@@ -122,7 +122,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
             begin = "works" if name in SETTLED else "fails when it writes"
             add(f"{begin}, {name}", module, {**place.options(module, **secret), **waits})
     for module in READERS:
-        place = Place.make(sandbox, watched)
+        place = Place.make(sandbox, scanned)
         resource = modules()[module].resource
         ends = "" if resource.parent else resource.path
         scope = sandbox.default_organization if ends else place.organization
@@ -130,7 +130,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
         add("fails, refusal", module, place.options(module))
         add("works", module, place.options(module))
     for module, name in HOLDERS.items():
-        place = Place.make(sandbox, watched)
+        place = Place.make(sandbox, scanned)
         resource = modules()[module].resource
         place.organization.fault(**FAULTS["refusal"], method="PUT" if resource.update_verb == "PUT" else "PATCH")
         resent = {**place.options(module, "shop", **{name: ODD}), **resending(module)}
@@ -144,7 +144,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
     add("fails when it writes, refusal", "databases", pruned)
     for module in (*HOLDERS, "database_info"):
         given = place.options(module, **holding(module))
-        add("fails, exception", module, given, environment={"PYTHONPATH": broken(watched)})
+        add("fails, exception", module, given, environment={"PYTHONPATH": broken(scanned)})
         add("fails, user in the URL", module, {**given, "api_url": f"https://me:{PLAIN}@h/"})
     for module in [name for name in WRITERS if modules()[name].resource.path_has_parent]:
         parent = modules()[module].resource.parent
@@ -187,7 +187,7 @@ def module_tasks(sandbox: Sandbox, watched: Watched) -> list[dict[str, Any]]:
 
 
 def holding(module: str, secret: str = ODD) -> dict[str, Any]:
-    """What a task says of a new object with a secret; nothing if it holds none."""
+    """Return the options for a new object with a secret; nothing if it has none."""
     name = HOLDERS.get(module)
     return {name: secret, **NEW[name]} if name else {}
 
@@ -197,9 +197,9 @@ def resending(module: str) -> dict[str, Any]:
     return {f"update_{HOLDERS[module]}": "always"} if module in HOLDERS else {}
 
 
-def broken(watched: Watched) -> str:
+def broken(scanned: ScannedAnsible) -> str:
     """Write a requests library whose calls raise what nobody catches, and return its place for PYTHONPATH."""
-    path = watched.write(
+    path = scanned.write(
         "broken/requests/__init__.py",
         "class RequestException(OSError): pass\n"
         "class Session:\n"
@@ -211,12 +211,12 @@ def broken(watched: Watched) -> str:
     return str(Path(path).parent.parent)
 
 
-def role_plays(sandbox: Sandbox, watched: Watched) -> tuple[list[dict[str, Any]], str]:
+def role_plays(sandbox: Sandbox, scanned: ScannedAnsible) -> tuple[list[dict[str, Any]], str]:
     """The playbooks and the role over groups of hosts, each with a trouble of its own; and the inventory."""
     secret = VaultSecret(PASSWORDS["VAULT_KEY"].encode())
     cipher = VaultLib().encrypt(PASSWORDS["VAULTED"], secret).decode()
     vaulted = "".join(f"  {line}\n" for line in cipher.splitlines())
-    watched.write("inventory/group_vars/all.yml", f"vaulted: !vault |\n{vaulted}")
+    scanned.write("inventory/group_vars/all.yml", f"vaulted: !vault |\n{vaulted}")
     login = {"username": "app", "password": "{{ vaulted }}"}
     groups: dict[str, dict[str, Any]] = {}
     plays: list[dict[str, Any]] = []
@@ -260,7 +260,7 @@ def role_plays(sandbox: Sandbox, watched: Watched) -> tuple[list[dict[str, Any]]
     organization = sandbox.organization()
     shop = {"org_id": organization.id, "name": "shop"}
     replicas = [{"host": "replica1"}]
-    bot = {"name": "bot", "policy": "readers", "secrets_file": str(watched.issued / "whole.json")}
+    bot = {"name": "bot", "policy": "readers", "secrets_file": str(scanned.issued / "whole.json")}
     objects: dict[str, Any] = {"pgbeam_policies": [{"name": "readers"}], "pgbeam_agents": [bot]}
     add("whole", None, [{"name": "a", **login, "replicas": replicas}], pgbeam_project=shop, **objects, **key)
     add("project_misspelled", None, [{"name": "a", **login}], pgbeam_project={**shop, "pasword": MISSPELLED})
@@ -269,13 +269,13 @@ def role_plays(sandbox: Sandbox, watched: Watched) -> tuple[list[dict[str, Any]]
     add("replica_misspelled", fine, [{"name": "a", **login, "replicas": replicas}])
     # The last one, since a playbook that fails on every host ends the run.
     add("drifted", fine, [{"name": "b", **login}], AUDIT)
-    return plays, watched.write("inventory/hosts.yml", {"all": {"children": groups}})
+    return plays, scanned.write("inventory/hosts.yml", {"all": {"children": groups}})
 
 
-def everything(sandbox: Sandbox, watched: Watched) -> tuple[str, list[str]]:
+def everything(sandbox: Sandbox, scanned: ScannedAnsible) -> tuple[str, list[str]]:
     """One playbook with all of it, and the words of its command line."""
-    key = watched.write("vault-key", PASSWORDS["VAULT_KEY"])
-    plays, inventory = role_plays(sandbox, watched)
-    modules = {"hosts": "localhost", "gather_facts": False, "tasks": module_tasks(sandbox, watched)}
-    playbook = watched.write("play.yml", [modules, *plays])
+    key = scanned.write("vault-key", PASSWORDS["VAULT_KEY"])
+    plays, inventory = role_plays(sandbox, scanned)
+    modules = {"hosts": "localhost", "gather_facts": False, "tasks": module_tasks(sandbox, scanned)}
+    playbook = scanned.write("play.yml", [modules, *plays])
     return playbook, ["-i", inventory, "--vault-password-file", key, LOUD]

@@ -72,7 +72,7 @@ def test_the_secrets_are_in_the_file_and_nowhere_else(ansible: Ansible, project:
     assert are_current(project, issued["id"], issued)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     ansible.secrets += [issued["connection_string"], issued["mcp_token"]]
-    ansible.hold_to_secrecy(run, run.output + json.dumps(run.events), ["agent"])
+    ansible.check_secrecy(run, run.output + json.dumps(run.events), ["agent"])
     before = file.stat()
     again = ansible.play([task], "--diff", "-vvvvv")
     assert again.result("agent")["action"] == "unchanged"
@@ -83,7 +83,7 @@ def test_the_secrets_are_in_the_file_and_nowhere_else(ansible: Ansible, project:
 def test_secrets_are_returned_to_a_task_that_hides_its_result(modules: Modules, project: Project) -> None:
     returning = {"policy": "readers", "return_secrets": True}
     refused = modules.play([agent(project, **returning)])
-    assert "return_secrets: Ansible would show the secrets; set no_log: true" in refused.result("agent")["msg"]
+    assert "return_secrets: Ansible would show the secrets; also set no_log: true" in refused.result("agent")["msg"]
     assert refused.exchanges == []
     foreseen = modules.play([agent(project, no_log=True, check_mode=True, **returning)]).result("agent")
     assert foreseen["secrets"] == {"connection_string": None, "mcp_url": None, "mcp_token": None}
@@ -106,12 +106,12 @@ def test_no_log_hides_returned_secrets_in_ansible(ansible: Ansible, project: Pro
     run = ansible.play(tasks, "-vvvvv")
     issued = json.loads(file.read_text())
     ansible.secrets += [issued["connection_string"], issued["mcp_token"]]
-    ansible.hold_to_secrecy(run, run.output + json.dumps(run.events), ["agent"])
+    ansible.check_secrecy(run, run.output + json.dumps(run.events), ["agent"])
     (made,) = project.stored("agents")
     assert are_current(project, made, issued)
 
 
-def test_a_file_that_cannot_be_written_after_the_create_is_told(
+def test_a_file_that_cannot_be_written_after_the_create_is_reported(
     modules: Modules, project: Project, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*dummy: Any) -> None:
@@ -191,7 +191,7 @@ def test_the_policy_by_name_or_id(modules: Modules, project: Project, file: Path
     for options in ({"policy": "readers"}, {"policy": policy}, {"policy_profile_id": policy}):
         assert modules.play([agent(project, **options)]).result("agent")["action"] == "unchanged"
     run = modules.play([agent(project, policy="readers", policy_profile_id=policy)])
-    assert run.result("agent")["msg"] == "policy: policy_profile_id is given as well; keep one of them"
+    assert run.result("agent")["msg"] == "policy: policy_profile_id is also set; keep one of them"
     assert run.exchanges == []
 
 
@@ -199,17 +199,17 @@ def test_a_name_that_means_no_policy_or_two(modules: Modules, project: Project, 
     unknown = {"policy": "writers", "secrets_file": str(file)}
     where = f"policies of project {project.id}"
     run = modules.play([agent(project, **unknown)])
-    assert run.result("agent")["msg"] == f"policy: none of the {where} has the name 'writers'; there are readers"
+    assert run.result("agent")["msg"] == f"policy: none of the {where} is named 'writers'; use one of readers"
     assert run.writes == []
     run = modules.play([agent(project, check_mode=True, **unknown)])
     result = run.result("agent")
     assert (result["action"], result["agent"]["policy_profile_id"]) == ("created", None)
     assert "policy_profile_id" in result["changes"]
-    assert "there are readers. Without check mode the task fails unless it is created before" in run.output
+    assert "use one of readers; without check mode the task fails unless it exists by then" in run.output
     ids = sorted([*project.stored("policies"), project.create("policies", name="readers")["id"]])
     run = modules.play([agent(project, policy="readers", secrets_file=str(file))])
     assert run.result("agent")["msg"] == (
-        f"policy: 2 {where} have the name 'readers' ({', '.join(ids)}); give the id of one of them"
+        f"policy: 2 {where} are named 'readers' ({', '.join(ids)}); use the id of one of them"
     )
     entry = {"name": "cat", "policy": "writers", "secrets_file": str(file)}
     run = modules.play([agents(project, entry)])
@@ -231,7 +231,7 @@ def test_a_revoked_agent_stays_revoked(modules: Modules, project: Project, file:
     assert project.stored("agents")[identifier]["status"] == "revoked"
     by_id = {"project_id": project.id, "id": identifier, "status": "active"}
     result = modules.play([{"name": "agent", "pgbeam.cloud.agent": by_id}]).result("agent")
-    assert result["failed"] and f"agent {identifier} is not in project {project.id}" in result["msg"]
+    assert result["failed"] and f"agent {identifier} was not found in project {project.id}" in result["msg"]
     new = created(modules, project, file)
     assert (new["action"], new["agent"]["id"] == identifier) == ("created", False)
     info = {"name": "found", "pgbeam.cloud.agent_info": {"project_id": project.id}}
@@ -241,7 +241,7 @@ def test_a_revoked_agent_stays_revoked(modules: Modules, project: Project, file:
 @pytest.mark.parametrize(
     ("moment", "why"),
     [
-        ("2020-01-01T00:00:00Z", "agent bot: expires_at 2020-01-01T00:00:00Z is in the past; give a moment in the"),
+        ("2020-01-01T00:00:00Z", "agent bot: expires_at 2020-01-01T00:00:00Z is in the past; set a time in the"),
         (
             "2099-01-01T00:00:00",
             "expires_at: '2099-01-01T00:00:00' is not allowed; it must be a date and a time with a",

@@ -91,9 +91,9 @@ def test_every_moment_of_a_command_is_of_one_stage(tmp_path: Path) -> None:
         {"event": "task", "at": 34, "action": "ansible.builtin.debug"},
         {"event": "stats", "at": 41},
     ]
-    told = tmp_path / "stages.jsonl"
-    told.write_text("\n".join(map(json.dumps, events)))
-    spent = stages(told, 10, 49)
+    reported = tmp_path / "stages.jsonl"
+    reported.write_text("\n".join(map(json.dumps, events)))
+    spent = stages(reported, 10, 49)
     before = {"begin": 0.5, "imports": 0.5, "validate": 2, "gather": 3, "prepare": 5}
     after = {"take": 6, "last": 7, "finish": 8}
     assert {stage: seconds for stage, seconds in spent.items() if seconds} == {

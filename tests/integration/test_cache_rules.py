@@ -107,20 +107,20 @@ def test_each_change(modules: Modules, project: Project, database: str, omit_zer
 
 
 def test_which_rule_is_meant(modules: Modules, project: Project, database: str) -> None:
-    where = f"in database {database}, or this key may not see it"
+    where = f"in database {database}, or is not visible to this API key"
     long = "SELECT " + ", ".join(f"column_{n}" for n in range(50)) + " FROM orders"
     cases: list[tuple[dict[str, Any], str]] = [
-        ({}, "normalized_sql: it is missing; give normalized_sql, or the query_hash, to say which cache_rule"),
-        ({"query_hash": UNKNOWN}, f"cache_rule {UNKNOWN} is not {where}; {ADVICE}"),
-        ({"normalized_sql": "SELECT 1"}, f"cache_rule SELECT 1 is not {where}; {ADVICE}"),
+        ({}, "normalized_sql: missing; set normalized_sql, or query_hash, to identify the cache_rule"),
+        ({"query_hash": UNKNOWN}, f"cache_rule {UNKNOWN} was not found {where}; {ADVICE}"),
+        ({"normalized_sql": "SELECT 1"}, f"cache_rule SELECT 1 was not found {where}; {ADVICE}"),
         (
             {"normalized_sql": long},
-            f"cache_rule SELECT column_0, column_1, column_2, column_3, column_4, ... is not {where}; ",
+            f"cache_rule SELECT column_0, column_1, column_2, column_3, column_4, ... was not found {where}; ",
         ),
         (
             {"query_hash": query_hash(BY_ID), "normalized_sql": COUNT},
-            f"cache_rule {BY_ID}: normalized_sql is '{BY_ID}' and cannot be changed to '{COUNT}'; name what it is, or "
-            "leave it out",
+            f"cache_rule {BY_ID}: normalized_sql is '{BY_ID}' and cannot be changed to '{COUNT}'; set the current "
+            "value, or omit the option",
         ),
         ({"query_hash": "A" * 16}, f"query_hash: '{'A' * 16}' is not allowed; it must be 16 lower-case hexadecimal"),
         ({"query_hash": "../x"}, "query_hash: '../x' is not allowed; it must be 16 lower-case hexadecimal digits"),
@@ -138,7 +138,7 @@ def test_which_rule_is_meant(modules: Modules, project: Project, database: str) 
     project.see_query(database, BY_ID, query_hash=UNKNOWN)
     ids = ", ".join(sorted([query_hash(BY_ID), UNKNOWN]))
     told = play(modules, project, database, normalized_sql=BY_ID, cache_enabled=True).result("task")["msg"]
-    assert told == f"cache_rule {BY_ID} is in PgBeam 2 times ({ids}); name the one you mean by query_hash"
+    assert told == f"cache_rule {BY_ID} exists 2 times in PgBeam ({ids}); set query_hash to choose one"
     assert play(modules, project, database, query_hash=UNKNOWN, cache_enabled=True).status == 0
 
 
@@ -185,11 +185,11 @@ def test_a_list(modules: Modules, project: Project, database: str) -> None:
         ([*entries, {"query_hash": query_hash(queries[0])}], f"are both cache_rule {query_hash(queries[0])}; keep one"),
         (
             [entries[0], {"query_hash": UNKNOWN}],
-            f"cache_rules[1]: cache_rule {UNKNOWN} is not in database {database}, or this",
+            f"cache_rules[1]: cache_rule {UNKNOWN} was not found in database {database}, or is",
         ),
-        ([{"cache_enabled": True}], "cache_rules[0]: normalized_sql: it is missing; give normalized_sql, or the query"),
+        ([{"cache_enabled": True}], "cache_rules[0]: normalized_sql: missing; set normalized_sql, or query_hash"),
         ([{"query_hash": "x"}], "cache_rules[0]: query_hash: 'x' is not allowed"),
-        ([{"query_hash": UNKNOWN, "id": "x"}], "cache_rules[0]: id: there is no such option"),
+        ([{"query_hash": UNKNOWN, "id": "x"}], "cache_rules[0]: id: unknown option"),
     ]
     for wrong, reported in refused:
         run = play(modules, project, database, "cache_rules", cache_rules=wrong)
@@ -219,7 +219,7 @@ def test_a_lost_answer_is_looked_up(
         assert (run.status, result["action"], result["changes"]) == (0, "updated", ["cache_enabled"])
     else:
         assert (result["failed"], result["changed"], result["error"]["outcome_unknown"]) == (True, False, True)
-        assert "the change may have been made, as a second run will tell" in result["msg"]
+        assert "the change may have been applied; run the task again to find out" in result["msg"]
     assert settings(project)[0] == (enabled if applied else not enabled)
 
 
@@ -230,7 +230,7 @@ def test_what_this_release_does_not_know(modules: Modules, project: Project, dat
     result = run.result("task")
     assert (result["action"], settings(project)) == ("updated", (True, None, None))
     assert [entry["status"] for entry in run.exchanges] == [200, 400, 200]
-    assert f"cache_rule {BY_ID}: PgBeam refused " in run.output
+    assert f"cache_rule {BY_ID}: the update was sent without shard, labels" in run.output
 
 
 def test_an_answer_without_the_hash(modules: Modules, project: Project, database: str) -> None:
@@ -246,11 +246,11 @@ def test_both_parents(modules: Modules, project: Project, database: str, sandbox
     options: dict[str, Any] = {"normalized_sql": BY_ID, "cache_enabled": True}
     for place in (other, sandbox.project_of("no_such")):
         result = play(modules, place, database, **options).result("task")
-        assert "404 NOT_FOUND" in result["msg"] and "or this key may not see it" in result["msg"]
+        assert "404 NOT_FOUND" in result["msg"] and "not visible to this API key" in result["msg"]
     for name, noun in (("project_id", "project"), ("database_id", "database")):
         given = {**options, name: ""}
         run = play(modules, project, database, **given)
-        assert f"{name}: it is empty; that is allowed in check mode only, for a {noun} that is" in run.output
+        assert f"{name}: empty; without check mode, set the id of an existing {noun}" in run.output
         assert run.requests == []
         nothing: dict[str, Any] = {name: None}
         foreseen = play(modules, project, database, "cache_rule_info", check=True, **nothing)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.forked import run_module
 from tests.harness import API_KEY, Project, Sandbox
 from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Modules
+from tests.module_runner import run_module
 from tests.postgres import Postgres
 from tests.unit.scripted import ScriptedServer
 
@@ -109,14 +109,14 @@ def test_several_registrations_of_one_identity(modules: Modules, project: Projec
     ids = sorted(project.register(username=name)["id"] for name in ("app", "app", "reader"))
     failed = modules.database(project, host=HOST, name="orders", state="absent")
     assert failed.status != 0
-    assert f"is in PgBeam 3 times ({', '.join(ids)})" in failed.result("database")["msg"]
+    assert f"exists 3 times in PgBeam ({', '.join(ids)})" in failed.result("database")["msg"]
     assert not failed.writes
     result = modules.database(project, host=HOST, name="orders", username="reader", ssl_mode="allow").result("database")
     assert (result["action"], result["database"]["username"]) == ("updated", "reader")
 
 
 def test_the_password_is_sent_when_asked_for(ansible: Ansible, project: Project, server: Postgres) -> None:
-    """A real PostgreSQL tells which password PgBeam has."""
+    """A real PostgreSQL shows which password PgBeam has."""
     project.register(host="127.0.0.1", port=server.port, password="an-old-one", ssl_mode="prefer")
     place: dict[str, Any] = {
         "host": "127.0.0.1",
@@ -144,15 +144,15 @@ def test_the_password_is_sent_when_asked_for(ansible: Ansible, project: Project,
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "id with a slash": ({"id": "db/1"}, "id: 'db/1' is not an id"),
     "project of dots": ({"project_id": ".."}, "project_id: '..' is not an id"),
-    "empty key": ({"api_key": ""}, "api_key: there is no API key; set api_key, or PGBEAM_API_KEY"),
-    "key with a line break": ({"api_key": "pbu_x\n"}, "api_key: white space"),
-    "no URL": ({"api_url": "api.pgbeam.com"}, "api_url: 'api.pgbeam.com' is not a URL of the API"),
+    "empty key": ({"api_key": ""}, "api_key: missing; set api_key, or PGBEAM_API_KEY"),
+    "key with a line break": ({"api_key": "pbu_x\n"}, "api_key: the key contains white space"),
+    "no URL": ({"api_url": "api.pgbeam.com"}, "api_url: 'api.pgbeam.com' is not an API URL"),
     "http": (
         {"api_url": "http://api.pgbeam.com"},
         "api_url: 'http://api.pgbeam.com' would send the API key unencrypted",
     ),
     "ca_path": ({"ca_path": "/no/such.pem"}, "ca_path: '/no/such.pem' does not exist"),
-    "timeout": ({"timeout": 0}, "timeout: 0 is not allowed; give a whole number of 1 or more"),
+    "timeout": ({"timeout": 0}, "timeout: 0 is not allowed; it must be a whole number from 1 to"),
 }
 
 
@@ -180,22 +180,25 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "project not found": (
         {"kind": "status", "status": 404, "code": "NOT_FOUND"},
-        ["404 NOT_FOUND", "project prj_", "not found, or this key may not see it"],
+        ["404 NOT_FOUND", "project prj_", "not found, or not visible to this API key"],
     ),
-    "payment": ({"kind": "status", "status": 402, "code": "PAYMENT_REQUIRED"}, ["402 PAYMENT_REQUIRED", "settle it"]),
+    "payment": (
+        {"kind": "status", "status": 402, "code": "PAYMENT_REQUIRED"},
+        ["402 PAYMENT_REQUIRED", "pay the open invoice"],
+    ),
     "redirect": ({"kind": "redirect"}, ["307 redirects to https://elsewhere.example.com/v1", "set api_url"]),
     "truncated": ({"kind": "truncate"}, ["200 with a body that is not a JSON object"]),
     "lost": ({"kind": "drop_before", "times": 9}, ["connection lost to", "check api_url"]),
     "too slow": ({"kind": "stall", "seconds": 1.5, "times": 9}, ["did not answer within 1 s"]),
     "a long Retry-After": (
         {"kind": "status", "status": 429, "code": "RATE_LIMITED", "retry_after": "3600"},
-        ["429 RATE_LIMITED", "waiting 3600 s more would pass retry_budget (20 s)"],
+        ["429 RATE_LIMITED", "waiting another 3600 s would exceed retry_budget (20 s)"],
     ),
 }
 
 
 @pytest.mark.parametrize("envelope", ["error", "problem"])
-def test_failures_are_told_in_one_sentence(ansible: Ansible, sandbox: Sandbox, envelope: str) -> None:
+def test_failures_are_reported_in_one_sentence(ansible: Ansible, sandbox: Sandbox, envelope: str) -> None:
     tasks = []
     for name, case in FAULTS.items():
         project = sandbox.project(envelope=envelope)
@@ -220,7 +223,7 @@ def test_a_refusal_of_the_server_is_quoted(modules: Modules, sandbox: Sandbox, e
     assert result["msg"].startswith(
         f"POST database orders on {HOST}:5432: 403 PLAN_LIMIT_REACHED: The plan allows 0 databases. (request req_"
     )
-    assert result["msg"].endswith("or move to a larger plan, then run again")
+    assert result["msg"].endswith("or upgrade the plan, then run again")
     assert (result["error"]["status"], result["error"]["code"]) == (403, "PLAN_LIMIT_REACHED")
     assert result["error"]["request_id"].startswith("req_")
 
@@ -244,9 +247,7 @@ def test_a_username_that_changes_without_its_password(ansible: Ansible, project:
     project.register(username="old")
     run = ansible.database(project, **LOGIN)
     assert run.result("database")["changes"] == ["username"]
-    assert "PgBeam keeps the password of the old one; set update_password: always in this run" in " ".join(
-        run.output.split()
-    )
+    assert "PgBeam keeps the old password; set update_password: always for this run" in " ".join(run.output.split())
     assert "PgBeam keeps" not in ansible.database(project, **LOGIN, update_password="always").output
 
 
@@ -255,7 +256,7 @@ def test_settings_of_the_environment_that_cannot_be_used(ansible: Ansible, proje
     run = ansible.adhoc("database_info", f"project_id={project.id}", env=env)
     assert "cannot be made with these settings; check api_url and ca_path, and REQUESTS_CA_BUNDLE" in run.output
     typo = ansible.adhoc("database_info", f"project_id={project.id} api_url=https://api..example.com")
-    assert "api_url: 'https://api..example.com' has a host name that cannot be" in typo.output
+    assert "api_url: 'https://api..example.com' has an invalid host name" in typo.output
 
 
 def test_a_key_of_the_environment(ansible: Ansible, project: Project) -> None:
@@ -284,20 +285,20 @@ def test_an_adhoc_command(ansible: Ansible, project: Project) -> None:
 
 
 def test_an_answer_about_another_database(tmp_path: Path) -> None:
-    """What a cache on the way answers for another id says nothing of this one."""
+    """The answer of a cache for another id proves nothing about this one."""
     path = "/v1/projects/prj_1/databases"
     one, other = ({"id": i, "project_id": "prj_1", "host": "db1", "port": 5432, "name": "a"} for i in ("db_1", "db_9"))
-    told = "200 with another object than the one asked for; check that api_url"
+    reported = "200 with another object than requested; check that api_url"
     with ScriptedServer().running() as server:
         options = {"project_id": "prj_1", "id": "db_1", "api_url": server.url, "api_key": API_KEY, "retries": 0}
         server.expect("GET", f"{path}/db_1", 200, other)
         result = run_module("database", {**options, "state": "absent"}, tmp_path)
-        assert f"GET database db_1: {told}" in result["msg"]
+        assert f"GET database db_1: {reported}" in result["msg"]
         server.expect("GET", f"{path}/db_1", 200, one)
         server.expect("PATCH", f"{path}/db_1", 200, {**other, "query_timeout_ms": 1})
         server.expect("GET", path, 200, {"databases": [one]})
         result = run_module("database", {**options, "query_timeout_ms": 1, "test_connection": True}, tmp_path)
-    assert f"PATCH database a on db1:5432: {told}" in result["msg"]
+    assert f"PATCH database a on db1:5432: {reported}" in result["msg"]
     assert (result["action"], result["changed"]) == ("failed", False)
 
 
@@ -310,5 +311,5 @@ def test_a_number_of_which_python_makes_no_text(tmp_path: Path, name: str, value
     else:
         result = run_module("database", {**options, "host": "db1", "name": "a", "username": "app"}, tmp_path)
     # Core before 2.19 reads no exponent.
-    told = (f"{name}: ", " is not allowed; ") if "unable to convert" not in result["msg"] else (name,)
-    assert all(part in result["msg"] for part in told)
+    reported = (f"{name}: ", " is not allowed; ") if "unable to convert" not in result["msg"] else (name,)
+    assert all(part in result["msg"] for part in reported)

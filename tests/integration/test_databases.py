@@ -26,7 +26,7 @@ def actions(result: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def test_a_whole_life(ansible: Ansible, project: Project) -> None:
-    """Each step is foreseen by check mode, told in the order of the list, and not done twice."""
+    """Check mode predicts each step, the results are in the order of the list, and a second run changes nothing."""
     project.register(name="old", username="app")
     project.register(name="other")
     names = [f"new{n}" for n in range(12)]
@@ -78,7 +78,7 @@ def test_one_listing_serves_the_whole_list(modules: Modules, project: Project) -
 
 
 def test_two_users_of_one_database(modules: Modules, project: Project) -> None:
-    """Where a list names one database twice, the username tells the registrations apart, in any state of the server."""
+    """If a list declares one database twice, the username distinguishes the registrations, in any state."""
     project.register(name="orders", username="app")
     entries = [entry("orders", username="reader"), entry("orders", username="app")]
     assert modules.databases(project, entries).result("databases")["msg"] == "1 created, 1 unchanged"
@@ -104,7 +104,7 @@ REFUSED: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     "misspelled member": (
         [entry("a", cache_config={"ttl": 5})],
         {},
-        f"databases[0] (a on {HOST}): cache_config.ttl: there is no such option; there are enabled, max_entries",
+        f"databases[0] (a on {HOST}): cache_config.ttl: unknown option; valid options are enabled, max_entries",
     ),
     "twice": (
         [entry("a"), entry("b"), entry("a", port=5432)],
@@ -158,7 +158,7 @@ def test_one_failure_does_not_stop_the_others(ansible: Ansible, project: Project
     assert actions(result) == [("a", "created"), ("b", "failed"), ("c", "created")]
     assert result["msg"] == (
         f"POST database b on {HOST}:5432: 422 INVALID_INPUT: not that one "
-        f"(request {result['databases'][1]['error']['request_id']}); correct what it names, then run again "
+        f"(request {result['databases'][1]['error']['request_id']}); correct the reported values, then run again "
         "[2 created, 1 failed, nothing was pruned]"
     )
     assert result["databases"][1]["error"]["status"] == 422
@@ -188,7 +188,7 @@ def test_a_plan_limit_ends_the_run(modules: Modules, sandbox: Sandbox, parallel:
 
 @pytest.mark.parametrize("parallel", [1, 8])
 def test_what_goes_makes_room_for_what_comes(modules: Modules, sandbox: Sandbox, parallel: int) -> None:
-    """A plan that has no room for more is no obstacle to a list with deletions in it, wherever they stand."""
+    """A plan at its limit does not prevent a list with deletions, wherever they are in the list."""
     project = sandbox.project(plan_limit=2)
     for name in ("old1", "old2"):
         project.register(name=name)
@@ -204,13 +204,13 @@ def test_what_goes_makes_room_for_what_comes(modules: Modules, sandbox: Sandbox,
 def test_a_spent_budget_ends_the_run(modules: Modules, project: Project) -> None:
     project.fault("status", method="POST", status=429, code="RATE_LIMITED", retry_after="60", times=99)
     result = modules.databases(project, [entry(f"db{n}") for n in range(4)], parallel=1, retry_budget=5)
-    told = result.result("databases")
-    assert [action for dummy, action in actions(told)] == ["failed", "skipped", "skipped", "skipped"]
-    assert "raise retry_budget" in told["msg"]
+    reported = result.result("databases")
+    assert [action for dummy, action in actions(reported)] == ["failed", "skipped", "skipped", "skipped"]
+    assert "raise retry_budget" in reported["msg"]
 
 
 def test_what_a_spent_budget_leaves_undone_fails_the_task(modules: Modules, project: Project) -> None:
-    """The create is found to be made, but the prune and the connection tests asked for were not begun."""
+    """The create turns out to be applied, but prune and the requested connection tests were not attempted."""
     project.register(name="unlisted")
     project.fault("drop_after", method="POST", times=99)
     for options in ({"prune": True}, {"test_connection": True}):
@@ -218,16 +218,18 @@ def test_what_a_spent_budget_leaves_undone_fails_the_task(modules: Modules, proj
         run = modules.databases(project, [entry(name)], parallel=1, retry_budget=1, **options)
         result = run.result("databases")
         assert (result["failed"], actions(result)) == (True, [(name, "created")])
-        assert "would pass retry_budget (1 s)" in result["msg"]
+        assert "would exceed retry_budget (1 s)" in result["msg"]
         if "test_connection" in options:
             error = result["databases"][0]["error"]
             assert (error["attempts"], error["outcome_unknown"], error["method"]) == (0, False, "POST")
             assert error["path"].endswith("/test-connection")
-            assert error["message"] == f"not begun, since POST database {name} on {HOST}:5432 had ended the run"
+            assert (
+                error["message"] == f"not attempted: the run stopped after POST database {name} on {HOST}:5432 failed"
+            )
     assert "unlisted" in {item["name"] for item in project.databases()}
 
 
-def test_a_test_that_was_not_begun_does_not_hide_what_failed(modules: Modules, project: Project) -> None:
+def test_a_test_that_was_not_sent_does_not_hide_the_failure(modules: Modules, project: Project) -> None:
     """The sentences of one task are few, and those on the entries that came before the failure are many."""
     project.fault("status", method="POST", status=403, code="FORBIDDEN", body_has='"last"')
     entries = [entry(f"db{n}") for n in range(8)] + [entry("last")]
@@ -266,7 +268,7 @@ def test_transient_failures_are_retried_under_one_key(modules: Modules, project:
 
 
 def test_an_answer_that_is_no_object_of_the_api(modules: Modules, project: Project) -> None:
-    """A success without an id says nothing of what was made, so the list has to."""
+    """A success without an id does not show what was created, so the list must."""
     project.fault("status", method="POST", status=201)
     run = modules.databases(project, [entry("a"), entry("b")], parallel=1)
     result = run.result("databases")
@@ -296,47 +298,45 @@ def test_the_connections_are_tested(ansible: Ansible, project: Project) -> None:
 
 
 def test_a_move_to_where_another_one_is(modules: Modules, project: Project) -> None:
-    """An entry's id may move it, but not to where the next run could not tell it from another one that stays."""
-    moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
+    """An entry with an id may change its identity, but not to that of another object that stays."""
+    changed, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
     for more in ([], [entry("new")]):
-        refused = modules.databases(project, [{"id": moved, "host": "db2"}, *more])
-        reads = (
-            f"database orders on db2:5432 is in PgBeam already ({other}), and only their ids would tell it from {moved}"
-        )
+        refused = modules.databases(project, [{"id": changed, "host": "db2"}, *more])
+        reads = f"database orders on db2:5432 already exists ({other}), and {changed} would become its duplicate"
         assert reads in refused.result("databases")["msg"]
         assert refused.writes == []
-        pruning = modules.databases(project, [{"id": moved, "host": "db2"}, *more], prune=True)
+        pruning = modules.databases(project, [{"id": changed, "host": "db2"}, *more], prune=True)
         assert reads in pruning.result("databases")["msg"], "prune comes last, and only where all else went well"
     gone = {"id": other, "state": "absent"}
-    run = modules.databases(project, [{"id": moved, "host": "db2"}, gone])
+    run = modules.databases(project, [{"id": changed, "host": "db2"}, gone])
     assert run.result("databases")["msg"] == "1 updated, 1 deleted"
     project.register(name="orders", host="db3", username="reader")
-    run = modules.databases(project, [{"id": moved, "host": "db3"}])
+    run = modules.databases(project, [{"id": changed, "host": "db3"}])
     assert run.result("databases")["msg"] == "1 updated", "another user of the same database is another registration"
 
 
 def test_a_move_to_where_one_could_not_be_removed(modules: Modules, project: Project) -> None:
-    moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
+    changed, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
     project.fault("status", method="DELETE", status=409, code="CONFLICT")
-    run = modules.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}, entry("new")])
+    run = modules.databases(project, [{"id": changed, "host": "db2"}, {"id": other, "state": "absent"}, entry("new")])
     result = run.result("databases")
     assert actions(result) == [("orders", "failed"), ("orders", "failed"), ("new", "created")]
-    reason = f"not begun, since database orders on db2:5432 ({other}) is still in its place"
-    assert f"PATCH database orders on {HOST}:5432: {reason}; remove that one, then run again" in result["msg"]
+    reason = f"not attempted: database orders on db2:5432 ({other}) still has the same identity"
+    assert f"PATCH database orders on {HOST}:5432: {reason}; delete that one, then run again" in result["msg"]
     assert [method for method, dummy in run.writes] == ["DELETE", "POST"]
-    again = modules.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}])
+    again = modules.databases(project, [{"id": changed, "host": "db2"}, {"id": other, "state": "absent"}])
     assert again.result("databases")["msg"] == "1 updated, 1 deleted"
 
 
 def test_a_move_to_where_one_was_removed_though_its_answer_was_lost(modules: Modules, project: Project) -> None:
-    moved, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
+    changed, other = (project.register(name="orders", host=host)["id"] for host in (HOST, "db2"))
     project.fault("drop_after", method="DELETE", times=9)
-    run = modules.databases(project, [{"id": moved, "host": "db2"}, {"id": other, "state": "absent"}], retries=0)
+    run = modules.databases(project, [{"id": changed, "host": "db2"}, {"id": other, "state": "absent"}], retries=0)
     assert run.result("databases")["msg"] == "1 updated, 1 deleted"
     assert [method for method, dummy in run.requests] == ["GET", "DELETE", "GET", "PATCH"]
 
 
-def test_an_entry_by_id_beside_another_user_of_its_database(modules: Modules, project: Project) -> None:
+def test_an_entry_by_id_next_to_another_user_of_its_database(modules: Modules, project: Project) -> None:
     known = project.register(name="orders", host=HOST, username="app")["id"]
     wanted = [{"id": known}, entry("orders", username="reader")]
     assert modules.databases(project, wanted).result("databases")["msg"] == "1 created, 1 unchanged"
@@ -344,7 +344,7 @@ def test_an_entry_by_id_beside_another_user_of_its_database(modules: Modules, pr
 
 
 def test_prune_deletes_no_more_than_its_limit(modules: Modules, project: Project) -> None:
-    """Nothing is written then, in check mode as live, and what would have gone is listed with its ids."""
+    """Nothing is written, in check mode and live, and the objects that would be deleted are listed with ids."""
     ids = [project.register(host=HOST, name=name)["id"] for name in "abcd"]
     options = {"project_id": project.id, "databases": [{"host": HOST, "name": "a", "ssl_mode": "allow"}], "prune": True}
     limits = {"default": None, "2": 2, "40%": "40%", "74%": "74%", "75%": "75%", "3": 3, "100%": "100%"}
@@ -370,7 +370,7 @@ def test_prune_deletes_no_more_than_its_limit(modules: Modules, project: Project
 
 
 def test_what_prune_may_always_delete(modules: Modules, project: Project) -> None:
-    """One, whatever the percentage; and what the list says is absent does not count."""
+    """One object, whatever the percentage; entries with state absent do not count."""
     for name in "abc":
         project.register(host=HOST, name=name)
     entries = [{"host": HOST, "name": "a"}, {"host": HOST, "name": "b", "state": "absent"}]

@@ -108,7 +108,7 @@ def test_an_answer_that_is_lost(modules: Modules, project: Project) -> None:
     project.fault("drop_after", method="POST", path_ends="/verify")
     result = play(modules, project, verify=True, retries=0).result("domain")
     assert (result["failed"], result["changed"], result["error"]["outcome_unknown"]) == (True, False, True)
-    assert "the change may have been made, as a second run will tell" in result["msg"]
+    assert "the change may have been applied; run the task again to find out" in result["msg"]
     assert play(modules, project, verify=True).result("domain")["action"] == "unchanged"
 
 
@@ -117,7 +117,7 @@ def test_an_answer_that_is_lost(modules: Modules, project: Project) -> None:
     [
         (-1, "verify_timeout: -1 is not allowed; it must be a whole number from 0 to 86400"),
         (86401, "verify_timeout: 86401 is not allowed; it must be a whole number from 0 to 86400"),
-        ("long", "verify_timeout: 'long' is not allowed; give a whole number"),
+        ("long", "verify_timeout: 'long' is not allowed; it must be a whole number"),
     ],
     ids=["negative", "too long", "text"],
 )

@@ -17,7 +17,7 @@ import pytest
 
 from generate.declared import Field, Resource, Values
 from generate.modules import modules as all_modules
-from tests import forked, samples
+from tests import module_runner, samples
 from tests.harness import Organization, Project, Sandbox
 from tests.integration.conftest import PASSWORD, Modules, Run
 from tests.sandbox.kinds import KINDS, PROJECT
@@ -30,7 +30,7 @@ ENDLESS = 10**6
 KIND = {kind.noun: kind for kind in (PROJECT, *KINDS.values())}
 #: A message has so many sentences at most.
 MAX_ERRORS = 5
-MAYBE = "the change may have been made, as a second run will tell"
+MAYBE = "the change may have been applied; run the task again to find out"
 #: The declarations, and the modules by form, both by the resource's name.
 RESOURCES: dict[str, Resource] = {module.words.name: module.resource for module in all_modules().values()}
 FORMS: dict[str, dict[str, str]] = {
@@ -174,7 +174,7 @@ class World:
         """The action that changes an object."""
         return "updated" if self.resource.update_verb else "replaced"
 
-    def moved(self) -> Values:
+    def renamed(self) -> Values:
         """Other values of all the fields that find an object and can change."""
         resource = self.resource
         names = [f.name for f in resource.writable if f.name in (*resource.identity, resource.tie_breaker)]
@@ -187,11 +187,11 @@ class World:
         resource = self.resource
         for f in resource.writable:
             if f.name in self.named():
-                yield f.name, f"{f.name}: it is missing; give "
+                yield f.name, f"{f.name}: missing; set "
             elif f.required and f.name != resource.parent:
-                yield f.name_option or f.name, f"is not in PgBeam yet; give {f.name} to add it"
+                yield f.name_option or f.name, f"does not exist yet; set {f.name} to create it"
         if resource.nested:
-            yield resource.nested.noun, f"is not in PgBeam yet; give {resource.nested.noun} to add it"
+            yield resource.nested.noun, f"does not exist yet; set {resource.nested.noun} to create it"
 
     def values(self, setting: Setting) -> Iterator[Any]:
         """Values that the API takes: those that the sandbox declares for an update, or else some like the sample."""
@@ -284,7 +284,7 @@ class World:
 
 
 def _compare(resource: Resource, foretold: Values, live: Values, given: Values, action: str) -> None:
-    """What check mode reports of an object is what it becomes; null stands only for what the server alone knows."""
+    """Check mode predicts the object; null is only used for values that only the server knows."""
     assert foretold.keys() == live.keys()
     for f in resource.fields:
         reported, became = foretold.get(f.name), live.get(f.name)
@@ -343,17 +343,17 @@ def test_a_life(modules: Modules, sandbox: Sandbox, name: str) -> None:
         sent = world.foreseen(**world.new(), **{f"update_{secret}": "always"}).result("task")
         assert (sent["action"], sent["changes"]) == ("updated", [secret])
 
-    moved = world.moved()
-    if moved:
-        done = world.foreseen(id=identifier, **moved, **world.replacing)
+    renamed = world.renamed()
+    if renamed:
+        done = world.foreseen(id=identifier, **renamed, **world.replacing)
         result = done.result("task")
-        assert (result["action"], result["changes"]) == (world.update, list(moved))
+        assert (result["action"], result["changes"]) == (world.update, list(renamed))
         assert [method for method, path in done.writes] == (
             [resource.update_verb] if resource.update_verb else ["POST", "DELETE"]
         )
-        world.unchanged(**{**world.named(), **moved})
+        world.unchanged(**{**world.named(), **renamed})
         identifier = result[resource.noun]["id"]
-        back = {n: item[n] for n in moved}
+        back = {n: item[n] for n in renamed}
         identifier = world.result(id=identifier, **back, **world.replacing)[resource.noun]["id"]
 
     gone = world.foreseen(**world.named(), **world.absent())
@@ -404,7 +404,7 @@ def test_each_field_changes_alone(modules: Modules, sandbox: Sandbox, name: str)
         (after,) = world.truth()
         assert not setting.differs(value, after)
         if resource.update_verb:
-            # What the value looks like is the server's: of a network, say.
+            # The server determines the form of the value, such as that of a network.
             expected = merged(before, {setting.field.name: after[setting.field.name]} if not setting.member else wanted)
             assert _without_moments(resource, after) == _without_moments(resource, expected)
             (body,) = _bodies(run, resource.update_verb)
@@ -522,9 +522,9 @@ def test_a_list_that_is_refused(modules: Modules, sandbox: Sandbox, name: str) -
     for entries, message in (
         ([good, second, good], f"{plural}[2]"),
         ([good, {**second, option: value}], reported),
-        ([good, {**second, "stat": "absent"}], "stat: there is no such option; did you mean state?"),
+        ([good, {**second, "stat": "absent"}], "stat: unknown option; did you mean state?"),
         ([good, {**second, "state": "gone"}], "state: 'gone' is not allowed; it must be one of present, absent"),
-        ([good, lacking], "it is missing"),
+        ([good, lacking], "missing; set "),
         ([good, "text"], "text was given; it must be a dictionary"),
     ):
         run = world.refused(message, "list", **world.listed(*entries))
@@ -677,7 +677,7 @@ def test_an_older_release(modules: Modules, sandbox: Sandbox, name: str, monkeyp
             everything = merged(everything, each_setting.options(value))
     world.result(id=identifier, **everything)
     (before,) = world.truth()
-    module = importlib.import_module(f"{forked.PLACE}.{FORMS[name]['item']}")
+    module = importlib.import_module(f"{module_runner.PLACE}.{FORMS[name]['item']}")
     monkeypatch.setattr(module, name.upper(), older)
     value = world.other(setting, before)
     assert value is not None
@@ -741,7 +741,7 @@ def test_refusals(modules: Modules, sandbox: Sandbox, name: str) -> None:
     run = world.run(**entries[0])
     result = run.result("task")
     assert result["msg"].startswith(f"{resource.create_verb} {resource.noun} ") and "403 FORBIDDEN" in result["msg"]
-    assert "use a key of the organization that owns it" in result["msg"]
+    assert "use a key of the organization that owns the object" in result["msg"]
     assert (result["changed"], result["action"], len(run.writes)) == (False, "failed", 1)
     assert (result["error"]["status"], result["error"]["attempts"]) == (403, 1)
     assert world.truth() == []
@@ -757,18 +757,18 @@ def test_refusals(modules: Modules, sandbox: Sandbox, name: str) -> None:
 
 @each(where=lambda resource: not KIND[resource.noun].unique)
 def test_an_ambiguous_identity(modules: Modules, sandbox: Sandbox, name: str) -> None:
-    """Of two objects that only their ids tell apart, none is touched unless the task has its id."""
+    """Of two duplicates, none is changed unless the task has its id."""
     world = World(modules, sandbox, name)
     ids = sorted(world.create()["id"] for dummy in range(2))
-    reported = f"is in PgBeam 2 times ({', '.join(ids)})"
+    reported = f"exists 2 times in PgBeam ({', '.join(ids)})"
     world.refused(reported, **world.named())
     world.refused(reported, **world.named(), **world.absent())
     if "list" in FORMS[name]:
         world.refused(reported, "list", **world.listed(world.named()))
     assert reported in world.run("info").output
-    moved = world.moved()
-    if moved:
-        assert world.foreseen(id=ids[0], **moved, **world.replacing).result("task")["action"] == world.update
+    renamed = world.renamed()
+    if renamed:
+        assert world.foreseen(id=ids[0], **renamed, **world.replacing).result("task")["action"] == world.update
         world.unchanged(**world.named())
     world.foreseen(id=ids[1], **world.absent())
     assert [item["id"] for item in world.truth()].count(ids[1]) == 0
@@ -776,7 +776,7 @@ def test_an_ambiguous_identity(modules: Modules, sandbox: Sandbox, name: str) ->
 
 @each(where=lambda resource: resource.path_has_parent and resource.creatable)
 def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str) -> None:
-    """The API's 404 of a parent is a failure, for absent as well; in check mode, a parent may be yet to be created."""
+    """A 404 of the API for a parent is a failure, also for absent; in check mode, the parent may not exist yet."""
     world = World(modules, sandbox, name)
     resource = world.resource
     nowhere: Values = {resource.parent: "no_such"}
@@ -814,10 +814,13 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
                 found = result.get(resource.plural, [])
                 assert action == (result["action"] if form == "item" else "".join(entry["action"] for entry in found))
                 live = world.run(form, **{**options, **later})
-                assert "it is empty; that is allowed in check mode only" in live.result("task")["msg"]
+                assert "empty; without check mode, set the id of an existing" in live.result("task")["msg"]
                 assert live.requests == []
         unknown = world.check(**{"id": "some_1", **later})
-        assert f"{resource.noun} some_1 is not in PgBeam, or this key may not see it" in unknown.result("task")["msg"]
+        assert (
+            f"{resource.noun} some_1 was not found in PgBeam, or is not visible to this API key"
+            in unknown.result("task")["msg"]
+        )
     slash = world.run(**{**new, resource.parent: "a/b"})
     assert f"{resource.parent}: 'a/b' is not an id" in slash.result("task")["msg"]
     assert slash.requests == []
@@ -825,7 +828,7 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
 
 @each(where=lambda resource: resource.action)
 def test_an_action(modules: Modules, sandbox: Sandbox, name: str) -> None:
-    """It is called only if the task asks for it and the object exists, and never in check mode; its failure is told."""
+    """It is called only on request for an existing object, and never in check mode; its failure is reported."""
     world = World(modules, sandbox, name)
     resource, action = world.resource, world.resource.action
     assert action
@@ -881,15 +884,15 @@ def _hold_to_issued(world: World) -> Values:
 
 @each(where=lambda resource: resource.issued)
 def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: str) -> None:
-    """They are kept in a file or returned, or else the task fails before it makes any; and rotated on request."""
+    """They are written to a file or returned; otherwise the task fails before it issues any. They rotate on request."""
     world = World(modules, sandbox, name)
     new = world.new()
     nowhere = {name: value for name, value in new.items() if name != "secrets_file"}
     world.refused("set secrets_file, or return_secrets: true and no_log: true", **nowhere)
-    world.refused("set no_log: true for the task as well", **nowhere, return_secrets=True)
+    world.refused("also set no_log: true on the task", **nowhere, return_secrets=True)
     if "list" in FORMS[name]:
         world.refused("set secrets_file, or", "list", **world.listed(world.new(1), nowhere))
-    for path, reported in ((modules.home, "is a folder"), (modules.home / "missing" / "file", "does not exist")):
+    for path, reported in ((modules.home, "is a directory"), (modules.home / "missing" / "file", "does not exist")):
         assert world.refused(reported, **{**new, "secrets_file": str(path)}).requests == []
     if "list" in FORMS[name]:
         shared = {**world.new(1), "secrets_file": new["secrets_file"]}

@@ -44,13 +44,13 @@ NOT_RUN = {
 class Given:
     """What the reader of a page has before its first example."""
 
-    #: Registrations that were made before, by the id that the page has for each.
+    #: Registrations that exist before, by their id on the page.
     registered: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: What PgBeam has seen of the queries to its registrations, by the hash that the page has for each.
     queries: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Variables of the examples that are no whole play.
     variables: dict[str, Any] = field(default_factory=dict)
-    #: Texts of the page that cannot be used here, and what stands for each; {home} is the page's folder.
+    #: Replacements of texts of the page that cannot be used here; {home} is the directory of the page.
     replaced: dict[str, str] = field(default_factory=dict)
     #: The members of the page's organizations, each with a role.
     members: dict[str, str] = field(default_factory=dict)
@@ -126,7 +126,7 @@ GIVEN = {
 
 @dataclass
 class Reader:
-    """Does what a page says, in a folder of its own, against a sandbox that has its projects and organizations."""
+    """Runs the examples of a page, in its own directory, against a sandbox with its projects and organizations."""
 
     ansible: Ansible
     page: str
@@ -134,7 +134,7 @@ class Reader:
     projects: dict[str, Project]
     organizations: dict[str, Organization]
     last: Run | None = None
-    #: The files with plays that no command has named yet.
+    #: The files with plays that no command has run yet.
     plays: list[str] = field(default_factory=list)
     #: Whether a file with variables or hosts was written since the last playbook ran.
     untried: bool = False
@@ -261,7 +261,7 @@ def _plays(content: Any) -> bool:
 
 
 def read(page: str, text: str, home: Path, sandbox: Sandbox) -> None:
-    """Do what the page says; an assertion fails where something goes otherwise than it says."""
+    """Run the examples of the page; an assertion fails if a result differs from the page."""
     reader(page, text, home, sandbox).read()
 
 
@@ -337,12 +337,12 @@ postgres:
 ansible-vault create inventory/group_vars/postgres/vault.yml
 ```
 """
-#: A page with something wrong in it, and what the failure says.
+#: A page with an error, and the message of the failure.
 WRONG = {
     "value": (INVENTORY.replace("SSL_MODE", "never"), "'never' is not allowed"),
     "option of an entry": (
         INVENTORY.replace("ssl_mode: SSL_MODE", "sslmode: allow"),
-        "sslmode: there is no such option",
+        "sslmode: unknown option",
     ),
     "option of a task": (
         "```yaml\n- pgbeam.cloud.database_info:\n    project_id: prj_1\n    nam: orders\n```\n",
@@ -394,7 +394,7 @@ def test_no_block_is_overlooked(page: str) -> None:
 
 
 def test_the_role_has_the_variables() -> None:
-    """Ansible does not tell of a variable that nothing reads."""
+    """Ansible does not report a variable that nothing reads."""
     specs = yaml.safe_load((ROOT / "roles/pgbeam/meta/argument_specs.yml").read_text())
     known = {*specs["argument_specs"]["main"]["options"], "pgbeam_hosts", *RESULTS}
     for page in examples.pages():

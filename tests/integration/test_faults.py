@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever goes wrong: no registration is made twice, none is lost from view, and nothing is said that is not so."""
+"""Whatever fails: no duplicate registrations, no lost writes, no false reports."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import rec
 from tests.contract import judge
 from tests.faults import CASES, ENDLESS, SCENES, Trial, table
 from tests.faults import run as run_case
-from tests.forked import run_module
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Modules
+from tests.module_runner import run_module
 from tests.soak import KILLED, kill_runs, soak
 from tests.tree import ROOT
 
@@ -90,9 +90,9 @@ def test_a_sandbox_that_begins_with_faults() -> None:
 
 
 def test_the_sandbox_closes_connections_and_resets_them(project: Project) -> None:
-    for kind, told in (("drop_before", "RemoteDisconnected"), ("reset_before", "ConnectionResetError")):
+    for kind, reported in (("drop_before", "RemoteDisconnected"), ("reset_before", "ConnectionResetError")):
         project.fault(kind)
-        with pytest.raises(requests.ConnectionError, match=told):
+        with pytest.raises(requests.ConnectionError, match=reported):
             project.api("GET")
 
 
@@ -132,12 +132,12 @@ def test_the_table_stands_in_the_documentation() -> None:
 
 @pytest.mark.once
 def test_an_api_that_is_dead_ends_the_run_within_its_budget(modules: Modules, project: Project) -> None:
-    """The budget is for the failures that all entries meet, not for each entry anew."""
+    """The budget is for the failures of all entries together, not for each entry."""
     project.fault("status", status=503, method="POST", times=ENDLESS)
     entries = [{**ENTRY, "name": f"db{n}"} for n in range(40)]
     run = modules.databases(project, entries, retries=2, retry_budget=4, parallel=2)
     result = run.result("databases")
-    assert "would pass retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
+    assert "would exceed retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
     assert "attempts, request req_" in result["msg"]
     assert result["summary"]["skipped"] > 20
     assert result["summary"]["failed"] + result["summary"]["skipped"] == 40
@@ -146,7 +146,7 @@ def test_an_api_that_is_dead_ends_the_run_within_its_budget(modules: Modules, pr
 @pytest.mark.once
 @pytest.mark.parametrize("listens", [True, False], ids=["silent", "not there"])
 def test_an_api_that_does_not_answer_at_all(modules: Modules, project: Project, listens: bool) -> None:
-    """It says how often it tried, and how long that took at most."""
+    """It reports the number of attempts, and takes no longer than the budget."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         if not listens:
@@ -159,7 +159,7 @@ def test_an_api_that_does_not_answer_at_all(modules: Modules, project: Project, 
     assert result["msg"].startswith(f"GET databases of project {project.id}: ")
     assert f"({result['error']['attempts']} attempts)" in result["msg"]
     assert result["error"]["attempts"] > 1
-    assert "would pass retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
+    assert "would exceed retry_budget (4 s): run again later, or raise retry_budget" in result["msg"]
     assert took < 4 + 1 + 25, "the rest is for a busy machine; without a budget it would be minutes"
 
 
@@ -215,24 +215,24 @@ def test_two_runs_at_once_on_one_machine(ansible: Ansible, sandbox: Sandbox) -> 
     assert len(project.writes()) == 12
 
 
-def test_twins_are_named_and_can_be_removed(modules: Modules, project: Project) -> None:
-    """What two machines at once can make: the server keeps both, and every later run says which and what to do."""
+def test_duplicates_are_reported_and_can_be_deleted(modules: Modules, project: Project) -> None:
+    """Two machines can create duplicates: the server keeps both, and every later run reports them and the remedy."""
     first, second = (project.register(name="orders", username="app")["id"] for dummy in range(2))
-    told = f"in PgBeam 2 times ({', '.join(sorted([first, second]))})"
+    reported = f"2 times in PgBeam ({', '.join(sorted([first, second]))})"
     for result in (
         modules.database(project, **ENTRY).result("database"),
         modules.databases(project, [ENTRY]).result("databases"),
     ):
-        assert told in result["msg"]
+        assert reported in result["msg"]
         assert "state=absent" in result["msg"]
     info = modules.play([{"name": "info", "pgbeam.cloud.database_info": {"project_id": project.id}}])
-    assert told in " ".join(info.output.split())
+    assert reported in " ".join(info.output.split())
     assert len(info.result("info")["databases"]) == 2
     assert modules.database(project, id=second, state="absent").result("database")["action"] == "deleted"
     assert modules.databases(project, [ENTRY], prune=True).result("databases")["msg"] == "1 unchanged"
 
 
-def test_a_long_run_tells_the_log_and_the_terminal_how_far_it_is(
+def test_a_long_run_reports_progress_to_the_log_and_the_terminal(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every few seconds; here at each entry. Both are stood in for, as the machine that tests may have no log."""

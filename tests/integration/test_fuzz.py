@@ -24,15 +24,15 @@ from hypothesis import strategies as st
 from generate.declared import SPECS, Field, Resource, Values
 from generate.modules import modules
 from tests.contract import judge
-from tests.forked import run_module
 from tests.harness import API_KEY, Sandbox
+from tests.module_runner import run_module
 from tests.samples import allowed, create, found_or_created, needed, sample, varied, whole
-from tests.sandbox.gate import EXTRA_FIELDS
+from tests.sandbox.middleware import EXTRA_FIELDS
 from tests.tree import ROOT
 
 Spec = dict[str, dict[str, Any]]
 ACTIONS = [module.resource.action for module in modules().values() if module.resource.action]
-#: More than a few examples, and other ones each time, where FUZZ_EXAMPLES says how many.
+#: The number of random examples in FUZZ_EXAMPLES; otherwise a few fixed ones.
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 #: Each module with its resource and its argument spec.
 MODULES = {name: (module.resource, SPECS[module.form](module.resource)) for name, module in modules().items()}
@@ -61,13 +61,13 @@ anything = st.recursive(
 REFERENCES = {
     f.name: (f, f.refers_to) for resource, dummy in MODULES.values() for f in resource.references if f.refers_to
 }
-#: These stand for the ids of what is there, and for the address: an example has its own.
+#: Placeholders for the ids of existing objects and for the address, which differ in each example.
 THERE: Values = {
     "project_id": "(project)", "database_id": "(database)", "org_id": "(organization)",
     **{name: f"({target.noun})" for name, (f, target) in REFERENCES.items()},
 }  # fmt: skip
 OWN_URL = "(sandbox)"
-#: What options of text may say beside their samples, which mean what is there.
+#: Values of text options in addition to their samples, which match existing objects.
 SAID: dict[str, tuple[str, ...]] = {
     "host": ("DB1.example.com", "db2.example.com", "::1"),
     "name": ("orders", "Grö/ße 😀%2F", "shop"),
@@ -162,7 +162,7 @@ def right_object(
 
 
 def task(resource: Resource, spec: Spec, form: str) -> st.SearchStrategy[Values]:
-    """Options as the contract allows them, with all that finds or makes an object."""
+    """Valid options, with everything that identifies or creates an object."""
     fields = {f.name: f for f in resource.fields}
     first = [resource.nested.noun] if resource.nested else []
     needed = {"api_url", "api_key", *resource.ancestors, resource.parent, resource.plural}
@@ -197,13 +197,13 @@ def _go_together(resource: Resource, options: Values) -> bool:
 
 
 def _referred_to_once(resource: Resource, options: Values) -> Values:
-    """Options without the ids of what they name as well."""
+    """Return the options without the ids of objects that they also set by name."""
     doubled = {f.name for f in resource.references if f.name_option in options}
     return {name: value for name, value in options.items() if name not in doubled}
 
 
 def _identity(resource: Resource, entry: Values) -> str:
-    """What tells the entries of a list apart."""
+    """Return the key that identifies the entries of a list."""
     names = [name for name in resource.identity if name != resource.parent]
     return repr([resource.field(name).normalized(resource.identity_value(entry, name)) for name in names])
 
@@ -233,7 +233,7 @@ def tasks(draw: st.DrawFn, module: str) -> Values:
 
 
 def filled(value: Any, ids: Values) -> Any:
-    """The options with the ids of what is there in the place of what stands for them."""
+    """Return the options with ids of existing objects instead of placeholders."""
     if isinstance(value, dict):
         return {name: filled(item, ids) for name, item in value.items()}
     if isinstance(value, list):
@@ -242,7 +242,7 @@ def filled(value: Any, ids: Values) -> Any:
 
 
 def clean(result: Values) -> None:
-    """Fail for a result that tells of a bug, or a failure without a sentence."""
+    """Fail if a result reports a bug or fails without a message."""
     message = str(result.get("msg", ""))
     assert "this is a bug" not in message, message
     assert not result.get("failed") or message
@@ -274,7 +274,7 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         if resource.parent == "org_id" and not (resource.creatable or resource.is_singleton):
             ids[f"({resource.noun})"] = create(organization, resource, organization.id, "")["id"]
         ids["(own)"] = ids.get(f"({resource.noun})", "us-east-1")
-        with sandbox.watched() as exchanges:
+        with sandbox.recorded() as exchanges:
             clean(run_module(module, filled(options, ids), tmp_path, check))
         refused = [e for e in exchanges if e["status"] in (400, 415, 422)]
         assert not refused, "the sandbox refuses what no client should send"
@@ -286,7 +286,7 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_what_the_sandbox_refuses_is_judged(sandbox: Sandbox) -> None:
-    """The wrong request of a client is refused, so that is where to look; a test's own may be wrong on purpose."""
+    """Refused requests are judged too, because wrong requests are refused; those of a test may be wrong on purpose."""
     project = sandbox.project()
     for agent in ("python-requests/2", "pgbeam-ansible/1"):
         project.api("POST", json={"host": "a", "port": 0}, headers={"User-Agent": agent})
@@ -482,14 +482,14 @@ def _instead(answer: Answer) -> Spoil:
 
 
 def same(resource: Resource) -> Values:
-    """A task for the object that is there, or one like it."""
+    """A task for the existing object, or one like it."""
     first = {resource.nested.noun: same(resource.nested)} if resource.nested else {}
     return {**needed(resource), **{f.name: "pw-Zq7" for f in resource.writable if f.secret}, **first}
 
 
-def moved(resource: Resource) -> Values:
+def changed(resource: Resource) -> Values:
     """The same with another value of all that can be changed."""
-    first = {resource.nested.noun: moved(resource.nested)} if resource.nested else {}
+    first = {resource.nested.noun: changed(resource.nested)} if resource.nested else {}
     found = same(resource)
     others = [
         f for f in resource.writable if f.name not in found and not f.immutable and f.name not in resource.identity
@@ -518,7 +518,7 @@ def asked(resource: Resource, spec: Spec, form: str) -> list[Values]:
     if form == "info":
         filters = {name: sample(resource, resource.field(name)) for name in resource.filters}
         return [{}, own, filters]
-    here, there = same(resource), moved(resource)
+    here, there = same(resource), changed(resource)
     name = next(name for name in needed(resource))
     new = {**there, name: f"{here[name]}2"}
     gone = {**here, "state": "absent"}

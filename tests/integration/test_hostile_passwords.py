@@ -17,29 +17,29 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 
 from tests.harness import Project, Sandbox
 from tests.integration.conftest import NATIVE, Run
-from tests.integration.watched import KEY, Watched, look_up
-from tests.secrecy import invent
+from tests.integration.scanned_ansible import KEY, ScannedAnsible, look_up
+from tests.secret_scan import make_secret
 
 HOST = "db1.example.com"
-VAULT_KEY = invent(20, 40)
+VAULT_KEY = make_secret(20, 40)
 #: No other text has these in it, so everything that a run leaves is searched for them.
 DISTINCT = {
-    "quotes": f'it\'s "{invent(8, 20)}"\'"',
-    "newline": f"{invent(8, 21)}\n{invent(8, 22)}\n",
-    "tab": f"{invent(8, 23)}\t \t{invent(8, 24)}",
-    "backslashes": f"\\\\{invent(8, 25)}\\n\\",
-    "percent": f"%s%{invent(8, 26)}%25%{{{{ 7 * 7 }}}}",
-    "template": f"{{{{ 7 * 7 }}}}{invent(8, 27)}",
-    "tags": f"{invent(8, 28)}{{% if %}}{{# no #}}",
-    "hash": f"#{invent(8, 29)} # no comment",
-    "dollar": f"$HOME${{PATH}}`id`{invent(8, 30)}",
-    "long": invent(10_000, 31),
-    "accent": f"é{invent(8, 32)}ß",
-    "emoji": f"😀{invent(8, 33)}👩‍👩‍👧",
-    "combining": f"e\u0301{invent(8, 34)}o\u0323\u0302",
-    "blank": f" {invent(8, 35)} ",
+    "quotes": f'it\'s "{make_secret(8, 20)}"\'"',
+    "newline": f"{make_secret(8, 21)}\n{make_secret(8, 22)}\n",
+    "tab": f"{make_secret(8, 23)}\t \t{make_secret(8, 24)}",
+    "backslashes": f"\\\\{make_secret(8, 25)}\\n\\",
+    "percent": f"%s%{make_secret(8, 26)}%25%{{{{ 7 * 7 }}}}",
+    "template": f"{{{{ 7 * 7 }}}}{make_secret(8, 27)}",
+    "tags": f"{make_secret(8, 28)}{{% if %}}{{# no #}}",
+    "hash": f"#{make_secret(8, 29)} # no comment",
+    "dollar": f"$HOME${{PATH}}`id`{make_secret(8, 30)}",
+    "long": make_secret(10_000, 31),
+    "accent": f"é{make_secret(8, 32)}ß",
+    "emoji": f"😀{make_secret(8, 33)}👩‍👩‍👧",
+    "combining": f"e\u0301{make_secret(8, 34)}o\u0323\u0302",
+    "blank": f" {make_secret(8, 35)} ",
 }
-#: These stand in names, states and numbers of every result, and are masked in what may be quoted of them.
+#: Passwords that occur in names, states and numbers of every result, and are masked in quoted texts.
 COMMON = {
     "prefix": "db1.exam",
     "one": "1",
@@ -53,13 +53,13 @@ COMMON = {
     "star": "*",
 }
 HOSTILE = {**DISTINCT, **COMMON}
-#: Core's own, of no module: they stand beside the result of any task.
+#: Keys that core adds to the result of any task.
 CORES = ("exception", "_ansible", "ansible_loop_var", "item", "failed_when_result", "ansible_facts")
 
 
 @pytest.fixture
-def watched(sandbox: Sandbox, tmp_path: Path) -> Watched:
-    ansible = Watched(sandbox.url, tmp_path / "home", printed=sandbox.log)
+def scanned(sandbox: Sandbox, tmp_path: Path) -> ScannedAnsible:
+    ansible = ScannedAnsible(sandbox.url, tmp_path / "home", printed=sandbox.log)
     ansible.secrets += [*DISTINCT.values(), VAULT_KEY]
     ansible.extra = {"ANSIBLE_PIPELINING": "true", **{f"HOSTILE_{name}": word for name, word in HOSTILE.items()}}
     return ansible
@@ -75,7 +75,7 @@ def hashed(project: Project, password: str) -> str:
 
 
 def shown(result: Any, password: str, path: str = "") -> Iterator[str]:
-    """Where a password stands in a result, but for ids and words of the collection's own."""
+    """Return the paths of a password in a result, except in ids and the collection's own words."""
     if isinstance(result, dict):
         for name, item in result.items():
             own = name in ("id", "project_id", "action", "changes", "method", "request_id")
@@ -95,7 +95,7 @@ def hold(run: Run, projects: dict[str, Project], results: dict[str, dict[str, An
         meant = {hashed(project, HOSTILE[name]) for name in projects if projects[name] is project}
         assert set(project.passwords(salt=project.id)) == meant
     for name in COMMON:
-        # What was counted is told in the collection's own words, which no secret gets into.
+        # Totals are the collection's own words, which contain no secret.
         counted = re.fullmatch(r"\d+ [a-z]+(, \d+ [a-z]+)*", str(results[name].get("msg")))
         assert set(shown(results[name], COMMON[name])) <= ({".msg"} if counted else set()), name
 
@@ -129,7 +129,7 @@ def tasks_of(name: str, project: Project, module: str) -> list[dict[str, Any]]:
 
 @pytest.mark.once
 @pytest.mark.parametrize("module", ["database", "databases"])
-def test_through_a_module(watched: Watched, projects: dict[str, Project], module: str) -> None:
+def test_through_a_module(scanned: ScannedAnsible, projects: dict[str, Project], module: str) -> None:
     tasks = [task for name in COMMON for task in tasks_of(name, projects[name], module)]
     if module == "database":
         for name in DISTINCT:
@@ -139,26 +139,26 @@ def test_through_a_module(watched: Watched, projects: dict[str, Project], module
             projects[name] = projects["long"]
         listed = {"project_id": projects["long"].id, "databases": [entry(name) for name in DISTINCT]}
         tasks.append({"name": "register them", "pgbeam.cloud.databases": listed})
-    run = watched.play(tasks, "-vvv", "--diff")
+    run = scanned.play(tasks, "-vvv", "--diff")
     hold(run, projects, {name: run.result(f"register {name}") for name in COMMON})
 
 
-def test_through_the_role(watched: Watched, projects: dict[str, Project]) -> None:
+def test_through_the_role(scanned: ScannedAnsible, projects: dict[str, Project]) -> None:
     """From a lookup, a vaulted variable or an unsafe one; no source makes a template of a password."""
     for number, (name, password) in enumerate(HOSTILE.items()):
         source = f'"{look_up(f"HOSTILE_{name}")}"\n'
         if number % 3 == 1:
             cipher = VaultLib().encrypt(password, VaultSecret(VAULT_KEY.encode())).decode()
             source = "!vault |\n" + "".join(f"  {line}\n" for line in cipher.splitlines())
-        elif number % 3 == 2 and name in DISTINCT:  # core reads anew what is unsafe: "true" would be a boolean
+        elif number % 3 == 2 and name in DISTINCT:  # core parses unsafe text again: "true" would be a boolean
             source = f"!unsafe {json.dumps(password, ensure_ascii=False)}\n"
-        watched.write(f"inventory/host_vars/h_{name}.yml", f"secret: {source}project: {projects[name].id}\n")
+        scanned.write(f"inventory/host_vars/h_{name}.yml", f"secret: {source}project: {projects[name].id}\n")
     variables = {
         "pgbeam_project_id": "{{ project }}",
         "pgbeam_databases": [{"name": "orders", "host": HOST, "username": "app", "password": "{{ secret }}"}],
     }
     hosts: dict[str, Any] = {f"h_{name}": {} for name in HOSTILE}
-    inventory = watched.write("inventory/hosts.yml", {"all": {"hosts": hosts, "vars": variables}})
+    inventory = scanned.write("inventory/hosts.yml", {"all": {"hosts": hosts, "vars": variables}})
     role = {"name": "role", "ansible.builtin.include_role": {"name": "pgbeam.cloud.pgbeam"}}
     mine = "pgbeam_result[project]"
     checks = [
@@ -168,21 +168,21 @@ def test_through_the_role(watched: Watched, projects: dict[str, Project]) -> Non
         f"{mine}.databases[0].id is match('db_[0-9a-f]+$')",
     ]
     use = {"name": "use", "ansible.builtin.assert": {"that": checks, "quiet": True}}
-    key = watched.write("vault-key", VAULT_KEY)
-    run = watched.play([role, use], "-i", inventory, "--vault-password-file", key, "-vvv", "--diff", hosts="all")
+    key = scanned.write("vault-key", VAULT_KEY)
+    run = scanned.play([role, use], "-i", inventory, "--vault-password-file", key, "-vvv", "--diff", hosts="all")
     by_project = run.result("Ensure PgBeam matches what the hosts declare")["databases"]
     hold(run, projects, {name: by_project[project.id] for name, project in projects.items()})
 
 
 #: Passwords that a template engine would evaluate, or fail on.
 TEMPLATES = {
-    "expression": f"{invent(8, 60)}{{{{ 7 * 7 }}}}{invent(8, 61)}",
-    "closing": f"{invent(8, 62)}}}}}{invent(8, 63)}{{{{{invent(8, 64)}",
-    "statement": f"{invent(8, 65)}{{%{invent(8, 66)}",
-    "comment": f"{invent(8, 67)}{{#w#}}{invent(8, 68)}",
-    "whole": f"{{{{ {invent(12, 69)} }}}}",
-    "undefined": f"{{{{ {invent(12, 70)}.{invent(8, 71)} }}}}{{{{ omit }}}}",
-    "literal": f"['{invent(12, 72)}', {{'a': 1}}]",
+    "expression": f"{make_secret(8, 60)}{{{{ 7 * 7 }}}}{make_secret(8, 61)}",
+    "closing": f"{make_secret(8, 62)}}}}}{make_secret(8, 63)}{{{{{make_secret(8, 64)}",
+    "statement": f"{make_secret(8, 65)}{{%{make_secret(8, 66)}",
+    "comment": f"{make_secret(8, 67)}{{#w#}}{make_secret(8, 68)}",
+    "whole": f"{{{{ {make_secret(12, 69)} }}}}",
+    "undefined": f"{{{{ {make_secret(12, 70)}.{make_secret(8, 71)} }}}}{{{{ omit }}}}",
+    "literal": f"['{make_secret(12, 72)}', {{'a': 1}}]",
 }
 SOURCES = ["lookup", "vaulted", "vaulted in the entry", "unsafe", "vaulted file"]
 
@@ -212,15 +212,15 @@ def host_variables(source: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("native", NATIVE)
-def test_no_source_makes_a_template_of_a_password(watched: Watched, sandbox: Sandbox, native: str) -> None:
+def test_no_source_makes_a_template_of_a_password(scanned: ScannedAnsible, sandbox: Sandbox, native: str) -> None:
     """Each password arrives as it is meant, and neither the role nor the audit shows one."""
-    watched.secrets += TEMPLATES.values()
-    watched.extra |= {f"TEMPLATE_{name}": password for name, password in TEMPLATES.items()}
+    scanned.secrets += TEMPLATES.values()
+    scanned.extra |= {f"TEMPLATE_{name}": password for name, password in TEMPLATES.items()}
     # Cores before 2.19 turn the text that a template returns into what it looks like, and then it is refused.
     cases = [(source, name) for source in SOURCES for name in TEMPLATES if name != "literal" or "entry" in source]
     projects = {case: sandbox.project() for case in cases}
     for number, (source, name) in enumerate(cases):
-        watched.write(f"inventory/host_vars/h{number}.yml", host_variables(source, name))
+        scanned.write(f"inventory/host_vars/h{number}.yml", host_variables(source, name))
     hosts = {
         f"h{number}": {
             "pgbeam_project_id": project.id,
@@ -230,13 +230,13 @@ def test_no_source_makes_a_template_of_a_password(watched: Watched, sandbox: San
         }
         for number, (case, project) in enumerate(projects.items())
     }
-    inventory = watched.write("inventory/hosts.yml", {"all": {"hosts": hosts}})
-    watched.write("inventory/group_vars/all.yml", f"pgbeam_api_key: {inline(KEY)}")
-    words = ["-i", inventory, "--vault-password-file", watched.write("vault-key", VAULT_KEY), "-vvvvv", "--diff"]
+    inventory = scanned.write("inventory/hosts.yml", {"all": {"hosts": hosts}})
+    scanned.write("inventory/group_vars/all.yml", f"pgbeam_api_key: {inline(KEY)}")
+    words = ["-i", inventory, "--vault-password-file", scanned.write("vault-key", VAULT_KEY), "-vvvvv", "--diff"]
     env = {"ANSIBLE_JINJA2_NATIVE": native, "PGBEAM_API_KEY": "another-key"}
-    run = watched.playbook("pgbeam.cloud.register_databases", *words, env=env)
+    run = scanned.playbook("pgbeam.cloud.register_databases", *words, env=env)
     assert run.status == 0, run.results("Ensure PgBeam matches what the hosts declare")
     arrived = {case: project.passwords(salt=project.id) for case, project in projects.items()}
     assert arrived == {case: [hashed(project, TEMPLATES[case[1]])] for case, project in projects.items()}
-    audited = watched.playbook("pgbeam.cloud.audit_databases", *words, env=env)
+    audited = scanned.playbook("pgbeam.cloud.audit_databases", *words, env=env)
     assert audited.status == 0, audited.output[-3000:]

@@ -55,15 +55,15 @@ def test_projects(run: Runner, organization: Organization, sandbox: Sandbox) -> 
     without = read(run, "project_info", id=known[0])
     assert (ids(without, "projects"), without.exchanges[0]["query"]) == (known[:1], {})
     assert read(run, "project_info", id=known[0], org_id=None).result == without.result
-    twins = read(run, "project_info", org_id=organization.id, name="shop")
-    assert f"is in PgBeam 2 times ({', '.join(sorted([known[0], known[2]]))})" in str(twins.result["warnings"])
+    duplicates = read(run, "project_info", org_id=organization.id, name="shop")
+    assert f"exists 2 times in PgBeam ({', '.join(sorted([known[0], known[2]]))})" in str(duplicates.result["warnings"])
     organization.api("DELETE", f"/{known[0]}")
     assert ids(read(run, "project_info", org_id=organization.id), "projects") == known[1:]
     assert ids(read(run, "project_info", id=known[0]), "projects") == []
 
 
-def test_a_project_is_told_whole(run: Runner, sandbox: Sandbox) -> None:
-    """With every field, null where the server leaves it out, and what no contract knows."""
+def test_all_fields_of_a_project_are_returned(run: Runner, sandbox: Sandbox) -> None:
+    """With every field, null if the server omits it, and with unknown fields."""
     organization = sandbox.organization(omit_zero=True, extra_fields=True)
     organization.create_project()
     (project,) = read(run, "project_info", org_id=organization.id).result["projects"]
@@ -128,20 +128,23 @@ def test_an_answer_that_is_not_the_contract_s(run: Runner, sandbox: Sandbox, mod
     database = project.register()["id"]
     options = {name: value.format(database=database) for name, value in OPTIONS[module].items()}
     scope = project if module == "replica_info" else sandbox.default_organization
-    for kind, told in (("html", "502 with a body that is not a JSON object"), ("truncate", "200 with a body that is")):
+    for kind, reported in (
+        ("html", "502 with a body that is not a JSON object"),
+        ("truncate", "200 with a body that is"),
+    ):
         scope.fault(kind, method="GET")
         done = run(module, **options)
         assert done.failed
-        assert told in done.result["msg"]
+        assert reported in done.result["msg"]
         assert done.methods == ["GET"]
 
 
 REFUSED: list[tuple[str, Values, str]] = [
-    ("project_info", {}, "org_id: it is missing; give it, or the id, to say which projects"),
-    ("project_info", {"name": "shop"}, "org_id: it is missing; give it, or the id, to say which projects"),
+    ("project_info", {}, "org_id: missing; set org_id or id"),
+    ("project_info", {"name": "shop"}, "org_id: missing; set org_id or id"),
     ("project_info", {"org_id": ""}, "org_id: '' is not allowed; it must be an organization's id"),
     ("project_info", {"id": "prj/1"}, "id: 'prj/1' is not an id"),
-    ("replica_info", {"database_id": ""}, "database_id: it is empty; that is allowed in check mode only"),
+    ("replica_info", {"database_id": ""}, "database_id: empty; without check mode, set the id of an existing"),
     ("replica_info", {"database_id": "db_1", "port": 0}, "port: 0 is not allowed"),
     ("region_info", {"provider": "ibm"}, "value of provider must be one of: aws, azure, gcp, got: ibm"),
     ("region_info", {"id": ".."}, "id: '..' is not an id"),

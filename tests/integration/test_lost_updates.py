@@ -52,7 +52,7 @@ def test_another_writer_between_the_read_and_the_write(
 
 
 def test_a_writer_who_does_not_stop(modules: Modules, project: Project) -> None:
-    """Five times, then the task fails, says who else may be writing, and has undone nothing."""
+    """Five times, then the task fails, reports who else may be writing, and has undone nothing."""
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault("other_writer", times=ENDLESS, change=OTHERS)
     run = modules.database(project, **LOGIN, **TTL)
@@ -146,7 +146,7 @@ def test_a_follow_up_and_a_connection_test_that_fail(modules: Modules, sandbox: 
     )
     project.fault("status", method="PATCH", status=400, code="INVALID_INPUT")
     result = modules.database(project, **{**tested, "name": "other"}).result("database")
-    assert "is there now, without cache_config" in result["msg"]
+    assert "was created without cache_config" in result["msg"]
     assert "cache_config.ttl_seconds" not in result["changes"] and result["action"] == "created"
 
 
@@ -163,7 +163,7 @@ def test_an_object_that_is_another_one_meanwhile(modules: Modules, project: Proj
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault("other_writer", method="PATCH", change={"name": "archive"})
     run = modules.database(project, **LOGIN, **TTL)
-    message = "somebody has changed it to database archive on db1.example.com:5432; run again to see what is needed"
+    message = "another client has changed it to database archive on db1.example.com:5432; run the task again"
     assert message in run.result("database")["msg"]
     (database,) = project.truth().values()
     assert (database["name"], database["cache_config"]["ttl_seconds"]) == ("archive", 60)
@@ -227,12 +227,12 @@ def test_a_list_learns_from_its_first_answer(modules: Modules, project: Project)
 
 
 def test_a_server_that_does_not_show_what_it_has(modules: Modules, sandbox: Sandbox) -> None:
-    """What cannot be read cannot be kept, so the task says what to name; what is named whole needs no reading."""
+    """Values that cannot be read cannot be kept, so the task reports what to set; a complete object needs no read."""
     project = sandbox.project(left_out=["cache_config"])
     result = modules.database(project, **LOGIN, **TTL).result("database")
     assert (result["failed"], result["action"], result["changed"]) == (True, "created", True)
-    assert "PgBeam does not show enabled, max_entries, swr_seconds of its cache_config" in result["msg"]
-    assert "is there now, without cache_config" in result["msg"]
+    assert "PgBeam does not return enabled, max_entries, swr_seconds of cache_config" in result["msg"]
+    assert "was created without cache_config" in result["msg"]
     again = modules.database(project, **LOGIN, **TTL).result("database")
     assert (again["failed"], again["changed"]) == (True, False)
     whole = {"enabled": True, "ttl_seconds": 300, "max_entries": 5, "swr_seconds": 5}

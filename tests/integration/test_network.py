@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The key reaches the API and no other host, whatever the environment and the network say."""
+"""The key reaches the API and no other host, whatever the environment and the network are."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_proxy_of_the_environment_sees_no_key(ansible: Ansible, tls_sandbox: S
 def test_a_create_whose_answer_is_lost_behind_a_proxy(
     ansible: Ansible, tls_sandbox: Sandbox, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """urllib3 calls it a failure of the proxy, and yet the registration is there."""
+    """urllib3 reports a failure of the proxy, although the registration exists."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     project = Project(tls_sandbox.url, "prj_tls")
     project.fault("drop_after", method="POST")
@@ -93,7 +93,7 @@ def test_a_proxy_that_refuses(ansible: Ansible, tls_sandbox: Sandbox) -> None:
         port = closed.getsockname()[1]
     env = {"HTTPS_PROXY": f"http://user:pr0xy-s3cret@127.0.0.1:{port}"}
     run = info(ansible, Project(tls_sandbox.url, "prj_tls"), tls_sandbox.url, env)
-    assert "the proxy to https://127.0.0.1" in run.result("database_info")["msg"]
+    assert "the proxy for https://127.0.0.1" in run.result("database_info")["msg"]
     assert "check HTTPS_PROXY and NO_PROXY" in run.result("database_info")["msg"]
     assert "pr0xy-s3cret" not in run.output
 

@@ -71,7 +71,7 @@ def test_the_token_is_in_the_file_and_nowhere_else(ansible: Ansible, organizatio
     assert list(json.loads(file.read_text())) == ["id", "token"]
     assert holds(organization, file)
     ansible.secrets.append(json.loads(file.read_text())["token"])
-    ansible.hold_to_secrecy(run, run.output + json.dumps(run.events), ["self_host_enrollment"])
+    ansible.check_secrecy(run, run.output + json.dumps(run.events), ["self_host_enrollment"])
     again = ansible.play([enrolling], "--diff", "-vvvvv")
     assert (again.result("self_host_enrollment")["action"], again.writes) == ("unchanged", [])
 
@@ -132,7 +132,7 @@ def test_a_revoked_enrollment_stays_revoked(modules: Modules, organization: Orga
         ({"expires_at": PAST}, f"self_host_enrollment {LABEL}: expires_at {PAST} is in the past"),
         ({"expires_at": "2099-01-01T00:00:00"}, "it must be a date and a time with a zone"),
         ({"region_label": ""}, "region_label: '' is not allowed; it must be text of 1 to 100 characters"),
-        ({"region_label": None}, "region_label: it is missing; give region_label, or the id,"),
+        ({"region_label": None}, "region_label: missing; set region_label"),
         ({"description": "x" * 501}, "it must be text of 500 characters at most"),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_member_changes_and_leaves(modules: Modules, organization: Organizatio
 def test_somebody_who_is_no_member(modules: Modules, organization: Organization, check: bool) -> None:
     run = modules.play([task("org_member", organization, email=EMAIL, role="admin")], check=check)
     assert run.result("org_member")["msg"] == (
-        f"org_member {EMAIL} is not in org {organization.id}, or this key may not see it; "
+        f"org_member {EMAIL} was not found in org {organization.id}, or is not visible to this API key; "
         "invite this person with the module org_invitation"
     )
     assert run.writes == []
@@ -206,7 +206,7 @@ def test_many_members_cost_one_listing(modules: Modules, organization: Organizat
     entries = [*entries[:2], {"email": "new@example.com"}]
     run = modules.play([task("org_members", organization, org_members=entries)])
     assert run.result("org_members")["msg"].startswith(
-        "org_members[2] (new@example.com): org_member new@example.com is"
+        "org_members[2] (new@example.com): org_member new@example.com was"
     )
     assert run.writes == []
 
@@ -268,7 +268,7 @@ def test_an_invitation_that_has_expired(modules: Modules, organization: Organiza
     organization.fault("status", method="POST", status=409, code="CONFLICT")
     result = invite(modules, organization).result("org_invitation")
     assert result["failed"] and result["msg"].endswith(
-        "for PgBeam, this email has a pending invitation: look it up with the module org_invitation_info, "
+        "PgBeam has a pending invitation for this email: look it up with the module org_invitation_info, "
         "revoke it by its id, then run again"
     )
     new = invite(modules, organization).result("org_invitation")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbooks, where extra variables say otherwise than they do."""
+"""The playbooks, with extra variables that contradict their settings."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def test_a_password_is_no_drift_even_where_it_is_always_sent(ansible: Ansible, p
     project.register(host="db3", name="unlisted")
     other = ansible.playbook(AUDIT, "-i", path, *ALWAYS)
     assert other.status != 0
-    assert other.result("Say what drifted")["msg"] == "1 drifted: orders on db1:5432 differs in ssl_mode"
+    assert other.result("Report the drift")["msg"] == "1 difference: orders on db1:5432 differs in ssl_mode"
     pruned = ansible.playbook(AUDIT, "-i", path, *ALWAYS, "-e", "pgbeam_prune=true")
-    assert pruned.result("Say what drifted")["msg"] == (
-        "2 drifted: orders on db1:5432 differs in ssl_mode; unlisted on db3:5432 is registered but not declared"
+    assert pruned.result("Report the drift")["msg"] == (
+        "2 differences: orders on db1:5432 differs in ssl_mode; unlisted on db3:5432 is registered but not declared"
     )
     assert not same.writes + other.writes + pruned.writes
 
 
 @pytest.mark.parametrize("options", [[], ["--check"]])
-def test_the_audit_says_that_nothing_was_written(ansible: Ansible, project: Project, options: list[str]) -> None:
+def test_the_audit_reports_that_nothing_was_written(ansible: Ansible, project: Project, options: list[str]) -> None:
     """Its check mode is the play's, which ansible_check_mode does not show."""
     path = inventory(ansible, project)
     assert ansible.playbook(REGISTER, "-i", path).result("Report what changed")["msg"] == [f"{project.id}: 2 created"]
@@ -53,7 +53,7 @@ def test_the_audit_says_that_nothing_was_written(ansible: Ansible, project: Proj
     project.register(host="db3", name="unlisted")
     audited = ansible.playbook(AUDIT, "-i", path, "-e", "pgbeam_prune=true", *options)
     assert audited.result("Report what changed")["msg"] == [
-        f"{project.id}: 1 updated, 1 deleted, 1 unchanged in check mode, nothing was written"
+        f"{project.id}: 1 updated, 1 deleted, 1 unchanged (check mode, nothing was written)"
     ]
     assert not audited.writes
 
@@ -61,7 +61,7 @@ def test_the_audit_says_that_nothing_was_written(ansible: Ansible, project: Proj
 RIGHT = ["--vault-password-file", "right"]
 #: What comes of the audit, and its exit status.
 ENDS: dict[str, tuple[dict[str, str], list[str], str, int]] = {
-    "drift": ({}, RIGHT, "2 drifted", 2),
+    "drift": ({}, RIGHT, "2 differences", 2),
     "no host": ({}, [*RIGHT, "-e", "pgbeam_hosts=no_such_group"], "no hosts matched", 0),
     "refused key": ({"PGBEAM_API_KEY": "of-no-account"}, RIGHT, "401 UNAUTHORIZED", 2),
     "no vault password": ({}, [], "no vault secrets", 4),
@@ -72,7 +72,7 @@ ENDS: dict[str, tuple[dict[str, str], list[str], str, int]] = {
 
 @pytest.mark.parametrize("case", ENDS)
 def test_the_exit_status_of_the_audit(ansible: Ansible, project: Project, case: str) -> None:
-    """As the guide tells it."""
+    """As in the guide."""
     env, words, says, status = ENDS[case]
     path = inventory(ansible, project)
     for name in ("right", "wrong"):
@@ -88,4 +88,4 @@ def test_the_exit_status_of_the_audit(ansible: Ansible, project: Project, case: 
 def test_a_pattern_of_hosts_that_was_left_blank_is_all(ansible: Ansible, project: Project, playbook: str) -> None:
     """A survey's question that is not answered comes as an empty text."""
     run = ansible.playbook(playbook, "-i", inventory(ansible, project), "--check", "-e", "pgbeam_hosts=")
-    assert "2 created in check mode" in run.output
+    assert "2 created (check mode" in run.output

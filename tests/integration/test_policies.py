@@ -47,7 +47,7 @@ def test_a_guard_that_this_release_does_not_know_stays(modules: Modules, project
     puts = [entry for entry in run.exchanges if entry["method"] == "PUT"]
     assert [entry["status"] for entry in puts] == [400, 200]
     assert puts[0]["body"]["labels"] == ["a"] and puts[0]["body"]["statement_rules"]["labels"] == ["a"]
-    assert "policy readers: PgBeam refused shard, labels, statement_rules.shard" in run.output
+    assert "policy readers: the update was sent without shard, labels, statement_rules.shard" in run.output
 
 
 def test_an_emptied_allowlist_is_reported(ansible: Ansible, project: Project) -> None:
@@ -83,8 +83,8 @@ ROWS = "masking_rules"
 # fmt: off
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"approval_mode": False}, "approval_mode: false is a boolean, not text; put it in quotes"),
-    ({ROWS: [{**MASKED, "kind": None}]}, 'masking_rules[0].kind: it is null; put "null" in quotes'),
-    ({ROWS: [{**MASKED, "kinds": 1}]}, "masking_rules[0].kinds: there is no such option; did you mean kind?"),
+    ({ROWS: [{**MASKED, "kind": None}]}, 'masking_rules[0].kind: null is not allowed; put "null" in quotes'),
+    ({ROWS: [{**MASKED, "kinds": 1}]}, "masking_rules[0].kinds: unknown option; did you mean kind?"),
 ]
 # fmt: on
 

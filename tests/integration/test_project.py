@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from tests.harness import API_KEY, Organization, Sandbox
-from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, exposes, run_watched
+from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, exposes, run_recorded
 from tests.unit.scripted import ScriptedServer
 
 Values = dict[str, Any]
 DATABASE: Values = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD}
 FIRST_CHANGES = ["database.host", "database.port", "database.name", "database.username", "database.password"]
 CIDRS: list[Values] = [{"cidr": "10.0.0.1", "label": "Office"}, {"cidr": "10.9.9.9/8"}]
-#: What a write may change beside what it is for.
+#: Fields that a write may change in addition.
 MOVING = ("updated_at", "connection_string", "database_count")
 
 
@@ -53,14 +53,14 @@ class Runner:
 
     def __call__(self, module: str, check: bool = False, **options: Any) -> Done:
         given = {"retries": 0, "_ansible_diff": True, **options}
-        result, exchanges = run_watched(self.url, module, given, self.folder, check)
+        result, exchanges = run_recorded(self.url, module, given, self.folder, check)
         shown = json.dumps(result) + repr(result)
         assert not exposes(shown, (API_KEY, PASSWORD))
         assert "this is a bug" not in shown, shown
         return Done(result, exchanges)
 
     def foreseen(self, module: str, noun: str, **options: Any) -> Done:
-        """Run the module in check mode and then live; both have to tell the same."""
+        """Run the module in check mode and then live; both must report the same."""
         foreseen, done = self(module, check=True, **options), self(module, **options)
         if done.failed:
             assert foreseen.result["msg"] == done.result["msg"]
@@ -68,16 +68,16 @@ class Runner:
         for key in ("action", "changes", "changed", "diff"):
             assert foreseen.result.get(key) == done.result.get(key), key
         for key in (noun, "database"):
-            told, live = foreseen.result.get(key, {}), done.result.get(key, {})
-            assert told.keys() == live.keys()
-            known = {k: v for k, v in _known(told).items() if k not in (*MOVING, "allowed_cidrs")}
+            reported, live = foreseen.result.get(key, {}), done.result.get(key, {})
+            assert reported.keys() == live.keys()
+            known = {k: v for k, v in _known(reported).items() if k not in (*MOVING, "allowed_cidrs")}
             for name, value in known.items():
                 assert value == ({k: live[name][k] for k in value} if isinstance(value, dict) else live[name]), name
         return done
 
 
 def _known(values: Values) -> Values:
-    """What check mode knows of an object: null stands for what only the server knows."""
+    """Return the prediction of check mode: null for values that only the server knows."""
     known = {name: _known(value) if isinstance(value, dict) else value for name, value in values.items()}
     return {name: value for name, value in known.items() if value is not None}
 
@@ -97,7 +97,7 @@ def task(organization: Organization, **options: Any) -> Values:
 
 
 def test_a_whole_life(run: Runner, organization: Organization) -> None:
-    """Fail, check, do, repeat, update, absent: each is foreseen, made with the fewest calls, and not done twice."""
+    """Fail, check, create, repeat, update, absent: each is predicted and takes the fewest calls, once."""
     named = {"org_id": organization.id, "name": "shop"}
     database = {**DATABASE, "cache_config": {"ttl_seconds": 5}}
     full = {**named, "tags": ["prod", "eu"], "cloud": "gcp", "allowed_cidrs": CIDRS, "status": "suspended"}
@@ -132,7 +132,7 @@ def test_a_whole_life(run: Runner, organization: Organization) -> None:
 
 
 def test_what_a_create_sends(run: Runner, organization: Organization) -> None:
-    """Each field where the contract has it, and nothing that the task does not name."""
+    """Each field in the request that accepts it, and nothing that the task omits."""
     early = {"description": "Shop", "tags": ["b", "a"], "cloud": "azure", "self_hosted": True}
     late = {"allowed_cidrs": [{"cidr": "10.0.0.1"}], "agents_disabled": True, "default_policy_profile_id": "pol_1",
             "residency": "eu", "status": "suspended"}  # fmt: skip
@@ -154,7 +154,7 @@ def test_what_a_create_sends(run: Runner, organization: Organization) -> None:
 def test_the_default_policy_by_its_name(run: Runner, sandbox: Sandbox, organization: Organization) -> None:
     """It is one of the project itself, so that a new project has none yet."""
     declared = task(organization, default_policy="readers", database=DATABASE)
-    nothing = "default_policy: none of the policies of project (not there yet) has the name 'readers'; there are none"
+    nothing = "default_policy: none of the policies of project (not created yet) is named 'readers'; create it first"
     refused = run("project", **declared)
     assert refused.failed and refused.result["msg"].startswith(nothing)
     assert refused.methods == ["GET"]
@@ -173,7 +173,7 @@ def test_the_default_policy_by_its_name(run: Runner, sandbox: Sandbox, organizat
         again = run("project", **same)
         assert (again.result["action"], again.methods) == ("unchanged", ["GET", "GET"])
     missing = task(organization, default_policy="writers")
-    assert "there are readers" in run("project", **missing).result["msg"]
+    assert "use one of readers" in run("project", **missing).result["msg"]
     foreseen = run("project", check=True, **missing)
     assert (foreseen.result["action"], foreseen.result["changes"]) == ("updated", ["default_policy_profile_id"])
     cleared = run("project", **task(organization, default_policy_profile_id=""))
@@ -183,26 +183,29 @@ def test_the_default_policy_by_its_name(run: Runner, sandbox: Sandbox, organizat
 REFUSED: dict[str, tuple[Values, str]] = {
     "no password": (
         {"database": {**DATABASE, "password": None}},
-        "database orders on db1.example.com:5432 is not in PgBeam yet; give password to add it",
+        "database orders on db1.example.com:5432 does not exist yet; set password to create it",
     ),
     "no host": (
         {"database": {"name": "orders"}},
-        "database.host: it is missing; give host, port and name to say which database",
+        "database.host: missing; set host, port and name to identify the database",
     ),
     "misspelled password": (
         {"database": {**DATABASE, "passwrd": PASSWORD}},
-        "database.passwrd: there is no such option; did you mean password?",
+        "database.passwrd: unknown option; did you mean password?",
     ),
     "text for a database": (
         {"database": f"host=db1 name=orders username=app password={PASSWORD}"},
         "database: text was given; it must be a dictionary",
     ),
     "network": ({"allowed_cidrs": [{"cidr": "10.0.0.256"}]}, "allowed_cidrs[0].cidr: '10.0.0.256' is not allowed"),
-    "null tag": ({"tags": ["a", None]}, "tags[1]: it is null; give a value, or leave it out"),
-    "no such id": ({"id": "prj_none"}, "project prj_none is not in org {org}, or this key may not see it"),
+    "null tag": ({"tags": ["a", None]}, "tags[1]: null is not allowed; set a value, or omit it"),
+    "no such id": (
+        {"id": "prj_none"},
+        "project prj_none was not found in org {org}, or is not visible to this API key",
+    ),
     "no such id, without an organization": (
         {"id": "prj_none", "org_id": None},
-        "project prj_none is not in PgBeam, or this key may not see it; check the id",
+        "project prj_none was not found in PgBeam, or is not visible to this API key; check the id",
     ),
 }
 
@@ -224,7 +227,7 @@ def test_drift_of_what_never_changes(run: Runner, sandbox: Sandbox) -> None:
     cases: list[tuple[Values, str]] = [
         (
             {"cloud": "gcp"},
-            "cloud is 'aws' and cannot be changed to 'gcp'; name what it is, leave it out, or make another",
+            "cloud is 'aws' and cannot be changed to 'gcp'; set the current value, omit the option, or create another",
         ),
         ({"self_hosted": True}, "self_hosted is False and cannot be changed to True"),
         ({"id": known, "org_id": "org_other"}, f"org_id is '{organization.id}' and cannot be changed to 'org_other'"),
@@ -242,7 +245,7 @@ LATE: Values = {"allowed_cidrs": CIDRS, "status": "suspended"}
 
 
 def test_a_second_call_that_fails(run: Runner, organization: Organization) -> None:
-    """The project is there, which is told; what it lacks is told, too, and the next run makes up for it."""
+    """The task reports the created project and its missing settings, and the next run sets them."""
     organization.fault("status", method="PATCH", status=409, code="CONFLICT", message="busy")
     wanted = task(organization, tags=["a"], **LATE, database=DATABASE)
     done = run("project", **wanted)
@@ -251,7 +254,7 @@ def test_a_second_call_that_fails(run: Runner, organization: Organization) -> No
     assert done.result["project"]["id"] == project["id"]
     assert done.result["database"]["id"] == project["databases"][0]["id"]
     assert "409 CONFLICT: busy" in done.result["msg"]
-    assert f"the project {project['id']} is there now, without allowed_cidrs, status" in done.result["msg"]
+    assert f"the project {project['id']} was created without allowed_cidrs, status" in done.result["msg"]
     assert done.result["changes"] == ["org_id", "name", "tags", *FIRST_CHANGES]
     assert "allowed_cidrs" not in json.dumps(done.result["diff"])
     again = run.foreseen("project", "project", **wanted)
@@ -264,7 +267,7 @@ def test_a_second_call_that_fails(run: Runner, organization: Organization) -> No
     "kind, made", [("drop_after", True), ("drop_before", False), ("truncate", True), ("html", False)]
 )
 def test_a_second_call_whose_answer_is_lost(run: Runner, organization: Organization, kind: str, made: bool) -> None:
-    """The list tells whether it was made; where it was not, it is not tried again without retries."""
+    """The list shows whether it was applied; without retries, it is not sent again."""
     organization.fault(kind, method="PATCH")
     wanted = task(organization, **LATE, database=DATABASE)
     done = run("project", **wanted)
@@ -274,10 +277,10 @@ def test_a_second_call_whose_answer_is_lost(run: Runner, organization: Organizat
     assert project["status"] == done.result["project"]["status"] == ("suspended" if made else "active")
     assert done.result["changes"] == ["org_id", "name", *(LATE if made else ()), *FIRST_CHANGES]
     if not made:
-        told = (
-            f"; the project {project['id']} is there now, without allowed_cidrs, status; the change may have been made"
+        reported = (
+            f"; the project {project['id']} was created without allowed_cidrs, status; the change may have been applied"
         )
-        assert told in done.result["msg"]
+        assert reported in done.result["msg"]
         assert run("project", **wanted).result["changes"] == list(LATE)
 
 
@@ -296,17 +299,15 @@ def test_a_create_whose_answer_is_lost(run: Runner, organization: Organization, 
 
 
 def test_a_create_whose_answer_comes_too_late(run: Runner, organization: Organization) -> None:
-    """The budget is spent, but the list shows that it was made; what was asked for after it is not begun."""
+    """The budget is spent, but the list shows that it was applied; nothing after it is attempted."""
     organization.settings(connection_test={"ok": True})
     organization.fault("stall", method="POST", path_ends="/projects", seconds=1.5, times=9)
     wanted = task(organization, database=DATABASE, test_connection=True)
     done = run("project", **wanted, timeout=1, retries=5, retry_budget=1)
     assert (done.failed, done.result["action"], done.result["connection_test"]) == (True, "created", None)
-    assert (
-        "connection test of database orders on db1.example.com:5432: not begun, since POST project shop"
-        in done.result["msg"]
-    )
-    assert "would pass retry_budget (1 s): run again later" in done.result["msg"]
+    untested = "connection test of database orders on db1.example.com:5432: not attempted"
+    assert f"{untested}: the run stopped after POST project shop" in done.result["msg"]
+    assert "would exceed retry_budget (1 s): run again later" in done.result["msg"]
     (project,) = organization.truth().values()
     assert done.result["database"]["id"] == project["databases"][0]["id"]
     organization.clear_faults()
@@ -321,7 +322,7 @@ def test_a_create_that_was_never_made(run: Runner, organization: Organization) -
     assert (done.failed, done.result["action"], done.result["changed"]) == (True, "failed", False)
     assert done.methods == ["GET", "POST", "GET"]
     assert done.result["changes"] == []
-    assert "the change may have been made, as a second run will tell" in done.result["msg"]
+    assert "the change may have been applied; run the task again to find out" in done.result["msg"]
     assert run("project", **wanted).result["action"] == "created"
 
 
@@ -341,7 +342,7 @@ def test_a_plan_limit(run: Runner, sandbox: Sandbox) -> None:
 def test_a_key_that_is_revoked_after_the_create(
     run: Runner, organization: Organization, status: int, code: str
 ) -> None:
-    """Nothing new is begun, no connection test either; what the create answered is told."""
+    """Nothing else is attempted, not even the connection test; the answer to the create is reported."""
     organization.fault("status", method="PATCH", status=status, code=code)
     done = run("project", **task(organization, **LATE, database=DATABASE, test_connection=True))
     assert (done.failed, done.result["action"], done.result["connection_test"]) == (True, "created", None)
@@ -379,7 +380,7 @@ def test_the_first_database_is_kept_as_written(run: Runner, sandbox: Sandbox, or
     project.api("PATCH", f"/{made['database']['id']}", json={"username": "old"})
     renamed = run.foreseen("project", "project", **wanted)
     assert renamed.result["changes"] == ["database.username"]
-    assert "PgBeam keeps the password of the old one" in str(renamed.result["warnings"])
+    assert "PgBeam keeps the old password" in str(renamed.result["warnings"])
 
     project.api("DELETE", f"/{made['database']['id']}")
     project.register(name="other")
@@ -391,7 +392,7 @@ def test_the_first_database_is_kept_as_written(run: Runner, sandbox: Sandbox, or
 
 
 def test_a_database_that_fails_in_a_project_that_is_there(run: Runner, organization: Organization) -> None:
-    """What the project needs is done first, and told; a project that fails leaves its database alone."""
+    """The project is updated first, and reported; if it fails, its database is not changed."""
     organization.create_project()
     wanted = task(organization, tags=["a"], database={**DATABASE, "ssl_mode": "require"})
     organization.fault("status", method="PATCH", status=409, code="CONFLICT")
@@ -406,7 +407,7 @@ def test_a_database_that_fails_in_a_project_that_is_there(run: Runner, organizat
     assert run("project", **wanted).result["changes"] == ["database.ssl_mode"]
 
 
-def test_a_databases_task_adds_no_twin(run: Runner, organization: Organization) -> None:
+def test_a_databases_task_adds_no_duplicate(run: Runner, organization: Organization) -> None:
     wanted = task(organization, database=DATABASE)
     project = run("project", **wanted).result["project"]
     entries = [DATABASE, {**DATABASE, "name": "invoices"}]
@@ -447,9 +448,11 @@ def test_what_may_go_with_a_project(
     done = run.foreseen("project", "project", **wanted)
     assert done.failed == bool(surplus)
     if surplus:
-        assert f"({project.id}) would go with 3 databases, {len(surplus)} of them not expected: " in done.result["msg"]
+        assert (
+            f"({project.id}) would also delete 3 databases, {len(surplus)} of them unexpected: " in done.result["msg"]
+        )
         assert [word for word in done.result["msg"].split() if word in ("orders", "invoices")] == surplus
-        assert done.result["msg"].endswith("list them in expected_databases, or set force: true")
+        assert done.result["msg"].endswith("add them to expected_databases, or set force: true")
         assert done.methods == ["GET", "GET"]
         return
     assert done.methods == ["GET", "DELETE"] if options.get("force") else ["GET", "GET", "DELETE"]
@@ -479,26 +482,26 @@ def test_by_id(run: Runner, organization: Organization) -> None:
     renamed = run.foreseen("project", "project", id=known, name="archive", tags=[])
     assert (renamed.result["changes"], renamed.methods) == (["name"], ["GET", "GET", "PATCH"])
     assert run("project", id=known, name="archive").result["action"] == "unchanged"
-    assert "is not in PgBeam yet" in run("project", **task(organization)).result["msg"]
+    assert "does not exist yet" in run("project", **task(organization)).result["msg"]
     refused = run("project", id=known, state="absent")
-    assert "would go with 1 database, 1 of them not expected: database orders" in refused.result["msg"]
+    assert "would also delete 1 database, 1 of them unexpected: database orders" in refused.result["msg"]
     for action in ("deleted", "unchanged"):
         assert run("project", id=known, state="absent", force=True).result["action"] == action
-    assert "is not in PgBeam, or this key may not see it" in run("project", id=known).result["msg"]
+    assert "was not found in PgBeam, or is not visible to this API key" in run("project", id=known).result["msg"]
 
 
 def test_a_name_that_another_project_has(run: Runner, organization: Organization) -> None:
-    """Only their ids would tell the two apart, so that the next task by name could not go on."""
+    """They would be duplicates, so that the next task by name would fail."""
     known, other = (organization.create_project(name=name)["project"]["id"] for name in ("shop", "archive"))
     refused = run.foreseen("project", "project", id=known, name="archive")
     assert refused.result["msg"] == (
-        f"project archive of {organization.id} is in PgBeam already ({other}), and only their ids would tell it "
-        f"from {known}; remove one of the two, or leave {known} where it is"
+        f"project archive of {organization.id} already exists ({other}), and "
+        f"{known} would become its duplicate; delete one of the two, or leave {known} unchanged"
     )
     assert refused.methods == ["GET", "GET"]
 
 
-def test_all_that_failed_is_told(run: Runner, organization: Organization) -> None:
+def test_all_failures_are_reported(run: Runner, organization: Organization) -> None:
     organization.fault("status", method="PATCH", status=409, code="CONFLICT")
     organization.fault("status", method="POST", path_ends="/test-connection", status=500)
     done = run("project", **task(organization, **LATE, database=DATABASE, test_connection=True))
@@ -523,7 +526,7 @@ def test_two_projects_of_one_name(run: Runner, organization: Organization) -> No
     ids = sorted(organization.create_project()["project"]["id"] for dummy in range(2))
     for state in ("present", "absent"):
         done = run.foreseen("project", "project", **task(organization, state=state, tags=["a"]))
-        assert f"project shop of {organization.id} is in PgBeam 2 times ({ids[0]}, {ids[1]})" in done.result["msg"]
+        assert f"project shop of {organization.id} exists 2 times in PgBeam ({ids[0]}, {ids[1]})" in done.result["msg"]
         assert done.methods == ["GET"]
     assert run("project", **task(organization, id=ids[1], tags=["a"])).result["action"] == "updated"
 
@@ -536,10 +539,11 @@ def test_a_project_that_is_shown_as_deleted(run: Runner) -> None:
             server.expect("GET", path, 200, body)
             server.expect("GET", path, 200, body)
         named: list[Values] = [{"org_id": "org_1", "name": "shop"}, {"id": "prj_1"}]
-        for which in named:
+        refusals = ("project shop of org_1 does not exist yet", "project prj_1 was not found in PgBeam")
+        for which, refusal in zip(named, refusals):
             gone = run("project", **which, state="absent", api_url=server.url)
             assert gone.result["action"] == "unchanged"
-            assert "is not in PgBeam" in run("project", **which, api_url=server.url).result["msg"]
+            assert refusal in run("project", **which, api_url=server.url).result["msg"]
 
 
 @pytest.mark.parametrize(
@@ -552,23 +556,23 @@ def test_a_project_that_is_shown_as_deleted(run: Runner) -> None:
     ],
 )
 def test_a_404_of_a_gateway(run: Runner, module: str, options: Values, path: str) -> None:
-    """It says nothing of what is there, so nothing is told as gone."""
+    """It proves nothing about existing objects, so nothing is reported as deleted."""
     with ScriptedServer().running() as server:
         server.expect("GET", path, 404, "<html><h1>404 Not Found</h1></html>")
         done = run(module, **options, api_url=server.url)
     assert done.failed
-    told = "404 with a body that is not a JSON object; that is no answer of the PgBeam API: check api_url"
-    assert told in done.result["msg"]
+    reported = "404 with a body that is not a JSON object; the answer is not from the PgBeam API: check api_url"
+    assert reported in done.result["msg"]
 
 
 def test_an_id_in_a_project_that_is_not_there(run: Runner, organization: Organization) -> None:
-    """Of a mistyped project, nothing is told as gone; an id that the project does not have is."""
+    """Of a mistyped project, nothing is reported as absent; an id that the project does not have is."""
     made = organization.create_project()
     known = made["database"]["id"]
     for module in ("database", "database_info"):
         absent: Values = {"state": "absent"} if module == "database" else {}
         mistyped = run(module, project_id="prj_typo", id=known, **absent)
-        reads = "project prj_typo not found, or this key may not see it: check project_id and the key"
+        reads = "project prj_typo not found, or not visible to this API key: check project_id and the key"
         assert reads in mistyped.result["msg"], module
         assert mistyped.failed
     gone = run("database", project_id=made["project"]["id"], id="db_none", state="absent")
@@ -586,8 +590,8 @@ def test_runs_on_projects_take_turns(run: Runner, organization: Organization, tm
         for options in ({"id": known}, task(organization)):
             waiting = run("project", **options, retry_budget=1)
             assert waiting.result["msg"] == (
-                "another run on this machine is changing the projects, and has not ended within retry_budget (1 s); "
-                "run again when it has, or raise retry_budget"
+                "projects: locked by another run on this machine for longer than retry_budget (1 s); "
+                "run again when it has ended, or raise retry_budget"
             )
             assert run("project", check=True, **options, retry_budget=1).result["action"] == "unchanged"
     lock.unlink()
@@ -608,7 +612,7 @@ def test_a_deletion_takes_turns_with_what_registers_databases(
         fcntl.flock(file, fcntl.LOCK_EX)
         for options in ({"expected_databases": ["orders"]}, {"force": True}):
             waiting = run("project", id=known, state="absent", retry_budget=1, **options)
-            assert f"another run on this machine is changing the databases of project {known}" in waiting.result["msg"]
+            assert f"databases of project {known}: locked by another run on this machine" in waiting.result["msg"]
             assert waiting.methods == ["GET"]
     assert run("project", id=known, state="absent", expected_databases=["orders"]).result["action"] == "deleted"
 
@@ -641,7 +645,7 @@ def test_the_connection_is_tested(run: Runner, sandbox: Sandbox, answer: Values)
         assert done.methods[-1] == "POST"
     for check in (True, False):
         without = run("project", check=check, **task(organization, test_connection=True))
-        reads = "test_connection: there is no database to test; name it in database, or leave it out"
+        reads = "test_connection: no database to test; set database, or omit test_connection"
         assert without.result["msg"] == reads
         assert without.methods == []
         nulls = task(organization, test_connection=True, database=dict.fromkeys(DATABASE))
@@ -665,7 +669,7 @@ def test_an_organization_that_the_key_may_not_see(run: Runner) -> None:
 
 
 def test_as_ansible_runs_it(ansible: Ansible, organization: Organization) -> None:
-    """From nothing, in check mode as well, where no id is known; every event is searched for the password."""
+    """From nothing, also in check mode, in which no id is known; every event is scanned for the password."""
     login = {"username": "app", "password": PASSWORD_LOOKUP}
     tasks: list[Values] = [
         {

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every way to run the role that docs/reliability.md lists: served, refused, or not reached, as the page says."""
+"""Every way to run the role that docs/reliability.md lists: served, refused, or not reached, as documented."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Way:
     status: int = 0
     words: list[str] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
-    #: Of the hosts, beside those that all have.
+    #: Variables of the hosts in addition to the common ones.
     variables: Values = field(default_factory=dict)
 
     @property
@@ -83,7 +83,7 @@ PRUNE: Values = {"pgbeam_prune": True}
 
 
 def job(workflow: str) -> Values:
-    """What AWX tells a job of the template nightly that is part of a workflow; a slice is one of its own workflow."""
+    """The variables that AWX sets for a job in a workflow; a slice belongs to a workflow of its own template."""
     return {"awx_job_template_name": "nightly", "awx_workflow_job_name": workflow}
 
 

@@ -74,7 +74,8 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
         "replicas",
         {"replicas": [{"host": "r2"}, {"host": "r1", "ssl_mode": STRICT}, {"id": "{0}", "port": 1}]},
         "replicas[1] (r1): replica r1:5432 ({0}): ssl_mode is 'prefer' and PgBeam cannot change it to 'verify-full'; "
-        "set replace: true to add it anew and then remove this one; replicas[2]: replica r1:5432 ({0}): port is 5432",
+        "set replace: true to create a replacement and then delete this one; "
+        "replicas[2]: replica r1:5432 ({0}): port is 5432",
     ),
     "one in two entries": (
         "replicas",
@@ -106,8 +107,8 @@ def test_what_is_refused_before_any_write(
     assert set(done.methods) <= {"GET"}
 
 
-def test_twins(run: Runner, project: Project, database: str) -> None:
-    """What an interrupted replacement has left is removed, where it is clear which one stays."""
+def test_duplicates(run: Runner, project: Project, database: str) -> None:
+    """The remains of an interrupted replacement are deleted if it is clear which object stays."""
     ids = sorted(project.register_replica(database, host="r1", ssl_mode=mode)["id"] for mode in ("prefer", STRICT))
     fitting = next(r["id"] for r in project.replicas(database) if r["ssl_mode"] == STRICT)
     (other,) = set(ids) - {fitting}
@@ -120,7 +121,7 @@ def test_twins(run: Runner, project: Project, database: str) -> None:
     ]
     for options in ambiguous:
         done = run.foreseen("replica", "replica", database_id=database, host="r1", **options)
-        assert f"replica r1:5432 is in PgBeam 2 times ({', '.join(ids)})" in done.result["msg"], options
+        assert f"replica r1:5432 exists 2 times in PgBeam ({', '.join(ids)})" in done.result["msg"], options
         assert done.methods == ["GET"]
     done = run.foreseen("replica", "replica", database_id=database, host="r1", ssl_mode=STRICT, replace=True)
     assert (done.result["action"], done.result["changes"]) == ("replaced", ["id"])
@@ -136,7 +137,7 @@ def test_twins(run: Runner, project: Project, database: str) -> None:
 def test_a_replacement_whose_old_one_stays(
     run: Runner, project: Project, database: str, module: str, status: int, code: str
 ) -> None:
-    """Both are there, which is told, and the next run removes the old one."""
+    """Both exist, which is reported, and the next run deletes the old one."""
     old = project.register_replica(database, host="r1")["id"]
     entry: Values = {"host": "r1", "ssl_mode": STRICT}
     options = entry if module == "replica" else {"replicas": [entry]}
@@ -146,19 +147,19 @@ def test_a_replacement_whose_old_one_stays(
     project.clear_faults()
     assert (done.failed, done.result["changed"]) == (True, True)
     (new,) = {r["id"] for r in project.replicas(database)} - {old}
-    told = done.result["replicas"][0] if module == "replicas" else {**done.result["replica"], **done.result}
-    assert (told["action"], told["changes"], told["error"]["status"]) == ("replaced", ["ssl_mode"], status)
+    reported = done.result["replicas"][0] if module == "replicas" else {**done.result["replica"], **done.result}
+    assert (reported["action"], reported["changes"], reported["error"]["status"]) == ("replaced", ["ssl_mode"], status)
     assert (done.result["replicas"][0] if module == "replicas" else done.result["replica"])["id"] == new
     assert f"DELETE replica r1:5432 ({old}): {status} {code}" in done.result["msg"]
-    assert f"the replica {new} is there now, beside the one that it replaces" in done.result["msg"]
+    assert f"the replica {new} exists, but the one that it replaces was not deleted" in done.result["msg"]
     again = run(module, **wanted)
     assert (again.failed, again.methods) == (False, ["GET", "DELETE"])
     assert [r["id"] for r in project.replicas(database)] == [new]
     assert run(module, **wanted).methods == ["GET"]
 
 
-def test_twins_of_which_one_can_be_removed(run: Runner, project: Project, database: str) -> None:
-    """The diff shows what is there after the task."""
+def test_duplicates_of_which_one_can_be_deleted(run: Runner, project: Project, database: str) -> None:
+    """The diff shows what exists after the task."""
     modes = ("require", "prefer", STRICT)
     ids = {mode: project.register_replica(database, host="r1", ssl_mode=mode)["id"] for mode in modes}
     project.fault("status", method="DELETE", status=403, code="FORBIDDEN", skip=1)
@@ -170,8 +171,8 @@ def test_twins_of_which_one_can_be_removed(run: Runner, project: Project, databa
     assert sorted(done.result["diff"]["after"]["id"]) == sorted(left)
 
 
-def test_twins_of_which_one_is_removed_without_an_answer(run: Runner) -> None:
-    """What the listing shows as gone counts once."""
+def test_duplicates_of_which_one_is_deleted_without_an_answer(run: Runner) -> None:
+    """A deletion that the listing shows counts once."""
     path = "/v1/databases/db_1/replicas"
     modes = ("prefer", "require", "disable", STRICT)
     known = [
@@ -190,7 +191,7 @@ def test_twins_of_which_one_is_removed_without_an_answer(run: Runner) -> None:
 
 
 @pytest.mark.parametrize("status, code", [(409, "CONFLICT"), (500, "INTERNAL_ERROR")])
-def test_twins_of_which_none_can_be_removed(
+def test_duplicates_of_which_none_can_be_deleted(
     run: Runner, project: Project, database: str, status: int, code: str
 ) -> None:
     """Nothing was written, so nothing is changed."""
@@ -205,14 +206,14 @@ def test_twins_of_which_none_can_be_removed(
 @pytest.mark.parametrize("kind, made", [("drop_after", True), ("truncate", True), ("drop_before", False)])
 @pytest.mark.parametrize("twin", [False, True], ids=["alone", "beside another one"])
 def test_a_replacement_whose_create_is_lost(
-    run: Runner, project: Project, database: str, kind: str, made: bool, twin: bool
+    run: Runner, project: Project, database: str, kind: str, made: bool, duplicate: bool
 ) -> None:
-    """The old one is removed only where the list shows the new one; another one of its host does not count."""
+    """The old one is deleted only if the list shows the new one; another one of its host does not count."""
     old = project.register_replica(database, host="r1")["id"]
-    others = [project.register_replica(database, host="r1", ssl_mode="disable")["id"]] if twin else []
+    others = [project.register_replica(database, host="r1", ssl_mode="disable")["id"]] if duplicate else []
     project.fault(kind, method="POST")
     wanted: Values = {"database_id": database, "host": "r1", "ssl_mode": STRICT, "replace": True}
-    done = run("replica", **wanted, **({"id": old} if twin else {}))
+    done = run("replica", **wanted, **({"id": old} if duplicate else {}))
     assert (done.failed, done.result["changed"]) == (not made, made)
     assert done.methods == ["GET", "POST", "GET", "DELETE"] if made else ["GET", "POST", "GET"]
     now = {r["id"]: r["ssl_mode"] for r in project.replicas(database)}
@@ -222,7 +223,7 @@ def test_a_replacement_whose_create_is_lost(
 
 
 def test_a_refusal_after_lost_answers_ends_the_run(run: Runner, project: Project, database: str) -> None:
-    """Of several replacements that the list shows, no other goes on where the first one's removal is refused."""
+    """If the first deletion of several replacements is refused, the others do not continue."""
     for n in range(3):
         project.register_replica(database, host=f"r{n}")
     project.fault("drop_after", method="POST", times=3)
@@ -235,7 +236,7 @@ def test_a_refusal_after_lost_answers_ends_the_run(run: Runner, project: Project
     ids = {r["host"]: r["id"] for r in project.replicas(database) if r["ssl_mode"] == STRICT}
     assert done.result["msg"].startswith("DELETE replica r0:5432 (")
     for host in ("r1", "r2"):
-        assert f"the replica {ids[host]} is there now, beside the one that it replaces" in done.result["msg"]
+        assert f"the replica {ids[host]} exists, but the one that it replaces was not deleted" in done.result["msg"]
     project.clear_faults()
     again = run("replicas", database_id=database, replicas=wanted, replace=True)
     assert (again.result["msg"], again.methods) == ("3 replaced", ["GET"] + ["DELETE"] * 3)
@@ -243,8 +244,8 @@ def test_a_refusal_after_lost_answers_ends_the_run(run: Runner, project: Project
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["nothing else to do", "after a create"])
-def test_a_twin_that_somebody_else_removes(run: Runner, alone: bool) -> None:
-    """A task that changed nothing says so."""
+def test_a_duplicate_that_another_client_deletes(run: Runner, alone: bool) -> None:
+    """A task that changed nothing reports no change."""
     mode = STRICT if alone else "disable"
     known = [
         {"id": "rep_1", "database_id": "db_1", "host": "r1", "port": 5432, "ssl_mode": "prefer"},
@@ -270,7 +271,7 @@ def test_a_database_that_goes_while_its_replicas_come(run: Runner) -> None:
         done = run("replica", database_id="db_1", host="r1", api_url=server.url)
     assert done.result["msg"] == (
         "POST replica r1:5432: 404 NOT_FOUND; "
-        "database db_1 not found, or this key may not see it: check database_id and the key"
+        "database db_1 not found, or not visible to this API key: check database_id and the key"
     )
 
 
@@ -307,13 +308,13 @@ ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
     ),
     "moved to where one is that the list does not name": (
         [{"id": "{2}", "host": "r1", "ssl_mode": "require"}, {"id": "{0}"}],
-        "replicas[0] (r1): replica r1:5432 is in PgBeam already ({1}), and only their ids would tell it from {2}; "
-        "remove one of the two, or leave {2} where it is",
+        "replicas[0] (r1): replica r1:5432 already exists ({1}), and {2} would become its duplicate; "
+        "delete one of the two, or leave {2} unchanged",
     ),
     "moved to where the same one is": (
         [{"id": "{2}", "host": "r1"}],
-        "replicas[0] (r1): replica r1:5432 is in PgBeam already ({0}, {1}), and only their ids would tell it from {2}; "
-        "remove one of the two, or leave {2} where it is",
+        "replicas[0] (r1): replica r1:5432 already exists ({0}, {1}), and {2} would become its duplicate; "
+        "delete one of the two, or leave {2} unchanged",
     ),
 }
 
@@ -322,7 +323,7 @@ ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
 def test_entries_that_would_be_one_replica(
     run: Runner, project: Project, database: str, entries: list[Values], message: str
 ) -> None:
-    """No list makes what the next run could not tell apart."""
+    """No list creates duplicates."""
     places = [("r1", "prefer"), ("r1", STRICT), ("r2", "prefer")]
     known = [project.register_replica(database, host=host, ssl_mode=mode)["id"] for host, mode in places]
     text = json.dumps(entries)
@@ -341,24 +342,24 @@ def test_a_move_onto_another_replica(run: Runner, project: Project, database: st
     one, other = (project.register_replica(database, host=host)["id"] for host in ("r1", "r2"))
     for check in (True, False):
         done = run("replica", check, database_id=database, id=one, host="r2", replace=True)
-        assert f"replica r2:5432 is in PgBeam already ({other})" in done.result["msg"]
+        assert f"replica r2:5432 already exists ({other})" in done.result["msg"]
         assert done.methods == ["GET"]
 
 
 def test_a_replacement_that_was_interrupted(run: Runner, project: Project, database: str) -> None:
-    """Without replace, the message names what finishes it."""
+    """Without replace, the message contains the remedy."""
     for mode in ("prefer", STRICT):
         project.register_replica(database, host="r1", ssl_mode=mode)
     both: tuple[Values, Values] = ({"state": "absent"}, {"ssl_mode": STRICT})
     for options in both:
         refused = run("replica", database_id=database, host="r1", **options)
-        hint = "or set replace: true to keep the one that is as the task says" in refused.result["msg"]
+        hint = "or set replace: true to keep the one that matches the task" in refused.result["msg"]
         assert hint == ("state" not in options)
     assert run("replica", database_id=database, host="r1", ssl_mode=STRICT, replace=True).result["changes"] == ["id"]
 
 
 def test_a_whole_list(run: Runner, project: Project, database: str) -> None:
-    """Each step is foreseen, told in the order of the list, and not done twice; one listing serves the whole list."""
+    """Check mode predicts each step, results are in list order, a second run changes nothing; one listing is enough."""
     for host, mode in (("r0", "prefer"), ("r1", "prefer"), ("r2", STRICT), ("r2", "prefer"), ("old", "prefer")):
         project.register_replica(database, host=host, ssl_mode=mode)
     wanted = [
@@ -367,10 +368,10 @@ def test_a_whole_list(run: Runner, project: Project, database: str) -> None:
     ]  # fmt: skip
     options: Values = {"database_id": database, "replicas": wanted, "replace": True, "prune": True}
     foreseen, done = run("replicas", check=True, **options), run("replicas", **options)
-    told = ["replaced", "replaced", "created", "unchanged", "unchanged", "deleted"]
+    reported = ["replaced", "replaced", "created", "unchanged", "unchanged", "deleted"]
     for one in (foreseen, done):
         assert not one.failed, one.result["msg"]
-        assert actions(one) == told
+        assert actions(one) == reported
         assert one.result["msg"] == "1 created, 2 replaced, 1 deleted, 2 unchanged"
         assert one.result["summary"] == {
             "created": 1, "replaced": 2, "deleted": 1, "unchanged": 2, "failed": 0, "skipped": 0,
@@ -406,7 +407,7 @@ LIST_FAULTS: dict[str, tuple[Values, str]] = {
     "no such database": ({"kind": "status", "status": 404, "code": "NOT_FOUND"}, "404 NOT_FOUND"),
     "server": ({"kind": "status", "status": 503}, "503 SERVICE_UNAVAILABLE"),
     "gateway": ({"kind": "html"}, "502 with a body that is not a JSON object"),
-    "endless": ({"kind": "same_token", "times": 9}, "200 with a next page that leads back to one already read"),
+    "endless": ({"kind": "same_token", "times": 9}, "200 with a next page token that repeats"),
 }
 
 

@@ -34,7 +34,7 @@ def registered(project: Project) -> list[tuple[str, str]]:
     return sorted((item["host"], item["name"]) for item in project.databases())
 
 
-def told(run: Run) -> str:
+def reported(run: Run) -> str:
     """The problems that the role found, in words."""
     return str(run.result(ENSURE)["msg"])
 
@@ -59,7 +59,7 @@ def test_forty_hosts_and_two_projects(ansible: Ansible, sandbox: Sandbox) -> Non
     second = ansible.playbook(REGISTER, "-i", path)
     # Five of each project's twenty hosts have the two of the group, one of which all five share.
     created = [f"{project.id}: 36 created" for project in projects]
-    assert foreseen.result(ENSURE)["msg"] == [f"{line} in check mode, nothing was written" for line in created]
+    assert foreseen.result(ENSURE)["msg"] == [f"{line} (check mode, nothing was written)" for line in created]
     assert first.result(ENSURE)["msg"] == created
     assert first.status == second.status == 0
     assert second.changed == 0
@@ -146,11 +146,15 @@ def test_a_run_that_ends_early_has_no_result(ansible: Ansible, project: Project)
 
 
 PROBLEMS: dict[str, tuple[dict[str, dict[str, Any]], dict[str, Any], str]] = {
-    "no project": ({"db1": {"pgbeam_project_id": ""}}, {}, "db1: it has pgbeam_databases but no pgbeam_project_id"),
+    "no project": (
+        {"db1": {"pgbeam_project_id": ""}},
+        {},
+        "db1: pgbeam_databases is set but pgbeam_project_id is missing",
+    ),
     "two keys": (
         {"db1": {"pgbeam_api_key": "pbu_first"}, "db2": {"pgbeam_api_key": "pbu_second"}},
         {},
-        "db1 and db2 share project {id} but differ in pgbeam_api_key; set one value",
+        "db1 and db2 share project {id} but differ in pgbeam_api_key; set the same value",
     ),
     "two settings": ({"db1": {}, "db2": {"pgbeam_parallel": 2}}, {}, "db1 and db2 share project {id} but differ"),
     "contradiction": (
@@ -163,13 +167,13 @@ PROBLEMS: dict[str, tuple[dict[str, dict[str, Any]], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", PROBLEMS)
-def test_contradictions_are_told_before_any_request(ansible: Ansible, project: Project, case: str) -> None:
+def test_contradictions_are_reported_before_any_request(ansible: Ansible, project: Project, case: str) -> None:
     hosts, group, message = PROBLEMS[case]
     ansible.secrets += ["pbu_first", "pbu_second"]
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}], **group}
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, hosts, variables))
     assert run.status != 0
-    assert message.format(id=project.id) in told(run)
+    assert message.format(id=project.id) in reported(run)
     assert run.requests == []
 
 
@@ -195,10 +199,10 @@ def test_prune_deletes_no_more_than_its_limit(ansible: Ansible, project: Project
     message = (
         f"prune: 3 of the 4 databases of project {project.id} would be deleted, more than prune_limit (50%) allows"
     )
-    assert message in told(refused)
+    assert message in reported(refused)
     assert not refused.writes
     audited = ansible.playbook(AUDIT, "-i", path)
-    assert "3 drifted: a on db1:5432 is registered but not declared" in audited.result("Say what drifted")["msg"]
+    assert "3 differences: a on db1:5432 is registered but not declared" in audited.result("Report the drift")["msg"]
     assert ansible.playbook(REGISTER, "-i", path, "-e", "pgbeam_prune_limit=3").status == 0
     assert registered(project) == [("db0", "a")]
 
@@ -210,11 +214,11 @@ def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project:
     words, tasks = ["-i", path], ROLE
     play: dict[str, Any] = {"hosts": "pg"}
     why = {
-        "limit": "because --limit leaves hosts out",
+        "limit": "because --limit excludes hosts",
         "serial": "because db2 (and 1 more) is not in this batch (serial), or was added while the play ran",
         "gone": "because db3 failed or left the play",
         "role skipped": "because db3 did not run the role",
-        "outside the play": f"db2 is not among the play's hosts, and names databases or replicas of {project.id}",
+        "outside the play": f"db2 is not among the play's hosts, and declares databases or replicas of {project.id}",
     }[case]
     if case == "limit":
         words += ["--limit", "db0,db1"]
@@ -231,7 +235,7 @@ def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project:
         play["hosts"] = "db0,db1"
     run = ansible.play(tasks, *words, **play)
     assert run.status != 0
-    assert why in told(run)
+    assert why in reported(run)
     assert run.requests == []
 
 
@@ -245,7 +249,7 @@ def test_refusals_hold_where_errors_are_ignored(ansible: Ansible, project: Proje
     play: dict[str, Any] = {"hosts": "pg", "gather_facts": False, "roles": [role]}
     (role if place == "role" else play)["ignore_errors"] = True
     run = ansible.playbook(ansible.write("play.yml", [play]), "-i", path, "--limit", "db0")
-    assert "because --limit leaves hosts out" in told(run)
+    assert "because --limit excludes hosts" in reported(run)
     assert run.status != 0
     assert len(project.databases()) == 4
 
@@ -259,7 +263,7 @@ def test_prune_is_refused_where_the_project_stands_in_a_play(ansible: Ansible, p
     path = inventory(ansible, {"db1": {}, "db2": {}}, group)
     run = ansible.play(ROLE, "-i", path, hosts="db1", vars={named: project.id, "pgbeam_prune": True})
     assert run.status != 0
-    assert told(run).startswith("pgbeam_prune: db2 ")
+    assert reported(run).startswith("pgbeam_prune: db2 ")
     assert run.requests == []
 
 
@@ -292,13 +296,15 @@ def test_run_once_is_refused(ansible: Ansible, project: Project, place: str) -> 
     assert len(project.databases()) == 4
 
 
-def test_values_of_a_wrong_type_are_told(ansible: Ansible, project: Project) -> None:
+def test_values_of_a_wrong_type_are_reported(ansible: Ansible, project: Project) -> None:
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", "host": ["x", "y"]}]}
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}, variables))
     where = "db1: pgbeam_databases[0] (a)"
-    assert told(run) == f"{where}: host: ['x', 'y'] is a list, not text; put it in quotes"
+    assert reported(run) == f"{where}: host: ['x', 'y'] is a list, not text; put it in quotes"
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}), "-e", "pgbeam_database_defaults=port=1")
-    assert told(run) == "db1: pgbeam_database_defaults is not a dictionary; with -e, give it as JSON or in a file"
+    assert (
+        reported(run) == "db1: pgbeam_database_defaults: it must be a dictionary; with -e, pass it as JSON or in a file"
+    )
 
 
 def test_values_that_json_cannot_hold(ansible: Ansible, project: Project) -> None:
@@ -309,9 +315,9 @@ def test_values_that_json_cannot_hold(ansible: Ansible, project: Project) -> Non
         "{password: !!binary aGVsbG8=}, pgbeam_databases: [{name: 2026-01-01}, {5: x}]}}",
     )
     run = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
-    assert told(run) == (
+    assert reported(run) == (
         "db1 (and 1 more): pgbeam_databases[0].name: 2026-01-01 is a date; put it in quotes; "
-        "db1 (and 1 more): pgbeam_databases[1]: 5 is the name of an option; put it in quotes; "
+        "db1 (and 1 more): pgbeam_databases[1]: the option name 5 is not text; put it in quotes; "
         "db1 (and 1 more): pgbeam_database_defaults.password: a binary value was given; put it in quotes"
     )
     assert run.requests == []
@@ -335,13 +341,13 @@ def test_lists_and_dictionaries_as_text(ansible: Ansible, project: Project) -> N
         (
             "databases",
             f"- name: [a, password: {PASSWORD}",
-            "the text is neither YAML nor JSON; correct it, or give a list",
+            "the text is neither YAML nor JSON; correct it, or set a list",
         ),
-        ("databases", f"password={PASSWORD}", "is not a list"),
-        ("database_defaults", "[1]", "is not a dictionary"),
+        ("databases", f"password={PASSWORD}", "it must be a list"),
+        ("database_defaults", "[1]", "it must be a dictionary"),
     ):
         run = ansible.playbook(REGISTER, "-i", path, "-e", f"@{ansible.write('extra.yml', {f'pgbeam_{name}': text})}")
-        assert f"db1: pgbeam_{name}" in told(run) and problem in told(run)
+        assert f"db1: pgbeam_{name}" in reported(run) and problem in reported(run)
         assert run.requests == []
 
 
@@ -351,9 +357,9 @@ def test_an_address_that_means_another_machine_to_pgbeam(ansible: Ansible, proje
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
     hosts: dict[str, dict[str, Any]] = {"db1": {"ansible_host": address}, "db2": {"ansible_host": address}}
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, hosts, variables))
-    assert told(run) == (
-        f"db1 (and 1 more): pgbeam_databases[0] (a): it has no host, and {address} in ansible_host is another machine "
-        "to PgBeam; set host in the entry to a name that PgBeam can reach"
+    assert reported(run) == (
+        f"db1 (and 1 more): pgbeam_databases[0] (a): host is missing, and {address} in ansible_host is another machine "
+        "to PgBeam; set host to a name that PgBeam can reach"
     )
     assert run.requests == []
     if address == "127.0.0.1":
@@ -368,7 +374,7 @@ def test_a_misspelled_variable_does_not_leave_a_host_without_databases(ansible: 
     hosts: dict[str, dict[str, Any]] = {"db1": {"pgbeam_databases": own}, "db2": {"pgbeam_database": own}}
     path = inventory(ansible, hosts, {"pgbeam_project_id": project.id, "pgbeam_prune": True})
     run = ansible.playbook(REGISTER, "-i", path)
-    assert told(run) == "db2: pgbeam_database is no variable of this role; did you mean pgbeam_databases?"
+    assert reported(run) == "db2: pgbeam_database: not a variable of this role; did you mean pgbeam_databases?"
     assert run.requests == []
 
 
@@ -421,7 +427,7 @@ def odd_passwords(ansible: Ansible, project: Project, server: Postgres, password
 
 
 def test_passwords_reach_postgresql_as_they_are(ansible: Ansible, project: Project, server: Postgres) -> None:
-    """Whatever a template engine would make of them: a real PostgreSQL tells."""
+    """Whatever a template engine would make of them: checked with a real PostgreSQL."""
     passwords = [password for password in ODD if not (LITERALS_ARE_CONVERTED and password in LITERALS)]
     run = odd_passwords(ansible, project, server, passwords)
     assert run.status == 0, run.output
@@ -440,7 +446,7 @@ def test_a_password_that_core_converts_is_refused(
     assert run.requests == []
 
 
-def test_the_controller_beside_other_hosts(ansible: Ansible, project: Project) -> None:
+def test_the_controller_next_to_other_hosts(ansible: Ansible, project: Project) -> None:
     """An entry of all hosts is each server's; on the controller it means nothing of its own."""
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", **LOGIN}]}
     path = inventory(ansible, {"localhost": {"ansible_connection": "local"}, "db1": {}}, variables)
@@ -473,23 +479,23 @@ def test_the_audit(ansible: Ansible, sandbox: Sandbox, project: Project) -> None
     project.api("DELETE", f"/{second['id']}")
     run = ansible.playbook(AUDIT, "-i", path)
     assert run.status != 0
-    assert run.result("Say what drifted")["msg"] == (
-        "2 drifted: a on db1:5432 differs in ssl_mode; b on db1:5432 is declared but not registered"
+    assert run.result("Report the drift")["msg"] == (
+        "2 differences: a on db1:5432 differs in ssl_mode; b on db1:5432 is declared but not registered"
     )
     assert not run.writes
     project.register(name="unlisted")
     blog = sandbox.project()
     two = inventory(ansible, {"db1": {}, "db2": {"pgbeam_project_id": blog.id}}, variables)
-    drift = ansible.playbook(AUDIT, "-i", two).result("Say what drifted")["msg"]
+    drift = ansible.playbook(AUDIT, "-i", two).result("Report the drift")["msg"]
     assert f"a on db1:5432 of {project.id} differs in ssl_mode; " in drift
     assert f"; a on db2:5432 of {blog.id} is declared but not registered; " in drift
     path = inventory(ansible, {"db1": {}}, variables)
     pruned = ansible.playbook(AUDIT, "-i", path, "-e", "pgbeam_prune=true")
-    assert "unlisted on db1.example.com:5432 is registered but not declared" in pruned.result("Say what drifted")["msg"]
+    assert "unlisted on db1.example.com:5432 is registered but not declared" in pruned.result("Report the drift")["msg"]
     assert not pruned.writes
 
 
-def test_an_undefined_variable_is_told_and_not_hidden(ansible: Ansible, project: Project) -> None:
+def test_an_undefined_variable_is_reported_and_not_hidden(ansible: Ansible, project: Project) -> None:
     variables = {
         "pgbeam_project_id": project.id,
         "pgbeam_databases": [{"name": "a", "password": "{{ vault_missing }}"}],

@@ -61,7 +61,7 @@ def test_the_agent_by_name_or_id(modules: Modules, project: Project, bot: str) -
     for options in ({"agent": "bot"}, {"agent": bot}, {"credential_id": bot}):
         assert rule(modules, project, **options).result("task")["action"] == "unchanged"
     both = rule(modules, project, agent="bot", credential_id=bot)
-    assert both.result("task")["msg"] == "agent: credential_id is given as well; keep one of them"
+    assert both.result("task")["msg"] == "agent: credential_id is also set; keep one of them"
     assert both.exchanges == []
     assert rule(modules, project, agent="bot", state="absent").result("task")["action"] == "deleted"
     assert rule(modules, project, agent="bot", state="absent").result("task")["action"] == "unchanged"
@@ -84,13 +84,13 @@ def test_an_agent_that_does_not_exist(modules: Modules, project: Project, bot: s
     """It is never taken for all agents."""
     missing = rule(modules, project, agent="cat", enabled=False)
     assert missing.result("task")["msg"] == (
-        f"agent: none of the agents of project {project.id} has the name 'cat'; there are bot"
+        f"agent: none of the agents of project {project.id} is named 'cat'; use one of bot"
     )
     foreseen = rule(modules, project, agent="cat", enabled=False, check_mode=True)
     assert foreseen.result("task")["action"] == "created"
     assert foreseen.result("task")["anomaly_rule"]["credential_id"] is None
     assert foreseen.result("task")["diff"]["after"] == {"credential_id": None, **QUERIES, "enabled": False}
-    assert "there are bot. Without check mode the task fails unless it is created before" in foreseen.output
+    assert "use one of bot; without check mode the task fails unless it exists by then" in foreseen.output
     rule(modules, project)
     assert rule(modules, project, agent="cat", check_mode=True).result("task")["action"] == "created"
     for check in (True, False):
@@ -103,7 +103,7 @@ def test_an_agent_that_does_not_exist(modules: Modules, project: Project, bot: s
 
 def test_a_revoked_agent_has_no_name(modules: Modules, project: Project, bot: str) -> None:
     modules.play([task(project, "agent", id=bot, state="absent")])
-    assert "has the name 'bot'; there are none" in rule(modules, project, agent="bot").result("task")["msg"]
+    assert "is named 'bot'; create it first" in rule(modules, project, agent="bot").result("task")["msg"]
     again = new_agent(project, "bot")
     assert rule(modules, project, agent="bot").result("task")["anomaly_rule"]["credential_id"] == again
 
@@ -147,7 +147,7 @@ def test_a_list_of_rules_costs_one_listing_of_agents(modules: Modules, project: 
 @pytest.mark.parametrize("metric", ["distinct_shapes", "active_hours"])
 def test_a_metric_without_a_rate(modules: Modules, project: Project, name: str, metric: str) -> None:
     wrong: dict[str, Any] = {"metric": metric, name: 3}
-    said = f"{name}: the metric {metric} has none, only queries_per_hour, bytes_per_hour, errors_per_hour have"
+    said = f"{name}: not available for metric {metric}, only for queries_per_hour, bytes_per_hour, errors_per_hour"
     for run, place in (
         (modules.play([task(project, "anomaly_rule", **wrong)]), ""),
         (rules(modules, project, {}, wrong), "anomaly_rules[1]: "),
@@ -229,10 +229,10 @@ def test_a_policy_that_allows_templates_only_needs_one(modules: Modules, project
 
 
 CONFLICTS = {
-    "RESOURCE_EXISTS": "choose another one, or manage that object",
-    "CONFLICT": "remove or disable that first, then run again",
-    "INVALID_STATE": "what was revoked or has ended cannot change, so create another one",
-    "IDEMPOTENCY_KEY_REUSED": "something else changed it at the same time: look it up, then run again",
+    "RESOURCE_EXISTS": "choose another, or manage that object",
+    "CONFLICT": "delete or disable that object first, then run again",
+    "INVALID_STATE": "one that was revoked or has ended cannot change, so create another",
+    "IDEMPOTENCY_KEY_REUSED": "another client changed it at the same time: check the object, then run again",
 }
 
 
@@ -253,5 +253,5 @@ def test_a_name_that_somebody_takes_meanwhile(modules: Modules, project: Project
     made = modules.play([task(project, "approval_rule", name="changes")]).result("task")["approval_rule"]["id"]
     project.create("approval_rules", name="others")
     renamed = modules.play([task(project, "approval_rule", id=made, name="others")])
-    assert f"only their ids would tell it from {made}" in renamed.result("task")["msg"]
+    assert f"{made} would become its duplicate" in renamed.result("task")["msg"]
     assert renamed.writes == []

@@ -41,15 +41,15 @@ def organization(sandbox: Sandbox) -> Organization:
     return sandbox.organization()
 
 
-def test_a_port_that_is_taken_is_told_in_one_sentence(sandbox: Sandbox) -> None:
+def test_a_port_in_use_is_reported_in_one_sentence(sandbox: Sandbox) -> None:
     port = sandbox.url.rpartition(":")[2]
     command = [sys.executable, "-m", "tests.sandbox", "--port", port]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr == (
-        f"Port {port} of 127.0.0.1 cannot be used (Address already in use): name another, or take a free one with "
-        "--port 0.\n"
+        f"Port {port} of 127.0.0.1 cannot be used (Address already in use); choose another, or use a free one with "
+        "--port 0\n"
     )
 
 
@@ -635,11 +635,11 @@ def test_a_project_is_made_with_its_database_or_not_at_all(sandbox: Sandbox) -> 
     assert (response.status_code, response.json()["error"]["code"]) == (403, "PLAN_LIMIT_REACHED")
     assert organization.truth() == {}
     organization.settings(plan_limit=1)
-    twins = [made(organization), made(organization)]
+    duplicates = [made(organization), made(organization)]
     assert [item["name"] for item in organization.projects()] == ["shop", "shop"]
-    assert twins[0].api("POST", json=BODY).status_code == 403
-    (kept,) = organization.truth()[twins[0].id]["databases"]
-    assert kept == {k: v for k, v in twins[0].databases()[0].items() if k != "connection_string"}
+    assert duplicates[0].api("POST", json=BODY).status_code == 403
+    (kept,) = organization.truth()[duplicates[0].id]["databases"]
+    assert kept == {k: v for k, v in duplicates[0].databases()[0].items() if k != "connection_string"}
 
 
 @pytest.mark.parametrize(("method", "body"), [("DELETE", None), ("PATCH", {"status": "deleted"})])
@@ -808,7 +808,7 @@ def test_idempotency_keys(project: Project) -> None:
 
 
 def test_keys_that_the_contract_does_not_declare(sandbox: Sandbox) -> None:
-    """The contract promises them where something is created; the guide says that the server honours them on PATCH."""
+    """The contract promises them for creates; the guide documents that the server also honors them on PATCH."""
     for honoured in (False, True):
         project = sandbox.project(undeclared_keys=honoured)
         path, key = f"/{project.register()['id']}", {"Idempotency-Key": project.id}
@@ -873,7 +873,7 @@ def test_an_update_of_a_project_that_has_changed_since(project: Project) -> None
     ids=["none", "weak", "bare", "half"],
 )
 def test_servers_with_other_tags(sandbox: Sandbox, etag: str, answered: str | None, as_it_is: int, quoted: int) -> None:
-    """What a proxy in between makes of a tag; the server behind it still has the strong one."""
+    """A proxy changes the tag; the server behind it still has the strong one."""
     project = sandbox.project(etag=etag)
     path = f"/{project.register()['id']}"
     tag = project.api("GET", path).headers.get("ETag")
@@ -1117,12 +1117,12 @@ def test_the_judges_judge(sandbox: Sandbox, judge_named: str) -> None:
     ],
     ids=str,
 )
-def test_the_sdk_judges_more_than_bodies(project: Project, changed: Any, told: str) -> None:
+def test_the_sdk_judges_more_than_bodies(project: Project, changed: Any, reported: str) -> None:
     project.databases()
     (listed,) = project.record()
     unnamed = {**listed, "headers": {}}
     judge([unnamed])
-    with pytest.raises((ValidationError, AssertionError), match=told):
+    with pytest.raises((ValidationError, AssertionError), match=reported):
         judge([{**unnamed, **changed}], ROOT / "there-is-none")
 
 

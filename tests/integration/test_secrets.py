@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No key and no password appears anywhere: runs of everything, good and bad, and a search of what they left."""
+"""No key and no password appears anywhere: runs of everything, good and bad, and a search of what they leaks."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ import pytest
 
 from tests.harness import Project, Sandbox
 from tests.integration.conftest import Ansible, Run
+from tests.integration.scanned_ansible import PASSWORDS, ScannedAnsible, look_up
 from tests.integration.secret_plays import ENTRY, HOLDERS, LOUD, READERS, WRITERS, broken, everything
-from tests.integration.watched import PASSWORDS, Watched, look_up
 
 
 @pytest.fixture
-def watched(sandbox: Sandbox, tmp_path: Path) -> Watched:
-    return Watched(sandbox.url, tmp_path / "home", printed=sandbox.log)
+def scanned(sandbox: Sandbox, tmp_path: Path) -> ScannedAnsible:
+    return ScannedAnsible(sandbox.url, tmp_path / "home", printed=sandbox.log)
 
 
-def test_everything(sandbox: Sandbox, watched: Watched) -> None:
-    """As a job with an event file a result, with core's log, and what stands for the system's log."""
-    watched.extra = {"PYTHONPATH": watched.stand_in(journal=False)}
-    playbook, words = everything(sandbox, watched)
-    went_as_meant(watched.runner(playbook, *words, "--diff"), check=False)
-    logged = (watched.home / "system.log").read_text()
+def test_everything(sandbox: Sandbox, scanned: ScannedAnsible) -> None:
+    """As a job with one event file per result, with core's log and a replacement of the system log."""
+    scanned.extra = {"PYTHONPATH": scanned.log_to_file(journal=False)}
+    playbook, words = everything(sandbox, scanned)
+    went_as_meant(scanned.runner(playbook, *words, "--diff"), check=False)
+    logged = (scanned.home / "system.log").read_text()
     assert "project_id=prj_" in logged
     assert " databases=" not in logged
     for folder in ("junit", "tree"):
-        assert list((watched.home / folder).iterdir())
+        assert list((scanned.home / folder).iterdir())
 
 
 @pytest.mark.once
-def test_everything_in_check_mode(sandbox: Sandbox, watched: Watched) -> None:
-    """With every callback of core, and what stands for systemd's journal."""
-    watched.extra = {"PYTHONPATH": watched.stand_in(journal=True), "ANSIBLE_PIPELINING": "true"}
-    playbook, words = everything(sandbox, watched)
-    went_as_meant(watched.playbook(playbook, *words, "--diff", "--check"), check=True)
-    logged = (watched.home / "system.log").read_text()
+def test_everything_in_check_mode(sandbox: Sandbox, scanned: ScannedAnsible) -> None:
+    """With every callback of core, and a replacement of systemd's journal."""
+    scanned.extra = {"PYTHONPATH": scanned.log_to_file(journal=True), "ANSIBLE_PIPELINING": "true"}
+    playbook, words = everything(sandbox, scanned)
+    went_as_meant(scanned.playbook(playbook, *words, "--diff", "--check"), check=True)
+    logged = (scanned.home / "system.log").read_text()
     assert "'PROJECT_ID': 'prj_" in logged
     assert "'databases':" not in logged.lower()
 
@@ -46,7 +46,7 @@ def test_everything_in_check_mode(sandbox: Sandbox, watched: Watched) -> None:
 def went_as_meant(run: Run, check: bool) -> None:
     """Else the search would have had nothing to find."""
     names = {event["task"].partition(" : ")[2] or event["task"] for event in run.events}
-    assert {"Validating arguments against arg spec 'main'", "Report what changed", "Say what drifted"} <= {
+    assert {"Validating arguments against arg spec 'main'", "Report what changed", "Report the drift"} <= {
         name.partition(" - ")[0] for name in names
     }
     tested = [(e["task"], e["result"]) for e in run.events if e["task"].startswith(("works", "fails"))]
@@ -64,12 +64,12 @@ def went_as_meant(run: Run, check: bool) -> None:
     assert ["refused: " in msg and "********" in msg for msg in refused] == [True] * count
 
 
-def test_the_search_sees_every_place(watched: Watched) -> None:
-    """What core shows of a secret without our doing is found wherever a run leaves something."""
+def test_the_search_sees_every_place(scanned: ScannedAnsible) -> None:
+    """A secret that core itself shows is found in everything that a run leaves behind."""
     shown = {"name": "show", "ansible.builtin.debug": {"msg": look_up("PLAIN")}}
-    playbook = watched.write("play.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": [shown]}])
+    playbook = scanned.write("play.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": [shown]}])
     with pytest.raises(AssertionError) as raised:
-        watched.runner(playbook)
+        scanned.runner(playbook)
     places = [
         "ansible.log",
         "junit/",
@@ -82,18 +82,18 @@ def test_the_search_sees_every_place(watched: Watched) -> None:
     assert PASSWORDS["PLAIN"] not in str(raised.value)
 
 
-def test_a_traceback_that_was_asked_for(watched: Watched, project: Project) -> None:
-    """Core can be told to show tracebacks; the exception's text, which may quote a secret, is not in them."""
+def test_a_traceback_that_was_asked_for(scanned: ScannedAnsible, project: Project) -> None:
+    """Core can show tracebacks; they do not contain the text of the exception, which may quote a secret."""
     options = {"project_id": project.id, **ENTRY, "password": look_up("ODD")}
     task = {"name": "database", "pgbeam.cloud.database": options}
-    playbook = watched.write("play.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": [task]}])
-    env = {"ANSIBLE_DISPLAY_TRACEBACK": "always", "PYTHONPATH": broken(watched)}
-    run = watched.playbook(playbook, LOUD, env=env)
+    playbook = scanned.write("play.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": [task]}])
+    env = {"ANSIBLE_DISPLAY_TRACEBACK": "always", "PYTHONPATH": broken(scanned)}
+    run = scanned.playbook(playbook, LOUD, env=env)
     assert "unexpected LookupError at __init__.py:6" in run.result("database")["msg"]
 
 
 def test_a_module_that_crashes_is_noticed(ansible: Ansible) -> None:
-    """Each core tells a crash in words of its own; what runs a play in these tests has to know them all."""
+    """Each core reports a crash in different words, all of which the test runner must recognize."""
     ansible.write(
         "library/crash.py", "#!/usr/bin/python\nfrom ansible.module_utils.basic import AnsibleModule\n1 / 0\n"
     )
@@ -103,8 +103,8 @@ def test_a_module_that_crashes_is_noticed(ansible: Ansible) -> None:
         ansible.playbook(play, env={"ANSIBLE_LIBRARY": str(ansible.home / "library")})
 
 
-def test_requests_is_missing(watched: Watched, project: Project) -> None:
-    package = watched.write("missing/requests/__init__.py", "raise ImportError('not here')\n")
+def test_requests_is_missing(scanned: ScannedAnsible, project: Project) -> None:
+    package = scanned.write("missing/requests/__init__.py", "raise ImportError('not here')\n")
     environment = {"PYTHONPATH": str(Path(package).parent.parent)}
-    run = watched.adhoc("database_info", f"project_id={project.id}", env=environment)
+    run = scanned.adhoc("database_info", f"project_id={project.id}", env=environment)
     assert "Failed to import the required Python library (requests)" in run.output

@@ -32,7 +32,7 @@ def paths(organization: Organization) -> tuple[str, str]:
 
 @pytest.mark.parametrize("omit_zero", [False, True])
 def test_a_life(modules: Modules, organization: Organization, omit_zero: bool) -> None:
-    """Each change is foreseen by check mode, made by one write, and not made again."""
+    """Check mode predicts each change, which takes one write and is not repeated."""
     organization.settings(omit_zero=omit_zero)
     plan, written = paths(organization)
     before = None
@@ -71,7 +71,7 @@ def test_null_without_a_limit_changes_nothing(modules: Modules, organization: Or
 @pytest.mark.parametrize(
     ("options", "reported"),
     [
-        ({}, "spend_limit: it is missing; give a value, or null to clear it"),
+        ({}, "spend_limit: missing; set a value, or null to clear it"),
         ({"spend_limit": "many"}, "spend_limit: 'many' is not allowed; it must be a number"),
         ({"spend_limit": ""}, "spend_limit: '' is not allowed; it must be a number"),
         ({"spend_limit": True}, "spend_limit: true is not allowed; it must be a number"),
@@ -126,7 +126,7 @@ def test_a_lost_answer_is_looked_up(
         assert (run.status, result["action"], result["changes"]) == (0, "updated", ["spend_limit"])
     else:
         assert (result["failed"], result["changed"], result["error"]["outcome_unknown"]) == (True, False, True)
-        assert "the change may have been made, as a second run will tell" in result["msg"]
+        assert "the change may have been applied; run the task again to find out" in result["msg"]
     assert organization.plan()["spend_limit"] == (limit if applied else 5)
 
 
@@ -137,8 +137,8 @@ def test_an_answer_without_the_organization(modules: Modules, organization: Orga
 
 
 def test_null_of_a_playbook(ansible: Ansible, organization: Organization) -> None:
-    """It is told from an option that is omitted, by real Ansible, too."""
+    """It differs from an omitted option, also with real Ansible."""
     for limit in (5, None):
         result = play(ansible, organization, spend_limit=limit).result("limit")
         assert (result["action"], result["spend_limit"]["spend_limit"]) == ("updated", limit)
-    assert "spend_limit: it is missing" in play(ansible, organization).result("limit")["msg"]
+    assert "spend_limit: missing" in play(ansible, organization).result("limit")["msg"]

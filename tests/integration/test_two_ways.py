@@ -17,13 +17,13 @@ import pytest
 from tests.certificate import self_signed
 from tests.harness import API_KEY, Organization, Project, Sandbox, handing_over
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Run
-from tests.integration.watched import Watched
+from tests.integration.scanned_ansible import ScannedAnsible
 from tests.relay import Relay, port_of
 
 Task = dict[str, Any]
 FIRST: Task = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
 SECOND: Task = {"host": "db2.example.com", "name": "shop", "username": "app", "password": PASSWORD_LOOKUP}
-#: What no two runs have in common, and stands for an object or a moment.
+#: Values that differ between any two runs, such as ids and timestamps.
 VARIABLE = re.compile(r"\b(?:prj|db|rep|org|req)[_-][0-9a-z]+|\d{4}-\d\d-\d\dT[\d:.+Z-]+|127\.0\.0\.1:\d+|\bline \d+\b")
 
 
@@ -65,7 +65,7 @@ def every_module(organization: Organization, project: Project) -> list[Task]:
 
 
 class Seen:
-    """What one run shows, with the same names for the same things in every run."""
+    """Return the output of one run, with the same placeholders for the same values in every run."""
 
     def __init__(self, run: Run, log: str, home: Path) -> None:
         names: dict[str, str] = {}
@@ -92,8 +92,8 @@ def test_results_warnings_logs_and_requests(sandbox: Sandbox, tmp_path: Path, mo
         organization, project = sandbox.organization(), sandbox.project(connection_test={"ok": False, "error": "x"})
         project.fault("headers", headers={"Sunset": "Sat, 31 Jan 2037 23:59:59 GMT"}, path_ends="replicas", times=9)
         project.fault("status", path_ends="databases", method="POST", skip=3, status=409, code="CONFLICT")
-        ansible = Watched(sandbox.url, tmp_path / way / "home", [PASSWORD, API_KEY])
-        ansible.extra = {"PYTHONPATH": ansible.stand_in(journal=False), "PGBEAM_API_KEY": API_KEY}
+        ansible = ScannedAnsible(sandbox.url, tmp_path / way / "home", [PASSWORD, API_KEY])
+        ansible.extra = {"PYTHONPATH": ansible.log_to_file(journal=False), "PGBEAM_API_KEY": API_KEY}
         run = ansible.play(every_module(organization, project), "--diff", "-v", ignore_errors=True)
         log = (ansible.home / "system.log").read_text()
         assert PASSWORD not in log
@@ -170,7 +170,7 @@ def test_no_item_of_a_loop_knows_of_another(ansible: Ansible, sandbox: Sandbox, 
 
 
 def test_a_task_that_runs_out_of_time(ansible: Ansible, sandbox: Sandbox) -> None:
-    """What it has begun ends by itself, nothing else is begun, and the next run waits for it: nothing is made twice."""
+    """Calls in flight end, no others start, and the next run waits for it: nothing is created twice."""
     project = sandbox.project(latency_ms=400)
     entries = [{**FIRST, "name": f"db{number}"} for number in range(12)]
     databases = {"project_id": project.id, "databases": entries, "parallel": 2}
@@ -186,13 +186,13 @@ def test_a_task_that_runs_out_of_time(ansible: Ansible, sandbox: Sandbox) -> Non
         assert 0 < run.result("then")["summary"]["unchanged"] < 12
 
 
-def test_a_list_tells_how_far_it_is(ansible: Ansible, sandbox: Sandbox) -> None:
+def test_a_list_reports_its_progress(ansible: Ansible, sandbox: Sandbox) -> None:
     project = sandbox.project(latency_ms=1100)
     entries = [{**FIRST, "name": f"db{number}"} for number in range(6)]
     run = ansible.databases(project, entries, parallel=1)
     assert run.result("databases")["msg"] == "6 created"
-    told = re.findall(rf"^(\d) of 6 databases of project {project.id}$", run.output, flags=re.MULTILINE)
-    assert (not told) if handing_over() else (told and told == sorted(set(told)))
+    reported = re.findall(rf"^(\d) of 6 databases of project {project.id}$", run.output, flags=re.MULTILINE)
+    assert (not reported) if handing_over() else (reported and reported == sorted(set(reported)))
 
 
 def test_a_localhost_of_the_inventory(ansible: Ansible, project: Project, tmp_path: Path) -> None:

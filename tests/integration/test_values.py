@@ -72,7 +72,7 @@ def test_an_ipv6_address_stands_in_brackets_before_its_port(modules: Modules, pr
     run = modules.database(project, host="2001:db8::1", **LOGIN)
     assert run.result("database")["diff"]["after_header"] == "database orders on [2001:db8::1]:5432"
     run = modules.database(project, host="2001:db8::2", name="orders")
-    assert run.result("database")["msg"].startswith("database orders on [2001:db8::2]:5432 is not in PgBeam yet; ")
+    assert run.result("database")["msg"].startswith("database orders on [2001:db8::2]:5432 does not exist yet; ")
 
 
 NOT_TEXT: dict[str, tuple[Any, str]] = {
@@ -100,7 +100,7 @@ TEXTS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
     ("organization_info", {}, ("id", "name", "slug")),
     ("region_info", {}, ("id",)),
 ]
-#: Where text stands deeper.
+#: Paths of nested texts.
 DEEP: list[tuple[str, dict[str, Any], str]] = [
     ("databases", {"project_id": "prj_1", "databases": [{"host": "db1", "name": True}]}, "name: true is a boolean"),
     ("databases", {"project_id": "prj_1", "databases": [{"host": 1.5, "name": "a"}]}, "host: 1.5 is a number"),
@@ -227,7 +227,7 @@ def test_a_masked_value_does_not_come_back(ansible: Ansible, project: Project, m
     if mask == "the-********-manager":  # which may well be a password
         assert run.result("password")["action"] == "updated"
     else:
-        assert "password: the value is a mask that stands for a secret" in run.result("password")["msg"]
+        assert "password: the value is the mask of a secret" in run.result("password")["msg"]
         assert not run.writes
 
 

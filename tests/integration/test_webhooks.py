@@ -86,8 +86,8 @@ def test_the_url_is_https(modules: Modules, project: Project, url: str, kept: bo
     [
         ({"status": "failed", "error": "connection\nrefused"}, "connection refused"),
         ({"status": "failed", "status_code": 503}, "status_code 503"),
-        ({"status": "failed"}, "it does not say why"),
-        ({"status": "queued"}, "it does not say why"),
+        ({"status": "failed"}, "no reason given"),
+        ({"status": "queued"}, "no reason given"),
     ],
     ids=str,
 )

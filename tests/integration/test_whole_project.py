@@ -91,7 +91,7 @@ def test_from_nothing(ansible: Ansible, organization: Organization) -> None:
     foreseen = ansible.playbook(REGISTER, "-i", path, "--diff", check=True)
     assert foreseen.status == 0, foreseen.output
     key = f"{organization.id}/shop"
-    note = " in check mode, nothing was written"
+    note = " (check mode, nothing was written)"
     assert told(foreseen) == [
         f"{key}: project created{note}",
         f"{key}: 2 created{note}",
@@ -136,11 +136,11 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
     assert foreseen.status == 0, foreseen.output
     kinds = [kind for kind in KINDS if kind.plural in SAMPLES]
     counted = [f"{kind.plural} of {key}: {len(SAMPLES[kind.plural])} created" for kind in kinds]
-    assert told(foreseen)[-len(kinds) :] == [f"{line} in check mode, nothing was written" for line in counted]
+    assert told(foreseen)[-len(kinds) :] == [f"{line} (check mode, nothing was written)" for line in counted]
     for shown in ('"name": "readers"', '"name": "reporting-bot"', '"relation_name": "salaries"', '"column": "email"'):
         assert shown in foreseen.output
     assert "none of the policies" not in foreseen.output
-    assert told(foreseen)[0] == f"{key}: project created in check mode, nothing was written"
+    assert told(foreseen)[0] == f"{key}: project created (check mode, nothing was written)"
     assert organization.projects() == []
 
     first = ansible.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
@@ -159,7 +159,7 @@ def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organiza
         issued = json.loads(file.read_text())
         assert issued["id"] == agent["id"]
         ansible.secrets += [issued["connection_string"], issued["mcp_token"]]
-    ansible.hold_to_secrecy(first, first.output + json.dumps(first.events), ["the role"])
+    ansible.check_secrecy(first, first.output + json.dumps(first.events), ["the role"])
 
     second = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
     assert (second.status, second.changed, second.writes) == (0, 0, [])
@@ -241,13 +241,13 @@ def test_drift_of_other_objects(ansible: Ansible, sandbox: Sandbox, organization
     project.create("agents", name="unknown", policy_profile_id=readers)
     audited = ansible.playbook(AUDIT, "-i", path)
     assert audited.status == 2
-    drift = audited.result("Say what drifted")["msg"]
-    assert drift.startswith("3 drifted: policy readers differs in table_allowlist, masking_rules; ")
+    drift = audited.result("Report the drift")["msg"]
+    assert drift.startswith("3 differences: policy readers differs in table_allowlist, masking_rules; ")
     assert "agent unknown exists but is not declared" in drift
     assert "honeytoken public.salaries is declared but does not exist" in drift
     kept = ansible.playbook(AUDIT, "-i", everything(ansible, organization))
-    assert "agent unknown exists but is not declared" in kept.result("Say what drifted")["msg"]
-    assert "3 drifted" in kept.result("Say what drifted")["msg"]
+    assert "agent unknown exists but is not declared" in kept.result("Report the drift")["msg"]
+    assert "3 differences" in kept.result("Report the drift")["msg"]
 
 
 @pytest.mark.parametrize("status, code", [(402, "PLAN_LIMIT_REACHED"), (403, "FORBIDDEN")])
@@ -269,7 +269,7 @@ def test_a_kind_that_is_refused_does_not_stop_the_others(
 
 
 def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: Organization) -> None:
-    """It is one of the databases from then on, and no twin of one that a host names."""
+    """It is one of the databases from then on, and no duplicate of one that a host declares."""
     own = {"host": "db2", "name": "stock", "ssl_mode": "verify-full"}
     path = inventory(ansible, organization, pgbeam_project={"org_id": organization.id, "name": "shop", "database": own})
     for created in (True, False):
@@ -284,7 +284,7 @@ def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: O
 def test_drift_of_each_kind_is_told_and_put_right(
     ansible: Ansible, sandbox: Sandbox, organization: Organization
 ) -> None:
-    """The audit tells of a replica that only a replacement can put right, too."""
+    """The audit also reports a replica that only a replacement can fix."""
     path = inventory(ansible, organization, pgbeam_prune=True)
     assert ansible.playbook(REGISTER, "-i", path).status == 0
     (made,) = organization.projects()
@@ -297,8 +297,8 @@ def test_drift_of_each_kind_is_told_and_put_right(
     project.register_replica(databases["orders"]["id"], host="r9")
     audited = ansible.playbook(AUDIT, "-i", path)
     assert audited.status == 2
-    drift = audited.result("Say what drifted")["msg"]
-    assert drift.startswith("4 drifted: ")
+    drift = audited.result("Report the drift")["msg"]
+    assert drift.startswith("4 differences: ")
     for part in (
         f"project {organization.id}/shop differs in tags; ",
         "stock on db2:5432 differs in ssl_mode; ",
@@ -326,7 +326,7 @@ def test_a_project_that_is_named_in_two_ways(ansible: Ansible, organization: Org
     for check in (True, False):
         run = ansible.playbook(REGISTER, "-i", path, check=check)
         assert run.status == 2
-        told = f"{organization.id}/shop and {made['id']} are one project; name it on all hosts in one way"
+        told = f"{organization.id}/shop and {made['id']} are the same project; refer to it in one way on all hosts"
         assert told in run.result("Ensure PgBeam matches what the hosts declare")["msg"]
         assert run.writes == []
     assert organization.truth() == before
@@ -352,7 +352,7 @@ TYPO = {"host": "r1", "sl_mode": "require"}
     "odd, problem",
     [
         ({"port": 99999}, "port: 99999 is not allowed; it must be a whole number from 1 to 65535"),
-        ({"replicas": [TYPO]}, "replicas[0] (r1): sl_mode: there is no such option; did you mean ssl_mode?"),
+        ({"replicas": [TYPO]}, "replicas[0] (r1): sl_mode: unknown option; did you mean ssl_mode?"),
         ({"replicas": [{"host": "r"}, {"host": "R"}]}, "replicas[0] (r) and replicas[1] (R) are both replica R:5432"),
     ],
 )
@@ -384,13 +384,13 @@ def test_prune_before_there_is_a_project(ansible: Ansible, organization: Organiz
 @pytest.mark.parametrize(
     "project, problem",
     [
-        ({"nam": "shop"}, "pgbeam_project.nam: there is no such option; did you mean name?"),
-        ({"name": "shop"}, "pgbeam_project does not say which one; give its org_id and name, or its id"),
-        ({"org_id": "org_1", "name": "shop", "state": "absent"}, "pgbeam_project.state: there is no such option"),
-        ({"id": "prj_1", "database": {"name": "a"}}, "pgbeam_project.database names no host"),
+        ({"nam": "shop"}, "pgbeam_project.nam: unknown option; did you mean name?"),
+        ({"name": "shop"}, "pgbeam_project: it identifies no project; set org_id and name, or id"),
+        ({"org_id": "org_1", "name": "shop", "state": "absent"}, "pgbeam_project.state: unknown option"),
+        ({"id": "prj_1", "database": {"name": "a"}}, "pgbeam_project.database: host is missing"),
         (
             {"id": "prj_1", "database": {"name": "a", "host": "h", "state": "absent"}},
-            "leave state out, or name another",
+            "omit state, or declare another",
         ),
     ],
 )

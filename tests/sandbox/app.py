@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The application: every operation of the API that is in use, and the sandbox's own door."""
+"""The application: every operation of the API that is in use, and the control API."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from tests.sandbox import door, objects, platform, projects
+from tests.sandbox import control_api, objects, platform, projects
 from tests.sandbox.kinds import KINDS
 from tests.sandbox.refusals import Refusal, invalid
 from tests.sandbox.state import State
 
 
 async def _named_parameters_only(request: Request) -> None:
-    """Refuse a query parameter that the operation does not have, which FastAPI would pass over."""
+    """Refuse a query parameter that the operation does not have, which FastAPI would ignore."""
     known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
     others = [name for name in request.query_params if name not in known]
     if others:
-        raise invalid([{"field": name, "detail": "there is no such query parameter"} for name in others])
+        raise invalid([{"field": name, "detail": "unknown query parameter"} for name in others])
 
 
 def build(state: State) -> FastAPI:
@@ -29,10 +29,10 @@ def build(state: State) -> FastAPI:
     special = [noun.router(state) for noun in (projects, platform)]
     for router in (*special, *(objects.router(state, kind) for kind in KINDS.values())):
         app.include_router(router, dependencies=[Depends(_named_parameters_only)])
-    app.include_router(door.router(state))
+    app.include_router(control_api.router(state))
 
     def envelope(request: Request) -> str:
-        # The gate says what the scope of the request has; the sandbox's own door passes by the gate.
+        # Set by the middleware from the scope of the request; the control API bypasses it.
         return str(request.scope.get("envelope", "error"))
 
     @app.exception_handler(Refusal)

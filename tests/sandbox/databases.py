@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def not_connected(error: str) -> Item:
-    """The answer to a test that has failed."""
+    """Return the answer to a test that failed."""
     return {"ok": False, "latency_ms": None, "error": error}
 
 
 def test_connection(project: Project, item: Item) -> Item:
-    """The answer to a test of the connection to a database."""
+    """Test the connection to a database, and return the answer."""
     if project.settings.connection_test is not None:
         return project.settings.connection_test
     started = time.perf_counter()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a kind of object is: a declaration, from which the sandbox makes its operations and the judges their rules."""
+"""The declaration of a kind of object, from which the sandbox builds operations and the judges build rules."""
 
 from __future__ import annotations
 
@@ -30,83 +30,83 @@ def _always(dummy: Item) -> bool:
 
 @dataclass(frozen=True)
 class OneTime:
-    """What the answers to a create and to a rotation hold once, beside the object."""
+    """The fields that only the answers to a create and a rotation contain, next to the object."""
 
-    #: The object's place in these answers.
+    #: The key of the object in these answers.
     key: str
-    #: Those of the fields that are secret.
+    #: The fields that are secret.
     secrets: tuple[str, ...]
-    #: All the fields, secret or not, for an object; new ones each time.
+    #: Returns all the fields for an object, with new secrets each time.
     issue: Callable[[Holder, Item], Item]
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A POST on one object, without a body, that is not made from the rest of its kind."""
+    """A POST on one object, without a body, in addition to the usual operations."""
 
-    #: The answer, for an object. It runs in a thread of its own, so it may wait.
+    #: Returns the answer for an object. It runs in its own thread, so it may block.
     answer: Callable[[Holder, Item], Item]
-    #: The answer of one that has failed, with the reason.
+    #: Returns the answer of a failure, with its reason.
     failed: Callable[[str], Item]
     status: int = 200
 
 
 @dataclass(frozen=True, eq=False)
 class Kind:
-    """A kind of object. Its bodies and answers are the SDK's; what the SDK does not have is beside them."""
+    """A kind of object. Its bodies and answers are those of the SDK, with additions that the SDK lacks."""
 
-    #: As in messages and in paths: ``database`` for ``{database_id}``.
+    #: The name in messages and paths: ``database`` for ``{database_id}``.
     noun: str
-    #: The path of the list. Its last parameter is also the field that holds the parent's id.
+    #: The path of the list. Its last parameter is also the field with the parent's id.
     path: str
-    #: The list's place in its answers.
+    #: The key of the list in its answers.
     key: str
-    #: What ids begin with; empty if PgBeam does not make them.
+    #: The prefix of ids. Empty if PgBeam does not generate them.
     prefix: str
     #: The SDK's models: of the object, and of the bodies. Without one of the last two, there is no such operation.
     model: Any
     create: Any = None
     update: Any = None
-    #: The parameter in the path of one object, if its name is not the noun's.
+    #: The parameter in the path of one object, if it is not named after the noun.
     item: str = ""
-    #: PUT replaces the whole object, PATCH changes the fields that it names.
+    #: The field with an object's id. Each object is also stored with ``id``.
+    id_field: str = "id"
+    deletable: bool = True
+    #: PUT replaces the whole object, PATCH changes the fields in its body.
     update_method: Literal["PUT", "PATCH"] = "PATCH"
-    #: Whether the update takes ``If-Match``, and the object's place in its answer, which else is the object itself.
+    #: Whether the update accepts ``If-Match``, and the key of the object in its answer if it is not the answer itself.
     conditional: bool = True
     updated_key: str = ""
-    deletable: bool = True
-    #: The field that holds an object's id. Objects are stored with ``id`` as well.
-    id_field: str = "id"
-    #: The fields by which a DELETE on the path of the list names an object in its query. A PUT on that path creates the
-    #: object with these values or replaces it. Without any, each object has a path of its own.
+    #: The fields by which a DELETE on the path of the list identifies an object in its query. A PUT on that path
+    #: creates or replaces the object with these values. Without any, each object has its own path.
     named_by: tuple[str, ...] = ()
     #: Whether one object can be read alone.
     readable: bool = True
-    #: The fields that the OpenAPI document of July does not have, or has otherwise than the SDK.
+    #: The fields that are missing from the OpenAPI document of July, or differ from the SDK.
     newer: tuple[str, ...] = ()
-    #: The contract's ranges and patterns, as ``strict`` has them; and those that are others in an update.
+    #: The contract's ranges and patterns, in the form of ``strict``, and those that differ in an update.
     limits: Mapping[str, Any] = field(default_factory=dict)
     update_limits: Mapping[str, Any] = field(default_factory=dict)
-    #: What an object begins with where its create leaves it out. A PUT brings it back, ``kept`` fields aside.
+    #: The defaults of fields that a create omits. A PUT restores them, except for ``kept`` fields.
     defaults: Callable[[Holder], Item] = _nothing
     kept: tuple[str, ...] = ()
-    #: The fields of bodies that no answer holds.
+    #: The fields of bodies that no answer contains.
     write_only: tuple[str, ...] = ()
-    #: Fields that answers have and that are not stored.
+    #: Fields of answers that are not stored.
     computed: Callable[[Holder, Item], Item] = _nothing
-    #: What no two objects of a parent have in common.
+    #: The identity, which no two objects of a parent share.
     unique: Callable[[Item], Any] | None = None
     #: The fields that hold the id of an object of another kind, with the key of that kind. An object that is referred
     #: to is not deleted.
     refers: Mapping[str, str] = field(default_factory=dict)
-    #: Raises where a body is not acceptable in its project.
+    #: Raises if a body is not valid in its project or organization.
     check: Callable[[Holder, Item], Any] = _nothing
-    #: Raises where an object must stay as it is: for an update with its body, or for a DELETE with an empty one.
+    #: Raises if an object must not change: for an update with its body, for a DELETE with an empty one.
     keeps: Callable[[Holder, Item, Item], Any] = _nothing
-    #: What DELETE changes of an object that it leaves where it is, for ever; and whether an object is not so yet.
+    #: Returns the fields that DELETE sets in an object that it keeps; and whether an object is not deleted in this way.
     revoked: Callable[[], Item] | None = None
     live: Callable[[Item], bool] = _always
-    #: Whether a create takes an Idempotency-Key.
+    #: Whether a create accepts an Idempotency-Key.
     keyed: bool = True
     once: OneTime | None = None
     #: Whether the plan limits the number of objects.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the sandbox behaves: what its own door takes, which is not part of the API."""
+"""The settings and faults of the sandbox: the bodies of its control API, which is not part of PgBeam's API."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class InitialPool(Strict):
 
 
 class Initial(Strict):
-    """What a database begins with where its POST leaves it out.
+    """The defaults of a new database.
 
-    The defaults here are those of the vendor's guide, where it has one. The contract documents others for some
-    (``enabled: true``), so a client that fills in what the contract documents is seen to change something.
+    They are those of the vendor's guide, if it has one. The contract documents others for some (``enabled: true``), so
+    that a client that sends the documented defaults is seen to change something.
     """
 
     ssl_mode: SSLMode = "verify-full"
@@ -43,82 +43,81 @@ class Initial(Strict):
     auto_read_routing: bool = False
     cache_config: InitialCache = InitialCache()
     pool_config: InitialPool = InitialPool()
-    #: What a replica begins with; the guide does not tell.
+    #: The default of a replica, which the guide does not document.
     replica_ssl_mode: SSLMode = "prefer"
 
 
 class Settings(Strict):
-    """How an organization or a project behaves: set through the sandbox's own door, not part of the API.
+    """How an organization or a project behaves: set through the control API.
 
-    A project that is made through the API begins with its organization's.
+    A project that is created through the API inherits those of its organization.
     """
 
-    #: What new databases and replicas begin with. Objects need to name only what differs from the defaults.
+    #: The defaults of new databases and replicas. Only differences need to be set.
     initial: Initial = Initial()
-    #: Fields that answers leave out altogether, whatever their value: ``["cache_config", "pool_config"]``, say. The
-    #: contract requires these, so the judge passes over the answers.
+    #: Fields that answers always omit, such as ``["cache_config", "pool_config"]``. The contract requires these, so the
+    #: judge skips the answers.
     left_out: list[str] = []
-    #: How the tag of a representation is written in ``ETag``, with ``{tag}`` for the tag: ``W/"{tag}"`` is weak, and
-    #: ``{tag}`` alone is malformed. Only the strong form matches ``If-Match``, as HTTP has it. Empty is a server
-    #: without tags, which does not look at ``If-Match`` either.
+    #: The format of ``ETag``, with ``{tag}`` for the tag: ``W/"{tag}"`` is weak, and ``{tag}`` alone is malformed. Only
+    #: the strong form matches ``If-Match``, as in HTTP. Empty: a server without tags, which also ignores ``If-Match``.
     etag: str = '"{tag}"'
-    #: Honour an ``Idempotency-Key`` where the contract declares none, too: on PATCH and on the connection test. The
-    #: vendor's guide says that its server does; the contract promises it for what creates something only.
+    #: Also honor an ``Idempotency-Key`` on PATCH and on the connection test, where the contract does not declare it.
+    #: The vendor's guide documents that its server does; the contract promises it for creates only.
     undeclared_keys: bool = False
 
-    #: What the connection test answers in the place of connecting, for hosts that do not exist.
+    #: The answer of the connection test, which then does not connect, for hosts that do not exist.
     connection_test: dict[str, Any] | None = None
-    #: What the test of a webhook answers; no event is really sent.
+    #: The answer of the test of a webhook; no event is sent.
     delivery: dict[str, Any] = {"status": "delivered", "status_code": 200}
-    #: How many times PgBeam has to be asked until a domain is verified; None is never.
+    #: The number of verifications until a domain is verified; None: never.
     verified_after: int | None = 1
-    #: The most databases that a project may have, and the most agents.
+    #: The maximum number of databases and of agents in a project.
     plan_limit: int | None = None
-    #: The most items on a page, whatever page_size asks for.
+    #: The maximum number of items on a page, whatever page_size is.
     page_limit: int = 100
-    #: Put a page without items, but with a token, before each that has some.
+    #: Return an empty page with a token before each page with items.
     empty_pages: bool = False
     envelope: Literal["error", "problem"] = "error"
-    #: Leave optional fields out of answers where they have their zero value, as many servers do.
+    #: Omit optional fields with zero values from answers, as many servers do.
     omit_zero: bool = False
-    #: How long each request waits before it is carried out; the others go on meanwhile.
+    #: The delay of each request; other requests are not delayed by it.
     latency_ms: int = 0
-    #: More requests than this in one second of the clock are answered with 429 until the next second.
+    #: Further requests in the same second of the clock are answered with 429.
     requests_per_second: int | None = None
-    #: Put fields that no contract knows into every object of every answer, the errors among them.
+    #: Add unknown fields to every object of every answer, including errors.
     extra_fields: bool = False
 
 
-#: In the place of the operation, which does not run.
+#: Faults that replace the operation, which does not run.
 INSTEAD = ("status", "html", "redirect", "drop_before", "reset_before", "failed_test")
-#: The operation runs, late; or its answer is delayed, lost or spoilt.
+#: Faults that delay the operation, or delay, lose or corrupt its answer.
 AROUND = (
     "slow", "stall", "late_status", "late_html", "drop_after", "reset_after", "truncate", "empty", "not_object",
     "same_token",
 )  # fmt: skip
 
 
-#: Comes on top of whatever else hits the request: another client's write just before it, or headers in its answer.
-BESIDE = ("other_writer", "headers")
+#: Faults in addition to any other: another client's write just before the request, or headers in its answer.
+EXTRA = ("other_writer", "headers")
 
 
 class Fault(Strict):
-    """What goes wrong with matching requests; set through the sandbox's own door or its start option.
+    """A fault of matching requests; set through the control API or the start option.
 
-    ``skip`` matching requests pass first, then ``times`` of them are hit, each with ``probability`` by a random number
-    generator that ``seed`` starts. Each request meets one fault at most, and one of each kind in ``BESIDE``.
+    The first ``skip`` matching requests are served as usual. Then ``times`` of them are hit, each with ``probability``
+    from a random number generator with ``seed``. Each request has at most one fault, and one of each kind in ``EXTRA``.
 
     ``other_writer`` is for requests to one object: a project, a database, a policy and so on. Before such a request is
-    carried out, ``change`` is made to that object, as another client's update would make it; so a request with
-    ``If-Match`` meets 412, and one without overwrites. Without ``method`` it is for PATCH, PUT and DELETE. A change
-    that the object has no fields for does not match.
+    carried out, ``change`` is applied to that object like another client's update, so that a request with ``If-Match``
+    gets 412 and one without overwrites it. Without ``method``, it is for PATCH, PUT and DELETE. A change with fields
+    that the object lacks does not match.
     """
 
-    kind: Literal[INSTEAD + AROUND + BESIDE]  # type: ignore[valid-type]
+    kind: Literal[INSTEAD + AROUND + EXTRA]  # type: ignore[valid-type]
     method: str | None = None
-    #: The end of the path it is for; empty matches all.
+    #: The end of the path; empty matches all.
     path_ends: str = ""
-    #: A text in the request's body it is for; empty matches all.
+    #: A text in the body of the request; empty matches all.
     body_has: str = ""
     skip: int = 0
     times: int = 1
@@ -127,17 +126,16 @@ class Fault(Strict):
     status: int = 503
     code: str = "SERVICE_UNAVAILABLE"
     #: In the message of a status, an HTML page or a failed test, and in a redirect's location: ``{key}`` and
-    #: ``{password}`` stand for what the request carried, or for the password of the database that it is about, as do
-    #: ``{password:json}``, ``{password:percent}`` and so on for their encoded forms.
+    #: ``{password}`` are replaced by those of the request, or by the password of its database; ``{password:json}``,
+    #: ``{password:percent}`` and so on by their encoded forms.
     message: str = "The sandbox was told to fail."
-    #: The Retry-After header of a status; ``date+5`` stands for the HTTP date in five seconds, ``date-60`` for the one
-    #: a minute ago.
+    #: The Retry-After header of a status; ``date+5`` is the HTTP date in five seconds, ``date-60`` of a minute ago.
     retry_after: str | None = None
-    #: What another writer changes: the members of objects that are named, new entries of lists, and all of the rest.
+    #: The change of another client: it merges nested objects, appends to lists, and replaces other values.
     change: dict[str, Any] = {}
-    #: The headers that answers get: ``Deprecation``, ``Sunset`` and ``Link``, say.
+    #: Headers to add to answers, such as ``Deprecation``, ``Sunset`` and ``Link``.
     headers: dict[str, str] = {}
-    #: Where a redirect leads.
+    #: The target of a redirect.
     location: str = "https://elsewhere.example.com/v1"
-    #: How long a slow request waits before it is looked at, or a stalled answer before it goes out.
+    #: The delay of a slow request before the operation, or of a stalled answer after it.
     seconds: float = 0

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The operations that almost every kind of object has, made from its declaration."""
+"""The operations of almost every kind of object, built from its declaration."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.sandbox.declaration import Item, Kind, Operation
 from tests.sandbox.refusals import not_found
 from tests.sandbox.state import FIRST_PAGE, Id, IfMatch, PageSize, PageToken, State, now
 
-#: What names an object in a query and cannot be omitted.
+#: A required query parameter that identifies an object.
 Named = Annotated[str, Query(min_length=1)]
 
 
 async def body_of(request: Request, accepted: TypeAdapter[Item]) -> Item:
-    """The fields that a request's body gives."""
+    """Return the fields of a request's body."""
     try:
         return accepted.validate_json(await request.body())
     except ValidationError as error:
@@ -29,12 +29,12 @@ async def body_of(request: Request, accepted: TypeAdapter[Item]) -> Item:
 
 
 def router(state: State, kind: Kind) -> APIRouter:
-    """Coroutines, so that no two of them interleave: what they await is there already."""
+    """Build the router. Its operations are coroutines that never wait, so that they do not interleave."""
 
     async def in_its_project(request: Request, parent_id: Id) -> None:
-        """Refuse a path that leads to an object of one project through another one."""
-        project = state.parent(kind, parent_id)
-        if request.path_params.get("project_id", project.id) != project.id:
+        """Refuse a path that leads to an object of one project through another project."""
+        scope = state.parent(kind, parent_id)
+        if request.path_params.get("project_id", scope.id) != scope.id:
             raise not_found(kind.parent.removesuffix("_id"), parent_id)
 
     router = APIRouter(
@@ -134,6 +134,6 @@ def _add_put_and_delete(router: APIRouter, state: State, kind: Kind) -> None:
 def _add_action(router: APIRouter, state: State, kind: Kind, action: str, operation: Operation) -> None:
     @router.post(f"/{{item_id}}/{action}", status_code=operation.status)
     def act(parent_id: Id, item_id: Id) -> dict[str, Any]:
-        """No coroutine, as it may wait for another server."""
+        """Not a coroutine, because it may wait for another server."""
         scope = state.parent(kind, parent_id)
         return operation.answer(scope, scope.find(kind, parent_id, item_id))

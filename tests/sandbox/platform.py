@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is there without a project: the regions, the organizations that a key may see, and their plans."""
+"""The operations outside projects: regions, the organizations that a key can see, and their plans."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SPEND_LIMIT_BODY: TypeAdapter[Item] = TypeAdapter(strict(models.UpdateSpendLimit
 
 
 def plan(organization: Organization) -> Item:
-    """The plan of an organization as answers have it."""
+    """Return the plan of an organization as answers contain it."""
     item = {
         "org_id": organization.id,
         "plan": "scale",

@@ -36,7 +36,7 @@ def router(state: State) -> APIRouter:
         org_id: Annotated[str, Query(pattern=r"^[\x20-\x7E]+$")],
         page_size: PageSize = 20,
         page_token: PageToken = FIRST_PAGE,
-        # Checked, and no more than that: the order is always that of creation.
+        # Only validated: the order is always that of creation.
         sort_by: Literal["name", "created_at", "active_connections"] = "created_at",
     ) -> dict[str, Any]:
         organization = state.organization(org_id)
@@ -52,7 +52,7 @@ def router(state: State) -> APIRouter:
         fields = await body_of(request, PROJECT.update_body)
         project = state.project(project_id)
         project.require(if_match, shown(project))
-        # The contract has one way to clear it, an empty string; a null is allowed, and says nothing.
+        # In the contract, only an empty string clears it; null is allowed and has no effect.
         profile = fields.pop("default_policy_profile_id", None)
         if profile is not None:
             fields["default_policy_profile_id"] = profile or None

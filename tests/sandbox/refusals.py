@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the API refuses, and how it says so."""
+"""The errors of the API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Refusal(Exception):
         self.status, self.code, self.message, self.fields = status, code, message, fields or []
 
     def answer(self, envelope: str = "error") -> JSONResponse:
-        """The refusal in one of the two envelopes that are in the field."""
+        """Return the error in one of the two envelopes in use."""
         if envelope == "error":
             return JSONResponse({"error": {"code": self.code, "message": self.message}}, self.status)
         problem = {
@@ -28,7 +28,7 @@ class Refusal(Exception):
 
 
 def invalid(fields: list[dict[str, str]]) -> Refusal:
-    """For fields, or query parameters, that are wrong: each has ``field`` and ``detail``."""
+    """Return the error for invalid fields or query parameters, each with ``field`` and ``detail``."""
     return Refusal(400, "INVALID_INPUT", "; ".join(f"{one['field']}: {one['detail']}" for one in fields), fields)
 
 
@@ -37,5 +37,5 @@ def not_found(noun: str, name: str) -> Refusal:
 
 
 def forbidden(org_id: str) -> Refusal:
-    """What a key is told of an organization that it may not see, whether there is one or not."""
+    """Return the error for an organization that a key cannot see, whether it exists or not."""
     return Refusal(403, "FORBIDDEN", f"This key is not one of organization {org_id}.")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The SDK's types, for pydantic to take strictly, with the ranges that the SDK does not have."""
+"""The types of the SDK for strict validation by pydantic, with ranges that the SDK lacks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 
 
 def typed_dict(name: str, members: dict[str, Any], config: ConfigDict) -> Any:
-    make: Any = typing_extensions.TypedDict  # for a checker, a TypedDict's members are known beforehand
+    make: Any = typing_extensions.TypedDict  # type checkers require literal members of a TypedDict
     made = make(name, members)
     made.__pydantic_config__ = config
     return made
@@ -25,19 +25,19 @@ def typed_dict(name: str, members: dict[str, Any], config: ConfigDict) -> Any:
 def strict(
     hint: Any, extra: Literal["forbid", "ignore"], limits: Mapping[str, Any] | None = None, place: str = ""
 ) -> Any:
-    """The same type, for pydantic to take strictly: no number for a text; other keys are forbidden or ignored.
+    """Return the type for strict validation: no number for a text; other keys are forbidden or ignored.
 
-    ``limits`` has what more is asked of a value, such as pydantic's ``Field(ge=0)``, by the names of the fields that
-    lead to it with dots between them; ``*`` stands for the entries of a list.
+    ``limits`` contains further constraints, such as pydantic's ``Field(ge=0)``, by the path of the value: field names
+    with dots between them, and ``*`` for the entries of a list.
     """
     limits = limits or {}
     typed = _members(hint, extra, limits, place)
-    annotated: Any = Annotated  # for a checker, its arguments are known beforehand
+    annotated: Any = Annotated  # type checkers require literal arguments
     return annotated[typed, limits[place]] if place in limits else typed
 
 
 def _members(hint: Any, extra: Literal["forbid", "ignore"], limits: Mapping[str, Any], place: str) -> Any:
-    """TypedDicts cannot be configured from outside, and pydantic takes those of typing only since Python 3.12."""
+    """Rebuild a type. TypedDicts have no configuration, and pydantic accepts those of typing from Python 3.12 on."""
     if typing_extensions.is_typeddict(hint):
         members = {
             name: strict(inner, extra, limits, f"{place}.{name}".lstrip(".")) for name, inner in hints(hint).items()
@@ -55,10 +55,10 @@ def _members(hint: Any, extra: Literal["forbid", "ignore"], limits: Mapping[str,
 
 
 def hints(model: Any) -> dict[str, Any]:
-    """The types of a TypedDict's fields, by name."""
+    """Return the types of a TypedDict's fields, by name."""
     return get_type_hints(model, include_extras=True)
 
 
 def optional(model: Any) -> frozenset[str]:
-    """The fields that a TypedDict may lack."""
+    """Return the optional fields of a TypedDict."""
     return frozenset(name for name, hint in hints(model).items() if get_origin(hint) is typing_extensions.NotRequired)

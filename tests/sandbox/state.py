@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the control plane has, and the rules that all of its operations share."""
+"""The state of the control plane, and the rules that all operations share."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Row = TypeVar("Row")
 Id = Annotated[str, Path(pattern=r"^[a-zA-Z0-9_.-]+$")]
 PageSize = Annotated[int, Query(ge=1, le=100)]
 PageToken = Annotated[str, Query(pattern=r"^[a-zA-Z0-9_.-]+$")]
-#: Taken by the updates only.
+#: Only for updates.
 IfMatch = Annotated[str, Header(alias="If-Match", min_length=1, max_length=1024)]
 FIRST_PAGE = "after_-1"
-#: Owns the projects that are made through the sandbox's own door, and every key that begins with pbo_.
+#: Owns the projects that are created through the control API, and every key that begins with pbo_.
 DEFAULT_ORGANIZATION = "org_sandbox"
 
 
@@ -42,13 +42,13 @@ def now() -> str:
 
 
 def tag(representation: Item) -> str:
-    """What is in an entity tag: the same for the same content, as answers have it."""
+    """Return the entity tag of the content of an answer."""
     return hashlib.sha256(json.dumps(representation, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What faults look at."""
+    """The properties of a request that faults match."""
 
     method: str
     path: str
@@ -66,7 +66,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Target:
-    """The one object that a path is of."""
+    """The object of a path."""
 
     scope: Scope
     kind: Kind
@@ -79,7 +79,7 @@ class Target:
         return set(change) <= self.kind.updatable
 
     def change(self, change: Item) -> None:
-        """Make another client's change."""
+        """Apply another client's change."""
         changed = merged(self.item, change)
         sent = self.kind.updatable & changed.keys() if self.kind.update_method == "PUT" else change
         self.kind.update_body.validate_python({name: changed[name] for name in sent})
@@ -87,9 +87,9 @@ class Target:
 
 
 def merged(old: Any, new: Any) -> Any:
-    """What another client's change makes of a value: of objects and lists, what it does not name stays.
+    """Merge another client's change into a value: it merges objects and appends to lists.
 
-    A network that is in a list already is replaced.
+    A network that the list already contains is replaced.
     """
     if isinstance(old, dict):
         return {**old, **{name: merged(old.get(name), value) for name, value in new.items()}}
@@ -101,7 +101,7 @@ def merged(old: Any, new: Any) -> Any:
 
 
 def overlaid(old: Item, new: Item) -> Item:
-    """An object with these fields; of the objects in it, what they do not name stays."""
+    """Return an object with these fields, with nested objects merged."""
     return {
         **old,
         **{
@@ -117,16 +117,16 @@ def _is_zero(value: Any) -> bool:
 
 @dataclass(eq=False)
 class Scope:
-    """What settings, faults, a rate limit and a part of the record are for: an organization or a project."""
+    """An organization or a project, with its own settings, faults, rate limit and record."""
 
     id: str
     settings: Settings = field(default_factory=Settings, kw_only=True)
     faults: list[tuple[Fault, random.Random]] = field(default_factory=list, init=False)
-    #: The second of the clock that is counted, and how many requests came in it.
+    #: The current second of the clock, and the number of requests in it.
     window: tuple[int, int] = field(default=(0, 0), init=False)
-    #: The objects in it, by their list's key and by sequence number.
+    #: Its objects, by the key of their list and by sequence number.
     rows: dict[str, dict[int, Item]] = field(default_factory=lambda: defaultdict(dict), init=False)
-    #: By an object's id and by field; kept apart, so that no answer can hold one that it should not.
+    #: By object id and field; stored separately, so that no answer contains one by mistake.
     secrets: dict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict), init=False)
 
     def over_the_rate_limit(self) -> bool:
@@ -139,7 +139,7 @@ class Scope:
         self.faults.append((fault.model_copy(), random.Random(fault.seed)))
 
     def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
-        """The fault of these kinds that hits a request: the first that matches, is not used up, and has the luck."""
+        """Return the fault of these kinds that hits a request: the first that matches and is drawn."""
         for fault, luck in self.faults:
             if fault.kind not in kinds or fault.times < 1 or not request.fits(fault):
                 continue
@@ -154,44 +154,44 @@ class Scope:
         return refusal.answer(self.settings.envelope)
 
     def shown(self, item: Item, optional: Collection[str] = ()) -> Item:
-        """An item as the answers of this scope have it; the contract calls these of its fields optional."""
+        """Return an item as answers of this scope contain it; ``optional`` fields may be omitted."""
         omitted = optional if self.settings.omit_zero else ()
         return {k: v for k, v in item.items() if k not in self.settings.left_out and not (k in omitted and _is_zero(v))}
 
     def etag(self, representation: Item) -> str:
-        """The ``ETag`` of an answer's content as this scope writes it; empty where it has none."""
+        """Return the ``ETag`` of an answer's content in the format of this scope; empty for none."""
         return self.settings.etag.format(tag=tag(representation))
 
     def require(self, if_match: str, representation: Item) -> None:
-        """Refuse an update whose ``If-Match`` does not match what there is. A weak tag matches nothing."""
+        """Refuse an update whose ``If-Match`` does not match the object. A weak tag matches nothing."""
         held = {text for weak, text in re.findall(r'(W/)?"([^"]*)"', if_match) if not weak}
         if self.settings.etag and if_match not in ("", "*") and tag(representation) not in held:
             raise Refusal(412, "PRECONDITION_FAILED", "The object has changed since the read that this is based on.")
 
     def answer(self, kind: Kind, item: Item) -> Item:
-        """An object as answers have it."""
+        """Return an object as answers contain it."""
         whole = {**item, **kind.computed(self, item)}
         return self.shown({name: value for name, value in whole.items() if name in kind.shown}, kind.optional)
 
     def below(self, kind: Kind, parent_id: str) -> dict[int, Item]:
-        """The objects of a parent, by sequence number."""
+        """Return the objects of a parent, by sequence number."""
         return {number: item for number, item in self.rows[kind.key].items() if item[kind.parent] == parent_id}
 
     def find(self, kind: Kind, parent_id: str, name: str) -> Item:
-        """One object of a parent. The connection test looks for it in a thread of its own."""
+        """Return one object of a parent. The connection test calls this in its own thread."""
         for item in list(self.rows[kind.key].values()):
             if item["id"] == name and item[kind.parent] == parent_id:
                 return item
         raise not_found(kind.noun, name)
 
     def named(self, kind: Kind, parent_id: str, values: Item) -> Item | None:
-        """The object of a parent that has nothing in common with any other one than with these values."""
+        """Return the object of a parent with the identity of these values, or None."""
         assert kind.unique
         key = kind.unique({**kind.defaults(self), **values})
         return next((item for item in self.below(kind, parent_id).values() if kind.unique(item) == key), None)
 
     def add(self, kind: Kind, number: int, item: Item, given: Item) -> None:
-        """Store a new object with what a create gives, if that is acceptable."""
+        """Store a new object with the fields of a create, if they are valid."""
         limit = self.settings.plan_limit
         if kind.limited and limit is not None and sum(map(kind.live, self.rows[kind.key].values())) >= limit:
             raise Refusal(403, "PLAN_LIMIT_REACHED", f"The plan allows {limit} {kind.key}.")
@@ -200,7 +200,7 @@ class Scope:
         self.rows[kind.key][number] = item
 
     def update(self, kind: Kind, item: Item, given: Item) -> None:
-        """Change an object as an update says, if that is acceptable."""
+        """Apply the fields of an update to an object, if they are valid."""
         self.require_live(kind, item)
         kind.keeps(self, item, given)
         replaced = kind.updatable.difference(kind.kept) if kind.update_method == "PUT" else ()
@@ -212,18 +212,18 @@ class Scope:
         changed = overlaid({**item, **before}, fields)
         wrong = [name for name, key in kind.refers.items() if name in given and not self._has(key, given[name])]
         if wrong:
-            raise invalid([{"field": name, "detail": f"there is no {given[name]} in the project"} for name in wrong])
+            raise invalid([{"field": name, "detail": f"{given[name]} does not exist in the project"} for name in wrong])
         kind.check(self, given)
         if kind.unique:
             for other in self.below(kind, item[kind.parent]).values():
                 if other is not item and kind.live(other) and kind.unique(other) == kind.unique(changed):
-                    raise Refusal(409, "RESOURCE_EXISTS", f"This {kind.noun} is there already: {other['id']}.")
+                    raise Refusal(409, "RESOURCE_EXISTS", f"This {kind.noun} already exists: {other['id']}.")
         item.update(changed, updated_at=now())
         for name in given.keys() & set(kind.write_only):
             self.secrets[item["id"]][name] = given[name]
 
     def _has(self, key: str, name: str | None) -> bool:
-        """Whether an object of this kind is there; no object is meant by None."""
+        """Whether an object of this kind exists; None refers to no object."""
         rows = self.rows[key].values()
         return name is None or any(item["id"] == name and KINDS[key].live(item) for item in rows)
 
@@ -232,14 +232,14 @@ class Scope:
             raise Refusal(409, "INVALID_STATE", f"{kind.noun} {item['id']} is revoked.")
 
     def issue(self, kind: Kind, item: Item) -> Item:
-        """An object as the one answer has it that holds its secrets, which are new."""
+        """Return an object with newly issued secrets, as the one answer contains it."""
         assert kind.once
         issued = kind.once.issue(self, item)
         self.secrets[item["id"]].update({name: issued[name] for name in kind.once.secrets})
         return {kind.once.key: self.answer(kind, item), **issued}
 
     def delete_object(self, kind: Kind, item: Item) -> None:
-        """Revoke it, or remove it with all that is below it. What others refer to is kept."""
+        """Revoke an object, or delete it with its children. An object that others refer to is not deleted."""
         kind.keeps(self, item, {})
         if kind.revoked:
             if kind.live(item):
@@ -257,11 +257,11 @@ class Scope:
                 self.rows[each.key] = {n: one for n, one in self.rows[each.key].items() if one[holder] != name}
 
     def all_of(self, kind: Kind) -> list[Item]:
-        """The objects of a kind."""
+        """Return the objects of a kind."""
         return list(self.rows[kind.key].values())
 
     def page(self, key: str, rows: Mapping[int, Row], show: Callable[[Row], Item], size: int, token: str) -> Item:
-        """The page of a list that a token leads to. The rows come by sequence number, which is also the cursor."""
+        """Return the page of a list for a token. The rows are ordered by sequence number, which is also the cursor."""
         kind, dummy, place = token.partition("_")
         try:
             after = int(place)
@@ -281,7 +281,7 @@ class Scope:
 class Organization(Scope):
     #: By sequence number.
     projects: dict[int, Project] = field(default_factory=dict, init=False)
-    #: In dollars; without one, spending has no limit.
+    #: In dollars; None: no limit.
     spend_limit: float | None = field(default=None, init=False)
 
     @property
@@ -294,30 +294,30 @@ class Project(Scope):
     number: int
     organization: Organization
     item: Item
-    #: How many times PgBeam was asked to verify a domain, by its id.
+    #: The number of verifications of each domain, by id.
     verifications: dict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
 
     def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
-        """An organization's faults hit its projects' requests, too: those of a project that a run is yet to make."""
+        """The faults of an organization also hit requests of its projects, including those that do not exist yet."""
         return super().next_fault(request, kinds) or self.organization.next_fault(request, kinds)
 
     def all_of(self, kind: Kind) -> list[Item]:
-        """The objects of a kind, or the project itself."""
+        """Return the objects of a kind, or the project itself."""
         return [self.item] if kind is PROJECT else super().all_of(kind)
 
     def delete(self) -> None:
-        """Soft: its id stays known, so that what comes for it later is still told and recorded as its own."""
+        """Soft deletion: its id stays known, so that later requests for it are recorded in its scope."""
         self.item.update(status="deleted", updated_at=now())
         self.rows.clear()
         del self.organization.projects[self.number]
 
     def objects(self) -> list[Item]:
-        """The project and all that is in it, as it is stored."""
+        """Return the project and all of its objects as stored."""
         project = {**self.item, **PROJECT.computed(self, self.item)}
         return [project, *(item for rows in self.rows.values() for item in rows.values())]
 
     def truth(self) -> Item:
-        """The same by kind."""
+        """Return the same, by kind."""
         return {**self.objects()[0], **{key: list(self.rows[key].values()) for key in KINDS}}
 
 
@@ -327,11 +327,11 @@ class State:
     organizations: dict[str, Organization] = field(
         default_factory=lambda: {DEFAULT_ORGANIZATION: Organization(DEFAULT_ORGANIZATION)}
     )
-    #: By id, the deleted ones among them.
+    #: By id, including deleted ones.
     projects: dict[str, Project] = field(default_factory=dict)
-    #: By the id of an object in it, which may be deleted.
+    #: By the id of an object, which may be deleted.
     owners: dict[str, Project] = field(default_factory=dict)
-    #: What each exchange was, for tests to read; no key, no password and no other secret is in it.
+    #: All exchanges, for tests; without keys, passwords and other secrets.
     record: list[Item] = field(default_factory=list)
     #: The same by the id of the scope.
     records: dict[str, list[Item]] = field(default_factory=lambda: defaultdict(list))
@@ -349,7 +349,7 @@ class State:
         return any(entry["under_way"] for scope in scopes for entry in self.records[scope.id])
 
     def visible(self, key: str) -> dict[str, Organization]:
-        """The organizations, by id, that an API key may see: a personal key all, an organization's key its own."""
+        """Return the organizations that an API key can see, by id: all for a personal key, otherwise its own."""
         if key.startswith("pbu_"):
             return self.organizations
         return {DEFAULT_ORGANIZATION: self.default}
@@ -366,7 +366,7 @@ class State:
         return project
 
     def parent(self, kind: Kind, parent_id: str) -> Scope:
-        """The organization or the project that the parent of an object is, or is in."""
+        """Return the organization or project that the parent of an object is or belongs to."""
         if kind.parent == "org_id":
             return self.organization(parent_id)
         if kind.parent == "project_id":
@@ -379,7 +379,7 @@ class State:
         return project
 
     def target(self, of: Place | None) -> Target | None:
-        """The object that a path is of, if it is of one that exists."""
+        """Return the object of a path, or None if there is none."""
         if of is None or not of.item or of.action:
             return None
         try:
@@ -392,12 +392,12 @@ class State:
             return None
 
     def new_id(self, prefix: str) -> tuple[int, str]:
-        """A sequence number, and an id that begins with the prefix."""
+        """Return a sequence number, and an id with the prefix."""
         number = next(self.numbers)
         return number, f"{prefix}_{number:04d}{secrets.token_hex(11)}"
 
     def new_project(self, organization: Organization, fields: Item, project_id: str | None = None) -> Project:
-        """A project that is not stored yet; ``fields`` are those of a create, ``name`` at least."""
+        """Return a new project that is not stored; ``fields`` are those of a create, at least ``name``."""
         number, made = self.new_id("prj")
         name = project_id or made
         created = now()
@@ -418,15 +418,15 @@ class State:
         project.organization.projects[project.number] = project
 
     def add_project(self, project_id: str) -> Project:
-        """A project of the default organization that is there without a database, as the API makes none."""
+        """Add a project without databases to the default organization, which the API cannot create."""
         project = self.new_project(self.default, {"name": project_id}, project_id)
         self.store(project)
         return project
 
     def create(self, kind: Kind, scope: Scope, parent_id: str, given: Item) -> Item:
-        """A new object, as it is stored."""
-        number, made = self.new_id(kind.prefix)
-        name = given.get(kind.id_field, made)
+        """Create an object, and return it as stored."""
+        number, generated = self.new_id(kind.prefix)
+        name = given.get(kind.id_field, generated)
         item = {"id": name, kind.parent: parent_id}
         scope.add(kind, number, item, given)
         if isinstance(scope, Project):

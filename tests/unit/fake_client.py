@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The interface of the Client over objects in memory. Each call can be scripted to fail."""
+"""A Client over objects in memory. Each call can be scripted to fail."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refused(status: int, code: str | None = "REFUSED") -> Failure:
 
 
 def lost(status: int | None = None, budget_spent: bool = False) -> Failure:
-    """The call has failed, and the server may have acted all the same. A spent budget ends the run."""
+    """The call fails, but the server may have applied it. A spent budget ends the run."""
     return lambda call: ApiError(
         call, "connection lost", "look at it", status=status, outcome_unknown=True, budget_spent=budget_spent
     )
@@ -53,16 +53,16 @@ class Sent:
 
 @dataclass
 class Step:
-    """What happens to the next call of this method to a path that ends so."""
+    """The effect on the next call of this method to a path with this ending."""
 
     method: str
     ends: str
     failure: Failure | None = None
-    #: Whether the server acts although the call fails.
+    #: Whether the server applies the call although it fails.
     applied: bool = False
-    #: What the answer contains in place of the right values.
+    #: Values of the answer that replace the right ones.
     answer: Values = field(default_factory=dict)
-    #: What happens before the server acts.
+    #: Called before the server applies the call.
     meanwhile: Callable[[], object] = lambda: None
 
 
@@ -73,15 +73,15 @@ class FakeClient(Client):
         self.settings = Settings("pgb_only-in-tests")
         self.fatal_error = None
         self.calls: list[Sent] = []
-        #: The most calls that were under way at one time.
+        #: The maximum number of calls in flight.
         self.peak = 0
-        #: What the server sets in a new object if the create does not, by the object's noun.
+        #: The defaults of new objects, by noun.
         self.begins_with: dict[str, Values] = {
             "database": {"ssl_mode": "prefer", "cache_config": CACHE},
             "project": {"status": "active"},
         }
         self.connection_test: Values = {"ok": True}
-        #: How a tag is shown. Empty: the server has none. If exact, If-Match must repeat the tag as it was shown.
+        #: The format of entity tags. Empty: the server has none. If exact, If-Match must repeat the tag as it was sent.
         self.tag_format = '"{}"'
         self.exact_tags = False
         self._objects: dict[str, Values] = {}
@@ -100,25 +100,25 @@ class FakeClient(Client):
         assert not client._steps, "scripted calls that were not made"
 
     def script(self, method: str, ends: str = "", skip: int = 0, times: int = 1, **step: Any) -> None:
-        """Script the next calls of this method to a path that ends so, after ``skip`` that are served as usual."""
+        """Script the next calls of this method to a path with this ending, after ``skip`` calls served as usual."""
         self._steps += [Step(method, ends)] * skip + [Step(method, ends, **step) for dummy in range(times)]
 
     def add(self, resource: Resource, parent: str, **values: Any) -> None:
-        """Add an object behind the back of what is tested."""
+        """Add an object as another client."""
         parents = {resource.parent: parent} if resource.parent else {}
         self._store(f"{resource.path.format(**parents)}/{values['id']}", {**parents, **values})
 
     def change(self, identifier: str, **values: Any) -> None:
-        """Change an object as another writer does."""
+        """Change an object as another client."""
         path = self._path(identifier)
         self._store(path, {**self._objects[path], **values})
 
     def remove(self, identifier: str) -> None:
-        """Delete an object as another writer does."""
+        """Delete an object as another client."""
         del self._objects[self._path(identifier)]
 
     def truth(self, identifier: str) -> Values:
-        """An object as the server has it, secrets included."""
+        """Return the stored object, including secrets."""
         return self._objects[self._path(identifier)]
 
     @property
@@ -128,7 +128,7 @@ class FakeClient(Client):
 
     @property
     def made(self) -> list[str]:
-        """Each call as its method and the last part of its path."""
+        """The method and the last part of the path of each call."""
         return [f"{sent.method} {sent.path.rpartition('/')[2]}" for sent in self.calls]
 
     @property
@@ -219,7 +219,7 @@ class FakeClient(Client):
             return Answer({RESOURCES[last].items_key: matching})
         if call.method == "POST":
             return self._create(path, body) if last in RESOURCES else Answer(dict(self.connection_test))
-        if last in RESOURCES:  # of an object that has no path of its own
+        if last in RESOURCES:  # of an object without its own path
             path = self._named(path, body or call.query or {})
             if call.method == "PUT":
                 return self._put(path, body)
@@ -236,13 +236,13 @@ class FakeClient(Client):
         return Answer(self._shown(path), self._tag(path))
 
     def _named(self, path: str, values: Values) -> str:
-        """The path in memory of the object of a collection that has these values of the identity; else the path."""
+        """Return the path of the collection's object with this identity, or the path itself if there is none."""
         names = RESOURCES[path.rpartition("/")[2]].identity
         below = [at for at in self._objects if at.rpartition("/")[0] == path]
         return next((at for at in below if all(self._objects[at].get(n) == values.get(n) for n in names)), path)
 
     def _put(self, path: str, body: Values) -> Answer:
-        """Create the object if the path is that of a collection, else replace it."""
+        """Create the object if the path is that of a collection, otherwise replace it."""
         if path not in self._objects:
             return self._create(path, body)
         item = self._objects[path]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real HTTP server that answers a script: each expected call, in order, with an answer or a lost connection.
+"""A real HTTP server that follows a script: each expected call, in order, with an answer or a lost connection.
 
 And a proxy to it, to lose a connection between the two, and a clock for tests that do not wait.
 """
@@ -25,11 +25,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass
 class Clock:
-    """Time that passes by waiting alone."""
+    """A clock that only advances by waiting."""
 
     now: float = 0.0
     waits: list[float] = field(default_factory=list)
-    #: What happens while somebody waits.
+    #: Called while somebody waits.
     meanwhile: Callable[[], object] = lambda: None
 
     def monotonic(self) -> float:
@@ -46,17 +46,17 @@ class Step:
     method: str
     path: str
     status: int = 200
-    #: A dict or list goes out as JSON, text as it is.
+    #: A dict or list is sent as JSON, text as it is.
     body: Any = ""
     headers: dict[str, str] = field(default_factory=dict)
     #: The query that the call must have.
     query: dict[str, str] | None = None
-    #: Close the connection in the place of an answer, or in the middle of its body.
+    #: Close the connection instead of answering, or in the middle of the body.
     drop: bool = False
     cut: bool = False
-    #: Write these bytes in the place of an answer, past TLS, and close the connection.
+    #: Write these bytes instead of an answer, bypassing TLS, and close the connection.
     raw: bytes = b""
-    #: From so many of them on, let so many seconds pass before each.
+    #: The number of bytes after which each is delayed, and the delay in seconds.
     slowly: int | None = None
     pause: float = 0.0
     #: Do this between the call and its answer.
@@ -70,7 +70,7 @@ class Received:
 
 
 class ScriptedServer(ThreadingHTTPServer):
-    """Serve one script. ``received`` holds the calls that were expected, ``problems`` the others."""
+    """Serve one script. ``received`` contains the expected calls, ``problems`` the others."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -90,11 +90,11 @@ class ScriptedServer(ThreadingHTTPServer):
         return super().get_request()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that gives up the connection; the test sees it at the client."""
+        """Ignore a client that closes the connection; the test sees it at the client."""
 
     @contextmanager
     def running(self) -> Iterator[ScriptedServer]:
-        """Serve inside the block; in the end the whole script must have been used, and nothing else asked for."""
+        """Serve inside the block. At its end, the script must be complete, without other calls."""
         thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
@@ -184,9 +184,9 @@ class Proxy:
                 sink.sendall(data)
 
     def hang_up(self, reset: bool) -> None:
-        """End the client's connection, with a reset or in order."""
+        """Close the client's connection, with a reset or in order."""
         assert self._near
         if reset:
             self._near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._near.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)  # which also ends the pump's wait
+        self._near.shutdown(socket.SHUT_RD if reset else socket.SHUT_RDWR)  # also ends the wait of the pump
         self._near.close()

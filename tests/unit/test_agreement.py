@@ -25,7 +25,7 @@ from tests.tree import ROOT
 Values = dict[str, Any]
 SPECS: dict[str, Values] = {name: SPEC[module.form](module.resource) for name, module in modules().items()}
 MODULES = sorted(SPECS)
-#: What a task can hold beside its module.
+#: The keywords of a task in addition to its module.
 KEYWORDS = {"name", "register", "loop", "loop_control", "when", "no_log", "vars", "delegate_to", "run_once", "tags"}
 each_module = pytest.mark.parametrize("module", MODULES)
 
@@ -56,7 +56,7 @@ SHARED = sorted(file for layer in LAYERS for file in (ROOT / "plugins" / "module
 
 @pytest.mark.parametrize("file", [f for f in SHARED if f.stem != "responses"], ids=lambda file: str(file.stem))
 def test_a_resource_is_known_by_its_declaration_alone(file: Path) -> None:
-    """What is shared by all resources names none of them, in code or in words, save the one that a key is of."""
+    """Shared code and words mention no resource, except the one of a key."""
     text = re.sub("User-Agent|set_policy|allowed_domains", "", file.read_text())  # of HTTP and of its cookies
     words = set(re.findall(r"[a-z]+", text.lower()))
     assert words.isdisjoint(
@@ -97,7 +97,7 @@ def flat_fields(fields: Iterable[Field], prefix: str = "") -> dict[str, Field]:
 
 
 @each_module
-def test_returned_samples_have_the_type_that_is_told(module: str) -> None:
+def test_returned_samples_have_the_documented_type(module: str) -> None:
     types = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
 
     def check(values: Values) -> None:
@@ -171,7 +171,7 @@ PAGES = sorted(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_page_says_nothing_twice(page: Path) -> None:
+def test_a_page_repeats_no_paragraph(page: Path) -> None:
     """Of what a page lists."""
     bullets = re.findall(r"^- (.+(?:\n  .+)*)", page.read_text(), re.MULTILINE)
     folded = [" ".join(bullet.split()) for bullet in bullets]

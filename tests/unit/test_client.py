@@ -34,8 +34,8 @@ KEY = "pbu_0aB9-tests-only-Kk7"
 LIST = "/v1/projects/prj_1/databases"
 ITEM = f"{LIST}/db_1"
 NOW = dt.datetime(2028, 1, 1, tzinfo=dt.timezone.utc)
-NO_NEXT_PAGE = "a next page that leads back to one already read, or to no end"
-NO_TOKEN = "a token of the next page that cannot be sent back"
+NO_NEXT_PAGE = "a next page token that repeats, or a list that does not end"
+NO_TOKEN = "a next page token that cannot be sent back"
 HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -312,7 +312,7 @@ def test_a_wait_beyond_the_budget_ends_the_call(
 def test_every_refusal_of_more_makes_the_next_call_wait(
     server: ScriptedServer, clock: Clock, retries: int, status: int
 ) -> None:
-    """The last one as well, after which its own call gives up."""
+    """Including the last one, after which its own call gives up."""
     for dummy in range(retries + 1):
         server.expect("POST", LIST, status, headers={"Retry-After": "7"})
     server.expect("GET", ITEM, body={})
@@ -322,7 +322,7 @@ def test_every_refusal_of_more_makes_the_next_call_wait(
     assert clock.waits == [7.0] * (retries + 1)
 
 
-def test_the_wait_that_another_call_was_told_to_make_may_pass_the_budget(server: ScriptedServer, clock: Clock) -> None:
+def test_the_wait_of_another_call_may_exceed_the_budget(server: ScriptedServer, clock: Clock) -> None:
     def others() -> None:
         clock.now = 50
         api._throttle.back_off(100)
@@ -332,7 +332,7 @@ def test_the_wait_that_another_call_was_told_to_make_may_pass_the_budget(server:
     error = failure(lambda: api.write("POST", LIST, "database orders", {}))
     assert (error.status, error.attempts, error.outcome_unknown, error.budget_spent) == (502, 1, True, True)
     assert error.advice == (
-        "waiting for the other calls would pass retry_budget (120 s): run again later, or raise retry_budget"
+        "waiting for the other calls would exceed retry_budget (120 s): run again later, or raise retry_budget"
     )
     assert clock.waits == [0.5]
 
@@ -423,14 +423,14 @@ def test_delete(server: ScriptedServer, answers: list[dict[str, Any]], deleted: 
 
 @pytest.mark.parametrize("body", ["", "<html><h1>404 Not Found</h1></html>", {"detail": "Not Found"}, [1]])
 def test_a_404_of_something_else_than_the_api(server: ScriptedServer, body: Any) -> None:
-    """A gateway that knows no such path says nothing of what the API has."""
+    """A 404 of a gateway proves nothing about the API."""
     server.expect("DELETE", ITEM, 404, body)
     error = failure(lambda: client(server).delete(ITEM, "database db_1"))
     assert (error.status, error.not_found) == (404, False)
 
 
 def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clock) -> None:
-    """After a rate limit the others wait; what one of them then meets is met before a further call is begun."""
+    """After a rate limit, the others wait; a failure of one of them stops the calls that have not started."""
     arrived, answer = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -453,8 +453,8 @@ def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clo
         error = failure(lambda: api.write("POST", LIST, "database c", {}))
     assert clock.waits == [5]
     assert str(error) == (
-        "POST database c: not begun, since POST database a had ended the run; "
-        "this API key may not do that: use a key of the organization that owns it"
+        "POST database c: not attempted: the run stopped after POST database a failed; "
+        "this API key lacks permission: use a key of the organization that owns the object"
     )
     assert (error.attempts, error.outcome_unknown, error.fatal) == (0, False, False)
     assert api.get(ITEM, "database db_1").content == {"id": "db_1"}
@@ -502,7 +502,7 @@ def test_a_refused_connection_is_tried_again_and_did_nothing(clock: Clock) -> No
 
 @pytest.mark.parametrize("connecting", [True, False], ids=["connect", "answer"])
 def test_time_outs(monkeypatch: pytest.MonkeyPatch, connecting: bool) -> None:
-    """A real time-out takes a whole second at least, so what makes the sockets is patched here."""
+    """A real timeout takes at least a second, so the creation of sockets is patched here."""
 
     class Stalled(socket.socket):
         def recv_into(self, *args: Any) -> int:
@@ -594,7 +594,7 @@ FIELDS = PROBLEM["errors"]
         ),
     ],
 )  # fmt: skip
-def test_a_refusal_is_told(
+def test_a_refusal_is_reported(
     server: ScriptedServer, status: int, body: Any, headers: dict[str, str], code: str | None, message: str | None,
     request_id: str | None, fields: list[dict[str, str]], words: str,
 ) -> None:  # fmt: skip
@@ -630,8 +630,7 @@ def test_a_success_without_an_object_is_an_error(server: ScriptedServer, clock: 
 def test_a_body_that_is_no_json_is_not_sent(server: ScriptedServer, clock: Clock, value: float) -> None:
     error = failure(lambda: client(server).write("PATCH", ITEM, "database db_1", {"cache_config": {"x": value}}))
     assert str(error) == (
-        "PATCH database db_1: its values cannot be sent as JSON; "
-        "give numbers that are finite and have less than 4300 digits"
+        "PATCH database db_1: a value cannot be represented in JSON; use finite numbers with fewer than 4300 digits"
     )
     assert (error.outcome_unknown, error.attempts, clock.waits) == (False, 1, [])
 
@@ -649,25 +648,30 @@ ODD: dict[str, Any] = {
 
 @pytest.mark.parametrize("other", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("envelope", ["error", "problem"])
-def test_whatever_the_server_says_is_told_in_short_lines(server: ScriptedServer, other: Any, envelope: str) -> None:
+def test_texts_of_the_server_become_short_lines(server: ScriptedServer, other: Any, envelope: str) -> None:
     content = {
         "code": other, "message": other, "detail": other, "title": other, "request_id": other,
         "errors": [{"field": other, "detail": other}, {"field": "port", "detail": LONG}, other],
     }  # fmt: skip
     server.expect("POST", LIST, 422, {"error": content} if envelope == "error" else content)
-    told = failure(lambda: create(server)).as_dict()
-    texts = [told["code"], told["message"], told["request_id"], *(v for e in told["fields"] for v in e.values())]
+    reported = failure(lambda: create(server)).as_dict()
+    texts = [
+        reported["code"],
+        reported["message"],
+        reported["request_id"],
+        *(v for e in reported["fields"] for v in e.values()),
+    ]
     for text in texts:
         assert text is None or (isinstance(text, str) and "\n" not in text and len(text) <= 500)
-    assert told["fields"][-1]["field"] == "port"
-    assert told["fields"][-1]["detail"].startswith("two words and two lines two")
+    assert reported["fields"][-1]["field"] == "port"
+    assert reported["fields"][-1]["detail"].startswith("two words and two lines two")
 
 
-def test_words_of_our_own_are_told_in_short_lines() -> None:
+def test_our_own_texts_become_short_lines() -> None:
     call = Call("POST", LIST, "connection test")
-    told = ApiError(call, "a\nb", "c", message={"a": 1}, code="x\n" * 1000).as_dict()  # type: ignore[arg-type]
-    assert told["message"] == "{'a': 1}"
-    assert told["code"].startswith("x x x") and len(told["code"]) == 500
+    reported = ApiError(call, "a\nb", "c", message={"a": 1}, code="x\n" * 1000).as_dict()  # type: ignore[arg-type]
+    assert reported["message"] == "{'a': 1}"
+    assert reported["code"].startswith("x x x") and len(reported["code"]) == 500
     assert ApiError(call, "a\nb", "c").as_dict()["message"] == "a b"
 
 
@@ -685,36 +689,38 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
     "method, path, status, code, advice, fatal",
     [
         pytest.param("GET", LIST, 401, "UNAUTHORIZED", "check api_key (or PGBEAM_API_KEY)", True, id="401"),
-        pytest.param("POST", LIST, 402, "PAYMENT_REQUIRED", "a payment is due", True, id="402"),
-        pytest.param("GET", LIST, 403, "FORBIDDEN", "use a key of the organization that owns it", True, id="403"),
-        pytest.param("POST", LIST, 403, "PLAN_LIMIT_REACHED", "move to a larger plan", True, id="plan limit"),
+        pytest.param("POST", LIST, 402, "PAYMENT_REQUIRED", "payment required", True, id="402"),
+        pytest.param("GET", LIST, 403, "FORBIDDEN", "use a key of the organization that owns", True, id="403"),
+        pytest.param("POST", LIST, 403, "PLAN_LIMIT_REACHED", "upgrade the plan", True, id="plan limit"),
         pytest.param(
             "GET", LIST, 404, "NOT_FOUND",
-            "project prj_1 not found, or this key may not see it: check project_id and the key", False,
+            "project prj_1 not found, or not visible to this API key: check project_id and the key", False,
             id="404 of a project",
         ),
         pytest.param(
             "POST", "/v1/databases/db_1/replicas", 404, "NOT_FOUND",
-            "database db_1 not found, or this key may not see it: check database_id and the key", False,
+            "database db_1 not found, or not visible to this API key: check database_id and the key", False,
             id="404 of a database",
         ),
         pytest.param(
             "POST", f"{ITEM}/test-connection", 404, "NOT_FOUND",
-            "database db_1 not found, or this key may not see it: check the id and the key", False,
+            "database db_1 not found, or not visible to this API key: check the id and the key", False,
             id="404 of what is tested",
         ),
         pytest.param(
             "POST", "/v1/projects", 404, "NOT_FOUND",
-            "database orders not found, or this key may not see it: check the id and the key", False,
+            "database orders not found, or not visible to this API key: check the id and the key", False,
             id="404 of nothing in particular",
         ),
         pytest.param(
             "PATCH", ITEM, 404, "NOT_FOUND",
-            "database orders not found, or this key may not see it: check the id and the key", False,
+            "database orders not found, or not visible to this API key: check the id and the key", False,
             id="404 of an item",
         ),
         pytest.param("POST", LIST, 429, "RATE_LIMITED", "lower parallel, or raise retries", False, id="429"),
-        pytest.param("POST", LIST, 500, "INTERNAL_ERROR", "run again later, and quote the request id", False, id="500"),
+        pytest.param(
+            "POST", LIST, 500, "INTERNAL_ERROR", "contact PgBeam support with the request id", False, id="500",
+        ),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("envelope", ["error", "problem"])
@@ -738,7 +744,7 @@ def test_a_redirect_is_not_followed(server: ScriptedServer, status: int) -> None
     server.expect("POST", LIST, status, headers={"Location": f"{server.url}/elsewhere"})
     assert str(failure(lambda: create(server))) == (
         f"POST database orders: {status} redirects to {server.url}/elsewhere; "
-        "redirects are not followed: set api_url to the address that answers"
+        "redirects are not followed: set api_url to the address of the API"
     )
 
 
@@ -797,7 +803,7 @@ def test_https_to_a_port_without_tls_is_one_attempt(server: ScriptedServer, cloc
 
 
 def test_a_connection_closed_in_the_handshake_is_tried_again(clock: Clock) -> None:
-    """It says nothing of the certificate: a load balancer that restarts does that."""
+    """It proves nothing about the certificate: a load balancer that restarts causes it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def hang_up() -> None:
@@ -927,7 +933,7 @@ def test_settings_with_a_key_that_no_header_can_hold(key: str) -> None:
 def test_settings_with_a_url_that_is_refused(url: str) -> None:
     words = refused(api_url=url)
     assert words.startswith(f"api_url: {url!r} ")
-    assert words.endswith("; give https://HOST[:PORT], or http:// to a loopback address only")
+    assert words.endswith("; set https://HOST[:PORT], or http:// with a loopback address")
 
 
 @pytest.mark.parametrize(
@@ -962,11 +968,11 @@ RANGES = {"timeout": (1, 86_400), "retries": (0, 100), "retry_budget": (1, 86_40
 @pytest.mark.parametrize("far", [False, True], ids=["by one", "by far"])
 def test_settings_with_a_number_out_of_range(name: str, far: bool) -> None:
     least, most = RANGES[name]
-    # Of the second pair, Python makes no text.
+    # Python cannot convert the second pair to text.
     for value in (-(10**400), 10**400, -(10**5000), 10**5000) if far else (least - 1, most + 1):
         shown = "a number of that size" if far else value
         assert refused(**{name: value}) == (
-            f"{name}: {shown} is not allowed; give a whole number of {least} or more, and {most} at most"
+            f"{name}: {shown} is not allowed; it must be a whole number from {least} to {most}"
         )
 
 

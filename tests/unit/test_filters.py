@@ -46,7 +46,7 @@ def test_only_the_placeholder_is_replaced() -> None:
 
 @pytest.mark.parametrize("string", ["", None, 5, {}, STRING.replace("YOUR_PASSWORD", "other")], ids=repr)
 def test_a_string_without_placeholder_is_refused(string: Any) -> None:
-    with pytest.raises(AnsibleFilterError, match="has no YOUR_PASSWORD to replace") as caught:
+    with pytest.raises(AnsibleFilterError, match="does not contain YOUR_PASSWORD") as caught:
         connection_string(string, PASSWORD)
     assert PASSWORD not in str(caught.value)
 
@@ -55,7 +55,7 @@ def test_a_string_without_placeholder_is_refused(string: Any) -> None:
     "password", ["", None, 48151623, [PASSWORD], PASSWORD.encode(), datetime.date(4815, 10, 23)], ids=repr
 )
 def test_a_password_that_is_no_text_is_refused(password: Any) -> None:
-    with pytest.raises(AnsibleFilterError, match="password must be a string that is not empty") as caught:
+    with pytest.raises(AnsibleFilterError, match="password must be a non-empty string") as caught:
         connection_string(STRING, password)
     assert PASSWORD not in str(caught.value) and "4815" not in str(caught.value)
 
@@ -66,9 +66,9 @@ class _OmitType:
 
 @pytest.mark.parametrize("omitted", ["__omit_place_holder__0aB9", _OmitType()], ids=["2.16", "2.19"])
 def test_what_is_omitted_is_no_password(omitted: Any) -> None:
-    with pytest.raises(AnsibleFilterError, match="the password is omitted; give it, or leave the filter out"):
+    with pytest.raises(AnsibleFilterError, match="the password is omitted; pass it, or do not use the filter"):
         connection_string(STRING, omitted)
-    with pytest.raises(AnsibleFilterError, match="the parameter sslmode is omitted; give it, or leave it out"):
+    with pytest.raises(AnsibleFilterError, match="the parameter sslmode is omitted; pass a value, or remove it"):
         connection_string(STRING, PASSWORD, parameters={"sslmode": omitted})
 
 
@@ -77,7 +77,7 @@ UNUSABLE = ["\0", "\ud800", "\udcff", "\udfff"]
 
 @pytest.mark.parametrize("character", UNUSABLE, ids=ascii)
 def test_a_password_that_no_connection_string_can_hold_is_refused(character: str) -> None:
-    with pytest.raises(AnsibleFilterError, match="the password has a NUL or half of") as caught:
+    with pytest.raises(AnsibleFilterError, match="the password contains a NUL or half of") as caught:
         connection_string(STRING, PASSWORD + character)
     assert PASSWORD not in str(caught.value) and caught.value.__cause__ is None
 
@@ -110,17 +110,17 @@ def test_parameters_go_into_the_query(query: str, parameters: Any, expected: str
     [
         (PASSWORD, "must be a dictionary of names"),
         ([{"sslmode": PASSWORD}], "must be a dictionary of names"),
-        ({PASSWORD: "x"}, "the name of a parameter has letters"),
-        ({"": PASSWORD}, "the name of a parameter has letters"),
-        ({5: PASSWORD}, "the name of a parameter has letters"),
-        ({"sslmode\n": PASSWORD}, "the name of a parameter has letters"),
-        ({"password": PASSWORD}, "the password is no parameter"),
+        ({PASSWORD: "x"}, "the name of a parameter must consist of letters"),
+        ({"": PASSWORD}, "the name of a parameter must consist of letters"),
+        ({5: PASSWORD}, "the name of a parameter must consist of letters"),
+        ({"sslmode\n": PASSWORD}, "the name of a parameter must consist of letters"),
+        ({"password": PASSWORD}, "password is not a parameter"),
         ({"sslpassword": [PASSWORD]}, "the parameter sslpassword must be a string, a whole number or a boolean"),
         ({"sslpassword": {"a": PASSWORD}}, "the parameter sslpassword must be"),
         ({"sslpassword": PASSWORD.encode()}, "the parameter sslpassword must be"),
         ({"connect_timeout": 1.5}, "the parameter connect_timeout must be"),
         ({"connect_timeout": None}, "the parameter connect_timeout must be"),
-        *(({"sslpassword": PASSWORD + bad}, "the parameter sslpassword has a NUL or half of") for bad in UNUSABLE),
+        *(({"sslpassword": PASSWORD + bad}, "the parameter sslpassword contains a NUL or half of") for bad in UNUSABLE),
     ],
     ids=ascii,
 )
@@ -130,11 +130,11 @@ def test_wrong_parameters_are_refused_without_their_values(parameters: Any, says
     assert PASSWORD not in str(caught.value)
 
 
-def test_what_ansible_is_told_to_redact(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(connection_string_file, "register_secrets", told.extend)
+def test_secrets_are_registered_with_ansible(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[str] = []
+    monkeypatch.setattr(connection_string_file, "register_secrets", reported.extend)
     result = connection_string(STRING, "a/b", parameters={"sslpassword": "key"})
-    assert told == ["a/b", "a%2Fb", result]
+    assert reported == ["a/b", "a%2Fb", result]
 
 
 def test_ansible_redacts_it() -> None:

@@ -116,7 +116,7 @@ def changed(name: str, *keys: str, to: object = None) -> Words:
     return Words(name, words.read(name).resource, content)
 
 
-#: What is changed, and what the generator says to that.
+#: A change, and the message of the generator.
 WRONG = {
     "a field without a description": (
         ("fields", "port", "description"), None,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import lock
-from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.lock import POLL, turn
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.lock import POLL, acquire
 
 from tests.unit.scripted import Clock
 
@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def taken(folder: Path, place: str = "here", seconds: float = 10.0) -> bool:
     """Whether the lock can be taken; it is released at once."""
-    with turn(str(folder), place, seconds) as granted:
+    with acquire(str(folder), place, seconds) as granted:
         return granted
 
 
@@ -36,19 +36,19 @@ def test_a_free_lock_is_taken_without_waiting(tmp_path: Path, clock: Clock) -> N
 
 
 def test_a_lock_is_held_until_its_block_ends(tmp_path: Path) -> None:
-    with turn(str(tmp_path), "here", 10.0):
+    with acquire(str(tmp_path), "here", 10.0):
         assert not taken(tmp_path)
     assert taken(tmp_path)
 
 
 def test_a_lock_is_released_if_its_block_raises(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), turn(str(tmp_path), "here", 10.0):
+    with pytest.raises(KeyError), acquire(str(tmp_path), "here", 10.0):
         raise KeyError
     assert taken(tmp_path)
 
 
 def test_waiting_ends_after_the_given_time(tmp_path: Path, clock: Clock) -> None:
-    with turn(str(tmp_path), "here", 10.0):
+    with acquire(str(tmp_path), "here", 10.0):
         assert not taken(tmp_path, seconds=3.0)
     assert clock.now == pytest.approx(3.0, abs=2 * POLL)
 
@@ -65,7 +65,7 @@ def test_waiting_ends_when_the_lock_is_released(tmp_path: Path, clock: Clock) ->
 
 @pytest.mark.parametrize("folder, place", [("a", "there"), ("b", "here")], ids=["place", "folder"])
 def test_locks_on_another_place_or_in_another_folder_are_independent(tmp_path: Path, folder: str, place: str) -> None:
-    with turn(str(tmp_path / "a"), "here", 10.0):
+    with acquire(str(tmp_path / "a"), "here", 10.0):
         assert taken(tmp_path / folder, place)
         assert not taken(tmp_path / "a", "here")
 

@@ -45,7 +45,7 @@ def projects(client: FakeClient, **run: Any) -> Reconciler:
 
 
 def apply(reconciler: Reconciler, **fields: Any) -> tuple[Outcome, list[Outcome]]:
-    """What becomes of the project ``shop`` and, second, of its database. The calls before the first write are gone."""
+    """Return the outcomes of the project ``shop`` and its database. The calls before the first write are dropped."""
     wanted: Values = {"org_id": "org_1", "name": "shop", "database": LOGIN, **fields}
     wanted = {name: value for name, value in wanted.items() if value is not None}
     plan = reconciler.plan(reconciler.load_index(None), wanted, "present")

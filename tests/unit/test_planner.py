@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The planner as tables: what the server has, what the task says, and what follows."""
+"""The planner in tables: the object on the server, the task, and the plan."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ class Case:
         return planned([] if self.server is None else [self.server], self.task, self.state, self.resend)
 
 
-def moved(name: str, old: Any, new: Any, server: Values | None = None, wanted: Values | None = None) -> Case:
-    """A case in which one plain field moves."""
+def changed(name: str, old: Any, new: Any, server: Values | None = None, wanted: Values | None = None) -> Case:
+    """A case in which one plain field changes."""
     server = live(**{name: old}) if server is None else server
     wanted = task(**{name: new}) if wanted is None else wanted
     return Case(server, wanted, "updated", {name: new}, [name], {name: old}, {name: new})
@@ -152,16 +152,16 @@ CASES = {
     ),
     "unchanged-null-field-at-zero": Case(live(pool_region=None), task(pool_region="")),
     "unchanged-left-out-member-at-zero": Case(live(cache_config=NO_SWR), task(cache_config={"swr_seconds": 0})),
-    "update-one-field": moved("ssl_mode", "prefer", "verify-full"),
-    "update-to-empty": moved("pool_region", "us-east-1", ""),
-    "update-to-zero": moved("query_timeout_ms", 500, 0),
-    "update-to-false": moved("auto_read_routing", True, False),
-    "update-name-case": moved("name", "orders", "Orders", live(), by_id(name="Orders")),
-    "update-host-by-id": moved("host", "db1.example.com", "db2.example.com", live(), by_id(host="db2.example.com")),
-    "update-port-by-id": moved("port", 5432, 6432, live(), by_id(port=6432)),
-    "update-username-by-id": moved("username", "app", "report", live(), by_id(username="report")),
-    "update-only-username": moved("username", "app", "report"),
-    # The contract has primary for its default; what the server has, it does not say.
+    "update-one-field": changed("ssl_mode", "prefer", "verify-full"),
+    "update-to-empty": changed("pool_region", "us-east-1", ""),
+    "update-to-zero": changed("query_timeout_ms", 500, 0),
+    "update-to-false": changed("auto_read_routing", True, False),
+    "update-name-case": changed("name", "orders", "Orders", live(), by_id(name="Orders")),
+    "update-host-by-id": changed("host", "db1.example.com", "db2.example.com", live(), by_id(host="db2.example.com")),
+    "update-port-by-id": changed("port", 5432, 6432, live(), by_id(port=6432)),
+    "update-username-by-id": changed("username", "app", "report", live(), by_id(username="report")),
+    "update-only-username": changed("username", "app", "report"),
+    # The documented default is primary, but the answer omits the value.
     "update-left-out-field": Case(
         live(role=LEFT_OUT), task(role="primary"),
         "updated", {"role": "primary"}, ["role"], {"role": None}, {"role": "primary"},
@@ -266,7 +266,7 @@ def test_predict_of_a_create_is_null_where_only_the_server_knows() -> None:
     "server, wanted, unknown",
     [
         (live(cache_config=LEFT_OUT), {"cache_config": {"enabled": False}}, "ttl_seconds, max_entries, swr_seconds of"),
-        (live(pool_config={"min_pool_size": 2}), {"pool_config": {"pool_size": 5}}, "pool_mode of its pool_config"),
+        (live(pool_config={"min_pool_size": 2}), {"pool_config": {"pool_size": 5}}, "pool_mode of pool_config"),
     ],
     ids=["object", "member"],
 )
@@ -274,8 +274,8 @@ def test_what_the_server_does_not_show_is_not_guessed(server: Values, wanted: Va
     with pytest.raises(TaskError) as caught:
         planned([server], task(**wanted))
     name = next(iter(wanted))
-    assert str(caught.value).startswith(f"database orders on db1.example.com:5432: PgBeam does not show {unknown}")
-    assert str(caught.value).endswith(f"; name them in {name} as well")
+    assert str(caught.value).startswith(f"database orders on db1.example.com:5432: PgBeam does not return {unknown}")
+    assert str(caught.value).endswith(f"; also set them in {name}")
 
 
 def test_what_new_objects_begin_with_completes_a_create() -> None:
@@ -313,7 +313,9 @@ def test_a_plan_is_made_again_over_what_another_writer_has_left() -> None:
     again = plan.again(live(cache_config={**CACHE, "swr_seconds": 777}))
     assert again.body == {"cache_config": {**CACHE, "ttl_seconds": 5, "swr_seconds": 777}}
     assert not plan.again(live(cache_config={**CACHE, "ttl_seconds": 5})).body
-    with pytest.raises(TaskError, match=r"^somebody has changed it to database orders on db9:5432; run again"):
+    with pytest.raises(
+        TaskError, match=r"^another client has changed it to database orders on db9:5432; run the task again"
+    ):
         plan.again(live(host="db9"))
 
 
@@ -355,13 +357,15 @@ def test_create_without_a_required_field_is_refused(wanted: Values, missing: lis
     with pytest.raises(TaskError) as caught:
         planned([], wanted)
     words = str(caught.value)
-    assert words.startswith("database orders on db1.example.com:5432 is not in PgBeam yet")
+    assert words.startswith("database orders on db1.example.com:5432 does not exist yet")
     assert re.findall(r"\b(?:username|password)\b", words) == missing
     assert PASSWORD not in words
 
 
 def test_an_id_that_is_not_there_is_never_created() -> None:
-    with pytest.raises(TaskError, match=r"^database db_1 is not in project prj_1, or this key may not see it; "):
+    with pytest.raises(
+        TaskError, match=r"^database db_1 was not found in project prj_1, or is not visible to this API key; "
+    ):
         planned([live(id="db_2")], by_id(host="db1.example.com", name="orders", username="app", password=PASSWORD))
 
 
@@ -397,7 +401,7 @@ def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
 )
 @pytest.mark.parametrize("state", ["present", "absent"])
 def test_a_tie_that_stays_is_refused_with_the_ids(server: list[Values], wanted: Values, ids: str, state: str) -> None:
-    with pytest.raises(TaskError, match=rf"is in PgBeam \d times \({ids}\); name the one you mean by id"):
+    with pytest.raises(TaskError, match=rf"exists \d times in PgBeam \({ids}\); set id to choose one"):
         planned(server, wanted, state)
 
 
@@ -412,7 +416,7 @@ def test_a_secret_that_a_server_answers_goes_no_further() -> None:
 def test_a_tie_without_the_username_named() -> None:
     """Which one to rename is not clear, so it is asked for; to delete there is nothing."""
     wanted = task(username="other", password=PASSWORD)
-    with pytest.raises(TaskError, match=r"is in PgBeam 2 times \(db_1, db_2\); name the one you mean by id"):
+    with pytest.raises(TaskError, match=r"exists 2 times in PgBeam \(db_1, db_2\); set id to choose one"):
         planned(TIED[:2], wanted)
     assert planned(TIED[:2], wanted, "absent").action == "unchanged"
 
@@ -497,11 +501,14 @@ BAD_VALUES = {
         "ssl_mode: 'on' is not allowed; it must be one of disable, allow, prefer, require, verify-ca, verify-full",
     ),
     "role": ({"role": "standby"}, "role: 'standby' is not allowed; it must be one of primary, replica"),
-    "id-slash": ({"id": "db/1"}, "id: 'db/1' is not an id; allowed are letters, digits, '_', '.' and '-'"),
-    "id-dots": ({"id": ".."}, "id: '..' is not an id; allowed are letters, digits, '_', '.' and '-'"),
-    "id-dot": ({"id": "."}, "id: '.' is not an id; allowed are letters, digits, '_', '.' and '-'"),
-    "id-empty": ({"id": ""}, "id: '' is not an id; allowed are letters, digits, '_', '.' and '-'"),
-    "id-line-break": ({"id": "db_1\n"}, "id: 'db_1\\n' is not an id; allowed are letters, digits, '_', '.' and '-'"),
+    "id-slash": ({"id": "db/1"}, "id: 'db/1' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
+    "id-dots": ({"id": ".."}, "id: '..' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
+    "id-dot": ({"id": "."}, "id: '.' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
+    "id-empty": ({"id": ""}, "id: '' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
+    "id-line-break": (
+        {"id": "db_1\n"},
+        "id: 'db_1\\n' is not an id; it must consist of letters, digits, '_', '.' and '-'",
+    ),
     "password-number": (
         {"password": 48151623},
         "password: the value is a number, not text; put it in quotes, in a vault file too",
@@ -512,15 +519,15 @@ BAD_VALUES = {
     ),
     "password-empty": (
         {"password": ""},
-        "password: it is empty; check that the variable or the lookup that it comes from is set",
+        "password: empty; check that its variable or lookup is set",
     ),
     "misspelled-member": (
         {"cache_config": {"ttl_second": 5}},
-        "cache_config.ttl_second: there is no such option; did you mean ttl_seconds?",
+        "cache_config.ttl_second: unknown option; did you mean ttl_seconds?",
     ),
     "password-nul": (
         {"password": f"{PASSWORD}\0"},
-        "password: the value given is not allowed; it must be text that is not empty",
+        "password: the value is not allowed; it must be text that is not empty",
     ),
 }
 
@@ -531,7 +538,7 @@ def test_bad_value(values: Values, sentence: str) -> None:
     assert validate(DATABASE, values, "databases[7]: ") == [f"databases[7]: {sentence}"]
 
 
-def test_every_bad_value_is_told() -> None:
+def test_every_invalid_value_is_reported() -> None:
     found = validate(DATABASE, {"port": 0, "cache_config": {"ttl_seconds": -1, "swr_seconds": -1}, "id": "/"})
     assert [sentence.split(":", maxsplit=1)[0] for sentence in found] == [
         "port", "cache_config.ttl_seconds", "cache_config.swr_seconds", "id",
@@ -559,8 +566,8 @@ def test_allowed_values(values: Values) -> None:
     [
         (task(), None),
         ({"id": "db_1"}, None),
-        ({"name": "orders"}, "host: it is missing; give host, port and name, or the id, to say which database"),
-        ({"host": "db1"}, "name: it is missing; give host, port and name, or the id, to say which database"),
+        ({"name": "orders"}, "host: missing; set host, port and name, or id, to identify the database"),
+        ({"host": "db1"}, "name: missing; set host, port and name, or id, to identify the database"),
     ],
     ids=["identity", "id", "no host", "no name"],
 )

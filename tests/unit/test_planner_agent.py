@@ -102,7 +102,7 @@ def test_a_null_that_cannot_change() -> None:
 
 
 def test_what_a_create_needs() -> None:
-    with pytest.raises(TaskError, match="agent bot is not in PgBeam yet; give policy_profile_id to add it"):
+    with pytest.raises(TaskError, match="agent bot does not exist yet; set policy_profile_id to create it"):
         planned(None, {})
     with pytest.raises(TaskError, match="agent bot: expires_at 2020-01-01T00:00:00Z is in the past"):
         planned(None, {**NEW, "expires_at": "2020-01-01T00:00:00Z"})

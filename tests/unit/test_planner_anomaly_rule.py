@@ -117,14 +117,14 @@ def test_two_entries_of_one_identity() -> None:
     ]
 
 
-HOURS = "floor: the metric active_hours has none, only queries_per_hour, bytes_per_hour, errors_per_hour have; "
+HOURS = "floor: not available for metric active_hours, only for queries_per_hour, bytes_per_hour, errors_per_hour; "
 
 
 def test_values_that_do_not_go_together() -> None:
     wrong = {"metric": "active_hours", "floor": 3}
-    assert validation.validate(ANOMALY_RULE, wrong) == [f"{HOURS}leave it out, or set it to null"]
-    (told,) = validation.validate_entry(ANOMALY_RULE, wrong, "anomaly_rules[0]: ")
-    assert told.startswith(f"anomaly_rules[0]: {HOURS}")
+    assert validation.validate(ANOMALY_RULE, wrong) == [f"{HOURS}omit it, or set it to null"]
+    (reported,) = validation.validate_entry(ANOMALY_RULE, wrong, "anomaly_rules[0]: ")
+    assert reported.startswith(f"anomaly_rules[0]: {HOURS}")
     assert validation.validate(ANOMALY_RULE, {**wrong, "floor": None}) == []
     for task in ({"id": "anr_1", "metric": "active_hours"}, {"id": "anr_1", **wrong}):
         with pytest.raises(TaskError, match=f"^anomaly_rule queries_per_hour of all agents: {HOURS}"):
@@ -138,21 +138,23 @@ def test_numbers(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [0, -1, 0.0, "0", "", "many", float("nan"), float("inf"), "inf", 10**400, [3], {}])
 def test_no_numbers(value: Any) -> None:
-    (told,) = validation.validate(ANOMALY_RULE, {**QUERIES, "floor": value})
-    assert told.startswith("floor: ") and told.endswith(" is not allowed; it must be a number greater than 0")
+    (reported,) = validation.validate(ANOMALY_RULE, {**QUERIES, "floor": value})
+    assert reported.startswith("floor: ") and reported.endswith(" is not allowed; it must be a number greater than 0")
 
 
 def test_a_whole_number_of_the_server_is_a_number() -> None:
     assert validation.response_error(ANOMALY_RULE, live(floor=3, sigma_threshold=2.5)) is None
     others: list[Any] = [True, "3", {}]
     for value in others:
-        assert validation.response_error(ANOMALY_RULE, live(floor=value)) == "an object whose floor is no float"
+        assert (
+            validation.response_error(ANOMALY_RULE, live(floor=value)) == "an object whose floor is not of type float"
+        )
 
 
 def test_what_a_task_needs_to_find_one() -> None:
     assert validation.missing_identity(ANOMALY_RULE, QUERIES) is None
     assert validation.missing_identity(ANOMALY_RULE, {"credential_id": "agt_1"}) == (
-        "metric: it is missing; give credential_id and metric, or the id, to say which anomaly_rule"
+        "metric: missing; set credential_id and metric, or id, to identify the anomaly_rule"
     )
 
 

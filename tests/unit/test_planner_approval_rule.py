@@ -58,5 +58,5 @@ def test_kinds_are_a_set() -> None:
     ],
 )
 def test_bad_values(task: Values, said: str) -> None:
-    (told,) = validation.validate(APPROVAL_RULE, task)
-    assert said in told
+    (reported,) = validation.validate(APPROVAL_RULE, task)
+    assert said in reported

@@ -20,6 +20,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.cache_rule
 
 HASH, OTHER = "a1b2c3d4e5f60718", "0123456789abcdef"
 SQL = "SELECT name FROM products WHERE id = $1"
+NOT_FOUND = f"was not found in database db_1, or is not visible to this API key; {CACHE_RULE.if_missing}"
 BY_HASH: Values = {"query_hash": HASH}
 BY_SQL: Values = {"normalized_sql": SQL}
 
@@ -87,16 +88,16 @@ def test_plan(case: Case) -> None:
     [
         (
             {"query_hash": "f" * 16},
-            f"cache_rule {'f' * 16} is not in database db_1, or this key may not see it; {CACHE_RULE.if_missing}",
+            f"cache_rule {'f' * 16} {NOT_FOUND}",
         ),
         (
             {"normalized_sql": "SELECT 2"},
-            f"cache_rule SELECT 2 is not in database db_1, or this key may not see it; {CACHE_RULE.if_missing}",
+            f"cache_rule SELECT 2 {NOT_FOUND}",
         ),
         (
             {**BY_HASH, "normalized_sql": "SELECT 1"},
-            f"cache_rule {SQL}: normalized_sql is '{SQL}' and cannot be changed to 'SELECT 1'; name what it is, or "
-            "leave it out",
+            f"cache_rule {SQL}: normalized_sql is '{SQL}' and cannot be changed to 'SELECT 1'; set the current "
+            "value, or omit the option",
         ),
     ],
 )
@@ -110,7 +111,7 @@ def test_two_rules_of_one_query() -> None:
     with pytest.raises(TaskError) as caught:
         planned([seen(query_hash=OTHER), seen()], BY_SQL)
     assert str(caught.value) == (
-        f"cache_rule {SQL} is in PgBeam 2 times ({OTHER}, {HASH}); name the one you mean by query_hash"
+        f"cache_rule {SQL} exists 2 times in PgBeam ({OTHER}, {HASH}); set query_hash to choose one"
     )
 
 
@@ -126,7 +127,7 @@ def test_what_a_task_needs_to_find_one() -> None:
     assert validation.missing_identity(CACHE_RULE, BY_HASH) is None
     assert validation.missing_identity(CACHE_RULE, BY_SQL) is None
     assert validation.missing_identity(CACHE_RULE, {"cache_enabled": True}) == (
-        "normalized_sql: it is missing; give normalized_sql, or the query_hash, to say which cache_rule"
+        "normalized_sql: missing; set normalized_sql, or query_hash, to identify the cache_rule"
     )
 
 

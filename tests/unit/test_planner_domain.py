@@ -27,7 +27,7 @@ def live(number: int = 1, **fields: Any) -> Values:
 
 
 def planned(server: list[Values], wanted: Values, state: str = "present", act: bool = True) -> Plan:
-    """The plan as a module makes it."""
+    """Return the plan of a module."""
     run = Run(cast(Any, None), act=act)
     return Reconciler(run, DOMAIN, "prj_1").plan(Index(DOMAIN, server), wanted, state)
 
@@ -84,9 +84,9 @@ def test_a_domain_does_not_become_another() -> None:
         planned([live()], {"id": "dom_1", "domain": "other.example.com"})
     assert str(caught.value) == (
         f"domain {NAME}: domain is {NAME!r} and cannot be changed to 'other.example.com'; "
-        "name what it is, leave it out, or make another domain"
+        "set the current value, omit the option, or create another domain"
     )
-    with pytest.raises(TaskError, match="is in PgBeam 2 times") as caught:
+    with pytest.raises(TaskError, match="exists 2 times in PgBeam") as caught:
         planned([live(), live(2)], {"domain": NAME})
     assert "replace" not in str(caught.value)
 
@@ -131,11 +131,11 @@ def test_names(name: str, allowed: bool) -> None:
         (
             {"cname_host": "a", "cname_target": "b", "txt_host": "c", "txt_value": "d", "acme_cname_host": "e",
              "acme_cname_target": "f"},
-            "a CNAME b, c TXT d, e CNAME f;",
+            "a CNAME b, c TXT d, e CNAME f, then run again;",
         ),
-        ({"cname_host": "a", "txt_host": "c", "txt_value": "d"}, "c TXT d;"),
-        ({}, "that the PgBeam dashboard shows;"),
-        (None, "that the PgBeam dashboard shows;"),
+        ({"cname_host": "a", "txt_host": "c", "txt_value": "d"}, "c TXT d, then run again;"),
+        ({}, "that the PgBeam dashboard shows, then run again;"),
+        (None, "that the PgBeam dashboard shows, then run again;"),
     ],
 )  # fmt: skip
 def test_the_records_to_create(instructions: Values | None, records: str) -> None:

@@ -64,7 +64,7 @@ def test_an_enrollment(there: list[Values], task: Values, action: str, changes: 
     ],
 )
 def test_what_is_set_when_a_proxy_is_enrolled(task: Values, why: str) -> None:
-    anew = "name what it is, leave it out, or remove it with state=absent and add it anew"
+    anew = "set the current value, omit the option, or delete it with state=absent first"
     with pytest.raises(TaskError, match=f"self_host_enrollment vpc: {why}; {anew}"):
         planned(
             SELF_HOST_ENROLLMENT, [enrollment(description="ours", expires_at=FUTURE)], {"region_label": "vpc", **task}
@@ -102,7 +102,7 @@ def test_a_member() -> None:
 @pytest.mark.parametrize("named", [{"email": "sam@example.com"}, {"id": "mem_2"}], ids=["email", "id"])
 def test_somebody_who_is_no_member(named: Values) -> None:
     (what,) = named.values()
-    why = f"org_member {what} is not in org org_1.*; invite this person with the module org_invitation"
+    why = f"org_member {what} was not found in org org_1.*; invite this person with the module org_invitation"
     with pytest.raises(TaskError, match=why):
         planned(ORG_MEMBER, [member()], {**named, "role": "auditor"})
 
@@ -133,7 +133,7 @@ def test_an_invitation_that_has_expired_is_found_by_its_id_to_be_removed() -> No
     expired = [invitation(expires_at=PAST)]
     assert planned(ORG_INVITATION, expired, {"email": "sam@example.com"}, "absent").action == "unchanged"
     assert planned(ORG_INVITATION, expired, {"id": "inv_1"}, "absent").action == "deleted"
-    with pytest.raises(TaskError, match="org_invitation inv_1 is not in org org_1"):
+    with pytest.raises(TaskError, match="org_invitation inv_1 was not found in org org_1"):
         planned(ORG_INVITATION, expired, {"id": "inv_1"})
     assert Index(ORG_INVITATION, expired).unclaimed([]) == expired, "so that prune removes it"
     assert Index(ORG_INVITATION, [*expired, invitation(id="inv_2")]).duplicate_warnings() == []

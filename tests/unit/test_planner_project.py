@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The planner on projects, as tables: what the server has, what the task says, and what follows."""
+"""The planner for projects, in tables: the object on the server, the task, and the plan."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ SENT: Values = {**DATABASE, "port": 5432}
 NEW: Values = {"org_id": "org_1", "name": "shop"}
 VPC: Values = {"cidr": "10.0.0.0/8", "label": "VPC"}
 LAB: Values = {"cidr": "2001:db8::/32", "label": ""}
-#: The fields that answers may leave out where they are empty.
+#: The fields that answers may omit if they are empty.
 OPTIONAL = (
     "description", "tags", "self_hosted", "allowed_cidrs", "agents_disabled", "default_policy_profile_id",
 )  # fmt: skip
@@ -64,7 +64,7 @@ def live(**fields: Any) -> Values:
     return {name: value for name, value in {**LIVE, **fields}.items() if value is not LEFT_OUT}
 
 
-#: What a create does not take, as the documentation says that it is then.
+#: The fields that a create does not accept, with their documented defaults.
 AT_FIRST: Values = {
     "allowed_cidrs": [],
     "agents_disabled": False,
@@ -92,7 +92,7 @@ class Case:
     changes: list[str] = field(default_factory=list)
     before: Values = field(default_factory=dict)
     after: Values = field(default_factory=dict)
-    #: What the call after a create says, as far as the project made is otherwise.
+    #: The body of the update after a create, as far as the created project differs.
     late: Values = field(default_factory=dict)
     state: str = "present"
 
@@ -100,8 +100,8 @@ class Case:
         return planned([] if self.server is None else [self.server], self.task, self.state)
 
 
-def moved(name: str, old: Any, new: Any, sent: Any = None, wanted: Values | None = None) -> Case:
-    """A case in which one field moves; ``sent`` where that is not just what the task says."""
+def changed(name: str, old: Any, new: Any, sent: Any = None, wanted: Values | None = None) -> Case:
+    """A case in which one field changes; ``sent`` if that differs from the task."""
     sent = new if sent is None else sent
     wanted = task(**{name: new}) if wanted is None else wanted
     before = {"tags": [], "allowed_cidrs": []}.get(name, old) if old is LEFT_OUT else old
@@ -152,31 +152,31 @@ CASES = {
     ),
     "unchanged-labels-not-named": Case(live(), task(allowed_cidrs=[{"cidr": "10.0.0.0/8"}, {"cidr": "2001:db8::/32"}])),
     "unchanged-empty-label-for-none": Case(live(), task(allowed_cidrs=[VPC, LAB])),
-    "update-description": moved("description", "Shop", "Databases"),
-    "update-description-to-empty": moved("description", "Shop", ""),
-    "update-name-by-id": moved("name", "shop", "archive", wanted={"id": "prj_1", "name": "archive"}),
-    "update-name-case-by-id": moved("name", "shop", "Shop", wanted={"id": "prj_1", "name": "Shop"}),
-    "update-status": moved("status", "active", "suspended"),
-    "update-status-back": moved("status", "suspended", "active"),
-    "update-residency": moved("residency", "any", "us"),
-    "update-agents-disabled": moved("agents_disabled", True, False),
-    "update-profile": moved("default_policy_profile_id", "pol_1", "pol_2"),
-    "update-profile-cleared": moved("default_policy_profile_id", "pol_1", ""),
-    "update-tag-removed": moved("tags", ["prod", "eu"], ["prod"]),
-    "update-tag-added": moved("tags", ["prod"], ["prod", "eu"]),
-    "update-tag-case": moved("tags", ["prod"], ["Prod"]),
-    "update-tags-cleared": moved("tags", ["prod"], []),
-    "update-tags-left-out": moved("tags", LEFT_OUT, ["prod"]),
-    "update-cidrs-cleared": moved("allowed_cidrs", [VPC], []),
-    "update-cidrs-left-out": moved("allowed_cidrs", LEFT_OUT, [VPC]),
-    "update-cidr-added-keeps-the-labels-that-are-there": moved(
+    "update-description": changed("description", "Shop", "Databases"),
+    "update-description-to-empty": changed("description", "Shop", ""),
+    "update-name-by-id": changed("name", "shop", "archive", wanted={"id": "prj_1", "name": "archive"}),
+    "update-name-case-by-id": changed("name", "shop", "Shop", wanted={"id": "prj_1", "name": "Shop"}),
+    "update-status": changed("status", "active", "suspended"),
+    "update-status-back": changed("status", "suspended", "active"),
+    "update-residency": changed("residency", "any", "us"),
+    "update-agents-disabled": changed("agents_disabled", True, False),
+    "update-profile": changed("default_policy_profile_id", "pol_1", "pol_2"),
+    "update-profile-cleared": changed("default_policy_profile_id", "pol_1", ""),
+    "update-tag-removed": changed("tags", ["prod", "eu"], ["prod"]),
+    "update-tag-added": changed("tags", ["prod"], ["prod", "eu"]),
+    "update-tag-case": changed("tags", ["prod"], ["Prod"]),
+    "update-tags-cleared": changed("tags", ["prod"], []),
+    "update-tags-left-out": changed("tags", LEFT_OUT, ["prod"]),
+    "update-cidrs-cleared": changed("allowed_cidrs", [VPC], []),
+    "update-cidrs-left-out": changed("allowed_cidrs", LEFT_OUT, [VPC]),
+    "update-cidr-added-keeps-the-labels-that-are-there": changed(
         "allowed_cidrs", [VPC], [{"cidr": "10.1.1.1/8"}, {"cidr": "10.0.0.1"}],
         [{"cidr": "10.1.1.1/8", "label": "VPC"}, {"cidr": "10.0.0.1"}],
     ),
-    "update-cidr-removed": moved("allowed_cidrs", [VPC, LAB], [VPC]),
-    "update-cidr-prefix": moved("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/9", "label": "VPC"}]),
-    "update-cidr-label": moved("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": "Office"}]),
-    "update-cidr-label-cleared": moved("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": ""}]),
+    "update-cidr-removed": changed("allowed_cidrs", [VPC, LAB], [VPC]),
+    "update-cidr-prefix": changed("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/9", "label": "VPC"}]),
+    "update-cidr-label": changed("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": "Office"}]),
+    "update-cidr-label-cleared": changed("allowed_cidrs", [VPC], [{"cidr": "10.0.0.0/8", "label": ""}]),
     "delete": Case(live(), task(), "deleted", before=live(), state="absent"),
     "delete-by-id": Case(live(), {"id": "prj_1"}, "deleted", before=live(), state="absent"),
     "absent-already": Case(None, task(), state="absent"),
@@ -206,7 +206,7 @@ def test_plan(case: Case) -> None:
     ids=["as documented", "left out", "otherwise"],
 )
 def test_what_follows_a_create(made: Values, sent: Values) -> None:
-    """What the server has made otherwise than the task says, whatever the documented default is."""
+    """The values in which the created object differs from the task, whatever the documented default is."""
     late = CASES["create-late-fields-at-their-default"].plan().deferred
     assert make_plan(PROJECT, late, live(**made), "present", False).body == sent
 
@@ -231,20 +231,20 @@ def test_a_create_has_the_first_database_in_its_body() -> None:
 @pytest.mark.parametrize(
     "wanted, sentence",
     [
-        (task(), "project shop of org_1 is not in PgBeam yet; give database to add it"),
+        (task(), "project shop of org_1 does not exist yet; set database to create it"),
         (
             task(database={"host": "db1", "name": "orders", "username": "app"}),
-            "database orders on db1:5432 is not in PgBeam yet; give password to add it",
+            "database orders on db1:5432 does not exist yet; set password to create it",
         ),
         (
             {"id": "prj_2", "org_id": "org_1"},
-            "project prj_2 is not in org org_1, or this key may not see it; "
-            "check the id, or leave it out to add a new project",
+            "project prj_2 was not found in org org_1, or is not visible to this API key; "
+            "check the id, or omit it to create a new project",
         ),
         (
             {"id": "prj_2", "name": "shop"},
-            "project prj_2 is not in PgBeam, or this key may not see it; "
-            "check the id, or leave it out to add a new project",
+            "project prj_2 was not found in PgBeam, or is not visible to this API key; "
+            "check the id, or omit it to create a new project",
         ),
     ],
     ids=["no database", "no password", "id in an organization", "id"],
@@ -255,18 +255,18 @@ def test_what_cannot_be_created(wanted: Values, sentence: str) -> None:
     assert str(caught.value) == sentence
 
 
-ADVICE = "name what it is, leave it out, or make another project"
+ADVICE = "set the current value, omit the option, or create another project"
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
 @pytest.mark.parametrize(
-    "server, wanted, told",
+    "server, wanted, reported",
     [
         (live(), task(cloud="gcp"), f"cloud is 'aws' and cannot be changed to 'gcp'; {ADVICE}"),
         (
             live(cloud=LEFT_OUT),
             task(cloud="aws"),
-            "PgBeam does not show its cloud, so it cannot be compared with 'aws'; leave cloud out",
+            "PgBeam does not return cloud, so it cannot be compared with 'aws'; omit cloud",
         ),
         (live(), task(self_hosted=True), f"self_hosted is False and cannot be changed to True; {ADVICE}"),
         (
@@ -278,11 +278,11 @@ ADVICE = "name what it is, leave it out, or make another project"
     ],
     ids=["cloud", "cloud left out", "self_hosted", "self_hosted left out", "org_id"],
 )
-def test_what_is_told_at_creation_never_changes(server: Values, wanted: Values, told: str, state: str) -> None:
+def test_an_immutable_field_cannot_be_changed(server: Values, wanted: Values, reported: str, state: str) -> None:
     """Nor is a project deleted that is another one than the task describes."""
     with pytest.raises(TaskError) as caught:
         planned([server], wanted, state)
-    assert str(caught.value) == f"project shop of org_1: {told}"
+    assert str(caught.value) == f"project shop of org_1: {reported}"
 
 
 @pytest.mark.parametrize(
@@ -301,13 +301,13 @@ def test_find(server: list[Values], wanted: Values, found: str | None) -> None:
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
-def test_two_projects_of_one_name_are_told_apart_by_id(state: str) -> None:
+def test_two_projects_of_one_name_are_distinguished_by_id(state: str) -> None:
     server = [live(id="prj_2"), live(id="prj_1")]
-    told = r"^project shop of org_1 is in PgBeam 2 times \(prj_1, prj_2\); name the one you mean by id"
-    with pytest.raises(TaskError, match=told):
+    reported = r"^project shop of org_1 exists 2 times in PgBeam \(prj_1, prj_2\); set id to choose one"
+    with pytest.raises(TaskError, match=reported):
         planned(server, task(), state)
-    (twins,) = Index(PROJECT, server).duplicate_warnings()
-    assert "prj_1, prj_2" in twins
+    (duplicates,) = Index(PROJECT, server).duplicate_warnings()
+    assert "prj_1, prj_2" in duplicates
 
 
 @pytest.mark.parametrize("status, gone", [("active", False), ("suspended", False), ("deleted", True)])
@@ -348,11 +348,11 @@ def test_what_may_go_with_a_project(
         return
     with pytest.raises(TaskError) as caught:
         refuse_unexpected(result, items, expected)
-    told = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
+    reported = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
     counted = "1 database" if len(items) == 1 else f"{len(items)} databases"
     assert str(caught.value) == (
-        f"project shop of org_1 (prj_1) would go with {counted}, {len(surplus)} of them not expected: "
-        f"{told}; list them in expected_databases, or set force: true"
+        f"deleting project shop of org_1 (prj_1) would also delete {counted}, {len(surplus)} of them unexpected: "
+        f"{reported}; add them to expected_databases, or set force: true"
     )
 
 
@@ -360,8 +360,8 @@ def test_a_refusal_names_five_databases_and_counts_the_others() -> None:
     items = [{**ORDERS, "id": f"db_{n}", "name": f"d{n}"} for n in range(8)]
     with pytest.raises(TaskError) as caught:
         refuse_unexpected(planned([live()], task(), "absent"), items, ["d0"])
-    assert "would go with 8 databases, 7 of them not expected: database d1 on" in str(caught.value)
-    assert "(db_5) and 2 more; list them" in str(caught.value)
+    assert "would also delete 8 databases, 7 of them unexpected: database d1 on" in str(caught.value)
+    assert "(db_5) and 2 more; add them" in str(caught.value)
 
 
 TAG_RULE = "is not allowed; it must be text of 50 characters at most"
@@ -394,23 +394,23 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "tags-number": ({"tags": 5}, f"tags: a number {LIST}"),
     "tags-dict": ({"tags": {"a": 1}}, f"tags: a dictionary {LIST}"),
-    "tags-many": ({"tags": list("abcdefghijk")}, "tags: 11 elements were given; it must be 10 at most"),
-    "tags-many-in-text": ({"tags": "a,b,c,d,e,f,g,h,i,j,k"}, "tags: 11 elements were given; it must be 10 at most"),
+    "tags-many": ({"tags": list("abcdefghijk")}, "tags: 11 elements are too many; the maximum is 10"),
+    "tags-many-in-text": ({"tags": "a,b,c,d,e,f,g,h,i,j,k"}, "tags: 11 elements are too many; the maximum is 10"),
     "tag-long": ({"tags": ["a", "x" * 51]}, f"tags[1]: '{'x' * 51}' {TAG_RULE}"),
     "tag-long-in-text": ({"tags": f"a,{'x' * 51}"}, f"tags[1]: '{'x' * 51}' {TAG_RULE}"),
     "tag-nul": ({"tags": ["a\0"]}, f"tags[0]: 'a\\x00' {TAG_RULE}"),
-    "tag-null": ({"tags": ["a", None]}, "tags[1]: it is null; give a value, or leave it out"),
+    "tag-null": ({"tags": ["a", None]}, "tags[1]: null is not allowed; set a value, or omit it"),
     "tag-list": ({"tags": [["a"]]}, "tags[0]: ['a'] is a list, not text; put it in quotes"),
     "tag-dict": ({"tags": [{"a": 1}]}, "tags[0]: {'a': 1} is a dictionary, not text; put it in quotes"),
     "cidrs-text": ({"allowed_cidrs": "10.0.0.0/8"}, f"allowed_cidrs: text {LIST}"),
     "cidrs-dict": ({"allowed_cidrs": VPC}, f"allowed_cidrs: a dictionary {LIST}"),
     "cidrs-many": (
         {"allowed_cidrs": [{"cidr": f"10.0.0.{n}"} for n in range(51)]},
-        "allowed_cidrs: 51 elements were given; it must be 50 at most",
+        "allowed_cidrs: 51 elements are too many; the maximum is 50",
     ),
     "cidr-text": ({"allowed_cidrs": ["10.0.0.0/8"]}, f"allowed_cidrs[0]: text {OBJECT}"),
-    "cidr-null": ({"allowed_cidrs": [VPC, None]}, "allowed_cidrs[1]: it is null; give a value, or leave it out"),
-    "cidr-missing": ({"allowed_cidrs": [{"label": "VPC"}]}, "allowed_cidrs[0].cidr: it is missing"),
+    "cidr-null": ({"allowed_cidrs": [VPC, None]}, "allowed_cidrs[1]: null is not allowed; set a value, or omit it"),
+    "cidr-missing": ({"allowed_cidrs": [{"label": "VPC"}]}, "allowed_cidrs[0].cidr: missing; set a value"),
     "cidr-name": ({"allowed_cidrs": [{"cidr": "example.com"}]}, f"allowed_cidrs[0].cidr: 'example.com' {CIDR_RULE}"),
     "cidr-octet": ({"allowed_cidrs": [{"cidr": "1.0.0.256"}]}, f"allowed_cidrs[0].cidr: '1.0.0.256' {CIDR_RULE}"),
     "cidr-prefix": (
@@ -424,7 +424,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "cidr-misspelled": (
         {"allowed_cidrs": [{**VPC, "lable": "x"}]},
-        "allowed_cidrs[0].lable: there is no such option; did you mean label?",
+        "allowed_cidrs[0].lable: unknown option; did you mean label?",
     ),
     "cidr-label-long": (
         {"allowed_cidrs": [{"cidr": "10.0.0.1", "label": "x" * 101}]},
@@ -450,7 +450,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-id": (
         {"database": {**DATABASE, "id": "db_1"}},
-        "database.id: there is no such option; there are auto_read_routing, cache_config, host, name, password, "
+        "database.id: unknown option; valid options are auto_read_routing, cache_config, host, name, password, "
         "pool_config, pool_region, port, query_timeout_ms, role, ssl_mode, username",
     ),
     "database-password": (
@@ -459,7 +459,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-password-misspelled": (
         {"database": {**DATABASE, "pasword": PASSWORD}},
-        "database.pasword: there is no such option; did you mean password?",
+        "database.pasword: unknown option; did you mean password?",
     ),
     "database-member": (
         {"database": {**DATABASE, "cache_config": {"ttl_seconds": -1}}},
@@ -471,7 +471,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-member-in-json": (
         {"database": {**DATABASE, "cache_config": '{"ttl_second": 1}'}},
-        "database.cache_config.ttl_second: there is no such option; did you mean ttl_seconds?",
+        "database.cache_config.ttl_second: unknown option; did you mean ttl_seconds?",
     ),
     "database-member-no-text": (
         {"database": {**DATABASE, "cache_config": "fast"}},
@@ -481,7 +481,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
         {"database": {**DATABASE, "pool_config": [None]}},
         f"database.pool_config: a list {OBJECT}",
     ),
-    "id": ({"id": "prj/1"}, "id: 'prj/1' is not an id; allowed are letters, digits, '_', '.' and '-'"),
+    "id": ({"id": "prj/1"}, "id: 'prj/1' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
 }
 
 
@@ -519,12 +519,12 @@ def test_allowed_values(values: Values) -> None:
     [
         (task(), None),
         ({"id": "prj_1"}, None),
-        ({"name": "shop"}, "org_id: it is missing; give org_id and name, or the id, to say which project"),
-        ({"org_id": "org_1"}, "name: it is missing; give org_id and name, or the id, to say which project"),
+        ({"name": "shop"}, "org_id: missing; set org_id and name, or id, to identify the project"),
+        ({"org_id": "org_1"}, "name: missing; set org_id and name, or id, to identify the project"),
         (task(database={"host": "db1", "name": "orders"}), None),
         (
             {"id": "prj_1", "database": {"name": "orders"}},
-            "database.host: it is missing; give host, port and name to say which database",
+            "database.host: missing; set host, port and name to identify the database",
         ),
     ],
     ids=["identity", "id", "no organization", "no name", "database", "database without a host"],
@@ -547,18 +547,18 @@ def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields, told",
+    "fields, reported",
     [
         ({}, None),
         ({"allowed_cidrs": [{"cidr": "10.0.0.0/8", "since": 1}], "extra": 1}, None),
-        ({"tags": "prod"}, "an object whose tags is no list"),
-        ({"tags": [5]}, "an object whose tag is no str"),
-        ({"tags": [None]}, "an object whose tag is no str"),
-        ({"allowed_cidrs": [None]}, "an object whose cidr is no dict"),
-        ({"allowed_cidrs": ["10.0.0.0/8"]}, "an object whose cidr is no dict"),
-        ({"allowed_cidrs": [{"cidr": 10}]}, "an object whose cidr is no str"),
-        ({"self_hosted": 1}, "an object whose self_hosted is no bool"),
+        ({"tags": "prod"}, "an object whose tags is not of type list"),
+        ({"tags": [5]}, "an object whose tag is not of type str"),
+        ({"tags": [None]}, "an object whose tag is not of type str"),
+        ({"allowed_cidrs": [None]}, "an object whose cidr is not of type dict"),
+        ({"allowed_cidrs": ["10.0.0.0/8"]}, "an object whose cidr is not of type dict"),
+        ({"allowed_cidrs": [{"cidr": 10}]}, "an object whose cidr is not of type str"),
+        ({"self_hosted": 1}, "an object whose self_hosted is not of type bool"),
     ],
 )
-def test_misfit(fields: Values, told: str | None) -> None:
-    assert response_error(PROJECT, live(**fields)) == told
+def test_misfit(fields: Values, reported: str | None) -> None:
+    assert response_error(PROJECT, live(**fields)) == reported

@@ -69,7 +69,7 @@ def test_a_member_that_the_task_omits_stays() -> None:
     ("task", "said"),
     [
         ({"params": [CUSTOMER, CUSTOMER]}, "params[0] and params[1] are both name customer; keep one of them"),
-        ({"params": [{"name": "customer"}]}, "params[0].type: it is missing"),
+        ({"params": [{"name": "customer"}]}, "params[0].type: missing"),
         (
             {"params": [{**CUSTOMER, "name": "Customer"}]},
             "params[0].name: 'Customer' is not allowed; it must be 1 to 63",
@@ -81,8 +81,8 @@ def test_a_member_that_the_task_omits_stays() -> None:
     ],
 )
 def test_bad_values(task: Values, said: str) -> None:
-    (told,) = validation.validate(QUERY_TEMPLATE, task)
-    assert said in told
+    (reported,) = validation.validate(QUERY_TEMPLATE, task)
+    assert said in reported
 
 
 def test_the_limit_is_in_bytes() -> None:

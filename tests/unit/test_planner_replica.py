@@ -48,7 +48,7 @@ def sent(**fields: Any) -> Values:
 
 
 def planned(server: list[Values], wanted: Values, state: str = "present", replace: bool = False) -> Plan:
-    """The plan as a module makes it."""
+    """Return the plan of a module."""
     run = Run(cast(Any, None), replace=replace)
     return Reconciler(run, REPLICA, "db_1").plan(Index(REPLICA, server), wanted, state)
 
@@ -65,7 +65,7 @@ class Case:
     before: Values = field(default_factory=dict)
     after: Values = field(default_factory=dict)
     state: str = "present"
-    #: The id of the one that is there in the end; None for one that is added.
+    #: The id of the object that exists in the end; None for a new one.
     kept: str | None = "rep_1"
 
     def plan(self) -> Plan:
@@ -77,7 +77,7 @@ def created(body: Values, **named: Any) -> Case:
 
 
 def replaced(server: list[Values], wanted: Values, body: Values, removed: list[str], **old: Any) -> Case:
-    """A case in which the first replica is replaced; ``old`` are its fields that move."""
+    """A case in which the first replica is replaced; ``old`` are its fields that change."""
     after = {name: wanted[name] for name in old}
     return Case(server, wanted, "replaced", body, removed, list(old), old, after, kept=None)
 
@@ -148,7 +148,7 @@ def test_predict(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted, told",
+    "wanted, reported",
     [
         (task(ssl_mode=STRICT), "ssl_mode is 'prefer' and PgBeam cannot change it to 'verify-full'"),
         (by_id(ssl_mode=STRICT), "ssl_mode is 'prefer' and PgBeam cannot change it to 'verify-full'"),
@@ -156,11 +156,12 @@ def test_predict(case: Case) -> None:
         (by_id(port=6432), "port is 5432 and PgBeam cannot change it to 6432"),
     ],
 )
-def test_drift_is_refused_where_nothing_may_be_replaced(wanted: Values, told: str) -> None:
+def test_drift_is_refused_where_nothing_may_be_replaced(wanted: Values, reported: str) -> None:
     with pytest.raises(TaskError) as caught:
         planned([live()], wanted)
     assert str(caught.value) == (
-        f"replica r1.example.com:5432 (rep_1): {told}; set replace: true to add it anew and then remove this one"
+        f"replica r1.example.com:5432 (rep_1): {reported}; "
+        "set replace: true to create a replacement and then delete this one"
     )
 
 
@@ -178,13 +179,15 @@ def test_drift_is_refused_where_nothing_may_be_replaced(wanted: Values, told: st
     ],
 )
 def test_a_tie_is_refused_with_the_ids(server: list[Values], wanted: Values, state: str, replace: bool) -> None:
-    told = r"^replica r1.example.com:5432 is in PgBeam 2 times \(rep_1, rep_2\); name the one you mean by id"
-    with pytest.raises(TaskError, match=told):
+    reported = r"^replica r1.example.com:5432 exists 2 times in PgBeam \(rep_1, rep_2\); set id to choose one"
+    with pytest.raises(TaskError, match=reported):
         planned(server, wanted, state, replace)
 
 
 def test_an_id_that_is_not_there_is_never_added() -> None:
-    with pytest.raises(TaskError, match=r"^replica rep_2 is not in database db_1, or this key may not see it; "):
+    with pytest.raises(
+        TaskError, match=r"^replica rep_2 was not found in database db_1, or is not visible to this API key; "
+    ):
         planned([live()], by_id(2, host="r1.example.com"), replace=True)
 
 
@@ -202,7 +205,7 @@ ADDED = live(9, ssl_mode=STRICT)
         ("replace-ssl-mode", [ADDED], "rep_9"),
         ("replace-host-and-port-by-id", [live()], None),
         ("replace-host-and-port-by-id", [live(), live(9, host="r9", port=6432)], "rep_9"),
-        # The other one of the same host and port is not what was to be added, and the first one has to stay.
+        # The other one of the same host and port is not the new one, and the first one must stay.
         ("replace-by-id-beside-a-twin-that-is-otherwise", [live(), live(2, ssl_mode="disable")], None),
         ("replace-by-id-beside-a-twin-that-is-otherwise", [live(), live(2, ssl_mode="disable"), ADDED], "rep_9"),
         ("finish", [live(), live(2, ssl_mode=STRICT)], "rep_2"),
@@ -231,7 +234,7 @@ def test_how_a_delete_ended_whose_answer_was_lost(now: list[Values], done: Value
             {"ssl_mode": "on"},
             "ssl_mode: 'on' is not allowed; it must be one of disable, allow, prefer, require, verify-ca, verify-full",
         ),
-        ({"id": "rep/1"}, "id: 'rep/1' is not an id; allowed are letters, digits, '_', '.' and '-'"),
+        ({"id": "rep/1"}, "id: 'rep/1' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
     ],
 )
 def test_bad_value(values: Values, sentence: str) -> None:

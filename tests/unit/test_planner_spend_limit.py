@@ -70,7 +70,7 @@ def test_what_a_task_can_say() -> None:
     assert item_spec(SPEND_LIMIT).keys() - CONNECTION.keys() == {"org_id", "spend_limit"}
     assert SPEND_LIMIT.actions == ("updated", "unchanged", "failed", "skipped")
     assert validation.missing_identity(SPEND_LIMIT, {"org_id": "org_1", "spend_limit": None}) is None
-    missing = "spend_limit: it is missing; give a value, or null to clear it"
+    missing = "spend_limit: missing; set a value, or null to clear it"
     assert validation.missing_identity(SPEND_LIMIT, {"org_id": "org_1"}) == missing
 
 
@@ -78,5 +78,5 @@ def test_what_a_task_can_say() -> None:
 def test_an_answer_that_is_none(answer: Values) -> None:
     assert "an object without a usable org_id" in str(validation.response_error(SPEND_LIMIT, answer))
     assert validation.response_error(SPEND_LIMIT, {**ANSWER, "spend_limit": True}) == (
-        "an object whose spend_limit is no float"
+        "an object whose spend_limit is not of type float"
     )

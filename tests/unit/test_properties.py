@@ -78,7 +78,7 @@ def _texts(field: Field, samples: Any) -> list[str]:
 
 @dataclass
 class Kind:
-    """A resource, and what its objects and tasks are made of."""
+    """A resource, with generators for its objects and tasks."""
 
     resource: Resource
 
@@ -91,7 +91,7 @@ class Kind:
 
     @functools.cached_property
     def defaults(self) -> Values:
-        """What a server makes of the fields that a create leaves out."""
+        """Return the values that a server sets for fields that a create omits."""
         others = [f for f in self.resource.writable if f.name not in self.places and not f.secret]
         return {f.name: self._default(f) for f in others}
 
@@ -114,7 +114,7 @@ class Kind:
 
     @functools.cached_property
     def always(self) -> dict[str, st.SearchStrategy[Any]]:
-        """What every task declares beside the places that it has to declare."""
+        """The options of every task in addition to the required ones."""
         first = self.resource.nested
         found = {f.name: SECRETS for f in self.resource.writable if f.secret}
         if not first:
@@ -206,7 +206,7 @@ class Server:
         ]
 
     def apply(self, step: Plan) -> str:
-        """Make a plan's writes. Returns the id of the object that is there then."""
+        """Make a plan's writes. Returns the id of the object that exists afterwards."""
         identifier = str(step.id)
         if step.action == "created" or (step.action == "replaced" and step.body):
             identifier = self._add(step.body)
@@ -222,7 +222,7 @@ class Server:
         return identifier
 
     def plan(self, wanted: Values, state: str = "present", resend: bool = False, replace: bool = False) -> Plan:
-        """The plan as a module makes it."""
+        """Return the plan of a module."""
         run = Run(cast(Any, None), replace=replace, resent=frozenset(self.kind.resource.secret_names if resend else []))
         return Reconciler(run, self.kind.resource, "").plan(Index(self.kind.resource, self.list()), wanted, state)
 
@@ -235,7 +235,7 @@ def secret(kind: Kind, wanted: Values) -> str:
 
 
 def planned(server: Server, wanted: Values, *how: Any, **more: Any) -> Plan:
-    """A plan; the example is left aside where the task cannot be carried out, after a look at what it says."""
+    """Return a plan; skip the example if the task cannot be carried out, after checking the message."""
     try:
         return server.plan(wanted, *how, **more)
     except TaskError as error:
@@ -253,7 +253,7 @@ def test_present_twice_changes_nothing(name: str, data: st.DataObject) -> None:
     step = planned(server, wanted, replace=replace)
     identifier = server.apply(step)
     if step.action == "replaced" and "id" in wanted:
-        wanted["id"] = identifier  # the id that it names is gone
+        wanted["id"] = identifier  # the object with that id was deleted
     again = server.plan(wanted, replace=replace)
     assert (again.action, again.body, again.changes, again.before, again.after) == ("unchanged", {}, [], {}, {})
 
@@ -287,7 +287,7 @@ def test_check_mode_predicts_the_server(name: str, data: st.DataObject) -> None:
         if value is not None
     }
     assert {n for n, value in known.items() if not kind.resource.field(n).equals(value, live[n])} == set()
-    # What else is there is set by the server, or left out by the task that makes the object.
+    # All other values are set by the server, or omitted by the task that creates the object.
     unknown = {name for name, value in live.items() if value is not None and name not in known}
     unknown -= {f.name for f in kind.resource.fields if f.read_only}
     assert not unknown & set(wanted)

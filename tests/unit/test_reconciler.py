@@ -316,14 +316,15 @@ REFUSALS = {
     "the deletion": Refusal("deleted", "DELETE", "failed", []),
     "the write of a part after the create": Refusal(
         "created, and an object that the task gives in part", "PATCH", "created", CREATED,
-        advice="new_1 is there now, without cache_config",
+        advice="new_1 was created without cache_config",
     ),
     "the write of a field after the create": Refusal(
         "created, and a field that no create takes", "PATCH", "created", ["org_id", "name"],
-        advice="new_1 is there now, without status",
+        advice="new_1 was created without status",
     ),
     "the removal of the one that is replaced": Refusal(
-        "replaced", "DELETE", "replaced", ["ssl_mode"], advice="new_1 is there now, beside the one that it replaces",
+        "replaced", "DELETE", "replaced", ["ssl_mode"],
+        advice="new_1 exists, but the one that it replaces was not deleted",
     ),
     "the removal of the first duplicate": Refusal("duplicates removed", "DELETE", "failed", []),
     "the removal of the second duplicate": Refusal("duplicates removed", "DELETE", "replaced", ["id"], 1),
@@ -392,7 +393,7 @@ def test_the_query_of_a_deletion_has_what_is_set_of_the_identity(
 
 
 @pytest.mark.parametrize("code, action", [("NOT_FOUND", "unchanged"), (None, "failed")])
-def test_only_the_apis_own_404_says_that_a_deletion_has_nothing_to_delete(
+def test_only_a_404_of_the_api_means_that_there_is_nothing_to_delete(
     client: FakeClient, code: str | None, action: str
 ) -> None:
     add_all(client, SCHEMA_ANNOTATION, ORDERS)
@@ -573,7 +574,7 @@ def test_an_object_that_is_shown_as_deleted_meanwhile_is_not_written(client: Fak
     client.script("GET", "prj_1", meanwhile=lambda: client.change("prj_1", status="deleted", **fields))
     (outcome,) = apply(reconciler_of(client, PROJECT), {"name": "shop", "tags": ["b"]})
     assert (outcome.action, client.methods) == ("failed", ["GET"])
-    assert "deleted meanwhile" in error_of(outcome).reason
+    assert "another client has deleted it" in error_of(outcome).reason
 
 
 # Lost answers
@@ -613,7 +614,7 @@ each_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 
 
 def lose(client: FakeClient, loss: Loss, applied: bool, found: bool = True) -> tuple[Case, Reconciler, Outcome]:
-    """Apply a plan of which one answer is lost; ``found`` says whether the list can be read afterwards."""
+    """Apply a plan of which one answer is lost; ``found``: the list can be read afterwards."""
     case = CASES[loss.case]
     add_all(client, case.resource, *case.there)
     client.script(loss.method, skip=loss.skip, failure=lost(), applied=applied)
@@ -690,7 +691,7 @@ def test_a_lost_update_of_an_object_without_a_parent_is_looked_up_by_its_id(clie
 
 
 @pytest.mark.parametrize("ssl_mode, done", [("require", True), ("allow", False)])
-def test_a_lost_replacement_is_told_from_another_object_of_its_identity(
+def test_a_lost_replacement_is_distinguished_from_another_object_of_its_identity(
     client: FakeClient, ssl_mode: str, done: bool
 ) -> None:
     """A replica that was there before, or another one that somebody adds, is not the one that was sent."""
@@ -742,7 +743,7 @@ def test_all_that_was_written_is_reported_if_a_part_was_undone_after_a_lost_answ
 
 
 def test_the_write_that_is_looked_for_is_the_last_one(client: FakeClient) -> None:
-    """The first was refused, and somebody has made its change since; the second was lost and not applied."""
+    """The first was refused, and another client made the same change since; the second was lost and not applied."""
     add_all(client, DATABASE, {**STORED, "role": "replica"})
     client.script("PATCH", meanwhile=lambda: client.change("db_1", role="primary", **WHOLE))
     client.script("PATCH", failure=lost())
@@ -767,29 +768,29 @@ def test_an_entry_moves_only_if_the_object_in_its_place_was_deleted(
     add_all(client, DATABASE, STORED, {**STORED, "id": "db_2", "host": "db2"})
     client.script("DELETE", **step)
     reconciler = reconciler_of(client)
-    moved, deleted, new = apply(
+    renamed, deleted, new = apply(
         reconciler, {"id": "db_1", "host": "db2"}, {"id": "db_2", "state": "absent"}, {**LOGIN, "name": "new"}
     )
     assert new.action == "created"
     if moves:
-        assert (moved.action, deleted.action) == ("updated", "deleted")
+        assert (renamed.action, deleted.action) == ("updated", "deleted")
         return
-    assert (moved.action, deleted.action) == ("failed", "failed")
-    error = error_of(moved)
+    assert (renamed.action, deleted.action) == ("failed", "failed")
+    error = error_of(renamed)
     assert (error.sent, error.call.method, error.call.path.rpartition("/")[2]) == (False, "PATCH", "db_1")
     assert "(db_2)" in error.reason
     assert "PATCH" not in client.methods
-    assert reconciler.errors([moved, deleted, new]) == [deleted.error, moved.error], "what was not sent comes last"
+    assert reconciler.errors([renamed, deleted, new]) == [deleted.error, renamed.error], "what was not sent comes last"
 
 
 def test_a_replacement_does_not_move_to_the_place_of_a_replica_that_remains(client: FakeClient) -> None:
     add_all(client, REPLICA, replica("rep_1"), replica("rep_2", host="r2"))
     client.script("DELETE", "rep_2", failure=refused(409))
-    moved, deleted = apply(
+    renamed, deleted = apply(
         reconciler_of(client, REPLICA, replace=True), {"id": "rep_1", "host": "r2"}, {"id": "rep_2", "state": "absent"}
     )
-    assert (moved.action, deleted.action, client.methods) == ("failed", "failed", ["DELETE"])
-    assert error_of(moved).call.method == "POST"
+    assert (renamed.action, deleted.action, client.methods) == ("failed", "failed", ["DELETE"])
+    assert error_of(renamed).call.method == "POST"
 
 
 @pytest.mark.parametrize("failure", [refused(401), refused(402), refused(403), lost(503, budget_spent=True)])

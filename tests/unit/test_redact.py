@@ -18,11 +18,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.redact import MASK, Redactor
 
-from tests.secrecy import Search, invent
+from tests.secret_scan import SecretScan, make_secret
 
 pytestmark = pytest.mark.once
 
-SECRET = f"{invent(9, 1)} 'ä😀\"\\\n%&<{invent(9, 2)}\t{{{{ 7 * 7 }}}}"
+SECRET = f"{make_secret(9, 1)} 'ä😀\"\\\n%&<{make_secret(9, 2)}\t{{{{ 7 * 7 }}}}"
 ENCODED: dict[str, Callable[[str], str]] = {
     "plain": lambda s: s,
     "percent-encoded": lambda s: quote(s, safe=""),
@@ -53,13 +53,15 @@ def masked(secret: str, value: Any, *more: str, words: tuple[str, ...] = ()) -> 
 
 @pytest.mark.parametrize("name", ENCODED)
 @pytest.mark.parametrize(
-    "secret", [SECRET, invent(8, 3), invent(9, 4), invent(10, 5), f"{invent(12, 6)}\n"], ids=range(5)
+    "secret",
+    [SECRET, make_secret(8, 3), make_secret(9, 4), make_secret(10, 5), f"{make_secret(12, 6)}\n"],
+    ids=range(5),
 )
 def test_every_form_is_masked(name: str, secret: str) -> None:
-    told = masked(secret, {"msg": f"before {ENCODED[name](secret)} after"})["msg"]
-    assert MASK in told
-    assert told.startswith("before ") and told.endswith("after")
-    assert not Search([secret]).found(told.encode())
+    reported = masked(secret, {"msg": f"before {ENCODED[name](secret)} after"})["msg"]
+    assert MASK in reported
+    assert reported.startswith("before ") and reported.endswith("after")
+    assert not SecretScan([secret]).found(reported.encode())
 
 
 def test_what_holds_no_secret_stays() -> None:
@@ -70,7 +72,7 @@ def test_what_holds_no_secret_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "secrets, text, told",
+    "secrets, text, reported",
     [
         (["abcdWXYZ", "WXYZefgh"], "-abcdWXYZefgh-", f"-{MASK}-"),
         (["abcdWXYZ", "WXYZefgh", "efgh-ijkl"], "abcdWXYZefgh-ijkl", MASK),
@@ -86,9 +88,9 @@ def test_what_holds_no_secret_stays() -> None:
         "the mask's", "only the beginning",
     ],
 )  # fmt: skip
-def test_secrets_that_share_characters(secrets: list[str], text: str, told: str) -> None:
-    assert Redactor(secrets).mask(text) == told
-    assert Redactor(secrets[::-1]).mask(text) == told
+def test_secrets_that_share_characters(secrets: list[str], text: str, reported: str) -> None:
+    assert Redactor(secrets).mask(text) == reported
+    assert Redactor(secrets[::-1]).mask(text) == reported
 
 
 def test_names_are_masked_like_values() -> None:
@@ -107,9 +109,11 @@ def test_numbers_stay() -> None:
     assert masked("5432", {"port": 5432, "msg": "port 5432"}) == {"port": 5432, "msg": f"port {MASK}"}
 
 
-@pytest.mark.parametrize("secret, told", [("db_1", "db_1-Abcd.1"), ("b_1-Abcd", f"d{MASK}.1")], ids=["short", "long"])
-def test_a_short_secret_is_in_an_id_by_chance(secret: str, told: str) -> None:
-    assert masked(secret, {"id": "db_1-Abcd.1"}) == {"id": told}
+@pytest.mark.parametrize(
+    "secret, reported", [("db_1", "db_1-Abcd.1"), ("b_1-Abcd", f"d{MASK}.1")], ids=["short", "long"]
+)
+def test_a_short_secret_is_in_an_id_by_chance(secret: str, reported: str) -> None:
+    assert masked(secret, {"id": "db_1-Abcd.1"}) == {"id": reported}
 
 
 def test_an_id_that_is_none_is_masked() -> None:
@@ -119,10 +123,10 @@ def test_an_id_that_is_none_is_masked() -> None:
     }
 
 
-def test_words_of_our_own_stay_where_they_are_said() -> None:
+def test_our_own_words_are_not_masked_under_their_keys() -> None:
     result = {"action": "created", "changes": ["host", "port"], "msg": "created host"}
-    told = Redactor(["created", "host"], ["created", "host", "port"]).mask(result)
-    assert told == {**result, "msg": f"{MASK} {MASK}"}
+    reported = Redactor(["created", "host"], ["created", "host", "port"]).mask(result)
+    assert reported == {**result, "msg": f"{MASK} {MASK}"}
     assert masked("created", {"action": "created by created"}, words=("created",)) == {"action": f"{MASK} by {MASK}"}
 
 
@@ -137,7 +141,7 @@ def test_a_masked_repr_can_still_be_read() -> None:
 def test_many_secrets_take_no_longer_than_few(prefix: str) -> None:
     """Hundreds of times as many, of which the text has the beginning at every turn."""
     entries = [{"host": f"postgres-{n}.example.com", "name": f"orders{n}", "port": 5432} for n in range(1000)]
-    secrets = [f"{prefix}{n:05d}-{invent(10, n)}" for n in range(5000)]
+    secrets = [f"{prefix}{n:05d}-{make_secret(10, n)}" for n in range(5000)]
 
     def seconds(masking: Redactor) -> float:
         began = time.process_time()

@@ -42,7 +42,7 @@ OPTIONS: Values = {
 
 
 class Modules:
-    """Stands for the modules: keeps what each is called with, and answers what it was told to."""
+    """Replaces the modules: records their options, and returns configured results."""
 
     def __init__(self, **answers: Any) -> None:
         self.calls: list[tuple[str, Values]] = []
@@ -175,7 +175,7 @@ def test_a_project_that_is_named_in_two_ways() -> None:
     modules = Modules(project_info={"projects": [{"id": "prj_1"}]})
     results, problem = modules.run([shop(), project()])
     assert problem == (
-        "org_1/shop and prj_1 are one project; name it on all hosts in one way, by its id or by org_id and name"
+        "org_1/shop and prj_1 are the same project; refer to it in one way on all hosts, by id or by org_id and name"
     )
     assert modules.names == ["project_info"] and results.all == []
 
@@ -225,13 +225,13 @@ def test_the_lines_of_the_report() -> None:
     results = some_results()
     results.databases["org_1/shop"]["databases"][0]["connection_test"] = {"server_version": "17.2", "latency_ms": 0}
     results.databases["org_1/shop"]["databases"][1]["connection_test"] = {"server_version": None, "latency_ms": None}
-    note = " in check mode, nothing was written"
+    note = " (check mode, nothing was written)"
     assert _report.lines(results, check_mode=True) == [
         f"org_1/shop: project updated{note}",
         f"org_1/shop: 1 created, 1 updated, 1 deleted{note}",
         f"replicas of database a on db1:5432: 1 replaced{note}",
         "a on db1:5432: PostgreSQL 17.2, connected in 0 ms",
-        "a on db1:1: PostgreSQL of unknown version, connected in ? ms",
+        "a on db1:1: PostgreSQL (unknown version), connected in ? ms",
     ]
     assert _report.lines(_report.Results(), check_mode=False) == [_report.NOTHING]
 

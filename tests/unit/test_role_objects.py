@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The objects of a project beside its databases: what is called in which order, what is skipped, what is deleted."""
+"""The objects of a project other than databases: the order of calls, skipped and deleted objects."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_absent_entries_are_deleted_in_reverse_order_too() -> None:
     ],
 )
 def test_what_a_failure_stops(kind: str, status: int | None, called: list[str]) -> None:
-    """Another kind, only if its objects refer to what failed, or if its calls would fail as well."""
+    """Another kind is skipped only if its objects refer to what failed, or if its calls would fail too."""
     platform = Platform(failing={kind: failure(status)})
     results = platform.run(DECLARED)
     assert platform.named == called
@@ -197,7 +197,7 @@ def test_what_a_failure_stops(kind: str, status: int | None, called: list[str]) 
 
 @pytest.mark.parametrize("kind, kept", [("policies", {"policies", "agents"}), ("agents", {"policies", "agents"})])
 def test_nothing_is_deleted_to_which_what_failed_may_refer(kind: str, kept: set[str]) -> None:
-    """The policy of an agent that could not be revoked has to stay."""
+    """The policy of an agent that could not be revoked must stay."""
     platform = Platform(there(**OLD, honeytokens=[{"id": "ht_9", "relation_name": "old"}]))
     foresee = platform.foresee
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the role makes of its hosts' variables: the work by project, or the reasons why it is refused."""
+"""The plan of the role from the variables of its hosts: the work by project, or the reasons to refuse it."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_port_as_text_is_the_same_port() -> None:
     assert len(entries(runs(*hosts))) == 1
 
 
-def test_entries_with_a_null_id_are_told_apart_by_identity() -> None:
+def test_entries_with_a_null_id_are_distinguished_by_identity() -> None:
     """A null is an option that is not named, as it is for the modules."""
     assert len(entries(runs(host("db1", {"id": None, "name": "a"}, {"id": None, "name": "b"})))) == 2
 
@@ -146,7 +146,7 @@ def test_entries_with_a_null_id_are_told_apart_by_identity() -> None:
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
 def test_an_entry_without_host_that_the_controller_alone_sees(name: str) -> None:
     (problem,) = runs(host(name, ORDERS), host("db1", {"name": "other"}))["problems"]
-    assert problem.startswith(f"{name}: the entry 'orders' of pgbeam_databases names no host")
+    assert problem.startswith(f"{name}: the entry 'orders' of pgbeam_databases has no host")
     assert PASSWORD not in problem
 
 
@@ -176,7 +176,7 @@ def test_settings_that_differ_are_named_without_values(setting: str, value: Any)
         host("web1", {"name": "a"}), host("web2", {"name": "b"}), host("web3", {"name": "c"}, **{setting: value})
     )
     assert result["problems"] == [
-        f"web1 and web3 share project prj_1 but differ in pgbeam_{setting}; set one value",
+        f"web1 and web3 share project prj_1 but differ in pgbeam_{setting}; set the same value",
     ]
 
 
@@ -204,8 +204,8 @@ def test_databases_without_a_project() -> None:
     result = runs(host("db1", ORDERS, project_id=""))
     assert result == {
         "problems": [
-            "db1: it has pgbeam_databases but no pgbeam_project_id; set the id of its project, "
-            "or the project itself as pgbeam_project"
+            "db1: pgbeam_databases is set but pgbeam_project_id is missing; set it to the id of the project, "
+            "or declare the project in pgbeam_project"
         ],
         "projects": {},
         "replicas": [],
@@ -227,7 +227,7 @@ PRUNED = [host("db1", ORDERS, prune=True), host("db2", {"name": "b"}, prune=True
 @pytest.mark.parametrize(
     "facts, why",
     [
-        ({"limit": "db*"}, "--limit leaves hosts out"),
+        ({"limit": "db*"}, "--limit excludes hosts"),
         ({"targeted": ["db1", "db2", "db3"]}, "db3 failed or left the play"),
         ({"active": ["db1"]}, "db2 failed or left the play"),
         ({"active": []}, "db1 (and 1 more) failed or left the play"),
@@ -239,7 +239,7 @@ def test_a_run_that_does_not_see_every_list(prune: bool, facts: Values, why: str
     hosts = [{**item, "prune": prune} for item in PRUNED]
     expected = (
         f"pgbeam_prune: this run does not see every list of project prj_1, because {why}; "
-        "run it over all hosts at once, or without pgbeam_prune"
+        "run on all hosts at once, or without pgbeam_prune"
     )
     assert runs(*hosts, **facts)["problems"] == ([expected] if prune else [])
 
@@ -272,7 +272,7 @@ OUTSIDE: Values = {"pgbeam_project_id": "prj_1"}
 
 
 @pytest.mark.parametrize(
-    "variables, told",
+    "variables, reported",
     [
         pytest.param({**OUTSIDE, "pgbeam_databases": [ORDERS]}, True, id="a database of its own"),
         pytest.param({**OUTSIDE, "ansible_host": "db1", "pgbeam_databases": [ORDERS]}, False, id="same by address"),
@@ -295,12 +295,12 @@ OUTSIDE: Values = {"pgbeam_project_id": "prj_1"}
         pytest.param({"pgbeam_project_id": "{{ shared }}"}, False, id="template for a project, no databases"),
     ],
 )  # fmt: skip
-def test_an_inventory_host_outside_the_play(variables: Values, told: bool) -> None:
+def test_an_inventory_host_outside_the_play(variables: Values, reported: bool) -> None:
     hosts = [*PRUNED, host("db3", {"id": "db_1"}, prune=True)]
     assert runs(*hosts, others={"db9": variables})["problems"] == [
-        "pgbeam_prune: db9 is not among the play's hosts, and names databases or replicas of prj_1; "
-        "run it over all hosts of the project, or without pgbeam_prune"
-    ] * told  # fmt: skip
+        "pgbeam_prune: db9 is not among the play's hosts, and declares databases or replicas of prj_1; "
+        "run on all hosts of the project, or without pgbeam_prune"
+    ] * reported  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -325,23 +325,23 @@ def test_an_inventory_host_outside_the_play(variables: Values, told: bool) -> No
 def test_an_inventory_host_outside_the_play_whose_variables_do_not_tell(variables: Any) -> None:
     """They may name anything."""
     assert runs(*PRUNED, others={"db9": variables})["problems"] == [
-        "pgbeam_prune: db9 is not among the play's hosts, and what it names cannot be read here, so that it may be of "
-        "project prj_1; run it over all hosts of the project, or without pgbeam_prune"
+        "pgbeam_prune: db9 is not among the play's hosts, and its variables cannot be read here, so it may declare "
+        "objects of project prj_1; run on all hosts of the project, or without pgbeam_prune"
     ]
 
 
 def test_an_inventory_host_outside_the_play_whose_project_only_its_play_names() -> None:
     others = {"db9": {"pgbeam_databases": [ORDERS]}}
     assert runs(*PRUNED, others=others)["problems"] == [
-        "pgbeam_prune: db9 is not among the play's hosts, and names databases but no project that this run can see, so "
-        "that they may be of prj_1; run it over all hosts of the project, or without pgbeam_prune"
+        "pgbeam_prune: db9 is not among the play's hosts, and declares databases but no project that this run can see, "
+        "so they may belong to prj_1; run on all hosts of the project, or without pgbeam_prune"
     ]
     assert runs(*PRUNED, others={"db9": {"pgbeam_databases": [{"host": "db1", **ORDERS}]}})["problems"] == []
     assert runs(host("db1", ORDERS), others=others)["problems"] == []
 
 
 @pytest.mark.parametrize(
-    "own, outside, told",
+    "own, outside, reported",
     [
         ([{"host": "r1"}], [{"host": "r1"}, {"host": "r2"}], True),
         ([{"host": "r1"}], [{"host": "r1", "port": 6432}], True),
@@ -350,12 +350,12 @@ def test_an_inventory_host_outside_the_play_whose_project_only_its_play_names() 
         ([], [{"host": "r2"}], False),
     ],
 )
-def test_replicas_that_a_host_outside_the_play_names(own: list[Values], outside: Any, told: bool) -> None:
-    """Prune removes the replicas of a database whose entry has some, save those."""
+def test_replicas_that_a_host_outside_the_play_names(own: list[Values], outside: Any, reported: bool) -> None:
+    """Prune deletes the replicas of a database whose entry has some, except those."""
     entry = {"host": "central", **ORDERS}
     other = {**OUTSIDE, "pgbeam_databases": [{**entry, "replicas": outside}]}
     found = runs(host("db1", {**entry, "replicas": own}, prune=True), others={"db9": other})["problems"]
-    assert ["and names databases or replicas of prj_1; run" in problem for problem in found] == [True] * told
+    assert ["and declares databases or replicas of prj_1; run" in problem for problem in found] == [True] * reported
 
 
 def test_an_empty_list_with_prune_is_left_to_the_module() -> None:
@@ -375,7 +375,7 @@ def test_an_inventory_host_outside_the_play_that_names_its_project_in_another_wa
     """The two may be one project, and prune would delete what that host declares."""
     hosts = [host("db1", ORDERS, prune=True, **own)]
     (problem,) = runs(*hosts, others={"db9": {**outside, "pgbeam_databases": [ORDERS]}})["problems"]
-    assert problem.startswith("pgbeam_prune: db9 is not among the play's hosts, and names its project in another way (")
+    assert problem.startswith("pgbeam_prune: db9 is not among the play's hosts, and refers to its project as ")
     assert runs(*hosts, others={"db9": {**outside, "pgbeam_databases": []}})["problems"] == []
     assert runs(host("db1", ORDERS, **own), others={"db9": {**outside, "pgbeam_databases": [ORDERS]}})["problems"] == []
 
@@ -395,7 +395,7 @@ def test_an_option_whose_name_is_no_text(odd: dict[Any, Any], defaults: bool) ->
     entry = {**ORDERS, "cache_config": {"ttl_seconds": 5}}
     there = host("db1", entry, database_defaults=odd) if defaults else host("db1", {**entry, **odd})
     (problem,) = runs(there)["problems"]
-    assert "is the name of an option; put it in quotes" in problem
+    assert "is not text; put it in quotes" in problem
 
 
 def test_a_project_whose_database_has_a_list_for_a_value() -> None:
@@ -411,7 +411,7 @@ def test_a_project_whose_database_has_a_list_for_a_value() -> None:
         ]
 
 
-def test_a_project_to_be_made_is_told_apart_by_organization_and_name() -> None:
+def test_a_new_project_is_identified_by_organization_and_name() -> None:
     shop, other = {"project_id": "", "project": SHOP}, {"project_id": "", "project": {**SHOP, "name": "blog"}}
     result = runs(host("db1", ORDERS, **shop), host("db2", ORDERS, **shop), host("db3", ORDERS, **other))
     assert result["problems"] == []
@@ -464,20 +464,20 @@ def test_replicas_stand_apart_with_the_place_of_their_database() -> None:
 @pytest.mark.parametrize("replicas", ["r1", {"host": "r1"}, ["r1"]])
 def test_replicas_that_are_no_list_of_dictionaries(replicas: Any) -> None:
     (problem,) = runs(host("db1", {**ORDERS, "replicas": replicas}))["problems"]
-    assert problem == "db1: replicas of pgbeam_databases[0] is not a list of dictionaries"
+    assert problem == "db1: pgbeam_databases[0].replicas: it must be a list of dictionaries"
 
 
 # Values
 
 
 TO_BE_MADE: Values = {"project_id": "", "project": SHOP}
-MISSING = "it is missing; give host, port and name, or the id, to say which database"
+MISSING = "missing; set host, port and name, or id, to identify the database"
 
 
 def test_a_null_host_hides_that_of_the_defaults() -> None:
     project = {"org_id": "org_1", "name": "shop", "database": {"name": "a", "host": None}}
     found = runs(host("db1", project=project, project_id="", database_defaults={"host": "db9"}))["problems"]
-    assert "db1: pgbeam_project.database names no host; name the PostgreSQL server in it" in found
+    assert "db1: pgbeam_project.database: host is missing; set it to the PostgreSQL server" in found
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["pgbeam_project.database", "pgbeam_databases"])
@@ -485,7 +485,7 @@ def test_a_null_host_hides_that_of_the_defaults() -> None:
     "odd, problem",
     [
         ({"port": 99999}, " (b on db1): port: 99999 is not allowed; it must be a whole number from 1 to 65535"),
-        ({"prot": 5432}, " (b on db1): prot: there is no such option; did you mean port?"),
+        ({"prot": 5432}, " (b on db1): prot: unknown option; did you mean port?"),
         ({"name": None}, f" (db1): name: {MISSING}"),
         ({"host": {"x": "y"}}, " (b): host: {'x': 'y'} is a dictionary, not text; put it in quotes"),
         ({"host": "a b"},
@@ -495,37 +495,43 @@ def test_a_null_host_hides_that_of_the_defaults() -> None:
             " (b on db1): password: the value is a number, not text; put it in quotes, in a vault file too",
         ),
         ({"cache_config": {"ttl_secs": 5}},
-         " (b on db1): cache_config.ttl_secs: there is no such option; did you mean ttl_seconds?"),
+         " (b on db1): cache_config.ttl_secs: unknown option; did you mean ttl_seconds?"),
         ({"replicas": "r1"}, None),
         ({"replicas": ""}, None),
         ({"replicas": [{"host": "r1", "sl_mode": "allow"}]},
-         " (b on db1): replicas[0] (r1): sl_mode: there is no such option; did you mean ssl_mode?"),
+         " (b on db1): replicas[0] (r1): sl_mode: unknown option; did you mean ssl_mode?"),
         ({"replicas": [{"host": "r1", "state": "gone"}]},
          " (b on db1): replicas[0] (r1): state: 'gone' is not allowed; it must be one of present, absent"),
         ({"replicas": [{"port": 5432}]},
-         " (b on db1): replicas[0]: host: it is missing; give host and port, or the id, to say which replica"),
+         " (b on db1): replicas[0]: host: missing; set host and port, or id, to identify the replica"),
         ({"replicas": [{"host": "r"}, {"host": "q"}, {"host": "R", "port": "5432"}]},
          " (b on db1): replicas[0] (r) and replicas[2] (R) are both replica R:5432; keep one of them"),
-        ({5: "x"}, ": 5 is the name of an option; put it in quotes"),
+        ({5: "x"}, ": the option name 5 is not text; put it in quotes"),
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_a_module_would_refuse_is_told_before_any_write(odd: Values, problem: str | None, own: bool) -> None:
+def test_what_a_module_would_refuse_is_reported_before_any_write(odd: Values, problem: str | None, own: bool) -> None:
     """The modules come one after the other, so that a project would be there before its second database is refused."""
     entry = {"host": "db1", **ORDERS, "name": "b", **odd}
     where = "pgbeam_project.database" if own else "pgbeam_databases[1]"
     project = {**SHOP, "database": entry} if own else SHOP
-    told = f"{where}{problem}" if problem else f"replicas of {where} is not a list of dictionaries"
+    reported = f"{where}{problem}" if problem else f"{where}.replicas: it must be a list of dictionaries"
     found = runs(host("db1", ORDERS, *([] if own else [entry]), **{**TO_BE_MADE, "project": project}))["problems"]
-    assert found == [f"db1: {told}"]
+    assert found == [f"db1: {reported}"]
     assert PASSWORD not in repr(found)
 
 
 @pytest.mark.parametrize(
     "odd, problem",
     [
-        ({"state": "absent"}, "pgbeam_project.database: the project is made with it; leave state out, or name another"),
-        ({"id": "db_1"}, "pgbeam_project.database: the project is made with it; leave id out, or name another"),
+        (
+            {"state": "absent"},
+            "pgbeam_project.database: the project is created with it; omit state, or declare another database",
+        ),
+        (
+            {"id": "db_1"},
+            "pgbeam_project.database: the project is created with it; omit id, or declare another database",
+        ),
         ({"state": "present"}, None),
     ],
 )
@@ -541,10 +547,10 @@ def test_a_project_is_made_with_no_database_that_is_there_or_is_to_go(
 @pytest.mark.parametrize(
     "project, problem",
     [
-        ({"databse": {}}, "databse: there is no such option; did you mean database?"),
+        ({"databse": {}}, "databse: unknown option; did you mean database?"),
         ({"cloud": "ibm"}, "cloud: 'ibm' is not allowed; it must be one of aws, azure, gcp"),
         ({"tags": [["x"]]}, "tags[0]: ['x'] is a list, not text; put it in quotes"),
-        ({"id": "a/b"}, "id: 'a/b' is not an id; allowed are letters, digits, '_', '.' and '-'"),
+        ({"id": "a/b"}, "id: 'a/b' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
     ],
 )
 def test_the_values_of_a_project(project: Values, problem: str) -> None:
@@ -554,14 +560,14 @@ def test_the_values_of_a_project(project: Values, problem: str) -> None:
 
 
 def test_a_project_whose_id_is_empty() -> None:
-    """As a default of a template gives it: the organization and the name stand for it."""
+    """Such as the default of a template: the organization and the name identify the project."""
     assert list(runs(host("db1", ORDERS, project_id="", project={**SHOP, "id": ""}))["projects"]) == ["org_1/shop"]
     assert runs(host("db1", ORDERS, project_id="", project={**SHOP, "id": ""}))["problems"] == []
 
 
 @pytest.mark.parametrize("where", ["entry", "defaults", "project", "key"])
 def test_a_secret_in_the_place_of_another_value(where: str) -> None:
-    """The modules mask it as well."""
+    """The modules mask it too."""
     secret = 'it\'s "odd" \\ too'
     own, plain = {**ORDERS, "password": secret}, {"name": "orders", "username": "app"}
     wrong = {"name": "b", "ssl_mode": secret}
@@ -597,7 +603,7 @@ ODD_VALUES = ["9" * 5000, int("f" * 5000, 16), "٣", "²", float("nan"), float("
     "where", ["port", "state", "id", "name", "host", "username", "password", "query_timeout_ms", "replicas"]
 )
 def test_no_value_raises(where: str, port: Any) -> None:
-    """A hexadecimal number of YAML may have more digits than Python makes a text of."""
+    """A hexadecimal number of YAML may have more digits than Python converts to text."""
     value = [{"host": "r1", "port": port}] if where == "replicas" else port
     own = {"host": "db1", **ORDERS, where: value}
     for entry in (own, {"host": "db1", **ORDERS}):
@@ -655,14 +661,14 @@ def test_objects_that_contradict_name_both_hosts() -> None:
 @pytest.mark.parametrize(
     "lists, problem",
     [
-        ({"policies": [{}]}, "pgbeam_policies[0]: name: it is missing; give name, or the id, to say which policy"),
+        ({"policies": [{}]}, "pgbeam_policies[0]: name: missing; set name, or id, to identify the policy"),
         (
             {"policies": [READERS, {"name": "b", "max_rows": -1}]},
             "pgbeam_policies[1] (b): max_rows: -1 is not allowed; it must be a whole number of 0 or more",
         ),
         (
             {"policies": [{"name": "b", "acess_mode": "read_only"}]},
-            "pgbeam_policies[0] (b): acess_mode: there is no such option; did you mean access_mode?",
+            "pgbeam_policies[0] (b): acess_mode: unknown option; did you mean access_mode?",
         ),
         (
             {"policies": [{"name": "b", "masking_rules": [{"table": "t", "column": "c", "kind": "x"}]}]},
@@ -671,17 +677,17 @@ def test_objects_that_contradict_name_both_hosts() -> None:
         ({"agents": ["bot"]}, "pgbeam_agents[0] is not a dictionary of options"),
         (
             {"agents": [{**BOT, "policy_profile_id": "pol_1"}]},
-            "pgbeam_agents[0] (bot): policy: policy_profile_id is given as well; keep one of them",
+            "pgbeam_agents[0] (bot): policy: policy_profile_id is also set; keep one of them",
         ),
         (
             {"honeytokens": [{"relation_name": "a", "state": "gone"}]},
             "pgbeam_honeytokens[0]: state: 'gone' is not allowed; it must be one of present, absent",
         ),
-        ({"policies": {"name": "a"}}, "pgbeam_policies is not a list; with -e, give it as JSON or in a file"),
+        ({"policies": {"name": "a"}}, "pgbeam_policies: it must be a list; with -e, pass it as JSON or in a file"),
         (
             {"agents": [BOT], "project_id": ""},
-            "it has pgbeam_agents but no pgbeam_project_id; set the id of its project, or the project itself as "
-            "pgbeam_project",
+            "pgbeam_agents is set but pgbeam_project_id is missing; set it to the id of the project, or declare "
+            "the project in pgbeam_project",
         ),
     ],
 )
@@ -692,20 +698,20 @@ def test_an_object_that_cannot_be_applied(lists: Values, problem: str) -> None:
 
 
 def test_files_for_secrets(tmp_path: Path) -> None:
-    """Those that cannot be written are refused, and so is one file of two agents, of two projects as well."""
+    """Files that cannot be written are refused, and so is one file for two agents, also of two projects."""
     file, missing = str(tmp_path / "bot.json"), str(tmp_path / "none" / "bot.json")
     assert objects(runs(host("db1", agents=[{**BOT, "secrets_file": file}])))
     other = host("db2", project_id="prj_2", agents=[{**BOT, "secrets_file": file}])
     assert runs(host("db1", agents=[{**BOT, "secrets_file": file}]), other)["problems"] == [
-        "project prj_2: agent bot: secrets_file: project prj_1: agent bot: it has the same file; give each its own"
+        "project prj_2: agent bot: secrets_file: the same file as project prj_1: agent bot; set a different one"
     ]
     (problem,) = runs(host("db1", agents=[{**BOT, "secrets_file": missing}]))["problems"]
-    assert problem.startswith("project prj_1: agent bot: secrets_file: the folder ")
+    assert problem.startswith("project prj_1: agent bot: secrets_file: the directory ")
     assert objects(runs(host("db1", agents=[{"name": "bot", "state": "absent", "secrets_file": missing}])))
 
 
 @pytest.mark.parametrize(
-    "own, outside, told",
+    "own, outside, reported",
     [
         ({"policies": [READERS]}, {"pgbeam_policies": [{"name": "other"}]}, "policies"),
         ({"policies": [READERS]}, {"pgbeam_policies": [{**READERS, "max_rows": 5}]}, ""),
@@ -718,20 +724,20 @@ def test_files_for_secrets(tmp_path: Path) -> None:
          {"pgbeam_databases": [ORDERS], "pgbeam_policies": [{"name": "x"}]}, "databases or replicas, policies"),
     ],
 )  # fmt: skip
-def test_objects_of_an_inventory_host_outside_the_play(own: Values, outside: Values, told: str) -> None:
+def test_objects_of_an_inventory_host_outside_the_play(own: Values, outside: Values, reported: str) -> None:
     """They count if the run prunes their kind."""
     found = runs(host("db1", prune=True, **own), others={"db9": {**OUTSIDE, **outside}})["problems"]
     assert found == [
-        f"pgbeam_prune: db9 is not among the play's hosts, and names {told} of prj_1; run it over all hosts of the "
+        f"pgbeam_prune: db9 is not among the play's hosts, and declares {reported} of prj_1; run on all hosts of the "
         "project, or without pgbeam_prune"
-    ] * bool(told)  # fmt: skip
+    ] * bool(reported)  # fmt: skip
 
 
 @pytest.mark.parametrize("theirs", [5, ["x"], "{{ theirs }}"], ids=repr)
 def test_objects_of_an_inventory_host_outside_the_play_that_cannot_be_read(theirs: Any) -> None:
     others = {"db9": {**OUTSIDE, "pgbeam_policies": theirs}}
     (problem,) = runs(host("db1", prune=True, policies=[READERS]), others=others)["problems"]
-    assert "what it names cannot be read here" in problem
+    assert "its variables cannot be read here" in problem
 
 
 # Names of variables
@@ -743,14 +749,14 @@ ROOT = Path(__file__).parents[2]
 def test_the_results_that_the_role_knows() -> None:
     (block,) = yaml.safe_load((ROOT / "roles/pgbeam/tasks/register.yml").read_text())
     facts = block["always"][0]["ansible.builtin.set_fact"]
-    assert {name for name in facts if name.startswith("pgbeam_")} == set(_gather.OTHERS) - {"pgbeam_hosts"}
+    assert {name for name in facts if name.startswith("pgbeam_")} == set(_gather.OTHER_VARIABLES) - {"pgbeam_hosts"}
 
 
 @pytest.mark.parametrize(
     "variables, problem",
     [
-        ({"pgbeam_database": []}, "pgbeam_database is no variable of this role; did you mean pgbeam_databases?"),
-        ({"pgbeam_update_passwort": 1}, "pgbeam_update_passwort is no variable of this role; did you mean "
+        ({"pgbeam_database": []}, "pgbeam_database: not a variable of this role; did you mean pgbeam_databases?"),
+        ({"pgbeam_update_passwort": 1}, "pgbeam_update_passwort: not a variable of this role; did you mean "
          "pgbeam_update_password?"),
         ({"pgbeam_project_ids": [], "pgbeam_project_id": "prj_1"}, None),
         ({"pgbeam_database": "a", "pgbeam_databases": []}, None),
@@ -764,7 +770,7 @@ def test_a_variable_whose_name_is_nearly_one_of_the_role(variables: Values, prob
 
 
 @pytest.mark.parametrize("setting", [{"databases": [ORDERS]}, {"update_password": "always"}, {"prune": True}], ids=repr)
-def test_a_variable_of_the_users_beside_one_of_the_play(setting: Values) -> None:
+def test_a_variable_of_the_inventory_next_to_one_of_the_play(setting: Values) -> None:
     """hostvars does not show what a play or the role's parameters set."""
     (name,) = setting
     (problem,) = runs(host("db1"), beside={f"pgbeam_{name}s": "x"})["problems"]
@@ -772,7 +778,7 @@ def test_a_variable_of_the_users_beside_one_of_the_play(setting: Values) -> None
     assert runs({**host("db1"), **setting}, beside={f"pgbeam_{name}s": "x"})["problems"] == []
 
 
-def test_one_misspelled_variable_of_many_hosts_is_told_once() -> None:
+def test_one_misspelled_variable_of_many_hosts_is_reported_once() -> None:
     assert runs(*(host(f"db{n}") for n in range(40)), beside={"pgbeam_database": []})["problems"] == [
-        "db0 (and 39 more): pgbeam_database is no variable of this role; did you mean pgbeam_databases?"
+        "db0 (and 39 more): pgbeam_database: not a variable of this role; did you mean pgbeam_databases?"
     ]

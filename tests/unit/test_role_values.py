@@ -38,8 +38,8 @@ class Templar:
         ({"a": {"x"}}, ["a: a set was given; write it as a list"]),
         ({"a": int("f" * 5000, 16)}, ["a: the number is too large; correct it, or put it in quotes"]),
         ({"a": {True: 1}, None: 2},
-         ["a: True is the name of an option; put it in quotes",
-          "the options: None is the name of an option; put it in quotes"]),
+         ["a: the option name True is not text; put it in quotes",
+          "the options: the option name None is not text; put it in quotes"]),
         ({"password": DAY, "api_key": {"x": [b"x"]}},
          ["password: a date was given; put it in quotes", "api_key.x[0]: a binary value was given; put it in quotes"]),
         ({"a": ["x", 1, 1.5, True, None, {}, ()]}, []),
@@ -76,8 +76,8 @@ def test_a_list_may_be_a_text_and_each_template_is_evaluated_once(value: Any, ex
 @pytest.mark.parametrize(
     "name, value, problem",
     [
-        ("databases", "[{'name'", "pgbeam_databases: the text is neither YAML nor JSON; correct it, or give a list"),
-        ("project", "{a", "pgbeam_project: the text is neither YAML nor JSON; correct it, or give a dictionary"),
+        ("databases", "[{'name'", "pgbeam_databases: the text is neither YAML nor JSON; correct it, or set a list"),
+        ("project", "{a", "pgbeam_project: the text is neither YAML nor JSON; correct it, or set a dictionary"),
         ("databases", "{{ missing }}",
          "pgbeam_databases: a template in it cannot be evaluated; check the variables that it uses"),
         ("databases", [{"name": DAY}], "pgbeam_databases[0].name: 2026-01-01 is a date; put it in quotes"),
@@ -114,7 +114,7 @@ def test_what_is_vaulted_is_decrypted() -> None:
             "pgbeam_update_password: 'never' is not allowed; it must be one of on_create, always",
         ),
         ({"api_key": 12345}, "pgbeam_api_key: the value is not text; put it in quotes"),
-        ({"databases": {"a": 1}}, "pgbeam_databases is not a list; with -e, give it as JSON or in a file"),
+        ({"databases": {"a": 1}}, "pgbeam_databases: it must be a list; with -e, pass it as JSON or in a file"),
     ],
 )
 def test_settings_that_are_not_allowed(settings: dict[str, Any], problem: str) -> None:

@@ -107,7 +107,7 @@ def test_half_as_many_after_each_refusal_and_one_more_with_successes(throttle: T
         for dummy in range(7):
             under_way.enter_context(throttle.slot(1, 0.0))
         throttle.back_off(0.02)  # for the eighth, which has ended
-        throttle.back_off(0.02)  # another one that is told the same
+        throttle.back_off(0.02)  # another call with the same answer
     for most in (4, 5):
         with contextlib.ExitStack() as under_way:
             for dummy in range(most):

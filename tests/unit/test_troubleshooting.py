@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The troubleshooting guide has the sentences that the tasks say."""
+"""The troubleshooting guide quotes the messages of the tasks."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ CASES = [
     for status in row["statuses"].split(", ")
     for code in re.findall(r"``(\w+)``", row["codes"])
 ]
-#: What the task says, in the tables that begin with that.
-SAID = re.findall(r"^  \* - (``.+``)$", GUIDE, re.MULTILINE)
+#: The messages in the tables that begin with them.
+MESSAGES = re.findall(r"^  \* - (``.+``)$", GUIDE, re.MULTILINE)
 TEXT = (ast.Constant, ast.JoinedStr)
 NODES = [
     node
@@ -66,9 +66,9 @@ def test_the_advice(status: int, code: str, advice: str) -> None:
     response = requests.Response()
     response.status_code = status
     response._content = json.dumps({"error": {"code": code, "message": "No."}}).encode()
-    told = str(from_error_response(response, Call("POST", "/v1/projects/prj_1/databases", "databases")))
-    assert f"{status} {code}: No." in told
-    assert advice in told
+    message = str(from_error_response(response, Call("POST", "/v1/projects/prj_1/databases", "databases")))
+    assert f"{status} {code}: No." in message
+    assert advice in message
 
 
 def test_all_rows_are_read() -> None:
@@ -88,20 +88,20 @@ def test_all_rows_are_read() -> None:
         503,
         504,
     }
-    headers = ("status", "the task says")
+    headers = ("status", "message")
     rows = [row for row in re.findall(r"^  \* - (.+)$", GUIDE, re.MULTILINE) if row not in headers]
-    assert len(rows) == len(ROW.findall(GUIDE)) + len(SAID)
+    assert len(rows) == len(ROW.findall(GUIDE)) + len(MESSAGES)
 
 
-def test_what_is_tried_again() -> None:
-    (told,) = re.findall(r"tried again after ([\d, and]+) and after a lost connection", GUIDE)
-    assert set(map(int, re.findall(r"\d+", told))) == RETRY_STATUSES
+def test_retried_statuses() -> None:
+    (listed,) = re.findall(r"retried after ([\d, and]+) and after a lost connection", GUIDE)
+    assert set(map(int, re.findall(r"\d+", listed))) == RETRY_STATUSES
 
 
-@pytest.mark.parametrize("said", [said for row in SAID for said in re.findall("``(.+?)``", row)])
-def test_the_code_says_it(said: str) -> None:
-    """A number, ``…`` and the name of an option stand for what the code puts in."""
-    pattern = re.sub(r"(?<=\\ )(?:\d+|…|password)(?=\\ )", ".+", re.escape(said))
+@pytest.mark.parametrize("message", [message for row in MESSAGES for message in re.findall("``(.+?)``", row)])
+def test_a_message_is_in_the_code(message: str) -> None:
+    """A number, ``…`` and the name of an option match any value that the code inserts."""
+    pattern = re.sub(r"(?<=\\ )(?:\d+|…|password)(?=\\ )", ".+", re.escape(message))
     assert any(re.search(pattern, text) for text in _texts())
 
 

@@ -43,7 +43,7 @@ STATE = {"state": {"type": "str", "choices": ["present", "absent"], "default": "
 
 
 def argument_spec(fields: t.Iterable[Field]) -> Spec:
-    """The options of an argument spec for these fields. Nothing has a default: what is not named is not managed."""
+    """Return the argument spec of these fields. Options have no defaults, because omitted options are not managed."""
     spec: Spec = {}
     for f in fields:
         option: dict[str, t.Any] = {"type": f.type}
@@ -52,9 +52,9 @@ def argument_spec(fields: t.Iterable[Field]) -> Spec:
         if f.elements and f.elements.choices:
             option["choices"] = list(f.elements.choices)
         if f.type == "path":
-            option["no_log"] = False  # whatever core reads out of its name
+            option["no_log"] = False  # because core may take its name for that of a secret
         if f.secret:
-            # raw, because core turns a number given for a str into text, and the password it makes is another one.
+            # raw, because core would convert a number to text, which may be another password.
             option.update(type="raw", no_log=True)
         members = f.fields
         if f.elements:
@@ -67,20 +67,20 @@ def argument_spec(fields: t.Iterable[Field]) -> Spec:
 
 
 def _parent_spec(resource: Resource) -> Spec:
-    """Without a path through it, the parent is not needed for an object whose id is known."""
+    """Return the options of the parent and its ancestors. They are required if the path contains them."""
     parent = {resource.parent: resource.path_has_parent} if resource.parent else {}
     required = {**dict.fromkeys(resource.ancestors, True), **parent}
     return {name: {"type": "str", "required": is_required} for name, is_required in required.items()}
 
 
-def _which_spec(resource: Resource) -> Spec:
-    """The options of which object is meant and whether it is to exist, as far as a task can say either."""
+def _identifying_spec(resource: Resource) -> Spec:
+    """Return the options for the id and the state of an object, as far as they apply to the resource."""
     state = STATE if resource.deletable else {}
     return state if resource.is_singleton else {**state, resource.id_field: {"type": "str"}}
 
 
 def _writing_spec(resource: Resource) -> Spec:
-    """The options on how to write, as far as the resource, or the first object in it, has what they are about."""
+    """Return the options that control writes, as far as they apply to the resource or its child."""
     spec: Spec = {}
     for secret in resource.secret_names:
         spec[f"update_{secret}"] = {
@@ -107,12 +107,12 @@ def _writing_spec(resource: Resource) -> Spec:
 def item_spec(resource: Resource) -> Spec:
     """The argument spec of the module for one object."""
     fields = argument_spec(resource.options)
-    return {**CONNECTION, **fields, **_parent_spec(resource), **_which_spec(resource), **_writing_spec(resource)}
+    return {**CONNECTION, **fields, **_parent_spec(resource), **_identifying_spec(resource), **_writing_spec(resource)}
 
 
 def list_spec(resource: Resource) -> Spec:
     """The argument spec of the module for a whole list."""
-    entry = {**_which_spec(resource), **argument_spec(resource.entry_options)}
+    entry = {**_identifying_spec(resource), **argument_spec(resource.entry_options)}
     pruning: Spec = {
         "prune": {"type": "bool", "default": False},
         "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
@@ -120,7 +120,7 @@ def list_spec(resource: Resource) -> Spec:
     return {
         **CONNECTION,
         **_parent_spec(resource),
-        # The names of some lists are such as core takes for those of secrets.
+        # no_log is set because core takes the names of some lists for those of secrets.
         resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry, "no_log": False},
         **(pruning if resource.deletable else {}),
         "parallel": {"type": "int", "default": 8},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules' bodies: parameters in, calls to the API, results and failures out.
+"""The bodies of the modules: from parameters through calls to the API to results and failures.
 
 Private to this collection: it may change in any release.
 """
@@ -37,8 +37,8 @@ Body = t.Callable[[Module, Reconciler], None]
 
 
 def _main(body: Body, module: Module) -> t.NoReturn:
-    """Run a module's body. Whatever it raises becomes one sentence."""
-    gc.freeze()  # what was imported stays to the end, and walking through it takes longer than many a module's work
+    """Run the body of a module. Every exception becomes one sentence."""
+    gc.freeze()  # imports stay until the end, and collecting them takes longer than many a module
     if client.REQUESTS_IMPORT_ERROR:
         module.exit(missing_required_lib("requests"))
     failure: str | None = None
@@ -59,11 +59,11 @@ def _main(body: Body, module: Module) -> t.NoReturn:
         except SystemExit:
             raise
         except BaseException:
-            # The task has run out of time, or the user has interrupted it. What is under way may end.
+            # The task timed out or was interrupted. Calls in flight may end.
             if run:
                 run.client.cancel(then=until_end.pop_all().close)
             raise
-        # Not in an except block: there core could be told to show the exception, whose text may quote a secret.
+        # Not in an except block, where core may show the exception, whose text may quote a secret.
         module.exit(failure, changed=bool(run and run.changed), **result)
 
 
@@ -71,7 +71,7 @@ def _run(module: Module, until_end: contextlib.ExitStack) -> Run:
     """The run that the module's options describe. Raises ConfigError."""
     params, action = module.params, module.resource.offered_action
     connection = Client(Settings(**{name: params[name] for name in CONNECTION}), module.redact)
-    module.endings = connection.endings
+    module.deprecations = connection.deprecations
     return Run(
         connection,
         check_mode=module.check_mode,
@@ -105,9 +105,9 @@ def _item(module: Module, reconciler: Reconciler) -> None:
     index = reconciler.load_index(wanted.get(resource.id_field))
     _raise(references.resolve_inside(reconciler, wanted, state, index))
     plan = reconciler.plan(index, wanted, state)
-    _raise(_undestined(module, [plan]))
+    _raise(_secrets_without_destination(module, [plan]))
     if plan.moves_existing:
-        if resource.id_field in wanted and resource.get_by_id:  # else all that is there was listed
+        if resource.id_field in wanted and resource.get_by_id:  # otherwise all objects were listed
             parent = reconciler.parent or t.cast(Values, plan.current).get(resource.parent) or ""
             index = Reconciler(reconciler.run, resource, parent).load_index(None)
         problem = planner.identity_taken(plan, index.without(plan.affected))
@@ -126,19 +126,19 @@ def _item(module: Module, reconciler: Reconciler) -> None:
 
 
 def _finish_item(module: Module, reconciler: Reconciler, outcomes: list[Outcome]) -> None:
-    """End a module for one object. The second outcome is that of the first object in it."""
+    """End a module for one object. The second outcome is that of its child."""
     outcome, first = outcomes[0], outcomes[1] if len(outcomes) > 1 else None
     changed = [o for o in outcomes if o.changed]
-    within = [f"{first.plan.resource.noun}.{name}" for name in first.changes] if first else []
+    nested_changes = [f"{first.plan.resource.noun}.{name}" for name in first.changes] if first else []
     result: Values = {
         reconciler.resource.noun: outcome.values,
         "action": outcome.action if outcome.action != "unchanged" or not changed else "updated",
-        "changes": outcome.changes + within,
+        "changes": outcome.changes + nested_changes,
         "changed": bool(changed),
     }
     if first:
         result[first.plan.resource.noun] = first.values
-    result.update(_asked_for(module, reconciler, outcome, outcomes[-1]))
+    result.update(_requested_extras(module, reconciler, outcome, outcomes[-1]))
     if module._diff:
         diffs = [o.diff() for o in changed]
         result["diff"] = diffs if len(diffs) > 1 else (diffs or [{"before": {}, "after": {}}])[0]
@@ -165,8 +165,8 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     prune = params.get("prune", False)
     if prune and not wanted:
         found.append(
-            f"prune: the list of {resource.plural} is empty, and pruning by it would delete all "
-            f"{resource.collection_label(reconciler.parent)}; give the list, or use state=absent"
+            f"prune: the list of {resource.plural} is empty, so prune would delete all "
+            f"{resource.collection_label(reconciler.parent)}; add entries, or delete single ones with state: absent"
         )
     prefixed = [(f"{place}: ", entry) for place, entry in zip(places, wanted)]
     _raise(found or _destination_problems(module, prefixed))
@@ -176,8 +176,8 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     index = reconciler.load_index(None)
     plans = _plans(reconciler, places, wanted, states, index)
     surplus = index.unclaimed([item for plan in plans for item in plan.affected]) if prune else []
-    _refuse_to_prune_more(module, reconciler, surplus, index)
-    _raise(_undestined(module, plans))
+    _check_prune_limit(module, reconciler, surplus, index)
+    _raise(_secrets_without_destination(module, plans))
     _warn(module, plans)
     outcomes = reconciler.apply(plans)
     prune_skipped = prune and (reconciler.client.fatal_error or any(outcome.error for outcome in outcomes))
@@ -186,8 +186,8 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     _finish_list(module, reconciler, outcomes, bool(prune_skipped))
 
 
-def _refuse_to_prune_more(module: Module, reconciler: Reconciler, surplus: list[Values], index: Index) -> None:
-    """Raise TaskError if prune would delete more than its limit allows: rather a list lost entries on its way here."""
+def _check_prune_limit(module: Module, reconciler: Reconciler, surplus: list[Values], index: Index) -> None:
+    """Raise TaskError if prune would delete more than its limit allows, because the list may be incomplete."""
     if not surplus:
         return
     resource, limit = reconciler.resource, str(module.params["prune_limit"])
@@ -199,7 +199,7 @@ def _refuse_to_prune_more(module: Module, reconciler: Reconciler, surplus: list[
 def _plans(
     reconciler: Reconciler, places: list[str], entries: list[Values], states: list[str], index: Index
 ) -> list[Plan]:
-    """A plan an entry. Raises TaskError with every entry that cannot be planned, before anything is written."""
+    """Return one plan per entry. Raises TaskError for all entries that cannot be planned, before any write."""
     resource = reconciler.resource
     shared = matching.shared_identities(resource, entries, index)
     plans: dict[str, Plan] = {}
@@ -240,21 +240,21 @@ def _finish_list(module: Module, reconciler: Reconciler, outcomes: list[Outcome]
 
 
 def _entry_result(module: Module, reconciler: Reconciler, outcome: Outcome) -> Values:
-    """What the list form tells of one entry."""
+    """Return what a list module reports for one entry."""
     resource = outcome.plan.resource
     known = {**outcome.plan.wanted, **(outcome.plan.current or {}), **outcome.values}
-    told: Values = {"action": outcome.action}
+    reported: Values = {"action": outcome.action}
     for name in resource.summary:
-        told[name] = known.get(name, resource.field(name).identity_default)
-    told["changes"] = outcome.changes
-    told.update(_asked_for(module, reconciler, outcome, outcome))
+        reported[name] = known.get(name, resource.field(name).identity_default)
+    reported["changes"] = outcome.changes
+    reported.update(_requested_extras(module, reconciler, outcome, outcome))
     if outcome.error:
-        told["error"] = outcome.error.as_dict()
-    return told
+        reported["error"] = outcome.error.as_dict()
+    return reported
 
 
-def _asked_for(module: Module, reconciler: Reconciler, issuing: Outcome, acting: Outcome) -> Values:
-    """What a result holds beside the object: what it has become, the answer to its action, and the issued secrets."""
+def _requested_extras(module: Module, reconciler: Reconciler, issuing: Outcome, acting: Outcome) -> Values:
+    """Return what a result contains beside the object: what it became, the answer to its action, and new secrets."""
     other = reconciler.resource.becomes
     result: Values = {other.noun: issuing.plan.became} if other else {}
     if reconciler.run.act:
@@ -265,26 +265,26 @@ def _asked_for(module: Module, reconciler: Reconciler, issuing: Outcome, acting:
 
 
 def _secrets(outcome: Outcome) -> Values:
-    """The secrets that this run has issued, null in check mode; empty if it has issued none."""
-    foreseen = dict.fromkeys(outcome.plan.resource.shown_once) if outcome.plan.issues_secrets else {}
-    return outcome.secrets or ({} if outcome.error or not outcome.changed else foreseen)
+    """Return the secrets that this run issued, null in check mode; empty if it issued none."""
+    predicted = dict.fromkeys(outcome.plan.resource.shown_once) if outcome.plan.issues_secrets else {}
+    return outcome.secrets or ({} if outcome.error or not outcome.changed else predicted)
 
 
 def _destination_problems(module: Module, labelled: list[tuple[str, Values]]) -> list[str]:
-    """Sentences on places for secrets that cannot be used."""
+    """Return a sentence for each destination of secrets that cannot be used."""
     problems = []
     if module.params.get("return_secrets") and not module.no_log:
-        problems.append("return_secrets: Ansible would show the secrets; set no_log: true for the task as well")
+        problems.append("return_secrets: Ansible would show the secrets; also set no_log: true on the task")
     paths = [(place, wanted["secrets_file"]) for place, wanted in labelled if "secrets_file" in wanted]
     return problems + secrets_file.problems(paths)
 
 
-def _undestined(module: Module, plans: list[Plan]) -> list[str]:
-    """Sentences on secrets that the plans would issue and nobody would see."""
+def _secrets_without_destination(module: Module, plans: list[Plan]) -> list[str]:
+    """Return a sentence for each plan that would issue secrets without a destination."""
     if module.params.get("return_secrets"):
         return []
     return [
-        f"{plan.label}: PgBeam shows its new secrets once; set secrets_file, or return_secrets: true and no_log: true"
+        f"{plan.label}: PgBeam shows new secrets only once; set secrets_file, or return_secrets: true and no_log: true"
         for plan in plans
         if plan.issues_secrets and not plan.wanted.get("secrets_file")
     ]
@@ -296,7 +296,7 @@ def _raise(problems: list[str]) -> None:
 
 
 def _warn(module: Module, plans: list[Plan]) -> None:
-    """Warn of what the plans leave open or unguarded, and of a new login without the secret that is named with it."""
+    """Show the warnings of the plans, and warn of a changed login whose secret is not sent."""
     for plan in plans:
         for warning in plan.warnings:
             module.warn(warning)
@@ -304,15 +304,15 @@ def _warn(module: Module, plans: list[Plan]) -> None:
         for secret in (f.name for f in resource.fields if f.secret):
             if resource.tie_breaker in plan.changes and secret in plan.wanted and secret not in plan.body:
                 module.warn(
-                    f"{plan.label}: {resource.tie_breaker} changes, but PgBeam keeps the {secret} of the old one; "
-                    f"set update_{secret}: always in this run to send it"
+                    f"{plan.label}: {resource.tie_breaker} changes, but PgBeam keeps the old {secret}; "
+                    f"set update_{secret}: always for this run to send the new one"
                 )
 
 
 def _wanted(reconciler: Reconciler, values: Values, given: Values) -> Values:
-    """What the task names of one object, with the parent that it belongs to.
+    """Return what the task sets for one object, with its parent.
 
-    ``values`` are the options as core has completed and converted them, ``given`` as they were before.
+    ``values`` are the options as core completed and converted them, ``given`` as they were before.
     """
     resource = reconciler.resource
     names = {resource.id_field, *(f.name for f in resource.options)}
@@ -338,14 +338,16 @@ def _info(module: Module, reconciler: Reconciler) -> None:
     key = resource.id_field
     wanted = validation.drop_nulls({name: module.params[name] for name in (key, *resource.filters)})
     if resource.parent and not resource.path_has_parent and not reconciler.parent and key not in wanted:
-        raise TaskError(f"{resource.parent}: it is missing; give it, or the id, to say which {resource.plural}")
+        raise TaskError(f"{resource.parent}: missing; set {resource.parent} or {key}")
     filters = [resource.field(name) for name in resource.filters if name in wanted]
     items = reconciler.read_one(wanted[key]) if key in wanted else reconciler.read_all()
     kept = [item for item in items if all(f.equals(wanted[f.name], item.get(f.name)) for f in filters)]
     unclear = [f for f in filters if f.zero is None and not f.nullable]
     hidden = {f.name for f in unclear for item in items if item.get(f.name) is None}
     if hidden:
-        module.warn(f"PgBeam does not show {', '.join(sorted(hidden))} of all {resource.plural}; those are left out")
+        module.warn(
+            f"{resource.plural}: PgBeam does not return {', '.join(sorted(hidden))} for some of them; those are omitted"
+        )
     for duplicates in Index(resource, kept).duplicate_warnings():
         module.warn(duplicates)
     result: Values = {resource.plural: kept}

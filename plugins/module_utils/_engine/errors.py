@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The failure of a task that is known before, or without, a call to the API.
+"""The failure of a task that needs no request to detect.
 
 Private to this collection: it may change in any release.
 """
@@ -10,4 +10,4 @@ from __future__ import annotations
 
 
 class TaskError(Exception):
-    """The task cannot be carried out as it stands. The text is one sentence for the user and holds no secret."""
+    """The task cannot be carried out. The text is one sentence for the user and contains no secret."""

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which object a task means: by its id, else by its identity. No I/O.
+"""Find the object that a task refers to, by id or by identity. No I/O.
 
 Private to this collection: it may change in any release.
 """
@@ -15,16 +15,16 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
 
 Identities = frozenset[tuple[t.Any, ...]]
-REPLACE_HINT = ", or set replace: true to keep the one that is as the task says"
+REPLACE_HINT = ", or set replace: true to keep the one that matches the task"
 
 
 def identity(resource: Resource, values: Values) -> tuple[t.Any, ...]:
-    """What two objects must share to be the same registration, ready to compare."""
+    """Return the normalized identity of an object. Two objects with the same identity are duplicates."""
     return tuple(resource.field(n).normalized(resource.identity_value(values, n)) for n in resource.identity)
 
 
 class Index:
-    """The server's objects of one parent, to find the one that a task means."""
+    """The server's objects of one parent, by id and by identity."""
 
     def __init__(self, resource: Resource, existing: list[Values]) -> None:
         self._resource = resource
@@ -44,24 +44,27 @@ class Index:
         return Index(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self
 
     def duplicates_of(self, values: Values) -> list[Values]:
-        """The other objects of the same identity."""
+        """Return the other objects with the same identity."""
         key = self._resource.id_field
         return [m for m in self._by_identity.get(identity(self._resource, values), []) if m[key] != values[key]]
 
     def with_id(self, identifier: str | None) -> Values | None:
-        """The object with this id, None where there is none."""
+        """Return the object with this id, or None if it does not exist."""
         return self._by_id.get(identifier)
 
     def find(
         self, wanted: Values, state: str = "present", shared: Identities = frozenset(), replace: bool = False
     ) -> Values | None:
-        """The object that ``wanted`` means, None where there is none.
+        """Return the object that ``wanted`` refers to, or None if it does not exist.
 
-        By id where that is named, else by identity, where the tie breaker narrows a tie. It has to agree even without
-        a tie where ``shared`` holds the identity, as the list names it twice, and where a deletion names it: the second
-        run must not delete the other one. Where objects may be replaced, one that is as wanted already is meant: the
-        others are what a replacement that was interrupted has left. Raises TaskError where it is not clear which object
-        is meant.
+        - If ``wanted`` has an id, only the id counts. Otherwise the identity does.
+        - If several objects match, the tie breaker selects one.
+        - The tie breaker must also match a single object if ``shared`` contains the identity, because another entry of
+          the list has it too, and on deletion, because a second run must not delete another object.
+        - With ``replace``, an object that already matches ``wanted`` is selected: the others are left over from an
+          interrupted replacement.
+
+        Raises TaskError if several objects still match.
         """
         if self._resource.id_field in wanted:
             found = self.with_id(wanted[self._resource.id_field])
@@ -78,26 +81,26 @@ class Index:
             matches = fitting if len(fitting) == 1 else matches
         if len(matches) > 1:
             hint = "" if replace or state == "absent" or not self._resource.replaceable else REPLACE_HINT
-            raise TaskError(self._told(wanted, matches) + hint)
+            raise TaskError(self._ambiguity(wanted, matches) + hint)
         return matches[0] if matches else None
 
     def duplicate_warnings(self) -> list[str]:
-        """Sentences on the objects that nothing but their ids tells apart."""
+        """Return a sentence for each group of objects that differ only in their ids."""
         if not self._resource.identity:
             return []
-        alike: dict[tuple[t.Any, ...], list[Values]] = {}
+        duplicates: dict[tuple[t.Any, ...], list[Values]] = {}
         for key, items in self._by_identity.items():
             for item in items:
-                alike.setdefault((*key, item.get(self._resource.tie_breaker)), []).append(item)
-        return [self._told(items[0], items) for items in alike.values() if len(items) > 1]
+                duplicates.setdefault((*key, item.get(self._resource.tie_breaker)), []).append(item)
+        return [self._ambiguity(items[0], items) for items in duplicates.values() if len(items) > 1]
 
-    def _told(self, wanted: Values, matches: list[Values]) -> str:
+    def _ambiguity(self, wanted: Values, matches: list[Values]) -> str:
         key = self._resource.id_field
         ids = ", ".join(sorted(m[key] for m in matches))
-        removing = f", or remove each that is too many with its {key} and state=absent"
+        or_delete = f", or delete the duplicates by {key} with state: absent" if self._resource.deletable else ""
         return (
-            f"{self._resource.describe(wanted)} is in PgBeam {len(matches)} times ({ids}); "
-            f"name the one you mean by {key}{removing if self._resource.deletable else ''}"
+            f"{self._resource.describe(wanted)} exists {len(matches)} times in PgBeam ({ids}); "
+            f"set {key} to choose one{or_delete}"
         )
 
     def unclaimed(self, claimed: t.Iterable[Values]) -> list[Values]:
@@ -109,15 +112,15 @@ class Index:
         return {item[self._resource.id_field] for item in items}
 
 
-def shared_identities(resource: Resource, entries: list[Values], register: Index) -> Identities:
-    """The identities that several entries of one list share, told apart by the tie breaker alone."""
-    there = [register.find(entry) if resource.id_field in entry else entry for entry in entries]
-    counts = Counter(identity(resource, values) for values in there if values)
+def shared_identities(resource: Resource, entries: list[Values], index: Index) -> Identities:
+    """Return the identities that several entries of one list share, so that only the tie breaker distinguishes them."""
+    objects = [index.find(entry) if resource.id_field in entry else entry for entry in entries]
+    counts = Counter(identity(resource, values) for values in objects if values)
     return frozenset(key for key, count in counts.items() if count > 1)
 
 
 class EntryIndex:
-    """Entries of a list by the object that each means: its id, or its identity and, where it names one, tie breaker."""
+    """Entries of a list by the object that each refers to: by id, or by identity and, if set, tie breaker."""
 
     def __init__(self, resource: Resource, entries: t.Iterable[Values] = ()) -> None:
         self._resource = resource
@@ -129,7 +132,7 @@ class EntryIndex:
         self._seen.setdefault(self._key(entry), []).append((place, entry.get(self._resource.tie_breaker)))
 
     def find(self, entry: Values) -> int | None:
-        """The place of an added entry that means the same object, None where there is none."""
+        """Return the position of an added entry that refers to the same object, or None."""
         breaker = entry.get(self._resource.tie_breaker)
         added = self._seen.get(self._key(entry), [])
         by_id = self._resource.id_field in entry
@@ -141,14 +144,14 @@ class EntryIndex:
 
 
 def duplicate_entries(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
-    """Sentences on entries of one list that mean one object. ``name`` tells an entry's place in words."""
+    """Return a sentence for each pair of entries of the same object. ``name`` returns the label of an entry."""
     found = []
-    claims = EntryIndex(resource)
+    seen = EntryIndex(resource)
     for index, entry in enumerate(entries):
-        earlier = claims.find(entry)
+        earlier = seen.find(entry)
         if earlier is not None:
             identifier = entry.get(resource.id_field)
             what = f"{resource.noun} {identifier}" if identifier else resource.describe(entry)
             found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
-        claims.add(entry, index)
+        seen.add(entry, index)
     return found

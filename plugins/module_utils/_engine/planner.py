@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What follows from a resource's table of fields: plan, predict and diff, and what the plans of a list make. No I/O.
+"""Plan, predict and diff the change of one object, and detect conflicts between plans. No I/O.
 
-``wanted`` is what the task names, without what it leaves out; ``current`` is the object as the server has it.
+``wanted`` contains the values that the task sets; ``current`` is the object as the server returned it.
 Private to this collection: it may change in any release.
 """
 
@@ -28,24 +28,24 @@ NEWLY_ISSUED = "(new, not shown)"
 
 @dataclass
 class Plan:
-    """What one object needs: the action, the body to send, and what moves."""
+    """The action for one object, the body to send, and the fields that change."""
 
     resource: Resource
     action: str
     wanted: Values
     current: Values | None = None
     body: Values = field(default_factory=dict)
-    #: The objects in whose place this one is, to be deleted after it is made.
+    #: The objects that this one replaces. They are deleted after it is created.
     replaces: list[Values] = field(default_factory=list)
-    #: The first object that is made in the same call.
+    #: The child that is created in the same request.
     nested: Plan | None = None
-    #: Whether new secrets are issued for an object that exists.
+    #: Whether new secrets are issued for an existing object.
     rotates: bool = False
-    #: What the action that the task asks for is to make of the object.
+    #: The field, with its new value, that the requested action changes.
     achieves: Values = field(default_factory=dict)
-    #: What an object of the identity has become: one of another resource, so that there is nothing to create.
+    #: The object of another resource that the object has become, so that nothing is created.
     became: Values = field(default_factory=dict)
-    #: What the user should know before the plan is carried out.
+    #: Sentences to show before the plan is applied.
     warnings: list[str] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     before: Values = field(default_factory=dict)
@@ -61,25 +61,25 @@ class Plan:
 
     @property
     def affected(self) -> list[Values]:
-        """The objects that are there and that this plan keeps, changes or removes."""
+        """The existing objects that this plan keeps, changes or deletes."""
         return [item for item in (self.current, *self.replaces) if item]
 
     @property
     def changes_identity(self) -> bool:
-        """Whether an object is found by other fields after this plan, or for the first time."""
+        """Whether the plan creates an object or changes a field that identifies it."""
         return not {*self.resource.identity, self.resource.tie_breaker}.isdisjoint(self.changes)
 
     @property
     def moves_existing(self) -> bool:
-        """Whether an object that is there is found by other fields after this plan."""
+        """Whether the plan changes a field that identifies an existing object."""
         return bool(self.current) and self.changes_identity
 
     @property
     def deferred(self) -> Values:
-        """What the task names and the create does not carry, to be sent after it if the object made differs.
+        """The values that the create does not contain. They are sent after it, if the created object differs.
 
-        That is what a create does not take, and an object of which the task leaves members out: PgBeam alone knows what
-        those begin with.
+        These are fields that a create does not accept, and nested objects of which the task omits members, because only
+        PgBeam knows their defaults.
         """
         if self.action != "created":
             return {}
@@ -90,11 +90,11 @@ class Plan:
         }
 
     def follow_up(self, made: Values) -> Plan:
-        """The plan for the write after a create. Raises TaskError if it cannot be made from the object made."""
+        """Return the plan for the write after a create. Raises TaskError if the created object does not allow one."""
         return _plan_update(self.resource, self.deferred, made, False)
 
     def complete(self, defaults: Values) -> None:
-        """Put into a create the objects that the task names in part, with what other new objects begin with."""
+        """Add to a create the nested objects that the task sets in part, completed with the defaults of new objects."""
         for name, value in self.deferred.items():
             f = self.resource.field(name)
             whole = f.merged_onto(value, defaults.get(name))
@@ -103,14 +103,14 @@ class Plan:
 
     @property
     def issues_secrets(self) -> bool:
-        """Whether the API shows secrets when this plan is carried out."""
+        """Whether the API returns new secrets when this plan is applied."""
         return self.rotates or (self.action == "created" and bool(self.resource.issued))
 
     @property
     def conditional(self) -> bool:
-        """Whether the body would undo what another writer has changed since the object was read.
+        """Whether the body could undo the change of another client since the object was read.
 
-        An object that cannot be read by itself has no tag that could show this.
+        An object that cannot be read by its id has no entity tag to detect this.
         """
         if self.action != "updated" or not self.body or not self.resource.get_by_id:
             return False
@@ -120,14 +120,14 @@ class Plan:
         )
 
     def again(self, current: Values, lost: Plan | None = None) -> Plan:
-        """The same task's plan for the object as it is now. Raises TaskError if that is not the one that was meant.
+        """Return the plan of the same task for the current object. Raises TaskError if it is now another object.
 
-        ``lost`` is the plan of a write whose answer was lost and that may have been applied: what it changes and the
-        object shows was changed by this run, and stays part of the report.
+        ``lost`` is the plan of a write whose answer was lost and that may have been applied. Its changes stay part of
+        the report.
         """
         resource, before = self.resource, self.current or {}
         if resource.id_field not in self.wanted and identity(resource, current) != identity(resource, before):
-            raise TaskError(f"somebody has changed it to {resource.describe(current)}; run again to see what is needed")
+            raise TaskError(f"another client has changed it to {resource.describe(current)}; run the task again")
         _refuse_immutable_change(resource, self.wanted, current)
         resend = any(f.secret and f.name in self.changes for f in resource.fields)
         result = _plan_update(resource, self.wanted, current, resend)
@@ -140,20 +140,20 @@ class Plan:
         """The body of the first write."""
         return {**self.body, self.nested.resource.noun: self.nested.body} if self.nested else self.body
 
-    def confirmed_by(self, register: Index) -> Values | None:
-        """The object after this plan's first write, where the register shows that it was made; else None."""
+    def confirmed_by(self, index: Index) -> Values | None:
+        """Return the object after this plan's first write, or None if the index does not show that it was applied."""
         if self.action == "deleted":
-            return None if self.id and register.with_id(self.id) else {}
+            return None if self.id and index.with_id(self.id) else {}
         if not self.body:
             return self.current
         try:
-            # A create is looked for by the very body that was sent, username and all.
+            # A create is looked up by the body that was sent, including the tie breaker.
             by_identity = self.resource.put_by_identity
             updated = self.action == "updated" and not by_identity
             looked_for = {self.resource.id_field: self.id} if updated else self.body
-            register = register.without(self.replaces)
+            index = index.without(self.replaces)
             shared = frozenset([identity(self.resource, self.body)])
-            found = register.find(looked_for, shared=shared, replace=self.action == "replaced")
+            found = index.find(looked_for, shared=shared, replace=self.action == "replaced")
             if found is None or (self.action == "created" and not by_identity):
                 return found
         except TaskError:
@@ -163,12 +163,12 @@ class Plan:
         return None if hidden or self.resource.changed_fields(sent, found) else found
 
     def diff(self) -> dict[str, t.Any]:
-        """Ansible's diff of this plan: only what moves, headed by the object it moves in."""
+        """Return Ansible's diff of this plan: only the fields that change, with the object as header."""
         header = f"{self.label} ({self.id})" if self.id else self.label
         return {"before_header": header, "after_header": header, "before": self.before, "after": self.after}
 
     def predict(self) -> Values:
-        """The object after the plan, every API field named; null for what only the server knows."""
+        """Return the object after the plan, with every API field; null for values that only the server knows."""
         if self.action == "deleted" or (self.action == "unchanged" and self.current is None):
             return {}
         body = {name: _known(value) for name, value in self.body.items()}
@@ -185,17 +185,17 @@ class Plan:
 
 
 def conflicts(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
-    """Sentences on plans of one list that are about one object, or would make two that only their ids tell apart.
+    """Return a sentence for each pair of plans that affect the same object or would create duplicates.
 
-    Two that are so already, and that the list names by their ids, may stay. ``name`` tells an entry's place in words.
+    Existing duplicates that the list refers to by id may stay. ``name`` returns the label of an entry.
     """
     found = []
-    about: dict[str, int] = {}
+    planned_by: dict[str, int] = {}
     remaining: EntryIndex | None = None
     for index, plan in enumerate(plans):
         key = plan.resource.id_field
         for item in plan.affected:
-            earlier = about.setdefault(item[key], index)
+            earlier = planned_by.setdefault(item[key], index)
             if earlier != index:
                 what = f"{plan.resource.noun} {item[key]}"
                 found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
@@ -211,7 +211,7 @@ def conflicts(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
 
 
 def occupants(plan: Plan, others: Index) -> list[Values]:
-    """The others in the place that an object would move to, from which only the ids would tell it."""
+    """Return the other objects that already have the identity that the plan gives to its object."""
     if not plan.moves_existing:
         return []
     values = {**(plan.current or {}), **plan.wanted, plan.resource.id_field: plan.id}
@@ -220,15 +220,15 @@ def occupants(plan: Plan, others: Index) -> list[Values]:
 
 
 def identity_taken(plan: Plan, others: Index) -> str | None:
-    """A sentence where an object would move to the place of another one, else None."""
+    """Return a sentence if another object already has the identity that the plan sets, otherwise None."""
     found = occupants(plan, others)
     if not found:
         return None
     place = plan.resource.describe({**(plan.current or {}), **plan.wanted})
     ids = ", ".join(item[plan.resource.id_field] for item in found)
     return (
-        f"{place} is in PgBeam already ({ids}), and only their ids would tell it from {plan.id}; "
-        f"remove one of the two, or leave {plan.id} where it is"
+        f"{place} already exists ({ids}), and {plan.id} would become its duplicate; "
+        f"delete one of the two, or leave {plan.id} unchanged"
     )
 
 
@@ -241,10 +241,9 @@ def make_plan(
     replace: bool = False,
     duplicates: t.Sequence[Values] = (),
 ) -> Plan:
-    """What has to be done so that the object is as the task says. Raises TaskError where it cannot be done.
+    """Plan how to make the object match the task. Raises TaskError if that is not possible.
 
-    ``replace`` says whether the task allows to replace it; ``duplicates`` are the other objects of the identity that it
-    is to have.
+    ``replace`` allows replacing the object. ``duplicates`` are the other objects with its wanted identity.
     """
     if current:
         _refuse_immutable_change(resource, wanted, current)
@@ -258,7 +257,7 @@ def make_plan(
 
 
 def expect_action(plan: Plan) -> None:
-    """Add to a plan what the resource's action changes: the task fails if it does not."""
+    """Add to a plan the change that the resource's action makes. The task fails if the action does not succeed."""
     action = plan.resource.action
     is_gone = plan.action == "deleted" or (plan.action == "unchanged" and not plan.current)
     if not action or not action.changes or is_gone:
@@ -276,7 +275,7 @@ def expect_action(plan: Plan) -> None:
 
 
 def plan_nothing(resource: Resource, wanted: Values, became: Values) -> Plan:
-    """The plan for an object that has become one of another resource, which may differ from what the task wants."""
+    """Return the plan for an object that has become one of another resource, with a warning if that one differs."""
     result = Plan(resource, "unchanged", wanted, became=became)
     other = t.cast(Resource, resource.becomes)
     for f in resource.changed_fields(wanted, became):
@@ -288,21 +287,23 @@ def plan_nothing(resource: Resource, wanted: Values, became: Values) -> Plan:
 
 
 def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values) -> None:
-    """Raise TaskError where the task has another value of what never changes: it may mean another object."""
+    """Raise TaskError if the task changes an immutable field: it may mean another object."""
     for f in resource.changed_fields(wanted, current):
         if f.immutable:
             old = f.zero if current.get(f.name) is None else current[f.name]
             if old is None and not f.nullable:
                 raise TaskError(
-                    f"{resource.describe(current)}: PgBeam does not show its {f.name}, so it cannot be compared with "
-                    f"{wanted[f.name]!r}; leave {f.name} out"
+                    f"{resource.describe(current)}: PgBeam does not return {f.name}, so it cannot be compared with "
+                    f"{wanted[f.name]!r}; omit {f.name}"
                 )
-            alike = f.name not in resource.identity and all(resource.field(n).immutable for n in resource.identity)
-            other = "remove it with state=absent and add it anew" if alike else f"make another {resource.noun}"
-            way_out = f"leave it out, or {other}" if resource.creatable else "or leave it out"
+            same = f.name not in resource.identity and all(resource.field(n).immutable for n in resource.identity)
+            other = "delete it with state=absent first" if same else f"create another {resource.noun}"
+            remedies = f"set the current value, omit the option, or {other}"
+            if not resource.creatable:
+                remedies = "set the current value, or omit the option"
             raise TaskError(
                 f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
-                f"{_shown(wanted[f.name])}; name what it is, {way_out}"
+                f"{_shown(wanted[f.name])}; {remedies}"
             )
 
 
@@ -311,7 +312,7 @@ def _shown(value: t.Any) -> str:
 
 
 def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> Plan:
-    """The plan for an object that has to be absent."""
+    """Return the plan for an object that must be absent."""
     if current is None:
         return Plan(resource, "unchanged", wanted)
     return Plan(resource, "deleted", wanted, current, before=dict(current))
@@ -323,8 +324,8 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         parent = wanted.get(resource.parent)
         place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
         what = f"{resource.noun} {wanted[key]}" if key in wanted else resource.describe(wanted)
-        advice = resource.if_missing or f"check the {key}, or leave it out to add a new {resource.noun}"
-        raise TaskError(f"{what} is not {place}, or this key may not see it; {advice}")
+        advice = resource.if_missing or f"check the {key}, or omit it to create a new {resource.noun}"
+        raise TaskError(f"{what} was not found {place}, or is not visible to this API key; {advice}")
     result = Plan(resource, "created", wanted)
     for f in resource.writable:
         value = wanted.get(f.name, f.identity_default)
@@ -335,14 +336,15 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
             continue
         elif f.in_future and f.normalized(value) <= timestamp.now():
             raise TaskError(
-                f"{resource.describe(wanted)}: {f.name} {value} is in the past; "
-                "give a moment in the future, or leave it out"
+                f"{resource.describe(wanted)}: {f.name} {value} is in the past; set a time in the future, or omit it"
             )
         elif not f.update_only and not (f.fields and f.missing_members(value)):
             result.body[f.name] = f.merged_onto(value, None)
     unknown = {f.name: None for f in resource.references if isinstance(wanted.get(f.name), UnresolvedName)}
     sent = {**result.body, **result.deferred, **unknown}
-    result.changes = [name for f in resource.writable if f.name in sent for name in _names(f, wanted.get(f.name))]
+    result.changes = [
+        name for f in resource.writable if f.name in sent for name in _changed_names(f, wanted.get(f.name))
+    ]
     result.after = resource.without_secrets(sent, NOT_SHOWN)
     if resource.nested:
         if resource.nested.noun not in wanted:
@@ -352,12 +354,12 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
 
 
 def _known(value: t.Any) -> t.Any:
-    """The value, null for an id that is not known yet."""
+    """Return the value, or None for an id that is not known yet."""
     return None if isinstance(value, UnresolvedName) else value
 
 
 def _missing_for_create(resource: Resource, wanted: Values, missing: str) -> str:
-    return f"{resource.describe(wanted)} is not in PgBeam yet; give {missing} to add it"
+    return f"{resource.describe(wanted)} does not exist yet; set {missing} to create it"
 
 
 def _plan_update(resource: Resource, wanted: Values, current: Values, resend_secrets: bool) -> Plan:
@@ -372,8 +374,8 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             unknown = f.missing_members(result.body[f.name])
             if unknown:
                 raise TaskError(
-                    f"{result.label}: PgBeam does not show {', '.join(unknown)} of its {f.name}, so they cannot be "
-                    f"kept; name them in {f.name} as well"
+                    f"{result.label}: PgBeam does not return {', '.join(unknown)} of {f.name}, so they cannot be "
+                    f"kept; also set them in {f.name}"
                 )
             _record_change(result, f)
         if f.when_empty and wanted.get(f.name) == [] and current.get(f.name):
@@ -394,41 +396,41 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
 
 
 def _report_lost(result: Plan, lost: Plan) -> None:
-    """Add to a plan what a write whose answer was lost has changed."""
+    """Add to a plan the changes of a write whose answer was lost."""
     result.action = "updated"
     result.changes = list(dict.fromkeys([*lost.changes, *result.changes]))
-    for told, earlier in ((result.before, lost.before), (result.after, lost.after)):
+    for target, earlier in ((result.before, lost.before), (result.after, lost.after)):
         for name, value in earlier.items():
-            both = isinstance(value, dict) and isinstance(told.get(name), dict)
-            told[name] = {**told[name], **value} if both else value
+            both = isinstance(value, dict) and isinstance(target.get(name), dict)
+            target[name] = {**target[name], **value} if both else value
 
 
 def _plan_replace(
     resource: Resource, wanted: Values, current: Values, replace: bool, duplicates: t.Sequence[Values]
 ) -> Plan:
-    """The plan for an object that the API cannot change. What comes in its place is made before it is removed.
+    """Return the plan for an object that the API cannot update: create the replacement, then delete the object.
 
-    It may be there already, where a replacement was interrupted.
+    The replacement may already exist, if an earlier run was interrupted.
     """
     result = Plan(resource, "unchanged", wanted, current)
-    moved = resource.changed_fields(wanted, current)
-    if moved and not replace:
-        old, new = current.get(moved[0].name), wanted[moved[0].name]
+    changed = resource.changed_fields(wanted, current)
+    if changed and not replace:
+        old, new = current.get(changed[0].name), wanted[changed[0].name]
         raise TaskError(
-            f"{result.label} ({result.id}): {moved[0].name} is {old!r} and PgBeam cannot change it to {new!r}; "
-            "set replace: true to add it anew and then remove this one"
+            f"{result.label} ({result.id}): {changed[0].name} is {old!r} and PgBeam cannot change it to {new!r}; "
+            "set replace: true to create a replacement and then delete this one"
         )
-    for f in moved:
+    for f in changed:
         _record_change(result, f)
-    if moved:
+    if changed:
         result.replaces = [current]
         values = {f.name: f.identity_default for f in resource.writable}
         values.update({name: v for name, v in {**current, **wanted}.items() if name in values and v is not None})
         result.body = {name: value for name, value in values.items() if value is not None}
         made = [item for item in duplicates if not resource.changed_fields(result.body, item)]
-        if made and not result.changes_identity:  # another one at another place may be any one
+        if made and not result.changes_identity:  # with another identity, it may be unrelated
             result.current, result.body = made[0], {}
-    elif duplicates and resource.id_field not in wanted:  # nothing moves but that it is there once
+    elif duplicates and resource.id_field not in wanted:  # nothing changes except that the duplicates are deleted
         key = resource.id_field
         result.replaces = list(duplicates)
         result.changes = [key]
@@ -440,21 +442,21 @@ def _plan_replace(
 
 
 def _record_change(result: Plan, f: Field) -> None:
-    """Note what moves, of an object member by member."""
+    """Add a changed field to the plan, a nested object member by member."""
     value, old = result.wanted[f.name], (result.current or {}).get(f.name)
     if f.fields:
         old = f.member_values(old)
-        moved = [
+        changed = [
             m for m in f.fields if m.name in value and not (m.name in old and m.equals(value[m.name], old[m.name]))
         ]
-        result.changes += [f"{f.name}.{m.name}" for m in moved]
-        result.before[f.name] = {m.name: old.get(m.name) for m in moved}
-        result.after[f.name] = {m.name: value[m.name] for m in moved}
+        result.changes += [f"{f.name}.{m.name}" for m in changed]
+        result.before[f.name] = {m.name: old.get(m.name) for m in changed}
+        result.after[f.name] = {m.name: value[m.name] for m in changed}
     else:
         result.changes.append(f.name)
         result.before[f.name] = f.zero if old is None else old
         result.after[f.name] = _known(f.merged_onto(value, old))
 
 
-def _names(f: Field, value: t.Any) -> list[str]:
+def _changed_names(f: Field, value: t.Any) -> list[str]:
     return [f"{f.name}.{m.name}" for m in f.fields if m.name in value] if f.fields else [f.name]

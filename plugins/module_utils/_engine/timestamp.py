@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moments in time, as RFC 3339 writes them: which texts are one, and when two of them mean the same moment.
+"""Validate and compare RFC 3339 timestamps.
 
 Private to this collection: it may change in any release.
 """
@@ -16,7 +16,7 @@ RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([
 
 
 def canonical(text: str) -> str:
-    """The one spelling of a moment, in UTC; texts of moments sort by time. Raises ValueError for anything else."""
+    """Return a timestamp in UTC; such texts sort by time. Raises ValueError if it is invalid."""
     found = RFC_3339.fullmatch(text)
     if not found:
         raise ValueError(text)
@@ -26,13 +26,13 @@ def canonical(text: str) -> str:
         moment = datetime.fromisoformat(f"{date}T{time}{zone}").astimezone(timezone.utc)
     except OverflowError:
         raise ValueError(text) from None
-    return _written(moment + timedelta(microseconds=int((fraction or "0").ljust(6, "0")[:6])))
+    return _format(moment + timedelta(microseconds=int((fraction or "0").ljust(6, "0")[:6])))
 
 
 def now() -> str:
-    """This moment, to compare with others."""
-    return _written(datetime.now(timezone.utc))
+    """Return the canonical form of the current time."""
+    return _format(datetime.now(timezone.utc))
 
 
-def _written(moment: datetime) -> str:
+def _format(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTTP and authentication for the PgBeam API: sessions, paging, time-outs and retries.
+"""HTTP and authentication for the PgBeam API: sessions, paging, timeouts and retries.
 
-Nothing in here knows Ansible, so any Python program can use it. The retry rules are those of the vendor's own clients.
+This package does not depend on Ansible. The retry rules are those of the vendor's own clients.
 Private to this collection: it may change in any release.
 """
 
@@ -43,26 +43,26 @@ except ImportError as exc:  # the caller reports it: importing this file never f
     REQUESTS_IMPORT_ERROR = exc
 
 PAGE_SIZE = 100
-MAX_PAGES = 10_000  # a list that goes on after a million objects has no end
-MAX_BYTES = 16 * 2**20  # of one answer; a page of a list is a hundredth of that
+MAX_PAGES = 10_000  # a million objects
+MAX_BYTES = 16 * 2**20  # of one answer, a hundred times a usual page of a list
 CHUNK_SIZE = 2**16
 BACKOFF_BASE = 0.5
 BACKOFF_LIMIT = 30.0
 MIN_TIMEOUT = 1.0
-GRACE = 0.5  # in which requests can say by itself which step took too long
-EXCHANGE = "pgbeam exchange"  # the name of the threads that send and receive
+GRACE = 0.5  # seconds for requests to report which step timed out
+EXCHANGE = "pgbeam exchange"  # the name of the threads that send requests
 ETAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 class ConfigError(ValueError):
-    """A connection setting cannot be used; the text is one sentence for the user and holds no secret."""
+    """A connection setting is invalid. The text is one sentence for the user and contains no secret."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to reach the API. Times are in seconds; ``ca_path`` is None for the environment's bundle.
+    """How to reach the API. Times are in seconds; without ``ca_path``, the environment's bundle is used.
 
-    Raises ConfigError for a value that no call could use.
+    Raises ConfigError if a value is invalid.
     """
 
     api_key: str | None
@@ -75,56 +75,54 @@ class Settings:
 
     @property
     def base_url(self) -> str:
-        """The URL that paths are put behind; they begin with the API's version, which ``api_url`` may end with."""
+        """The URL to prefix paths with. Paths begin with the version of the API, which ``api_url`` may end with."""
         parts = urlsplit(self.api_url)
         return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
 
     def __post_init__(self) -> None:
         if not self.api_key:
             others = " or ".join(API_KEY_VARIABLES[1:])
-            raise ConfigError(
-                f"api_key: there is no API key; set api_key, or {API_KEY_VARIABLES[0]} ({others}) in the environment"
-            )
+            raise ConfigError(f"api_key: missing; set api_key, or {API_KEY_VARIABLES[0]} ({others}) in the environment")
         if not re.fullmatch(r"[\x21-\x7e]+", self.api_key):
-            # requests would quote the whole header, key and all, in its exception.
+            # requests would quote the header with the key in its exception.
             raise ConfigError(
-                "api_key: white space or a character outside ASCII is in the key; "
-                "give the key alone, without a line break at its end"
+                "api_key: the key contains white space or a non-ASCII character; "
+                "set the key alone, without a line break at its end"
             )
         _check_url(self.api_url)
         for name, least, most in (("timeout", 1, 86_400), ("retries", 0, 100), ("retry_budget", 1, 86_400)):
             value = getattr(self, name)
             if not least <= value <= most:
-                shown = value if abs(value) < 2**63 else "a number of that size"  # Python makes no text of all numbers
-                raise ConfigError(
-                    f"{name}: {shown} is not allowed; give a whole number of {least} or more, and {most} at most"
-                )
+                shown = value if abs(value) < 2**63 else "a number of that size"  # Python cannot convert it to text
+                raise ConfigError(f"{name}: {shown} is not allowed; it must be a whole number from {least} to {most}")
         if self.ca_path and not os.path.exists(self.ca_path):
-            raise ConfigError(f"ca_path: {self.ca_path!r} does not exist; give a PEM file or a folder of certificates")
+            raise ConfigError(
+                f"ca_path: {self.ca_path!r} does not exist; set a PEM file or a directory of certificates"
+            )
 
 
 def _check_url(url: str) -> None:
-    """Accept an https URL, or an http URL to this machine; raise ConfigError for anything else."""
-    wanted = "give https://HOST[:PORT], or http:// to a loopback address only"
-    # With an @ in it, some part of it may be a password, and which part is a guess.
-    shown = "the value given" if "@" in url else repr(url)
+    """Raise ConfigError unless the URL is https, or http to a loopback address."""
+    wanted = "set https://HOST[:PORT], or http:// with a loopback address"
+    # A URL with an @ may contain a password, and which part that is cannot be known.
+    shown = "the value" if "@" in url else repr(url)
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ConfigError(f"api_url: {shown} is not a URL; {wanted}") from None
     if parts.scheme not in ("http", "https") or not host or port == 0 or re.search(r"[\s\\\x00-\x1f]", url):
-        raise ConfigError(f"api_url: {shown} is not a URL of the API; {wanted}")
+        raise ConfigError(f"api_url: {shown} is not an API URL; {wanted}")
     if not all(0 < len(label) < 64 for label in host.rstrip(".").split(".")):
-        raise ConfigError(f"api_url: {shown} has a host name that cannot be; {wanted}")
+        raise ConfigError(f"api_url: {shown} has an invalid host name; {wanted}")
     if "@" in url or parts.query or parts.fragment:
-        raise ConfigError(f"api_url: {shown} has a user, a query or a fragment in it; {wanted}")
+        raise ConfigError(f"api_url: {shown} contains a user, a query or a fragment; {wanted}")
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigError(f"api_url: {shown} would send the API key unencrypted; {wanted}")
 
 
 def _links(response: requests.Response) -> list[dict[str, str]]:
-    """The links of a Link header; none where it cannot be read."""
+    """Return the links of a Link header; none if it is invalid."""
     try:
         return requests.utils.parse_header_links(response.headers.get("Link", ""))
     except ValueError:
@@ -142,15 +140,15 @@ def _is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a call that succeeded has answered: the JSON object, and its entity tag if it has one that can be used."""
+    """The answer of a successful call: the JSON object, and its entity tag if it is valid."""
 
     content: dict[str, t.Any]
     etag: str | None = None
 
 
 @dataclass(frozen=True)
-class Ending:
-    """The announced end of an operation: when it became deprecated, when it ends, and where to read about it."""
+class Deprecation:
+    """The deprecation of an operation that the API announces: its dates, and where to read about it."""
 
     operation: str
     since: str | None
@@ -162,12 +160,12 @@ class Ending:
         return f"{self.operation} ({', '.join(f'{words} {fact}' for words, fact in facts if fact) or 'deprecated'})"
 
 
-#: The sessions that no call uses now, for the next ones of this process with the same settings and environment.
+#: The idle sessions, to be reused by this process with the same settings and environment.
 _idle: dict[t.Hashable, list[requests.Session]] = {}
 
 
 def _idle_sessions(settings: Settings) -> list[requests.Session]:
-    """The idle sessions of these settings. Those of other settings are closed."""
+    """Return the idle sessions of these settings, and close those of other settings."""
     trusted = (settings.validate_certs, settings.ca_path)
     which = (settings.base_url, settings.api_key, trusted, frozenset(os.environ.items()))
     for other in [key for key in _idle if key != which]:
@@ -176,24 +174,24 @@ def _idle_sessions(settings: Settings) -> list[requests.Session]:
     return _idle.setdefault(which, [])
 
 
-#: Says what is wrong with an object that the server answered, None where it can be used.
+#: Returns what is reason with an object in an answer, None if it is valid.
 Check = t.Callable[[dict[str, t.Any]], "str | None"]
 
 
 class Client:
     """Calls to one PgBeam API with one key, for one run. Safe to share between threads: each has its own session.
 
-    Every call raises ApiError. ``check`` says what is wrong with an object answered, None where it can be used.
-    ``redact`` masks the secrets in a server's words, before they are shortened to what no search would find.
+    Every call raises ApiError. ``check`` returns what is wrong with an object in an answer, None if it is valid.
+    ``redact`` masks the secrets in a server's messages before they are shortened, which would hide them from a search.
     """
 
     def __init__(self, settings: Settings, redact: t.Callable[[str], str] = str) -> None:
         self.settings = settings
-        #: What every further call would meet as well, so that no other write is begun.
+        #: The error that every further call would meet too, so that no further write is sent.
         self.fatal_error: ApiError | None = None
         self._cancelled = False
-        #: The operations in use whose end the API has announced.
-        self.endings: dict[str, Ending] = {}
+        #: The operations in use that the API announces as deprecated.
+        self.deprecations: dict[str, Deprecation] = {}
         self._redact = redact
         self._idle = _idle_sessions(settings)
         self._throttle = Throttle(settings.retry_budget)
@@ -201,7 +199,7 @@ class Client:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
     def get(self, path: str, target: str, check: Check | None = None) -> Answer:
-        """Read one object; the error's status is 404 where there is none."""
+        """Read one object. If it does not exist, the error has the status 404."""
         return self._call(Call("GET", path, target, headers={"Cache-Control": "no-cache"}), check)
 
     def list_all(
@@ -213,7 +211,7 @@ class Client:
         query: dict[str, t.Any] | None = None,
         paged: bool = True,
     ) -> list[dict[str, t.Any]]:
-        """Read all pages of a list whose items stand under ``key``; ``paged`` says whether it takes a page size."""
+        """Read all pages of a list whose items are under ``key``. ``paged``: the listing accepts a page size."""
         items: list[dict[str, t.Any]] = []
         seen: set[str] = set()
         token = ""
@@ -223,9 +221,9 @@ class Client:
             if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
                 return f"no list of {key}"
             if not isinstance(following, str) or re.search(r"[\ud800-\udfff]", following):
-                return "a token of the next page that cannot be sent back"
+                return "a next page token that cannot be sent back"
             if following in seen or len(seen) == MAX_PAGES:
-                return "a next page that leads back to one already read, or to no end"
+                return "a next page token that repeats, or a list that does not end"
             return next(filter(None, map(check, found)), None) if check else None
 
         while True:
@@ -248,46 +246,48 @@ class Client:
         etag: str | None = None,
         keyed: bool = True,
     ) -> Answer:
-        """POST or PATCH under an Idempotency-Key of its own and return the object answered.
+        """Send a write with its own Idempotency-Key and return the answer.
 
-        With the tag of an object, the write is refused with 412 if that has changed since. A write for which the API
-        declares no key is not ``keyed``: it is not repeated if the server may have received it.
+        With an entity tag, the write fails with 412 if the object has changed since. If not ``keyed``, it has no
+        Idempotency-Key and is not sent again if the server may have received it.
         """
         headers = {"Idempotency-Key": str(uuid.uuid4())} if keyed else {}
         headers |= {"If-Match": etag} if etag else {}
         return self._call(Call(method, path, target, None, body, headers, repeatable=keyed), check)
 
     def delete(self, path: str, target: str, query: dict[str, t.Any] | None = None) -> bool:
-        """Delete one object, which the path or the query names. False: it was gone before this call."""
+        """Delete the object that the path or the query identifies. Return False if it did not exist before."""
         try:
             self._call(Call("DELETE", path, target, query))
         except ApiError as error:
             if not error.not_found:
                 raise
-            # After a lost answer the first attempt may be what deleted it.
+            # If an answer was lost, an earlier attempt may have deleted it.
             return error.outcome_unknown
         return True
 
     def _call(self, call: Call, check: Check | None = None) -> Answer:
-        """Make the attempts of one call. The content of a DELETE's answer is ``{}``."""
-        began = 0.0
+        """Make the attempts of one call. The content of the answer to a DELETE is ``{}``."""
+        started = 0.0
         outcome_unknown = False
         attempt = 0
         error: ApiError | None = None
         while True:
             attempt += 1
-            with self._throttle.slot(attempt, began) as in_time:
+            with self._throttle.slot(attempt, started) as in_time:
                 if self._cancelled:
-                    raise error or ApiError(call, "not begun, since the task was ended", "run again", attempts=0)
+                    raise error or ApiError(
+                        call, "not attempted: the task was stopped", "run the task again", attempts=0
+                    )
                 if error and not in_time:
                     self._give_up(error, "waiting for the other calls")
                 if attempt == 1:
                     self._skip_if_aborted(call)
                 sent = time.monotonic()
-                began = sent if attempt == 1 else began
-                left = self.settings.retry_budget if attempt == 1 else self._throttle.remaining(began)
+                started = sent if attempt == 1 else started
+                remaining = self.settings.retry_budget if attempt == 1 else self._throttle.remaining(started)
                 try:
-                    answer = self._attempt(call, check, left)
+                    answer = self._attempt(call, check, remaining)
                     error = None
                 except ApiError as exc:
                     error = exc
@@ -302,16 +302,16 @@ class Client:
                 error.outcome_unknown and call.method != "GET"
             )
             error.attempts = attempt
-            self._wait_before_retry(error, began)
+            self._wait_before_retry(error, started)
 
     def cancel(self, then: t.Callable[[], None]) -> None:
-        """Let no further attempt begin, and do something once those that are under way have ended."""
+        """Start no further attempts, and call ``then`` once the attempts in flight have ended."""
         self._cancelled = True
-        under_way = [thread for thread in threading.enumerate() if thread.name == EXCHANGE]
+        in_flight = [thread for thread in threading.enumerate() if thread.name == EXCHANGE]
 
         def wait() -> None:
             deadline = time.monotonic() + self.settings.timeout + GRACE
-            for thread in under_way:
+            for thread in in_flight:
                 thread.join(max(0, deadline - time.monotonic()))
             then()
 
@@ -319,15 +319,16 @@ class Client:
 
     def _skip_if_aborted(self, call: Call) -> None:
         if self.fatal_error and call.method != "GET":
-            reason = f"not begun, since {self.fatal_error.call.method} {self.fatal_error.call.target} had ended the run"
+            failed = self.fatal_error.call
+            reason = f"not attempted: the run stopped after {failed.method} {failed.target} failed"
             raise ApiError(call, reason, self.fatal_error.advice, attempts=0)
 
-    def _wait_before_retry(self, error: ApiError, began: float) -> None:
-        """Wait until the next attempt of the call that began then; raise the error where there is to be none."""
+    def _wait_before_retry(self, error: ApiError, started: float) -> None:
+        """Wait until the next attempt of a call started at ``started``; raise the error if there is none."""
         delay = error.retry_after
-        if delay is None or (delay == 0 and error.attempts > 1):  # a clock that is behind would ask for "now" for ever
+        if delay is None or (delay == 0 and error.attempts > 1):  # a slow clock would ask for "now" for ever
             delay = min(BACKOFF_BASE * 2 ** (error.attempts - 1), BACKOFF_LIMIT) * random.uniform(0.5, 1.5)
-        in_time = delay < self._throttle.remaining(began)
+        in_time = delay < self._throttle.remaining(started)
         limited = error.status in (429, 503)
         if limited and in_time:
             self._throttle.back_off(delay)  # even if this call ends here, the others wait
@@ -335,14 +336,14 @@ class Client:
         if not repeatable or error.attempts > self.settings.retries:
             self._fail(error)
         if not in_time:
-            self._give_up(error, f"waiting {delay:.0f} s more")
+            self._give_up(error, f"waiting another {delay:.0f} s")
         if not limited:
             time.sleep(delay)
 
     def _give_up(self, error: ApiError, waiting: str) -> t.NoReturn:
         budget = self.settings.retry_budget
         error.budget_spent = True
-        error.advice = f"{waiting} would pass retry_budget ({budget} s): run again later, or raise retry_budget"
+        error.advice = f"{waiting} would exceed retry_budget ({budget} s): run again later, or raise retry_budget"
         self._fail(error)
 
     def _fail(self, error: ApiError) -> t.NoReturn:
@@ -351,9 +352,9 @@ class Client:
         raise error
 
     def _attempt(self, call: Call, check: Check | None, time_left: float) -> Answer:
-        """Make one attempt in a thread of its own, which is left behind where it takes too long.
+        """Make one attempt in a separate thread, which is abandoned if it takes too long.
 
-        What requests bounds is one step of it, such as one read: an answer that drips would never end.
+        The timeout of requests only limits single steps such as one read, so a slow answer might never end.
         """
         timeout = max(min(self.settings.timeout, time_left), MIN_TIMEOUT)
         session = self._take_session()
@@ -370,7 +371,7 @@ class Client:
             failure = response.exception(timeout + GRACE)
         except futures.TimeoutError:
             failure = requests.ReadTimeout()
-        else:  # not where the other thread still has it
+        else:  # not after a timeout, when the other thread still uses it
             self._idle.append(session)
         if failure is None:
             return self._content(response.result(), call, check)
@@ -396,34 +397,36 @@ class Client:
             stream=True,
         ) as response:
             content = bytearray()
-            for piece in response.iter_content(CHUNK_SIZE):
-                content += piece
+            for chunk in response.iter_content(CHUNK_SIZE):
+                content += chunk
                 if len(content) > MAX_BYTES:
                     break
-            # urllib3 2 raises by itself where an answer ends before its Content-Length; 1.26 takes it as whole.
+            # urllib3 2 raises if an answer ends before its Content-Length; 1.26 accepts it as complete.
             if response.raw.length_remaining and len(content) <= MAX_BYTES:
                 raise requests.ConnectionError("the answer was cut short")
             response._content = bytes(content)
         return response
 
     def _content(self, response: requests.Response, call: Call, check: Check | None) -> Answer:
-        self._note_ending(response, call)
+        self._record_deprecation(response, call)
         if len(response.content) > MAX_BYTES:
-            too_much = f"a body of more than {MAX_BYTES // 2**20} MiB"
-            raise responses.from_bad_content(response, call, too_much, self.settings.api_url, self._redact)
+            reason = f"a body of more than {MAX_BYTES // 2**20} MiB"
+            raise responses.from_bad_content(response, call, reason, self.settings.api_url, self._redact)
         if not 200 <= response.status_code < 300:
             raise responses.from_error_response(response, call, self._redact)
         if call.method == "DELETE":
-            return Answer({})  # nothing is left to answer with
+            return Answer({})  # the object no longer exists
         content = responses.json_of(response)
-        wrong = (check(content) if check else None) if isinstance(content, dict) else "a body that is not a JSON object"
-        if wrong:
-            raise responses.from_bad_content(response, call, wrong, self.settings.api_url, self._redact)
+        problem = (
+            (check(content) if check else None) if isinstance(content, dict) else "a body that is not a JSON object"
+        )
+        if problem:
+            raise responses.from_bad_content(response, call, problem, self.settings.api_url, self._redact)
         tag = response.headers.get("ETag", "").strip()
         return Answer(t.cast("dict[str, t.Any]", content), tag if ETAG.fullmatch(tag) else None)
 
-    def _note_ending(self, response: requests.Response, call: Call) -> None:
-        """Note that the API has announced the end of an operation: RFC 9745 and RFC 8594."""
+    def _record_deprecation(self, response: requests.Response, call: Call) -> None:
+        """Record that the API announces an operation as deprecated: RFC 9745 and RFC 8594."""
         since, until = response.headers.get("Deprecation"), response.headers.get("Sunset")
         if since is None and until is None:
             return
@@ -431,10 +434,12 @@ class Client:
         link = next((links[rel] for rel in ("deprecation", "sunset", "successor-version") if rel in links), None)
         operation = f"{call.method} {responses.operation(call.path)}"
         shown = one_line(link, self._redact) if link else None
-        self.endings.setdefault(operation, Ending(operation, responses.date_of(since), responses.date_of(until), shown))
+        self.deprecations.setdefault(
+            operation, Deprecation(operation, responses.date_of(since), responses.date_of(until), shown)
+        )
 
     def _take_session(self) -> requests.Session:
-        """A session that nobody else uses; an idle one where there is one, whose connection is open already."""
+        """Return a session for exclusive use: an idle one with an open connection if possible, otherwise a new one."""
         with contextlib.suppress(IndexError):
             return self._idle.pop()
         session = requests.Session()
@@ -444,13 +449,13 @@ class Client:
             request.headers["Authorization"] = f"Bearer {key}"
             return request
 
-        # An explicit auth object, because without one requests lets ~/.netrc replace the header.
+        # An explicit auth object, because otherwise ~/.netrc would replace the header.
         session.auth = authorize
         session.headers.update({"Accept": "application/json", "User-Agent": f"pgbeam-ansible/{VERSION}"})
-        # The API needs no cookies, and what one task was given must not reach the next.
+        # The API needs no cookies, and those of one task must not reach the next.
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
-        # requests prepares even the redirect that it does not follow, and stumbles over one that is no URL.
+        # requests prepares even a redirect that it does not follow, and fails if it is not a URL.
         session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # for this session alone
-        # Plain http is for this machine alone: through a proxy of the environment, the key would leave it.
+        # Plain http is for this machine only: through a proxy from the environment, the key would leave it.
         session.trust_env = urlsplit(self.settings.api_url).scheme == "https"
         return session

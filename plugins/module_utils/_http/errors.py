@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A failed call: which one it was, what happened, and what to do next.
+"""A failed call: the request, what happened, and what to do next.
 
-No text of an exception and no header of a request is quoted, because both can contain the key or a password.
+Exceptions and request headers are never quoted, because both can contain the key or a password.
 Private to this collection: it may change in any release.
 """
 
@@ -20,7 +20,7 @@ MAX_TEXT = 500  # characters
 
 @dataclass(frozen=True)
 class Call:
-    """One logical call, however many attempts it takes. ``target`` names its object in messages."""
+    """One logical call, however many attempts it takes. ``target`` is the name of its object in messages."""
 
     method: str
     path: str
@@ -28,16 +28,16 @@ class Call:
     query: dict[str, t.Any] | None = None
     body: dict[str, t.Any] | None = None
     headers: dict[str, str] | None = None
-    #: Whether it may be sent again if the server may have received it.
+    #: Whether it can be sent again after the server may have received it.
     repeatable: bool = True
 
 
 @dataclass(eq=False)  # exceptions are compared and hashed by identity
 class ApiError(Exception):
-    """A call that failed, told in one sentence (``str(error)``) and in parts.
+    """A call that failed, as one sentence (``str(error)``) and in parts.
 
-    ``outcome_unknown`` says that the server may have acted although the call failed; ``retriable`` that another
-    attempt may succeed, and ``retry_after`` in how many seconds; ``budget_spent`` that there was no time left for one.
+    ``outcome_unknown``: the server may have applied the write although the call failed. ``retriable``: another attempt
+    may succeed, after ``retry_after`` seconds if set. ``budget_spent``: no time was left for another attempt.
     """
 
     call: Call
@@ -57,12 +57,12 @@ class ApiError(Exception):
     def __str__(self) -> str:
         details = [f"{self.attempts} attempts"] if self.attempts > 1 else []
         details += [f"request {self.request_id}"] if self.request_id else []
-        told = f" ({', '.join(details)})" if details else ""
-        return f"{self.call.method} {self.call.target}: {self.reason}{told}; {self.advice}"
+        suffix = f" ({', '.join(details)})" if details else ""
+        return f"{self.call.method} {self.call.target}: {self.reason}{suffix}; {self.advice}"
 
     @property
     def sent(self) -> bool:
-        """Whether anything was sent. An earlier call may have ended the run before this one."""
+        """Whether a request was sent. An earlier failure may have stopped the run before."""
         return self.attempts > 0
 
     @property
@@ -72,11 +72,11 @@ class ApiError(Exception):
 
     @property
     def not_found(self) -> bool:
-        """Whether the API itself says that there is no such object. A gateway's 404 has no code of the API."""
+        """Whether the API reports that the object does not exist. A gateway's 404 has no error code of the API."""
         return self.status == 404 and self.code is not None
 
     def as_dict(self) -> dict[str, t.Any]:
-        """The parts that a playbook can test; the same keys for every failure, and every text a short line."""
+        """Return the parts for playbooks: the same keys for every failure, and every text one short line."""
         return {
             "status": self.status,
             "code": one_line(self.code) if self.code else None,
@@ -91,13 +91,13 @@ class ApiError(Exception):
 
 
 def one_line(value: t.Any, redact: t.Callable[[str], str] = str) -> str:
-    """A server's words as part of a sentence: without secrets, in one line, and not too long."""
+    """Return a server's text for a sentence: without secrets, on one line, and shortened."""
     line = " ".join(redact(str(value)).split())
     return line if len(line) <= MAX_TEXT else line[: MAX_TEXT - 1] + "…"
 
 
 def bug(error: Exception) -> tuple[str, str]:
-    """What happened and what to do, for a fault of our own, by type and place; its text may quote a secret."""
+    """Return what happened and what to do, for a bug of our own. The text of the exception may quote a secret."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(last.filename)}:{last.lineno}"
     return f"unexpected {type(error).__name__} at {place}", "this is a bug in pgbeam.cloud, please report it"

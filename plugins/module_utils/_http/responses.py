@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Network failures and HTTP responses, turned into errors.
+"""Convert network failures and HTTP responses to errors.
 
 Private to this collection: it may change in any release.
 """
@@ -28,21 +28,21 @@ with contextlib.suppress(ImportError):  # the client reports it: importing this 
     import requests
 
 RETRY_STATUSES = frozenset({408, 429, 502, 503, 504})
-MAX_DEPTH = 100  # levels of nested objects and lists, so that handling an answer never exhausts the stack
+MAX_DEPTH = 100  # levels of nesting, so that an answer cannot exhaust the stack
 
 
 def from_network_failure(exc: Exception, call: Call, api_url: str, timeout: float) -> ApiError:
-    """Tell a network failure. What failed while connecting was certainly not sent, all else may have been.
+    """Return the error for a network failure. Only a failure to connect proves that nothing was sent.
 
-    The exception's kind alone proves nothing: a broken answer can end as a TLS error or as a proxy's error, too.
+    The exception type is not enough: a broken answer can also raise a TLS or a proxy error.
     """
     chain = list(_chain(exc))
     kinds = {type(item).__name__ for item in chain}
-    # What urllib3 and http.client call their part that ends before the first byte of a request.
+    # The function of urllib3 and http.client that returns before the first byte of a request is sent.
     connecting = any(
         frame.f_code.co_name == "connect" for item in chain for frame, line in traceback.walk_tb(item.__traceback__)
     )
-    # A peer that hangs up in the handshake is no TLS failure: a load balancer that restarts does that.
+    # A closed connection during the handshake is not a TLS failure: a load balancer that restarts causes it.
     hung_up = kinds & {"SSLEOFError", "SSLZeroReturnError"}
     if connecting and isinstance(exc, requests.exceptions.SSLError) and not hung_up:
         return ApiError(
@@ -50,9 +50,7 @@ def from_network_failure(exc: Exception, call: Call, api_url: str, timeout: floa
             "check ca_path (or the environment's CA bundle) and that api_url is the right host", code="TLS",
         )  # fmt: skip
     if isinstance(exc, requests.exceptions.InvalidJSONError):
-        return ApiError(
-            call, "its values cannot be sent as JSON", "give numbers that are finite and have less than 4300 digits"
-        )
+        return ApiError(call, "a value cannot be represented in JSON", "use finite numbers with fewer than 4300 digits")
     # What requests and urllib3 raise before they try to connect: a URL, a proxy or a bundle that cannot be used.
     unusable = isinstance(exc, (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema))
     if unusable or not isinstance(exc, requests.RequestException):
@@ -63,7 +61,7 @@ def from_network_failure(exc: Exception, call: Call, api_url: str, timeout: floa
         )  # fmt: skip
     if connecting and isinstance(exc, requests.exceptions.ProxyError):
         return ApiError(
-            call, f"the proxy to {api_url} refused or did not answer",
+            call, f"the proxy for {api_url} refused the connection or did not answer",
             "check HTTPS_PROXY and NO_PROXY in the environment", retriable=True,
         )  # fmt: skip
     if isinstance(exc, requests.exceptions.Timeout) or "ReadTimeoutError" in kinds:
@@ -76,7 +74,7 @@ def from_network_failure(exc: Exception, call: Call, api_url: str, timeout: floa
 
 
 def _chain(exc: BaseException) -> t.Iterator[BaseException]:
-    """The exception and what it wraps; requests and urllib3 hand causes on in ``args`` and ``reason``, too."""
+    """Yield the exception and its causes, which requests and urllib3 also store in ``args`` and ``reason``."""
     queue: list[t.Any] = [exc]
     seen: set[int] = set()
     while queue:
@@ -89,7 +87,7 @@ def _chain(exc: BaseException) -> t.Iterator[BaseException]:
 
 
 def _cause(exc: BaseException) -> str:
-    """The operating system's or TLS's own words for a failure, as `` (…)``; they name no request."""
+    """Return the message of the operating system or of TLS as `` (…)``. It does not quote the request."""
     for item in _chain(exc):
         words = getattr(item, "verify_message", None)
         if words is None and not isinstance(item, requests.RequestException):
@@ -100,7 +98,7 @@ def _cause(exc: BaseException) -> str:
 
 
 def json_of(response: requests.Response) -> t.Any:
-    """The body as JSON, None where it is none, or none that can be handled."""
+    """Return the body as JSON, or None if it is invalid or nested too deeply."""
     try:
         content = json.loads(response.content, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError):
@@ -109,13 +107,13 @@ def json_of(response: requests.Response) -> t.Any:
 
 
 def _within_depth(value: t.Any, levels: int) -> bool:
-    """Whether a value has no more levels than this."""
+    """Whether a value has at most this many levels."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return not inner or (levels > 0 and all(_within_depth(item, levels - 1) for item in inner))
 
 
 def _finite(text: str) -> float:
-    """A number of JSON. Python reads NaN and Infinity too, and could not send them back."""
+    """Return a number of JSON. Raises ValueError for NaN and Infinity, which could not be sent back."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError
@@ -125,7 +123,7 @@ def _finite(text: str) -> float:
 def from_bad_content(
     response: requests.Response, call: Call, reason: str, api_url: str, redact: t.Callable[[str], str] = str
 ) -> ApiError:
-    """Tell a success whose content is not what the API answers. A write may have been made all the same."""
+    """Return the error for a success whose content is invalid. A write may still have been applied."""
     return ApiError(
         call, f"{response.status_code} with {reason}", f"check that api_url ({api_url}) is the PgBeam API",
         status=response.status_code, request_id=_request_id(response, redact), outcome_unknown=True,
@@ -137,9 +135,9 @@ def _request_id(response: requests.Response, redact: t.Callable[[str], str]) -> 
 
 
 def from_error_response(response: requests.Response, call: Call, redact: t.Callable[[str], str] = str) -> ApiError:
-    """Read an error answer: ``{"error": {…}}``, an RFC 9457 problem, or a body that is neither.
+    """Return the error for an error answer: ``{"error": {…}}``, an RFC 9457 problem, or any other body.
 
-    ``redact`` masks the secrets in the server's words, which are shortened here.
+    ``redact`` masks the secrets in the server's texts before they are shortened.
     """
 
     def texts(values: dict[str, t.Any], *names: str) -> dict[str, str | None]:
@@ -149,9 +147,9 @@ def from_error_response(response: requests.Response, call: Call, redact: t.Calla
     content = json_of(response)
     problem = content if isinstance(content, dict) else {}
     inner: dict[str, t.Any] = problem["error"] if isinstance(problem.get("error"), dict) else problem
-    told = texts(inner, "code", "message", "detail", "title", "request_id")
-    code = told["code"]
-    message = told["message"] or told["detail"] or told["title"] or texts(problem, "error")["error"]
+    parts = texts(inner, "code", "message", "detail", "title", "request_id")
+    code = parts["code"]
+    message = parts["message"] or parts["detail"] or parts["title"] or texts(problem, "error")["error"]
     listed = inner.get("errors")
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     fields = [entry for entry in (texts(entry, "field", "detail") for entry in entries) if any(entry.values())]
@@ -163,22 +161,24 @@ def from_error_response(response: requests.Response, call: Call, redact: t.Calla
     if fields:
         reason += f" [{one_line(', '.join(': '.join(filter(None, entry.values())) for entry in fields))}]"
     if 300 <= status < 400:
-        # Without its user and its query, which may hold a secret.
-        place = re.match(r"(https?://)(?:[^/?#]*@)?([^?#]+)", response.headers.get("Location", ""))
-        reason = f"{status} redirects to {one_line(place.group(1) + place.group(2), redact)}" if place else reason
-    # With Retry-After, a 503 says that the request was not begun.
+        # Without user and query, which may contain a secret.
+        location = re.match(r"(https?://)(?:[^/?#]*@)?([^?#]+)", response.headers.get("Location", ""))
+        reason = (
+            f"{status} redirects to {one_line(location.group(1) + location.group(2), redact)}" if location else reason
+        )
+    # With Retry-After, a 503 means that the request was not processed.
     retry_after = _retry_after(response.headers.get("Retry-After"))
     rejected = status == 503 and retry_after is not None
     return ApiError(
         call, reason, _advice(status, code, call), status=status, code=code, message=message, fields=fields,
-        request_id=_request_id(response, redact) or told["request_id"],
+        request_id=_request_id(response, redact) or parts["request_id"],
         outcome_unknown=status >= 500 and not rejected, retriable=status in RETRY_STATUSES,
         retry_after=retry_after,
     )  # fmt: skip
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header (seconds or an HTTP date), None where it says nothing usable."""
+    """Return the seconds to wait from a Retry-After header (seconds or an HTTP date), or None if it is invalid."""
     if not header:
         return None
     if re.fullmatch(r"[0-9]{1,9}", header.strip()):
@@ -193,12 +193,12 @@ def _retry_after(header: str | None) -> float | None:
 
 
 def operation(path: str) -> str:
-    """The path of an operation without the ids in it: ``/v1/projects/{id}/databases``."""
+    """Return a path without its ids: ``/v1/projects/{id}/databases``."""
     return "/v1" + re.sub(r"(/[^/]+)/[^/]+", r"\1/{id}", path.removeprefix("/v1"))
 
 
 def date_of(header: str | None) -> str | None:
-    """The date of a Deprecation or Sunset header (``@`` and seconds, or an HTTP date), None if it has none."""
+    """Return the date of a Deprecation or Sunset header (``@`` and seconds, or an HTTP date), or None."""
     with contextlib.suppress(TypeError, ValueError, OverflowError, OSError):
         if header and re.fullmatch(r"@[0-9]{1,12}", header.strip()):
             return datetime.fromtimestamp(int(header.strip()[1:]), timezone.utc).date().isoformat()
@@ -207,35 +207,36 @@ def date_of(header: str | None) -> str | None:
 
 
 def _advice(status: int, code: str | None, call: Call) -> str:
-    """What the user can do about a refusal."""
+    """Return what the user can do about an error status."""
     if status == 403 and code == "PLAN_LIMIT_REACHED":
-        return "delete registrations that are no longer needed, or move to a larger plan, then run again"
+        return "delete objects that are no longer needed, or upgrade the plan, then run again"
     if status == 404:
         if code is None:
-            return "that is no answer of the PgBeam API: check api_url and what stands between"
-        # A call below an object, to a collection or a verb, misses that object.
+            return "the answer is not from the PgBeam API: check api_url and the proxies on the way"
+        # The missing object of a path below an object, to a collection or a verb, is that object.
         parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/([^/]+)$", call.path)
         what = f"{parent.group(1)} {parent.group(2)}" if parent else call.target
         which = f"{parent.group(1)}_id" if parent and parent.group(3).endswith("s") else "the id"
-        return f"{what} not found, or this key may not see it: check {which} and the key"
+        return f"{what} not found, or not visible to this API key: check {which} and the key"
     if 300 <= status < 400:
-        return "redirects are not followed: set api_url to the address that answers"
+        return "redirects are not followed: set api_url to the address of the API"
     if status >= 500 or status == 408:
         return (
-            "PgBeam could not serve the request: run again later, and quote the request id to its support if it stays"
+            "PgBeam could not serve the request: run again later, and contact PgBeam support with the request id if "
+            "the problem persists"
         )
     conflict = {
-        "RESOURCE_EXISTS": "another object already has its name or identity: choose another one, or manage that object",
-        "CONFLICT": "something else depends on it or excludes it: remove or disable that first, then run again",
-        "INVALID_STATE": "its state does not allow this: look it up; what was revoked or has ended cannot change, so "
-        "create another one",
-    }.get(code or "", "something else changed it at the same time: look it up, then run again")
+        "RESOURCE_EXISTS": "another object has the same name or identity: choose another, or manage that object",
+        "CONFLICT": "another object depends on it or excludes it: delete or disable that object first, then run again",
+        "INVALID_STATE": "its state does not allow this: check the object; one that was revoked or has ended cannot "
+        "change, so create another",
+    }.get(code or "", "another client changed it at the same time: check the object, then run again")
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
-        402: "a payment is due: settle it in the PgBeam dashboard, then run again",
-        403: "this API key may not do that: use a key of the organization that owns it",
+        402: "payment required: pay the open invoice in the PgBeam dashboard, then run again",
+        403: "this API key lacks permission: use a key of the organization that owns the object",
         409: conflict,
-        412: "something else keeps changing it: find out what else writes to it (another run, Terraform, a person), "
+        412: "another client keeps changing it: find out what else writes to it (another run, Terraform, a person), "
         "then run again",
         429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",
-    }.get(status, "correct what it names, then run again")
+    }.get(status, "correct the reported values, then run again")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the objects of one parent, plans what a task declares, and carries the plans out.
+"""Read the objects of one parent, plan what a task declares, and apply the plans.
 
 Private to this collection: it may change in any release.
 """
@@ -26,14 +26,14 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import loc
 
 WRITES = ("created", "updated", "replaced", "deleted")
 PROGRESS_SECONDS = 5
-ACTION_PAUSE = 5  # seconds between two calls of an action that has not succeeded
-MAYBE_DONE = "the change may have been made, as a second run will tell"
-MAX_CONFLICTS = 5  # times that one object's write is planned again after another writer has changed it
+ACTION_PAUSE = 5  # seconds between two calls of an action that did not succeed
+OUTCOME_UNKNOWN = "the change may have been applied; run the task again to find out"
+MAX_CONFLICTS = 5  # retries of a write after another client changed the object
 
 
 @dataclass(eq=False)  # two creates of one list may look alike
 class Outcome:
-    """What became of one plan."""
+    """The result of applying one plan."""
 
     plan: Plan
     action: str = "unchanged"
@@ -41,16 +41,16 @@ class Outcome:
     error: ApiError | None = None
     #: The last answer of the resource's action, if it was called.
     action_answer: Values | None = None
-    #: The secrets that were issued, and whether some were that nobody will ever see.
+    #: The secrets that were issued, and whether issued secrets were lost.
     secrets: Values = field(default_factory=dict)
     secrets_lost: bool = False
-    #: The first object, as the create's answer has it.
+    #: The child, from the answer to the create.
     nested_values: Values = field(default_factory=dict)
-    #: The plan of the last attempt, after another writer has changed the object.
+    #: The plan of the last attempt, after another client changed the object.
     replanned: Plan | None = None
-    #: Whether what a create does not carry was sent after it, as far as that was needed.
+    #: Whether the deferred values were sent, if needed.
     completed: bool = False
-    #: Those of the objects that it replaces that are there still.
+    #: The replaced objects that still exist.
     not_removed: list[Values] = field(default_factory=list)
 
     @property
@@ -70,7 +70,7 @@ class Outcome:
         return {**reported, "after": after}
 
     def _applied(self, name: str) -> bool:
-        """Whether a field has changed as planned, also if a later write has failed."""
+        """Whether a field has changed as planned, even if a later write failed."""
         if name in self.plan.achieves:
             return not self.error
         if name in self.plan.resource.issued:
@@ -80,34 +80,34 @@ class Outcome:
 
 @dataclass
 class Run:
-    """One run of a module: how it reads and writes, and whether it has changed anything."""
+    """One run of a module: its settings, and whether it has changed anything."""
 
     client: Client
     check_mode: bool = False
     parallel: int = 1
-    #: The ids of what the parent is in, by the resource's options for them.
+    #: The ids of the parent's ancestors, by option.
     ancestors: Values = field(default_factory=dict)
     #: Whether an object that the API cannot update may be replaced.
     replace: bool = False
     #: The secret fields that are sent on every run.
     resent: frozenset[str] = frozenset()
-    #: Whether the task asks for the resource's action, and how many seconds it is repeated until it succeeds.
+    #: Whether the task requests the resource's action, and for how many seconds it is repeated until it succeeds.
     act: bool = False
     act_timeout: int = 0
-    #: The folder of the lock files, and the locks, which are held until the run ends.
+    #: The directory of the lock files, and the locks, which are held until the run ends.
     lock_folder: str = ""
     until_end: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     show_progress: t.Callable[[str], None] = lambda text: None
     warn: t.Callable[[str], None] = lambda text: None
-    #: Masks the secrets in a server's words.
+    #: Masks the secrets in a server's texts.
     redact: t.Callable[[str], str] = str
     changed: bool = False
 
 
 class Reconciler:
-    """The objects of one parent in one run: reads, then writes in parallel until something ends the run.
+    """The objects of one parent in one run: reads them, then writes in parallel until a fatal error.
 
-    In check mode the parent may be empty: it does not exist yet, so nothing is in it.
+    In check mode the parent may be empty, if it does not exist yet.
     """
 
     def __init__(self, run: Run, resource: Resource, parent: str) -> None:
@@ -117,32 +117,31 @@ class Reconciler:
         self._ids = {**run.ancestors, resource.parent: parent}
         self.path = resource.path.format(**self._ids)
         self.client = run.client
-        #: The entity tag of each object that was read by itself, for a write that is made from it.
+        #: The entity tag of each object that was read by id, for conditional writes.
         self._etags: dict[str, str | None] = {}
-        #: What new objects begin with, as far as an answer has shown it.
-        self._begins_with: Values = {}
+        #: The defaults of new objects, as far as an answer contained them.
+        self._new_object_defaults: Values = {}
 
-    def of_nested(self, identifier: str) -> Reconciler:
-        """The reconciler of the objects whose first one is created together with this object."""
+    def for_nested(self, identifier: str) -> Reconciler:
+        """Return the reconciler of the children of this object."""
         return Reconciler(self.run, t.cast(Resource, self.resource.nested), identifier)
 
     def take_lock(self) -> None:
-        """Wait until no other run of this user on this machine writes to the same objects; raise TaskError in the end.
+        """Wait until no other run of this user on this machine writes to the same objects. Raises TaskError on timeout.
 
-        The server would make an object once for each of two runs that both found it missing. A run that was killed
-        counts as well, since its module goes on for a while. In check mode there is nothing to wait for.
+        Otherwise two runs that both find an object missing would both create it. A killed run also holds the lock, as
+        long as its module continues. Check mode does not wait.
         """
         settings = self.client.settings
-        place = f"{settings.base_url} {self.path}"
-        turn = lock.turn(self.run.lock_folder, place, settings.retry_budget)
-        if self.run.check_mode or self.run.until_end.enter_context(turn):
+        key = f"{settings.base_url} {self.path}"
+        acquired = lock.acquire(self.run.lock_folder, key, settings.retry_budget)
+        if self.run.check_mode or self.run.until_end.enter_context(acquired):
             return
         resource = self.resource
         what = resource.collection_label(self.parent) if resource.path_has_parent else resource.plural
         raise TaskError(
-            f"another run on this machine is changing the {what}, "
-            f"and has not ended within retry_budget ({settings.retry_budget} s); "
-            "run again when it has, or raise retry_budget"
+            f"{what}: locked by another run on this machine for longer than retry_budget ({settings.retry_budget} s); "
+            "run again when it has ended, or raise retry_budget"
         )
 
     @property
@@ -161,13 +160,13 @@ class Reconciler:
         items = self.client.list_all(
             self.path, resource.items_key, target, self._response_error, query=query, paged=resource.paged
         )
-        # By id, since an object can be on two pages where others come and go between them.
+        # By id, because an object can be on two pages if others are created or deleted between the requests.
         key = resource.id_field
-        there = {item[key]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
-        return list(there.values())
+        found = {item[key]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
+        return list(found.values())
 
     def read_one(self, identifier: str) -> list[Values]:
-        """The object with this id as a list of one; an empty list where there is none."""
+        """Return the object with this id as a list, empty if it does not exist."""
         resource, key = self.resource, self.resource.id_field
         if not (resource.get_by_id and self._parent_exists):
             return [item for item in self.read_all() if item[key] == identifier]
@@ -176,7 +175,7 @@ class Reconciler:
         except ApiError as error:
             if not error.not_found:
                 raise
-            # Which of the two is not there, this object or its parent, only the list tells.
+            # Only the list shows which of the two is missing, this object or its parent.
             return [item for item in self.read_all() if item[key] == identifier] if resource.path_has_parent else []
         return [] if resource.is_deleted(item) else [resource.with_all_fields(item)]
 
@@ -186,12 +185,12 @@ class Reconciler:
         return answer.content
 
     def load_index(self, identifier: str | None) -> Index:
-        """What is there: the one object where its id is known and enough, else all of them."""
+        """Read the existing objects: only the one with this id if that is possible, otherwise all."""
         one = identifier if self.resource.get_by_id else None
         return Index(self.resource, self.read_one(one) if one else self.read_all())
 
     def plan(self, index: Index, wanted: Values, state: str, shared: Identities = frozenset()) -> Plan:
-        """What has to be done for one object. Raises TaskError where it cannot be done."""
+        """Plan one object. Raises TaskError if the task cannot be carried out."""
         replace = self.run.replace
         resend = not self.run.resent.isdisjoint(self.resource.secret_names)
         current = index.find(wanted, state, shared, replace)
@@ -207,7 +206,7 @@ class Reconciler:
 
     @functools.cached_property
     def _became(self) -> Index:
-        """What objects of this resource have become. It is listed only if one of them would be created otherwise."""
+        """The objects that those of this resource turn into, listed only if one of these would be created otherwise."""
         other = Reconciler(self.run, t.cast(Resource, self.resource.becomes), self.parent)
         return Index(other.resource, other.read_all())
 
@@ -215,32 +214,32 @@ class Reconciler:
         return validation.response_error(self.resource, values)
 
     def _expect_id(self, identifier: str | None, envelope: str = "") -> Check:
-        """A check that an answer is about the one object that was asked for. A cache on the way may have another."""
+        """Return a check that an answer contains the requested object. A cache may return another one."""
 
         def check(answer: Values) -> str | None:
             values = _unwrap(answer, envelope)
             expected = self.parent if self.resource.is_singleton else identifier
-            is_another = values.get(self.resource.answer_key) != expected
-            return self._response_error(values) or ("another object than the one asked for" if is_another else None)
+            other = None if values.get(self.resource.answer_key) == expected else "another object than requested"
+            return self._response_error(values) or other
 
         return check
 
     def _item_path(self, identifier: str | None) -> str:
-        """The path of the writes to an object that exists."""
+        """The path of writes to an existing object."""
         if self.resource.is_singleton:
             return self.resource.write_path.format(**self._ids)
         return self.path if self.resource.put_by_identity else f"{self.path}/{identifier}"
 
     def apply(self, plans: list[Plan]) -> list[Outcome]:
-        """Do what the plans say, or in check mode foresee it. One outcome a plan, in order; raises nothing."""
+        """Apply the plans, or predict their outcomes in check mode. One outcome per plan, in order; raises nothing."""
         if self.run.check_mode:
             return [Outcome(plan, plan.action, plan.predict()) for plan in plans]
         outcomes = [Outcome(plan, values=plan.current or {}) for plan in plans]
         deletions = [o for o in outcomes if o.plan.action == "deleted"]
-        self._in_parallel(self._write, deletions)  # what goes makes room, where a plan allows no more
+        self._in_parallel(self._write, deletions)  # first, because deletions make room within the plan's limits
         self._resolve_unknown(deletions)
         others = self._unblocked(outcomes, deletions)
-        # The first one shows what new objects begin with, so that the others take one call each.
+        # The first create shows the defaults of new objects, so that the others take one call each.
         first = [o for o in others if any(self.resource.field(name).fields for name in o.plan.deferred)][:1]
         self._in_parallel(self._write, first)
         self._in_parallel(self._write, [o for o in others if o not in first])
@@ -252,13 +251,13 @@ class Reconciler:
         return outcomes
 
     def finish(self, outcome: Outcome) -> None:
-        """Do for an object that another write has created what is left of its plan."""
+        """Make the remaining writes of a plan whose object was created by another write."""
         self._in_parallel(self._finish_writes, [outcome])
         self._resolve_unknown([outcome])
         self.act([outcome])
 
     def act(self, outcomes: list[Outcome]) -> None:
-        """Call the resource's action for each object that exists, if the task asks for it and it has not succeeded."""
+        """Call the resource's action for each existing object, if the task requests it and it has not succeeded."""
         action = self.resource.action
         if not self.run.act or not action:
             return
@@ -269,11 +268,11 @@ class Reconciler:
         self._in_parallel(lambda outcome: self._act(action, outcome, deadline), existing)
 
     def errors(self, outcomes: list[Outcome], prune_skipped: bool = False) -> list[ApiError]:
-        """What to tell of these outcomes: their errors, else what ended the run where it left something undone.
+        """Return the errors to report: those of the outcomes, or the fatal error if it left something undone.
 
-        A refusal that writes met at the same time, such as a plan's limit, is told once.
+        An error that parallel writes have in common, such as a plan's limit, is reported once.
         """
-        # Those that were not begun come last, since few sentences are shown and one says why.
+        # Calls that were not sent come last, because only the first errors are shown.
         found = sorted((o.error for o in outcomes if o.error), key=lambda error: not error.sent)
         first = {(error.status, error.code): error for error in reversed(found) if error.fatal}
         found = [error for error in found if not error.fatal or first[error.status, error.code] is error]
@@ -282,14 +281,14 @@ class Reconciler:
         return found or ([ended] if ended and undone else [])
 
     def _in_parallel(self, do: t.Callable[[Outcome], None], outcomes: list[Outcome]) -> None:
-        """Do it for each, in parallel, and tell from time to time how far that is."""
+        """Call ``do`` for each outcome in parallel, and report progress."""
 
         def guarded(outcome: Outcome) -> None:
             try:
                 do(outcome)
             except ApiError as error:
                 outcome.error = error
-            except Exception as fault:  # one object's, so that what became of the others is not lost with it
+            except Exception as fault:  # of one object, so that the outcomes of the others are not lost
                 methods = {"updated": self.resource.update_verb or "POST", "deleted": "DELETE"}
                 call = Call(methods.get(outcome.plan.action, self.resource.create_verb), self.path, outcome.plan.label)
                 outcome.error = ApiError(call, *bug(fault), outcome_unknown=True)
@@ -305,25 +304,25 @@ class Reconciler:
                     reported = time.monotonic()
                     self.run.show_progress(f"{number} of {len(outcomes)} {self.resource.collection_label(self.parent)}")
         finally:
-            # Not waited for, since all are done, unless the task has run out of time.
+            # No wait: all are done, unless the task timed out.
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _unblocked(self, outcomes: list[Outcome], deletions: list[Outcome]) -> list[Outcome]:
-        """Those of the others that can be carried out: none that would move to where one could not be removed."""
+        """Return the other outcomes, and fail those whose new identity is held by an object that was not deleted."""
         undeleted = Index(self.resource, [t.cast(Values, o.plan.current) for o in deletions if o.error])
         others = [o for o in outcomes if o.plan.action != "deleted"]
         for outcome in others:
             plan = outcome.plan
-            for rival in planner.occupants(plan, undeleted):
+            for occupant in planner.occupants(plan, undeleted):
                 verb, place = self.resource.update_verb, self._item_path(plan.id)
                 call = Call(verb, place, plan.label) if verb else Call("POST", self.path, plan.label)
-                held_by = f"{self.resource.describe(rival)} ({rival[self.resource.id_field]})"
-                reason = f"not begun, since {held_by} is still in its place"
-                outcome.error = ApiError(call, reason, "remove that one, then run again", attempts=0)
+                other = f"{self.resource.describe(occupant)} ({occupant[self.resource.id_field]})"
+                reason = f"not attempted: {other} still has the same identity"
+                outcome.error = ApiError(call, reason, "delete that one, then run again", attempts=0)
         return [outcome for outcome in others if not outcome.error]
 
     def _write(self, outcome: Outcome) -> None:
-        """Make a plan's writes. Those that are made stay made."""
+        """Make the writes of a plan. Writes before a failure stay applied."""
         plan = outcome.plan
         try:
             if plan.action == "deleted":
@@ -348,22 +347,22 @@ class Reconciler:
         outcome.action, self.run.changed = outcome.plan.action, True
 
     def _first_write(self, outcome: Outcome) -> None:
-        """Make a plan's first write, and keep what is answered."""
+        """Make the first write of a plan, and store the answer."""
         plan, resource = outcome.plan, self.resource
         if plan.action == "updated":
             outcome.plan = self._update(outcome, plan)
             if outcome.plan.action == "updated":
                 self._mark_changed(outcome)
             return
-        plan.complete(self._begins_with)
+        plan.complete(self._new_object_defaults)
         key = resource.create_envelope
         answer = self._send(resource.create_verb, self.path, plan.label, plan.create_body, self._check_created)
         made = _unwrap(answer.content, key)
         outcome.values = resource.with_all_fields(made)
-        if answer.etag and not key:  # it is the tag of what is answered
+        if answer.etag and not key:  # it is the tag of the whole answer
             self._etags[made[resource.id_field]] = answer.etag
         objects = (f.name for f in resource.writable if f.fields and f.name not in plan.body)
-        self._begins_with.update((name, made[name]) for name in objects if made.get(name))
+        self._new_object_defaults.update((name, made[name]) for name in objects if made.get(name))
         if plan.nested and resource.nested:
             first = _unwrap(answer.content, resource.nested.noun)
             outcome.nested_values = (
@@ -373,13 +372,13 @@ class Reconciler:
         self._keep_secrets(outcome, answer.content)
 
     def _check_created(self, answer: Values) -> str | None:
-        """What is wrong with the answer to a create, or to a rotation."""
+        """Return what is wrong with the answer to a create or a rotation, or None."""
         wrong = self._response_error(_unwrap(answer, self.resource.create_envelope))
         absent = [name for name in self.resource.shown_once if not isinstance(answer.get(name), str)]
         return wrong or (f"no {absent[0]}" if absent else None)
 
     def _send(self, method: str, path: str, label: str, body: Values, check: Check, etag: str | None = None) -> Answer:
-        """Write an object. What the server has in it, this release does not know and the server refuses is left out."""
+        """Write an object. If the server refuses it, send it again without fields that this release does not know."""
         keyed = method != "POST" or self.resource.idempotency_key
         try:
             return self.client.write(method, path, label, body, check, etag, keyed)
@@ -390,13 +389,13 @@ class Reconciler:
         answer = self.client.write(method, path, label, known, check, etag, keyed)
         names = ", ".join(self.resource.unknown_names(body)) or "parts of a list"
         self.run.warn(
-            f"{label}: PgBeam refused {names}, which it returns and this release does not know, so the update left "
-            "that out; check the object, and update the pgbeam.cloud collection"
+            f"{label}: the update was sent without {names}, which PgBeam returns but does not accept and this release "
+            "does not know; check the object, and update the pgbeam.cloud collection"
         )
         return answer
 
     def _keep_secrets(self, outcome: Outcome, answer: Values) -> None:
-        """Write the secrets of an answer to the task's file, before anything else can go wrong."""
+        """Write the secrets of an answer to the task's file, before anything else can fail."""
         outcome.secrets = {name: answer[name] for name in self.resource.shown_once}
         path = outcome.plan.wanted.get("secrets_file")
         if not path or not outcome.secrets:
@@ -414,7 +413,7 @@ class Reconciler:
             ) from None
 
     def _rotate(self, outcome: Outcome) -> None:
-        """Issue new secrets for an object that exists."""
+        """Issue new secrets for an existing object."""
         identifier = outcome.values[self.resource.id_field]
         path = f"{self._item_path(identifier)}/{self.resource.rotate_action}"
         try:
@@ -429,33 +428,33 @@ class Reconciler:
         self._keep_secrets(outcome, answer.content)
 
     def _update(self, outcome: Outcome, plan: Plan) -> Plan:
-        """Change an object in place and keep what is answered. Returns the plan that was carried out in the end.
+        """Update an object in place and store the answer. Returns the plan that was applied in the end.
 
-        A body made from what was read is sent with the tag of that object, so that no change of another writer is
-        undone: after one, the change is planned again. A server without tags is written to without them.
+        A body with values that were read is sent with the entity tag of that read, so that no change of another client
+        is undone. After such a change, the update is planned again. Servers without tags are written to without them.
         """
         resource, identifier = self.resource, t.cast(str, plan.id)
         received = self._etags.get(identifier)
         tag = _strong(received)
         fresh = not plan.conditional or identifier in self._etags
-        conflicts, lost = 0, None  # the plan of a write whose answer was lost, so that what is found may be its work
+        conflicts, lost = 0, None  # the plan of a write whose answer was lost and that may have been applied
         while True:
             try:
                 if not fresh:
                     current, refused = self._get(identifier, plan.label), received
-                    plan, received = self._planned_again(plan, current, lost), self._etags[identifier]
+                    plan, received = self._plan_again(plan, current, lost), self._etags[identifier]
                     outcome.replanned = plan
                     if not plan.body:
                         outcome.values = resource.with_all_fields(current)
                         break
-                    # Nothing has changed, so the strong form is not what the server compares.
+                    # The object has not changed, so the server does not compare the strong form.
                     tag = received if conflicts and received == refused else _strong(received)
                 answer = self._send(
                     resource.update_verb,
                     self._item_path(identifier),
                     plan.label,
                     plan.body,
-                    # One that somebody has deleted meanwhile is created again, with another id.
+                    # If another client deleted it, it is created again with another id.
                     self._response_error
                     if resource.put_by_identity
                     else self._expect_id(identifier, resource.update_envelope),
@@ -472,12 +471,12 @@ class Reconciler:
                 break
         return plan
 
-    def _planned_again(self, plan: Plan, current: Values, lost: Plan | None) -> Plan:
-        """The plan for the object as it is now, with the changes of a write whose answer was lost.
+    def _plan_again(self, plan: Plan, current: Values, lost: Plan | None) -> Plan:
+        """Return the plan for the current object, with the changes of a write whose answer was lost.
 
-        Raises ApiError if there is none.
+        Raises ApiError if the object cannot be updated any more.
         """
-        reason = "it was deleted meanwhile" if self.resource.is_deleted(current) else ""
+        reason = "another client has deleted it" if self.resource.is_deleted(current) else ""
         try:
             again = plan.again(self.resource.with_all_fields(current), lost)
         except TaskError as error:
@@ -487,48 +486,52 @@ class Reconciler:
             raise ApiError(call, reason, "nothing was written to it")
         return again
 
-    def _finish_writes(self, outcome: Outcome, there: Index | None = None) -> None:
-        """Make the writes after the first: what a create does not take, and what is replaced.
+    def _finish_writes(self, outcome: Outcome, index: Index | None = None) -> None:
+        """Make the writes after the first: send deferred values, and delete replaced objects.
 
-        ``there`` is what was found after a lost answer: what is not in it any more has been removed.
+        ``index`` contains the objects found after a lost answer: a replaced object that it lacks was deleted.
         """
         plan, key = outcome.plan, self.resource.id_field
-        late = plan.deferred
+        deferred = plan.deferred
         outcome.not_removed = list(plan.replaces)
         try:
-            if late:
+            if deferred:
                 self._send_deferred(outcome)
             for item in plan.replaces:
-                lost = there is not None and not there.with_id(item[key])
+                lost = index is not None and not index.with_id(item[key])
                 if lost or self.client.delete(self._item_path(item[key]), f"{plan.label} ({item[key]})"):
                     self._mark_changed(outcome)
                 outcome.not_removed.remove(item)
         except ApiError as error:
-            without = f"without {', '.join(late)}" if late else "beside the one that it replaces"
-            error.advice += f"; the {self.resource.noun} {outcome.values[key]} is there now, {without}"
+            said = (
+                f"was created without {', '.join(deferred)}"
+                if deferred
+                else "exists, but the one that it replaces was not deleted"
+            )
+            error.advice += f"; the {self.resource.noun} {outcome.values[key]} {said}"
             raise
 
     def _send_deferred(self, outcome: Outcome) -> None:
-        """Send what the create did not carry, as far as the object made differs."""
+        """Send the deferred values in which the created object differs."""
         made = outcome.values
         try:
             plan = outcome.plan.follow_up(made)
         except TaskError as error:
             path = self._item_path(made[self.resource.id_field])
             call = Call(self.resource.update_verb, path, outcome.plan.label)
-            raise ApiError(call, str(error), "nothing of it was sent", attempts=0) from None
+            raise ApiError(call, str(error), "this update was not sent", attempts=0) from None
         if plan.body:
             self._update(outcome, plan)
         outcome.completed = True
 
     def _resolve_unknown(self, outcomes: list[Outcome]) -> None:
-        """Where a write's outcome is unknown, list once more: what is there now tells how it ended."""
+        """List once more to find out whether writes with an unknown outcome were applied."""
         unknown = [o for o in outcomes if o.error and o.error.outcome_unknown and not o.secrets_lost]
         if not unknown:
             return
         index: Index | None = None
-        with contextlib.suppress(Exception):  # each write's own error is the one to tell
-            # Without a parent to list, the one object was named by its id.
+        with contextlib.suppress(Exception):  # the error of each write is reported instead
+            # Without a parent to list, the task has one object, by its id.
             index = self.load_index(None if self.parent else unknown[0].plan.id)
         for outcome in unknown:
             found = _resolved(outcome, index) if index else None
@@ -537,10 +540,10 @@ class Reconciler:
                 self._mark_changed(outcome)
                 self._in_parallel(lambda o: self._finish_found(o, index), [outcome])
             if outcome.error and outcome.error.outcome_unknown and not outcome.secrets_lost:
-                outcome.error.advice += f"; {MAYBE_DONE}"
+                outcome.error.advice += f"; {OUTCOME_UNKNOWN}"
 
     def _finish_found(self, outcome: Outcome, index: Index | None) -> None:
-        """Do what is left of a plan whose first write was made, although its answer was lost."""
+        """Make the remaining writes of a plan whose first write was applied although its answer was lost."""
         self._finish_writes(outcome, index)
         if outcome.plan.issues_secrets and not outcome.secrets:
             self._rotate(outcome)
@@ -560,18 +563,18 @@ class Reconciler:
                 answer = self.client.write(call.method, path, call.target).content
             except ApiError as error:
                 error.outcome_unknown = error.outcome_unknown and action.changes
-                error.advice += f"; {MAYBE_DONE}" if error.outcome_unknown else ""
+                error.advice += f"; {OUTCOME_UNKNOWN}" if error.outcome_unknown else ""
                 raise
             outcome.action_answer = {key: part for key, part in answer.items() if key != self.resource.noun}
             succeeded = answer.get(name) == value and type(answer[name]) is type(value)
-            left = deadline - time.monotonic()
-            if succeeded or left <= 0:
+            remaining = deadline - time.monotonic()
+            if succeeded or remaining <= 0:
                 break
-            time.sleep(min(left, ACTION_PAUSE))
+            time.sleep(min(remaining, ACTION_PAUSE))
         if not succeeded:
-            told = ((each, answer.get(each)) for each in action.reasons)
-            found = (str(part) if each == "error" else f"{each} {part}" for each, part in told if part)
-            reason = one_line(next(found, "it does not say why"), self.run.redact)
+            parts = ((each, answer.get(each)) for each in action.reasons)
+            reasons = (str(part) if each == "error" else f"{each} {part}" for each, part in parts if part)
+            reason = one_line(next(reasons, "no reason given"), self.run.redact)
             outcome.error = ApiError(
                 call, f"{action.failure}: {reason}", action.advice(outcome.values), code=action.code, message=reason
             )
@@ -582,22 +585,22 @@ class Reconciler:
             self._mark_changed(outcome)
 
 
-def _resolved(outcome: Outcome, there: Index) -> Values | None:
-    """The object after the write that was lost, where what is there shows that it was made; else None."""
+def _resolved(outcome: Outcome, index: Index) -> Values | None:
+    """Return the object after a write with a lost answer, or None if the index does not show that it was applied."""
     plan = outcome.plan
-    found = (outcome.replanned or plan).confirmed_by(there)
-    if outcome.not_removed:  # the loss was of its removal
-        return None if there.with_id(outcome.not_removed[0][plan.resource.id_field]) else found
-    lost_late = found is not None and outcome.changed and plan.resource.changed_fields(plan.deferred, found)
-    return None if lost_late else found
+    found = (outcome.replanned or plan).confirmed_by(index)
+    if outcome.not_removed:  # the lost answer was that of its deletion
+        return None if index.with_id(outcome.not_removed[0][plan.resource.id_field]) else found
+    deferred_lost = found is not None and outcome.changed and plan.resource.changed_fields(plan.deferred, found)
+    return None if deferred_lost else found
 
 
 def _strong(tag: str | None) -> str | None:
-    """The strong form of an entity tag, the only one that HTTP lets match: gateways that compress weaken tags."""
+    """Return the strong form of an entity tag, which HTTP requires to match. Gateways that compress weaken tags."""
     return tag and tag.removeprefix("W/")
 
 
 def _unwrap(answer: Values, key: str) -> Values:
-    """The object in an answer, where it does not stand for itself."""
+    """Return the object in an answer, which may be under a key."""
     found = answer.get(key) if key else answer
     return found if isinstance(found, dict) else {}

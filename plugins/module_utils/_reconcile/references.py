@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Objects that a task refers to by name, where the API wants their ids.
+"""Resolve the names of referenced objects to the ids that the API expects.
 
 Private to this collection: it may change in any release.
 """
@@ -23,17 +23,16 @@ MAX_NAMES_SHOWN = 10
 
 
 def resolve(reconciler: Reconciler, entries: list[tuple[str, Values, str]]) -> list[str]:
-    """Put ids in the place of the names of objects that have the same parent. One listing for each kind of object.
+    """Replace the names of objects with the same parent by their ids. One listing per kind of object.
 
-    Each entry comes with its place in words and its state. Returns a sentence for each name that does not mean exactly
-    one object. An object that does not exist is no such case in check mode, nor for an entry that is to be absent: then
-    its name stays, since nothing refers to it.
+    Each entry comes with its label and state. Returns a sentence for each name that does not match exactly one object.
+    A missing object is not an error in check mode or for an absent entry: then the name stays.
     """
     return _resolve_all(reconciler, entries, reconciler.parent, inside=False)
 
 
 def resolve_inside(reconciler: Reconciler, wanted: Values, state: str, index: Index) -> list[str]:
-    """The same for the names of objects of which this one is the parent: there are none if it does not exist."""
+    """Do the same for the names of this object's children. If it does not exist, it has none."""
     if not any(isinstance(wanted.get(f.name), UnresolvedName) for f in reconciler.resource.references):
         return []
     current = index.find(wanted, state)
@@ -60,8 +59,8 @@ def _resolve_all(
 
 
 def missing(resource: Resource, parent: str, name: str) -> str:
-    """What is said of a name that no object has."""
-    return f"none of the {resource.collection_label(parent)} has the name {name!r}"
+    """Return the message for a name that no object has."""
+    return f"none of the {resource.collection_label(parent)} is named {name!r}"
 
 
 def _resolve(
@@ -77,14 +76,16 @@ def _resolve(
     where = resource.collection_label(targets.parent)
     if matches:
         ids = ", ".join(item[resource.id_field] for item in matches)
-        return f"{place}: {len(matches)} {where} have the name {name!r} ({ids}); give the id of one of them"
+        return f"{place}: {len(matches)} {where} are named {name!r} ({ids}); use the id of one of them"
     if state == "absent":
         return None
     names = sorted(item[key] for item in existing)
     more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
     known = ", ".join(names[:MAX_NAMES_SHOWN]) + more
-    problem = f"{place}: {missing(resource, targets.parent, name)}; there are {known or 'none'}"
+    problem = (
+        f"{place}: {missing(resource, targets.parent, name)}; {f'use one of {known}' if known else 'create it first'}"
+    )
     if not targets.run.check_mode:
         return problem
-    targets.run.warn(f"{problem}. Without check mode the task fails unless it is created before")
+    targets.run.warn(f"{problem}; without check mode the task fails unless it exists by then")
     return None

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The file that keeps the secrets that the API shows once.
+"""Write the secrets that the API returns only once to a file.
 
 Private to this collection: it may change in any release.
 """
@@ -16,34 +16,34 @@ import typing as t
 
 
 def problems(labelled: list[tuple[str, str]]) -> list[str]:
-    """Sentences on the paths that cannot be used. Each comes with the place of its object in words."""
+    """Return a sentence for each path that cannot be used. Each comes with the label of its object."""
     found = []
     seen: dict[str, str] = {}
     for place, path in labelled:
         reason = _problem(path)
         if not reason and seen.setdefault(path, place) != place:
-            reason = f"{seen[path]}it has the same file; give each its own"
+            reason = f"the same file as {seen[path].removesuffix(': ')}; set a different one"
         if reason:
             found.append(f"{place}secrets_file: {reason}")
     return found
 
 
 def _problem(path: str) -> str | None:
-    """Why secrets could not be written to this path, or None."""
+    """Return why secrets could not be written to this path, or None."""
     folder = os.path.dirname(os.path.realpath(path))
     if os.path.isdir(path):
-        return f"{path!r} is a folder; give the path of a file"
+        return f"{path!r} is a directory; set the path of a file"
     if not os.path.isdir(folder):
-        return f"the folder {folder!r} does not exist; create it first"
+        return f"the directory {folder!r} does not exist; create it first"
     if not os.access(folder, os.W_OK | os.X_OK):
-        return f"the folder {folder!r} is not writable; check its owner and mode"
+        return f"the directory {folder!r} is not writable; check its owner and mode"
     return None
 
 
 def write(path: str, secrets: dict[str, t.Any]) -> None:
-    """Write secrets as JSON, whole or not at all, readable for the owner alone. Raises OSError."""
+    """Write secrets as JSON, atomically and readable for the owner only. Raises OSError."""
     target = os.path.realpath(path)
-    handle, draft = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".pgbeam-")  # made with mode 0600
+    handle, draft = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".pgbeam-")  # created with mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(secrets, file, indent=2)

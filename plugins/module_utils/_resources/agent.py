@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an agent is: a login with a policy, for an AI agent or a person. The API shows its secrets once."""
+"""An agent: a login with a policy, for an AI agent or a person. The API shows its secrets once."""
 
 from __future__ import annotations
 

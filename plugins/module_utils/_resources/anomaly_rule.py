@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an anomaly rule is: when a metric of one agent, or of all, counts as unusual."""
+"""An anomaly rule: when a metric of one agent, or of all, counts as unusual."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ METRICS = (*RATES, "distinct_shapes", "active_hours")
 
 
 def check(values: Values) -> str | None:
-    """A sentence if the metric has no rate to compare with what is set."""
+    """Return a sentence if an option is not available for the metric, otherwise None."""
     metric = values.get("metric")
     for name in ("sigma_threshold", "floor"):
         if metric is not None and metric not in RATES and values.get(name) is not None:
-            return (
-                f"{name}: the metric {metric} has none, only {', '.join(RATES)} have; leave it out, or set it to null"
-            )
+            return f"{name}: not available for metric {metric}, only for {', '.join(RATES)}; omit it, or set it to null"
     return None
 
 
 def scope(agent: str | None) -> str:
-    """Which agents a rule applies to, in words."""
+    """Return the agents that a rule applies to, for messages."""
     return agent or "all agents"
 
 

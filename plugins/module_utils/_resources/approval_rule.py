@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an approval rule is: which statements of agents wait until a person approves them."""
+"""An approval rule: which statements of agents wait until a person approves them."""
 
 from __future__ import annotations
 

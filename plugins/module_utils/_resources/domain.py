@@ -1,14 +1,14 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a domain is: a host name of the user's own for a project. DNS records prove that it is."""
+"""A domain: a host name of the user for a project, verified by DNS records."""
 
 from __future__ import annotations
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.host import canonical
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Action, Field, Resource, Values
 
-#: The type of each record, and the members of the instructions that are its name and its content.
+#: The type of each record, and the members of the instructions with its name and its content.
 RECORDS = (
     ("CNAME", "cname_host", "cname_target"),
     ("TXT", "txt_host", "txt_value"),
@@ -17,11 +17,11 @@ RECORDS = (
 
 
 def missing_records(values: Values) -> str:
-    """What to do for a domain that is not verified: the DNS records to create, as far as its values have them."""
+    """Return the advice for a domain that is not verified: the DNS records to create, if known."""
     shown = values.get("dns_instructions") or {}
     records = [f"{shown[name]} {kind} {shown[to]}" for kind, name, to in RECORDS if shown.get(name) and shown.get(to)]
     listed = ", ".join(records) or "that the PgBeam dashboard shows"
-    return f"create the DNS records {listed}; they can take up to 24 hours to be visible, then run again"
+    return f"create the DNS records {listed}, then run again; they can take up to 24 hours to be visible"
 
 
 DOMAIN = Resource(

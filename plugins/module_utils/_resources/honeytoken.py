@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a honeytoken is: a decoy relation, which no agent has a reason to touch."""
+"""A honeytoken: a decoy relation, which no agent has a reason to touch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PUBLIC = "public"
 
 
 def schema(name: str) -> str:
-    """The schema that a name means. The empty name is the schema of names without one."""
+    """Return the schema of a name. The empty name is the default schema."""
     return name or PUBLIC
 
 

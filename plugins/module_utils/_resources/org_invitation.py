@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an invitation is: the offer to a person, by email, to become a member of an organization."""
+"""An invitation: the offer to a person, by email, to become a member of an organization."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ORG_INVITATION = Resource(
     deleted_marker=("status", ("accepted", "rejected", "canceled")),
     expiry="expires_at",
     get_by_id=False,
-    if_conflict="for PgBeam, this email has a pending invitation: look it up with the module org_invitation_info, "
+    if_conflict="PgBeam has a pending invitation for this email: look it up with the module org_invitation_info, "
     "revoke it by its id, then run again",
     filters=("email",),
     summary=("id", "email", "role"),

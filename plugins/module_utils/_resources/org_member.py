@@ -1,13 +1,13 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a member of an organization is: a person with a role. Somebody becomes one by accepting an invitation."""
+"""A member of an organization: a person with a role, who has accepted an invitation."""
 
 from __future__ import annotations
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
 
-#: The role that the API returns and does not assign, ``owner``, is not one of them.
+#: Without ``owner``, which the API returns but does not assign.
 ROLES = ("admin", "member", "security_admin", "billing_admin", "auditor", "policy-author", "approver")
 EMAIL_PATTERN = r"[^\s@\x00]+@[^\s@\x00]+"
 EMAIL_RULE = "an email address"

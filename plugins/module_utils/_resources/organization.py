@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an organization is: the owner of projects. The API lists those that the key may see, and no more."""
+"""An organization: the owner of projects. Read-only; the API lists those that the key can see."""
 
 from __future__ import annotations
 

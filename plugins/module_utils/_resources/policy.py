@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a policy is: what the gateway lets the agents of a project do in a database."""
+"""A policy: what agents of a project are allowed to do in a database."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a project is: the place that databases are registered in, with a host name of its own."""
+"""A project: it contains registered databases and has its own host name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CIDR_RULE = "an IPv4 or IPv6 address, with or without a prefix length"
 
 
 def network(cidr: str) -> str:
-    """The network that an address, alone or with a prefix length, stands for; raise ValueError for what is none."""
+    """Return the network of an address, with or without a prefix length. Raises ValueError if it is invalid."""
     return str(ipaddress.ip_network(cidr, strict=False))
 
 

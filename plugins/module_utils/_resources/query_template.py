@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a query template is: a statement with parameters, which agents run by its name."""
+"""A query template: a statement with parameters, which agents run by its name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TYPES = (
 
 
 def statement(sql: str) -> str:
-    """The statement without blanks around it, as a block of YAML ends with a line break.
+    """Return the statement without surrounding blanks, because a YAML block ends with a line break.
 
     Raises ValueError if it is too long.
     """

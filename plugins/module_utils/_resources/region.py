@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a region is: a place where PgBeam takes connections. The API lists them, and no more."""
+"""A region: a location where PgBeam accepts connections. Read-only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a replica is: a server that reads of a registered database may go to. The API cannot change one."""
+"""A replica: a server for read queries of a registered database. The API cannot update one."""
 
 from __future__ import annotations
 

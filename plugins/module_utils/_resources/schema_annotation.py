@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a schema annotation is: the description of a table or a column that agents read."""
+"""A schema annotation: the description of a table or a column that agents read."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource impo
 
 
 def schema(name: str | None) -> str:
-    """What stands before a table's name in words."""
+    """Return the prefix of a table's name, for messages."""
     return f"{name}." if name else ""
 
 
 def column(name: str | None) -> str:
-    """What stands behind a table's name in words."""
+    """Return the suffix of a table's name, for messages."""
     return f" (column {name})" if name else ""
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a self-host enrollment is: what a proxy that a user runs proves itself with. The API shows its token once."""
+"""A self-host enrollment: the credential of a proxy that a user runs. The API shows its token once."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SELF_HOST_ENROLLMENT = Resource(
     deleted_marker=("revoked_at", ()),
     get_by_id=False,
     filters=("region_label",),
-    if_conflict="PgBeam allows no self-hosted proxy while a project of the organization has an enabled approval "
-    "rule: disable those rules (module approval_rule, enabled: false), then run again",
+    if_conflict="PgBeam accepts no self-hosted proxy while a project of the organization has an enabled approval rule: "
+    "disable those rules (module approval_rule, enabled: false), then run again",
     fields=(
         Field("id", read_only=True),
         Field("org_id", read_only=True),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a spend limit is: the most that an organization may spend in a month. It is read as a part of the plan."""
+"""A spend limit: the maximum that an organization may spend in a month. It is read as part of the plan."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a webhook is: an endpoint that PgBeam sends the events of a project to."""
+"""A webhook: an endpoint that PgBeam sends the events of a project to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Core's callback plugin minimal beside the one that has the screen, so that one run shows what both print."""
+"""Core's callback plugin minimal in addition to the stdout callback, so that one run prints both."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands before the API's operations: the key, idempotency, the faults asked for, and the record."""
+"""The middleware before the operations of the API: authentication, idempotency, faults and the record."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from tests.sandbox.state import Organization, Project, Request, Scope, State, ta
 
 RECORDED_HEADERS = ("idempotency-key", "if-match", "user-agent", "content-type", "host")
 NOT_RECORDED = "(not recorded)"
-#: The fields of bodies that hold secrets.
+#: The fields of bodies that contain secrets.
 WRITE_ONLY = frozenset(name for kind in KINDS.values() for name in kind.write_only)
-#: What every object of an answer holds if a scope asks for fields that no contract knows.
+#: The fields that are added to every object of an answer if a scope asks for unknown fields.
 EXTRA_FIELDS: dict[str, Any] = {"shard": {"number": 7}, "labels": ["a"]}
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request, read whole."""
+    """One complete request."""
 
     connection: Connection
     body: bytes
@@ -77,7 +77,7 @@ class Call:
 
     @property
     def declares_key(self) -> bool:
-        """Whether the contract declares an Idempotency-Key: where something is made, or its secrets are."""
+        """Whether the contract declares an Idempotency-Key: for creates and for issuing secrets."""
         of = self.place
         if self.method != "POST" or of is None:
             return False
@@ -88,8 +88,8 @@ class Call:
         return self.headers.get("authorization", "").removeprefix("Bearer ")
 
 
-class Gate:
-    """ASGI middleware over the API; the sandbox's own door passes by it."""
+class Middleware:
+    """ASGI middleware over the API. The control API bypasses it."""
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self._app, self._state = app, state
@@ -100,7 +100,7 @@ class Gate:
         if connection["type"] != "http" or connection["path"].startswith("/_sandbox/"):
             await self._app(connection, receive, send)
             return
-        # The one way to the connection from inside.
+        # The only access to the connection.
         transport = receive.__self__.transport  # type: ignore[attr-defined]  # uvicorn's is a method of the cycle
         call = Call(connection, await _read(receive))
         scope = self._scope(call)
@@ -127,7 +127,7 @@ class Gate:
         if scope.settings.extra_fields:
             response = _extended(response)
         if fault:
-            response = _spoilt(response, fault)
+            response = _corrupted(response, fault)
         response.headers["X-Request-Id"] = entry["request_id"]
         if response.status_code == 412 and target and scope.settings.etag:
             response.headers["ETag"] = scope.etag(target.show())
@@ -136,7 +136,7 @@ class Gate:
         entry["status"] = response.status_code
         entry["content_type"] = response.headers.get("content-type", "")
         entry["etag"] = response.headers.get("etag")
-        # What a fault quotes of the request is a secret, and no secret is recorded.
+        # A fault may quote secrets of the request, and no secret is recorded.
         recorded = _refusal(call, scope, fault) if fault and _quotes(fault) else response
         entry["response"] = _without_secrets(bytes(recorded.body).decode(), call.place)
         if fault and fault.kind in ("drop_after", "reset_after"):
@@ -147,7 +147,7 @@ class Gate:
         await response(connection, receive, send)
 
     def _scope(self, call: Call) -> Organization | Project:
-        """Whose request it is; the default organization's where it names neither an organization nor a project."""
+        """Return the scope of a request: the default organization if it is about no organization or project."""
         kind, name = (*call.path.split("/"), "", "")[2:4]
         found: Organization | Project | None = None
         if kind == "projects" and name:
@@ -162,7 +162,7 @@ class Gate:
         return found or self._state.default
 
     async def _respond(self, call: Call, scope: Organization | Project, fault: Fault | None) -> Response | None:
-        """The answer that goes out, by way of the fault where there is one; None for a connection that is dropped."""
+        """Return the answer, with the effect of the fault; None if the connection is dropped."""
         if scope.settings.latency_ms:
             await asyncio.sleep(scope.settings.latency_ms / 1000)
         if scope.over_the_rate_limit():
@@ -198,7 +198,7 @@ class Gate:
             if key in self._replies:
                 first, response = self._replies[key]
                 if first == fingerprint:
-                    # What is kept is status, type and content; the rest belongs to one answer.
+                    # Only status, type and content are stored; the rest belongs to one answer.
                     return Response(response.body, response.status_code, media_type=response.headers["content-type"])
                 reused = "The key came with another request before."
                 return scope.refuse(Refusal(409, "IDEMPOTENCY_KEY_REUSED", reused))
@@ -208,7 +208,7 @@ class Gate:
             return response
 
     async def _run(self, call: Call, scope: Scope) -> Response:
-        """The operation's own answer, collected."""
+        """Run the operation and return its answer."""
         messages: list[Message] = []
 
         async def receive() -> Message:
@@ -226,7 +226,7 @@ class Gate:
 
 
 def _read_answer(call: Call, scope: Scope, response: Response) -> Response:
-    """The answer to a GET with its tag, or 304 where the client has that already, and the way to the next page."""
+    """Return the answer to a GET with its entity tag and the link to the next page, or 304 if the client has it."""
     representation = json.loads(bytes(response.body))
     if scope.settings.etag:
         held = re.findall('"([^"]*)"', call.headers.get("if-none-match", ""))
@@ -242,10 +242,10 @@ def _read_answer(call: Call, scope: Scope, response: Response) -> Response:
 
 async def _hang_up(transport: asyncio.Transport, fault: Fault | None) -> None:
     if fault and fault.kind.startswith("reset"):
-        # Nothing to linger for: the system drops what is unsent and sends RST, where it else sends FIN.
+        # Without lingering, the system drops unsent data and sends RST instead of FIN.
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
-    await asyncio.sleep(0)  # until the server knows; else it would log that no answer was given
+    await asyncio.sleep(0)  # until the server notices; otherwise it would log a missing answer
 
 
 async def _read(receive: Receive) -> bytes:
@@ -276,7 +276,7 @@ def _entry(call: Call, scope: Scope) -> Item:
 
 
 def key_digest(key: str) -> str:
-    """What the record has of an API key: enough to tell two keys apart."""
+    """Return the digest of an API key for the record, which distinguishes keys."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
@@ -289,7 +289,7 @@ def _without_passwords(value: Any) -> Any:
 
 
 def _without_secrets(text: str, of: Place | None) -> str:
-    """An answer's text, which may be cut off, without the secrets that are shown once; each is a text still."""
+    """Mask the secrets that are shown once in the text of an answer, which may be truncated."""
     names = of.kind.once.secrets if of and of.kind.once else ()
     for name in names:
         text = re.sub(rf'("{name}": ?")(?:[^"\\]|\\.)*', rf"\1{NOT_RECORDED}", text)
@@ -297,7 +297,7 @@ def _without_secrets(text: str, of: Place | None) -> str:
 
 
 def _password(content: Any) -> str:
-    """The secret that a body holds: a database's password, or that of a project's first database, say."""
+    """Return the secret in a body, such as the password of a database or of a project's first database."""
     if not isinstance(content, dict):
         return ""
     held = [str(content[name]) for name in WRITE_ONLY if name in content]
@@ -309,7 +309,7 @@ def _quotes(fault: Fault) -> bool:
 
 
 def _quoting(fault: Fault, call: Call, scope: Scope) -> Fault:
-    """The fault with what its placeholders stand for, as a careless server quotes it."""
+    """Fill the placeholders of a fault with secrets, as a careless server quotes them."""
     if not _quotes(fault):
         return fault
     kept = scope.secrets.get(call.place.item, {}) if call.place else {}
@@ -332,7 +332,7 @@ def _quoting(fault: Fault, call: Call, scope: Scope) -> Fault:
 
 
 def _refusal(call: Call, scope: Scope, fault: Fault) -> Response:
-    """The answer that a fault puts in the place of the operation's own."""
+    """Return the answer of a fault, which replaces that of the operation."""
     response: Response
     if fault.kind.endswith("html"):
         response = HTMLResponse(f"<html><body><h1>502 Bad Gateway</h1><p>{fault.message}</p></body></html>", 502)
@@ -359,7 +359,7 @@ def _in_seconds(seconds: int) -> str:
 
 
 def _extended(response: Response) -> Response:
-    """The answer with fields that no contract knows in each of its objects."""
+    """Add unknown fields to each object of an answer."""
     if "json" not in response.headers.get("content-type", "") or not response.body:
         return response
     headers = {name: value for name, value in response.headers.items() if name != "content-length"}
@@ -374,8 +374,8 @@ def _with_more(value: Any) -> Any:
     return {**{name: _with_more(item) for name, item in value.items()}, **EXTRA_FIELDS}
 
 
-def _spoilt(response: Response, fault: Fault) -> Response:
-    """The operation's answer as the fault leaves it."""
+def _corrupted(response: Response, fault: Fault) -> Response:
+    """Return the answer of the operation as the fault corrupts it."""
     content = bytes(response.body)
     if response.status_code == 204:
         return response
@@ -389,6 +389,6 @@ def _spoilt(response: Response, fault: Fault) -> Response:
         content = json.dumps({**json.loads(content), "next_page_token": "after_-1"}).encode()
     else:
         return response
-    # The rest of the answer stays: without its tag, an update would be one of a server that has none.
+    # The entity tag is kept: without it, the update would be that of a server without tags.
     headers = {name: value for name, value in response.headers.items() if name == "etag"}
     return Response(content, response.status_code, headers, media_type="application/json")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sandbox's own door: set organizations, projects and faults up, read the truth and the record."""
+"""The control API of the sandbox: set up organizations, projects and faults, and read the state and the record."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def router(state: State) -> APIRouter:
 
     @router.get("/organizations/{org_id}")
     async def organization_truth(org_id: Id) -> dict[str, Any]:
-        """The projects that the server truly has, past faults, pages and the record."""
+        """Return the projects as stored, without faults and pages."""
         organization = _known(state.organizations, org_id)
         projects = organization.projects.values()
         return {
@@ -66,9 +66,9 @@ def router(state: State) -> APIRouter:
 
     @router.post("/{kind}/{name}/objects/{key}")
     async def put_object(kind: Kind, name: Id, key: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Store an object of the scope, or change the one with its id, as no operation of the API does.
+        """Store an object of the scope that the API cannot create, or change the object with this id.
 
-        The scope is its parent unless another one is given.
+        The scope is the parent unless the object has another one.
         """
         scope, of = _known(scopes[kind], name), KINDS[key]
         if "id" in given:
@@ -80,7 +80,7 @@ def router(state: State) -> APIRouter:
 
     @router.get("/{kind}/{name}/secrets")
     async def secrets(kind: Kind, name: Id, salt: str) -> dict[str, dict[str, str]]:
-        """The salted hash of each secret, by object id and field: to compare with what was meant, and show nothing."""
+        """Return the salted hash of each secret, by object id and field, to compare it without showing it."""
         return {
             owner: {field: _hash(salt + secret) for field, secret in kept.items()}
             for owner, kept in _known(scopes[kind], name).secrets.items()
@@ -99,7 +99,7 @@ def router(state: State) -> APIRouter:
 
     @router.get("/requests")
     def requests(project: str = "", organization: str = "", after: int = 0) -> JSONResponse:
-        """The record, or one scope's, from an entry on. Past pydantic, which takes seconds for a long one."""
+        """Return the record, or that of one scope, from an entry on. Without pydantic, which would take seconds."""
         scope = project or organization
         return JSONResponse((state.records[scope] if scope else state.record)[after:])
 

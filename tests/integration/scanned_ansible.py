@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible commands of which every byte that they leave behind is searched for secrets."""
+"""Ansible commands whose output and files are scanned for secrets."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from pathlib import Path
 
 from generate.modules import modules
 from tests.integration.conftest import Ansible, Run
-from tests.secrecy import Search, invent
+from tests.secret_scan import SecretScan, make_secret
 
-KEY = f"pbu_{invent(28, 0)}"
-#: By the name of the variable of the environment that a play looks it up in.
+KEY = f"pbu_{make_secret(28, 0)}"
+#: By the environment variable in which a play looks it up.
 PASSWORDS = {
-    "PLAIN": invent(20, 1),
-    "ODD": f"{invent(12, 2)} '\"\\  %&<{invent(9, 3)}\n\t{{{{ 7 * 7 }}}}#$HOME é😀e\u0301{invent(12, 4)}",
-    "LONG": invent(10_000, 5),
-    "MISSPELLED": f"{invent(12, 6)}'{invent(12, 7)}",
-    "VAULTED": f"{invent(12, 8)}\"'{invent(12, 9)}",
-    "VAULT_KEY": invent(24, 10),
+    "PLAIN": make_secret(20, 1),
+    "ODD": f"{make_secret(12, 2)} '\"\\  %&<{make_secret(9, 3)}\n\t{{{{ 7 * 7 }}}}#$HOME "
+    f"é😀e\u0301{make_secret(12, 4)}",
+    "LONG": make_secret(10_000, 5),
+    "MISSPELLED": f"{make_secret(12, 6)}'{make_secret(12, 7)}",
+    "VAULTED": f"{make_secret(12, 8)}\"'{make_secret(12, 9)}",
+    "VAULT_KEY": make_secret(24, 10),
 }
-#: Core's plugins for the screen, which else would need a run each.
-BESIDE = "also_minimal,also_oneline,also_yaml"
-#: In the place of the system's log, which a test cannot read: what core writes to syslog, and to systemd's journal.
+#: Core's stdout callback plugins, which otherwise would need a run each.
+CALLBACKS = "also_minimal,also_oneline,also_yaml"
+#: Replacements of the system log, which a test cannot read: for syslog and for systemd's journal.
 SYSLOG = """
 def __getattr__(name): return 8
 def openlog(*args): pass
@@ -40,19 +41,19 @@ def send(**fields): open({log!r}, "a").write(repr(fields) + str(fields) + "\\n")
 
 
 def look_up(name: str) -> str:
-    """How plays take a secret: a literal in a play stands in the source lines that core quotes near an error."""
+    """Return the lookup of a secret for plays: core quotes literals of a play in errors."""
     return f"{{{{ lookup('ansible.builtin.env', '{name}') }}}}"
 
 
 @dataclass
-class Watched(Ansible):
-    """Runs Ansible commands in a home of their own that holds nothing else, and searches all that they leave there."""
+class ScannedAnsible(Ansible):
+    """Runs Ansible commands in their own empty home, and scans everything that they leave there."""
 
     secrets: list[str] = field(default_factory=lambda: [KEY, *PASSWORDS.values()])
     extra: dict[str, str] = field(default_factory=dict)
-    #: What the sandbox prints.
+    #: The output of the sandbox.
     printed: Path | None = None
-    #: Where a run has its temporary files.
+    #: The directory of temporary files of a run.
     temporary: Path = Path()
 
     @property
@@ -61,7 +62,7 @@ class Watched(Ansible):
 
     @property
     def issued(self) -> Path:
-        """Where tasks keep the secrets that the API shows once, which are searched for as well."""
+        """The directory of the secrets that the API shows once, which are also scanned for."""
         folder = self.home.parent / "issued"
         folder.mkdir(exist_ok=True)
         return folder
@@ -82,8 +83,8 @@ class Watched(Ansible):
         ]
         return self._run(command, "--check" in words, {})
 
-    def stand_in(self, journal: bool) -> str:
-        """Write modules that take what core logs, into a file of the home, and return their place for PYTHONPATH."""
+    def log_to_file(self, journal: bool) -> str:
+        """Write modules that log to a file in the home instead of the system log, and return their PYTHONPATH."""
         log = str(self.home / "system.log")
         if journal:
             self.write("log/systemd/__init__.py", "")
@@ -94,8 +95,8 @@ class Watched(Ansible):
 
     def _run(self, command: list[str], check: bool, env: dict[str, str]) -> Run:
         self.home.mkdir(parents=True, exist_ok=True)
-        # Not below home: core has a socket there, whose path may not be long.
-        with tempfile.TemporaryDirectory(prefix="watched-") as temporary:
+        # Not below home: core creates a socket there, whose path must be short.
+        with tempfile.TemporaryDirectory(prefix="scanned-") as temporary:
             self.temporary = Path(temporary)
             return self._run_here(command, check, env)
 
@@ -105,22 +106,22 @@ class Watched(Ansible):
             **PASSWORDS,
             "TMPDIR": str(self.temporary),
             "ANSIBLE_LOG_PATH": str(self.home / "ansible.log"),
-            "ANSIBLE_CALLBACKS_ENABLED": f"results,{BESIDE},ansible.builtin.junit,ansible.builtin.tree",
+            "ANSIBLE_CALLBACKS_ENABLED": f"results,{CALLBACKS},ansible.builtin.junit,ansible.builtin.tree",
             "JUNIT_OUTPUT_DIR": str(self.home / "junit"),
             "ANSIBLE_CALLBACK_TREE_DIR": str(self.home / "tree"),
         }
         return super()._run(command, check, {**environment, **self.extra, **env})
 
-    def hold_to_secrecy(self, run: Run, text: str, command: list[str]) -> None:
-        found = self.left(run)
+    def check_secrecy(self, run: Run, text: str, command: list[str]) -> None:
+        found = self.leaks(run)
         assert not found, "\n".join([f"{command} shows secrets:", *found])
 
-    def left(self, run: Run) -> list[str]:
-        """Each secret that is found in what the run left behind."""
+    def leaks(self, run: Run) -> list[str]:
+        """Return the secrets that the run leaks behind."""
         names = {name for module in modules().values() for name in module.resource.issued}
         files = [json.loads(path.read_text()) for path in self.issued.iterdir()]
-        search = Search([*self.secrets, *(held[name] for held in files for name in names & held.keys())])
-        # It holds the environment as it is, secrets among them: that is ansible-runner's way.
+        search = SecretScan([*self.secrets, *(held[name] for held in files for name in names & held.keys())])
+        # ansible-runner stores the environment there in plain text, including secrets.
         exempt = [self.home / "runner" / "artifacts" / "job" / "command"]
         hits = search.found_below(self.home, exempt) + search.found_below(self.temporary)
         record = json.dumps(run.exchanges, ensure_ascii=False)

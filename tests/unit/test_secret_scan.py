@@ -16,11 +16,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 import yaml
 
-from tests.secrecy import PART, Search, invent
+from tests.secret_scan import PART, SecretScan, make_secret
 
 pytestmark = pytest.mark.once
 
-SECRET = f"{invent(9, 1)} 'ä😀\"\\\n%&<{invent(9, 2)}\t{{{{ 7 * 7 }}}}"
+SECRET = f"{make_secret(9, 1)} 'ä😀\"\\\n%&<{make_secret(9, 2)}\t{{{{ 7 * 7 }}}}"
 ENCODED: dict[str, Callable[[str], str]] = {
     "plain": lambda s: s,
     "percent-encoded": lambda s: quote(s, safe=""),
@@ -48,17 +48,17 @@ ENCODED: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("name", ENCODED)
 def test_every_form_is_found(name: str) -> None:
-    assert Search([SECRET]).found(f"before {ENCODED[name](SECRET)} after".encode())
+    assert SecretScan([SECRET]).found(f"before {ENCODED[name](SECRET)} after".encode())
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
-    text = f"changed: [localhost] => {invent(PART - 1, 1)} {{'changed': True}} db1.example.com 49"
-    assert Search([SECRET]).found(text.encode()) == []
+    text = f"changed: [localhost] => {make_secret(PART - 1, 1)} {{'changed': True}} db1.example.com 49"
+    assert SecretScan([SECRET]).found(text.encode()) == []
 
 
 def test_a_long_secret_is_found_by_any_part_of_it() -> None:
-    long = invent(10_000, 3)
-    search = Search([long])
+    long = make_secret(10_000, 3)
+    search = SecretScan([long])
     assert search.found(f"-{long[4321:4329]}-".encode())
     assert not search.found(f"-{long[4321:4328]}-".encode())
 
@@ -67,13 +67,13 @@ def test_files_are_searched_with_their_names(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "events.json").write_text(json.dumps([SECRET]))
     (tmp_path / "exempt").write_text(SECRET)
-    (tmp_path / invent(16, 4)).touch()
-    hits = Search([SECRET, invent(16, 4)]).found_below(tmp_path, [tmp_path / "exempt"])
+    (tmp_path / make_secret(16, 4)).touch()
+    hits = SecretScan([SECRET, make_secret(16, 4)]).found_below(tmp_path, [tmp_path / "exempt"])
     assert any(hit.startswith("a/events.json: ") for hit in hits)
     assert any(hit.startswith("a file's name: ") for hit in hits)
     assert not any(hit.startswith("exempt") for hit in hits)
 
 
-def test_what_is_found_is_told_without_the_secret() -> None:
-    told = str(Search([SECRET]).found(SECRET.encode()))
-    assert not Search([SECRET]).found(told.encode())
+def test_a_finding_does_not_contain_the_secret() -> None:
+    reported = str(SecretScan([SECRET]).found(SECRET.encode()))
+    assert not SecretScan([SECRET]).found(reported.encode())

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a module's own ``main`` with options as Ansible hands them over, without ansible-playbook around it.
+"""Run the ``main`` of a module with options as Ansible passes them, without ansible-playbook.
 
 A run costs milliseconds instead of a second, so that thousands of them can be judged. Every part of the module runs as
 it would under ansible-playbook: the options go through the argument spec, the result comes as JSON on standard output.
@@ -27,13 +27,13 @@ PLACE = "ansible_collections.pgbeam.cloud.plugins.modules"
 
 
 class Crash(AssertionError):
-    """A module that ended in any other way than with a result of its own."""
+    """A module that ended without a result."""
 
 
 def run_module(name: str, options: dict[str, Any], folder: Path, check: bool = False) -> dict[str, Any]:
-    """Run a module and return its result; raise Crash where it gave none.
+    """Run a module and return its result. Raises Crash if it returned none.
 
-    ``folder`` is the place of its temporary files. Only for processes with one thread, since this one is forked.
+    ``folder`` is for its temporary files. Only for processes with one thread, since this one is forked.
     """
     if str(link_tree()) not in sys.path:
         sys.path.insert(0, str(link_tree()))
@@ -41,7 +41,7 @@ def run_module(name: str, options: dict[str, Any], folder: Path, check: bool = F
     with tempfile.TemporaryFile(dir=folder) as output:
         child = os.fork()
         if child == 0:
-            _be_the_module(
+            _run_child(
                 module.main, {**options, "_ansible_remote_tmp": str(folder), "_ansible_check_mode": check}, output
             )
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -54,8 +54,8 @@ def run_module(name: str, options: dict[str, Any], folder: Path, check: bool = F
     raise Crash(f"{name} ended with {status}: {text}")
 
 
-def _be_the_module(main: Any, options: dict[str, Any], output: Any) -> None:
-    """In the child: never returns."""
+def _run_child(main: Any, options: dict[str, Any], output: Any) -> None:
+    """Run the module in the child process. Never returns."""
     status = 70
     try:
         os.dup2(output.fileno(), 1)
@@ -64,7 +64,7 @@ def _be_the_module(main: Any, options: dict[str, Any], output: Any) -> None:
         # ansible.module_utils.testing does this; ansible-core before 2.19 does not have it.
         basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": options}).encode()
         basic._ANSIBLE_PROFILE = "legacy"
-        # Another test may have imported what runs on the controller, where core since 2.19 behaves otherwise.
+        # Another test may have imported code of the controller, where core behaves differently since 2.19.
         with contextlib.suppress(ImportError):
             internal: Any = importlib.import_module("ansible.module_utils._internal")
             internal.is_controller, internal.import_controller_module = False, lambda _name: None
