@@ -199,12 +199,13 @@ def targets(session: nox.Session) -> None:
 
 @nox.session(allow_parallel=True)
 def awx(session: nox.Session) -> None:
-    """The playbook that configures AWX, with AWX's own modules, and the execution environment."""
-    session.install(NEWEST_CORE, "-r", "tests/requirements.txt", "ansible-builder>=3,<4")
+    """What the AWX guide has for AWX and Vault, with their own modules, and the execution environment."""
+    session.install(NEWEST_CORE, "-r", "tests/requirements.txt", "ansible-builder>=3,<4", "hvac>=2,<3")
     collections = str(ROOT / ".work" / "awx")  # absolute, as each test has a working directory of its own
-    session.install("--no-deps", "--target", collections, "ansible>=12,<13")  # it carries awx.awx
+    session.install("--no-deps", "--target", collections, "ansible>=12,<13")  # it carries the collections
     env = {"AWX_COLLECTIONS": collections}
-    session.run("pytest", "-q", "tests/integration/test_configure_awx.py", env=env)
+    files = [f"tests/integration/test_{name}.py" for name in ("configure_awx", "hand_over")]
+    session.run("pytest", "-q", *files, env=env)
     session.run("ansible-builder", "create", "-f", "execution-environment.yml", "-c", str(ROOT / ".work" / "image"))
 
 

@@ -14,16 +14,21 @@ from typing import Any
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible import argument_spec
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.client import LIMITS
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError, Call
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.responses import RETRY_STATUSES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._gather import VARIABLES
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS as KINDS_OF_ROLE
 
-__all__ = ["RETRY_STATUSES", "VARIABLES", "Field", "Resource"]
+__all__ = ["LIMITS", "RETRY_STATUSES", "VARIABLES", "Field", "Resource"]
 
 Values = dict[str, Any]
-#: What the modules import: their bodies, and the package of the resources.
-BODIES = "ansible_collections.pgbeam.cloud.plugins.module_utils._ansible.main"
+#: What the modules import: their bodies, by form, and the package of the resources.
+_BODIES = "ansible_collections.pgbeam.cloud.plugins.module_utils._ansible"
+BODIES = {
+    **dict.fromkeys(("item", "list", "info"), f"{_BODIES}.main"),
+    **dict.fromkeys(("evaluation", "replay"), f"{_BODIES}.computed"),
+}
 RESOURCES = "ansible_collections.pgbeam.cloud.plugins.module_utils._resources"
 CONNECTION: Values = argument_spec.CONNECTION
 #: The variables of the role that hold the lists of these kinds.
@@ -31,7 +36,13 @@ KINDS = [kind.plural for kind in KINDS_OF_ROLE]
 MAX_ACTION_TIMEOUT: int = argument_spec.MAX_ACTION_TIMEOUT
 MAX_PARALLEL: int = argument_spec.MAX_PARALLEL
 ERROR_PARTS = tuple(ApiError(Call("GET", "/", ""), "", "").as_dict())
-SPECS = {"item": argument_spec.item_spec, "list": argument_spec.list_spec, "info": argument_spec.info_spec}
+SPECS = {
+    "item": argument_spec.item_spec,
+    "list": argument_spec.list_spec,
+    "info": argument_spec.info_spec,
+    "evaluation": argument_spec.evaluation_spec,
+    "replay": argument_spec.replay_spec,
+}
 
 
 def resources() -> list[str]:

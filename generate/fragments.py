@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from generate import layout, words
-from generate.declared import CONNECTION, RETRY_STATUSES, Values
-from generate.options import documented
+from generate.declared import CONNECTION, LIMITS, RETRY_STATUSES, Values
+from generate.options import documented, in_first_sentence
 from generate.scope import listed
 from generate.words import WordsError
 
@@ -44,14 +44,19 @@ def documentation(name: str) -> Values:
         raise WordsError(f"fragments.{name}.options in generate/words/shared.yml must be: {', '.join(declared)}")
     return {
         **written,
-        "options": {option: _option(written["options"][option], spec) for option, spec in declared.items()},
+        "options": {option: _option(option, written["options"][option], spec) for option, spec in declared.items()},
     }
 
 
-def _option(written: list[str], spec: Values) -> Values:
+def _option(name: str, written: list[str], spec: Values) -> Values:
     dummy, variables = spec.get("fallback", (None, []))
     names = {
         "variables": listed(f"E({variable})" for variable in variables) if variables else "",
         "statuses": listed(map(str, sorted(RETRY_STATUSES))),
     }
-    return documented(spec, [text.format(**names) for text in written])
+    text = [sentence.format(**names) for sentence in written]
+    if name in LIMITS:
+        least, most = LIMITS[name]
+        (limits,) = words.shared("field.range")
+        text[0] = in_first_sentence(text[0], limits.format(minimum=least, maximum=most))
+    return documented(spec, text)

@@ -60,7 +60,7 @@ def source(module: Module) -> str:
         resources=RESOURCES,
         resource=module.words.name,
         constant=module.words.name.upper(),
-        bodies=BODIES,
+        bodies=BODIES[module.form],
         form=module.form,
     )
 

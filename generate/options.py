@@ -39,11 +39,13 @@ def documentation(module: Module) -> Values:
 def _behaviour(module: Module) -> list[str]:
     """The sentences of the description that all modules of this form share."""
     resource, scope = module.resource, module.scope
+    if resource.computed:
+        return scope.shared(f"description.{module.form}") if module.form == "evaluation" else []
     if module.form == "info":
         found = scope.shared("description.pages") if resource.paged else []
-        found += scope.shared("description.filters") if resource.filters else []
+        found += scope.shared("description.filters") if resource.filter_names else []
         found += _gone(scope, "description.gone")
-        return [" ".join(found)]
+        return [" ".join(found)] if found else []
     found = []
     update_only = [f.name for f in resource.writable if f.update_only]
     if update_only:
@@ -73,7 +75,8 @@ def _gone(scope: Scope, path: str) -> list[str]:
 
 def _in_order(module: Module) -> list[str]:
     """The names of the options: parent, state and id first, then fields, then the options on how to write."""
-    front = [*module.resource.ancestors, module.resource.parent, "state", module.resource.id_field]
+    resource = module.resource
+    front = [*resource.ancestors, *resource.parents, "state", resource.id_field]
     return sorted(module.spec, key=lambda name: front.index(name) if name in front else len(front))
 
 
@@ -94,7 +97,7 @@ def _option(module: Module, name: str) -> Values:
 def _of_object(scope: Scope, name: str, spec: Values) -> Values:
     """An option of the module, or of an entry."""
     module, resource = scope.module, scope.resource
-    if name in (resource.parent, *resource.ancestors):
+    if name in (*resource.ancestors, *resource.parents):
         return documented(spec, _parent(scope, name))
     if module.form == "info":
         return documented(spec, _filter(scope, name))
@@ -118,11 +121,14 @@ def _parent(scope: Scope, name: str) -> list[str]:
     module, resource = scope.module, scope.resource
     words = scope.words.field(name)
     found = [" ".join([*scope.own(words), *scope.own(words, "option")])]
+    others = [other for other in resource.parents if other != name]
+    if others and name in resource.parents:
+        return found + scope.shared("options.parent_either", others=options(others, "or"))
     if not resource.path_has_parent:
         field = resource.field(name)
         found += [_needed(scope, field)] if module.writes else scope.shared("options.parent_unused")
         found += _limits_of_change(scope, field) if module.writes else []
-    elif module.writes and resource.creatable:
+    elif module.writes and resource.creatable and not resource.needs_parent:
         found += scope.shared("options.parent_later")
     return found
 
@@ -132,9 +138,11 @@ def _filter(scope: Scope, name: str) -> list[str]:
     if name == resource.id_field:
         found = scope.shared("options.filter.id", key=in_words(name))
         return found if resource.get_by_id or not resource.parent else found + scope.shared("options.id.unreadable")
-    field = resource.field(name)
+    field = next(f for f in resource.info_fields if f.name == name)
     words = scope.words.field(field)
-    meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=in_words(name))
+    meaning = scope.own(words)
+    if name in resource.filter_names:
+        meaning = scope.own(words, "filter") or scope.shared("options.filter.any", label=in_words(name))
     return [_limited(scope, field, meaning), *scope.own(words, "compared")]
 
 
@@ -147,15 +155,20 @@ def _field(scope: Scope, field: Field, spec: Values, within: str = "", is_key: b
         _limited(scope, field, scope.own(words)),
         " ".join([*scope.own(words, "compared"), *scope.own(words, "option")]),
     ]
-    if field.fields:
+    stored = not scope.resource.computed
+    if field.fields and stored:
         found += scope.shared("field.members")
+    found += scope.shared("field.when_empty") if field.when_empty and stored else []
     found += _null(scope, field) if field.nullable else []
     quoted = [f"V({choice})" for choice in kind.choices if yaml.safe_load(choice) != choice]
     found += scope.shared("field.quoted", values=listed(quoted)) if quoted else []
     found += scope.shared("field.in_future") if field.in_future else []
     if field.secret:
         found += scope.shared("field.secret", update=f"O(update_{field.name})")
-    if not within:
+    if not stored:
+        target = field.refers_to
+        found += scope.shared("field.reference", referred=in_words(target.noun)) if target else []
+    elif not within:
         found += _tie(scope, field) + _limits_of_change(scope, field) + [_needed(scope, field)]
     elif is_key:
         found += scope.shared("field.in_entry")
@@ -182,7 +195,8 @@ def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
             limits = scope.sentence("field.range", minimum=field.minimum, maximum=field.maximum)
     elif field.elements:
         limits = scope.sentence("field.most", maximum=field.maximum) if field.maximum is not None else ""
-        found = scope.shared("field.ordered" if field.ordered else "field.set")
+        if not scope.resource.computed:
+            found = scope.shared("field.ordered" if field.ordered else "field.set")
         found += scope.shared("field.each", rule=field.elements.must_be) if field.elements.must_be else []
     elif any(map(str.isdigit, field.must_be)):
         limits = scope.sentence("field.rule", rule=field.must_be)

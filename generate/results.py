@@ -12,7 +12,8 @@ from generate.words import WordsError, everything, texts
 
 def results(module: Module) -> Values:
     """The content of the block RETURN."""
-    return {"item": _item, "list": _list, "info": _info}[module.form](module)
+    kinds = {"item": _item, "list": _list, "info": _info, "evaluation": _evaluation, "replay": _replay}
+    return kinds[module.form](module)
 
 
 def _item(module: Module) -> Values:
@@ -91,16 +92,51 @@ def _list(module: Module) -> Values:
 
 
 def _info(module: Module) -> Values:
-    scope = module.scope
+    scope, resource = module.scope, module.resource
+    shape: Values = {"type": "dict"} if resource.is_singleton else {"type": "list", "elements": "dict"}
     return {
-        module.resource.plural: {
-            "description": scope.shared("returned.info"),
-            "type": "list",
-            "elements": "dict",
+        resource.noun if resource.is_singleton else resource.plural: {
+            "description": scope.shared("returned.info_singleton" if resource.is_singleton else "returned.info"),
+            **shape,
             "returned": "success",
             "contains": _shown(scope),
         },
         "error": _error(scope, "info", reads=True),
+    }
+
+
+def _replay(module: Module) -> Values:
+    scope = module.scope
+    (field,) = (f for f in module.resource.fields if f.read_only)
+    return {field.name: {**_result(scope, field), "returned": "success"}, "error": _error(scope, "info", reads=True)}
+
+
+def _evaluation(module: Module) -> Values:
+    scope = module.scope
+    (field,) = (f for f in module.resource.fields if f.read_only)
+    decided = scope.sentence("returned.decided")
+    entries = {**_result(scope, field), "returned": decided}
+    entries["contains"]["error"] = _error(scope, "statement", reads=True)
+    counts: Values = everything()["evaluations"]
+    return {
+        field.name: entries,
+        "summary": {
+            "description": scope.shared("returned.evaluations"),
+            "type": "dict",
+            "returned": decided,
+            "contains": {
+                name: {"description": [count["description"]], "type": "int", "returned": "always", "sample": sample}
+                for name, count in counts.items()
+                for sample in [count["sample"]]
+            },
+        },
+        "msg": {
+            "description": scope.shared("returned.evaluations_msg"),
+            "type": "str",
+            "returned": "always",
+            "sample": ", ".join(f"{count['sample']} {name}" for name, count in counts.items() if count["sample"]),
+        },
+        "error": _error(scope, "names", reads=True),
     }
 
 
@@ -228,7 +264,7 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
     path = resource.path if reads else resource.write_path or resource.path
     writing = "POST" if resource.creatable else resource.update_verb
     call = {
-        "method": "GET" if reads else writing,
+        "method": "GET" if reads and not resource.computed else writing,
         "path": path.format(**{name: scope.words.field(name).get("sample") for name in parents}),
     }
     if not (reads or resource.creatable or resource.is_singleton):

@@ -22,7 +22,13 @@ REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?
 #: The parents whose option has a shorter name.
 PARENTS = {"org": "organization"}
 OUTCOME = ("action", "changes", "secrets", "error")
-RESULTS = {"item": OUTCOME, "list": ("summary", "msg"), "info": ("error",)}
+RESULTS = {
+    "item": OUTCOME,
+    "list": ("summary", "msg"),
+    "info": ("error",),
+    "evaluation": ("summary", "msg", "error"),
+    "replay": ("error",),
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,9 @@ class Module:
     @property
     def name(self) -> str:
         resource = self.resource
-        return {"item": resource.noun, "list": resource.plural, "info": f"{resource.noun}_info"}[self.form]
+        if self.form == "list":
+            return resource.plural
+        return resource.noun if self.form in ("item", "evaluation") else f"{resource.noun}_info"
 
     @functools.cached_property
     def spec(self) -> Values:
@@ -48,7 +56,7 @@ class Module:
 
     @property
     def writes(self) -> bool:
-        return self.form != "info"
+        return self.form in ("item", "list")
 
     @property
     def asked_for(self) -> set[str]:
@@ -64,7 +72,10 @@ class Module:
             entry = {*self.spec[plural]["options"]}
             shown = {*OUTCOME, *self.asked_for, *resource.summary}
             return Scope(self, resource, f"{plural}[].", entry, f"{plural}[].", shown)
-        below = f"{resource.noun}." if self.form == "item" else f"{plural}[]."
+        if self.form == "item" or resource.is_singleton:
+            below = f"{resource.noun}."
+        else:
+            below = f"{plural}[]." if self.form == "info" else ""
         return Scope(self, resource, "", {*self.spec}, below, {f.name for f in resource.fields})
 
     @functools.cached_property

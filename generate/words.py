@@ -12,15 +12,16 @@ from typing import Any
 
 import yaml
 
-from generate.declared import Field, Resource, Values, resource
+from generate.declared import SPECS, Field, Resource, Values, resource
 
 FOLDER = Path(__file__).parent / "words"
-FORMS = {"item", "list", "info"}
 TEXTS = {"version_added", "object", "meaning", "create", "kept", "rotated"}
-KEYS = {*TEXTS, "seealso", "changes", "fields", "issued", "action", *FORMS}
+KEYS = {*TEXTS, "seealso", "changes", "fields", "issued", "action", *SPECS}
 FORM_KEYS = {"short_description", "description", "returned", "examples"}
 ACTION_KEYS = {"option", "timeout", "result", "error"}
-FIELD_KEYS = {"like", "description", "option", "compared", "filter", "returned", "sample", "fields", "by_name"}
+FIELD_KEYS = {
+    "like", "description", "option", "compared", "filter", "returned", "sample", "fields", "fields_of", "by_name",
+}  # fmt: skip
 
 
 class WordsError(Exception):
@@ -36,12 +37,13 @@ class Words:
     content: Values
 
     def __post_init__(self) -> None:
-        declared = {*(f.name for f in self.resource.fields), self.resource.parent, *self.resource.ancestors}
+        resource = self.resource
+        declared = {*(f.name for f in (*resource.fields, *resource.query)), *resource.ancestors, *resource.parents}
         declared |= {self.resource.nested.noun} if self.resource.nested else set()
         self._refuse_others("", self.content, KEYS)
         self._refuse_others("fields.", self.content["fields"], declared)
         self._refuse_others("action.", self.content.get("action", {}), ACTION_KEYS if self.resource.action else set())
-        for form in FORMS & self.content.keys():
+        for form in SPECS.keys() & self.content.keys():
             self._refuse_others(f"{form}.", self.content[form], FORM_KEYS)
             self._refuse_others(f"{form}.returned.", self.content[form].get("returned", {}), {*declared, "action"})
 
@@ -61,7 +63,7 @@ class Words:
         name = field if isinstance(field, str) else field.name
         fields = self.content["fields"]
         for outer in filter(None, within.split(".")):
-            fields = fields[outer].get("fields", {})
+            fields = _members(outer, fields[outer])
         path = self._path(name, within)
         words: Values = fields.get(name) or {}
         self._refuse_others(f"{path}.", words, FIELD_KEYS)
@@ -97,6 +99,22 @@ class Words:
                 f"resource {self.name}: {place}{name} describes nothing that is declared; "
                 f"correct it in generate/words/{self.name}.yml"
             )
+
+
+def _members(name: str, words: Values) -> Values:
+    """The words for the members of a field: its own, or those for the fields of another resource or of a field there.
+
+    ``fields_of`` has the name of the resource, and that of the field after a dot.
+    """
+    if "like" in words:
+        words = {**read(words["like"]).content["fields"][name], **words}
+    found: Values = words.get("fields", {})
+    if "fields_of" in words:
+        other, *path = words["fields_of"].split(".")
+        found = read(other).content["fields"]
+        for each in path:
+            found = found[each]["fields"]
+    return found
 
 
 def load(name: str) -> Values:

@@ -26,15 +26,19 @@ from pgbeam import PgBeamClient, models
 from pgbeam.operations import OPERATIONS_BY_TAG
 from pydantic import ConfigDict, TypeAdapter
 
+from tests.sandbox.evaluations import EVALUATION_PATH, REPLAY_PATH
 from tests.sandbox.kinds import KINDS, PROJECT
 from tests.sandbox.middleware import EXTRA_FIELDS
 from tests.sandbox.platform import PLAN_PATH, SPEND_LIMIT_PATH
+from tests.sandbox.readings import AGENT_USAGE_PATH, READINGS
 from tests.sandbox.sdk import hints, strict, typed_dict
 from tests.tree import ROOT
 
 DOCUMENT = ROOT.parent / "shared" / "reference" / "pgbeam-openapi.json"
 _KINDS = (PROJECT, *KINDS.values())
-_OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH)
+_READINGS = (AGENT_USAGE_PATH, *(reading.path for reading in READINGS))
+_COMPUTED = (EVALUATION_PATH, REPLAY_PATH)
+_OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH, *_COMPUTED, *_READINGS)
 #: Only the operations in use: parsing the others takes seconds.
 IN_USE = {*_OTHERS, *(path for kind in _KINDS for path in kind.paths)}
 #: Ids from a server and timestamps: exchanges that differ only in these are judged once.
@@ -48,6 +52,18 @@ ENTITY_TAGS = re.compile(r'\*|"[^"]*"( *, *"[^"]*")*')
 #: it: it passes over unknown fields and query parameters, and it is not asked about problem documents.
 DIFFERENCES: dict[str, str] = {
     **{f"{kind.noun}: {name}": "the document is older" for kind in _KINDS for name in kind.newer},
+    **{
+        f"{name} body: policy.{field}": "the document is older"
+        for name in ("dry_eval_policy", "replay_policy")
+        for field in KINDS["policies"].newer
+    },
+    "dry_eval_policy answer: template": "query templates are newer than the document",
+    "replay_policy answer: items.result.template": "the same",
+    "replay_policy body: bound_policy_id": "the document is older",
+    "replay_policy answer: summary.traffic_scope": "it came with bound_policy_id",
+    "replay_policy answer: summary.bound_credentials": "the same",
+    "list_anomaly_alerts query: kind": "the document is older",
+    "list_approval_requests answer: approvals.approval_rule_name": "the document is older",
     "list_replicas query: page_size": "lists of replicas have pages since August, as all lists",
     "list_replicas query: page_token": "the same; the document has next_page_token in the answer alone",
     "list_self_host_enrollments query: page_size": "lists of enrollments have pages since August, too",

@@ -122,7 +122,7 @@ class Case:
 
 
 @dataclass
-class Trial:
+class CaseTrial:
     """One case in a world of its own: the options of its task, and the judgement on how that went."""
 
     case: Case
@@ -134,7 +134,7 @@ class Trial:
     before: Values = field(default_factory=dict)
 
     @classmethod
-    def prepare(cls, sandbox: Sandbox, case: Case, always: bool, envelope: str) -> Trial:
+    def prepare(cls, sandbox: Sandbox, case: Case, always: bool, envelope: str) -> CaseTrial:
         organization = Organization(sandbox.url, f"org_{uuid.uuid4().hex}")  # several processes make some at once
         organization.settings(
             envelope=envelope,
@@ -227,7 +227,7 @@ def as_others_left_it(before: Values, after: Values, theirs: dict[str, list[Valu
 
 def run(url: str, case: Case, always: bool, envelope: str) -> list[str]:
     """Run a case's task without ansible-playbook around it, and say what is wrong with how it went."""
-    trial = Trial.prepare(Sandbox(url), case, always, envelope)
+    trial = CaseTrial.prepare(Sandbox(url), case, always, envelope)
     options = {"api_url": url, "api_key": API_KEY, "retries": 1, "retry_budget": 20, "timeout": 1, **trial.options}
     folder = Path(tempfile.mkdtemp(prefix="fault-"))
     try:

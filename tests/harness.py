@@ -27,11 +27,18 @@ API_KEY = "pbu_0aB9-tests-only-Kk7"
 #: The commands with which every module runs in its own process.
 HANDED_OVER = ROOT / ".work" / "handed_over" / Path(sys.prefix).name
 WRITES = ("POST", "PATCH", "DELETE", "PUT")
+#: The ends of the paths of POST operations that only read.
+READS = ("/policy-evaluations", "/policy-replays")
 #: The default fields of a database that a test creates as another client.
 DATABASE: dict[str, Any] = {
     "host": "db1.example.com", "port": 5432, "name": "orders", "username": "app", "password": "Behind-1",
 }  # fmt: skip
 _numbers = itertools.count(1)
+
+
+def is_write(exchange: Mapping[str, Any]) -> bool:
+    """Whether a request may change something."""
+    return exchange["method"] in WRITES and not exchange["path"].endswith(READS)
 
 
 @dataclass
@@ -83,6 +90,10 @@ class Scope(abc.ABC):
         hashes: dict[str, dict[str, str]] = answer.json()
         return hashes
 
+    def seed(self, key: str, *entries: Mapping[str, Any]) -> None:
+        """Replace the entries of a read-only list, such as ``anomalies``."""
+        self._control("PUT", f"/seeded/{key}", entries)
+
     def record(self) -> list[dict[str, Any]]:
         """Return all exchanges so far; those with projects of an organization belong to the projects."""
         response = requests.get(f"{self.url}/_sandbox/requests", params={self.kind: self.id}, timeout=10)
@@ -91,13 +102,13 @@ class Scope(abc.ABC):
 
     def writes(self) -> list[tuple[str, str]]:
         """Method and path of every write so far."""
-        return [(e["method"], e["path"]) for e in self.record() if e["method"] in WRITES]
+        return [(entry["method"], entry["path"]) for entry in self.record() if is_write(entry)]
 
     @property
     def _control_url(self) -> str:
         return f"{self.url}/_sandbox/{self.kind}s/{self.id}"
 
-    def _control(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+    def _control(self, method: str, path: str, body: Any) -> Any:
         response = requests.request(method, self._control_url + path, json=body, timeout=10)
         assert response.status_code == 200, response.text
         return response.json()
@@ -208,6 +219,10 @@ class Project(Scope):
         """Let PgBeam see a query. Returns the cache rule that it creates then."""
         seen = {"query_hash": query_hash(normalized_sql), "normalized_sql": normalized_sql, **statistics}
         return self.put("entries", database_id=database_id, **seen)
+
+    def record_statement(self, agent_id: str, sql: str, at: str | None = None) -> None:
+        """Record a statement of an agent, with the outcome under its current policy."""
+        self._control("POST", "/traffic", {"agent_id": agent_id, "sql": sql, "at": at})
 
     def passwords(self, salt: str) -> list[str]:
         """Return only the hashes of the databases' passwords."""

@@ -15,6 +15,8 @@ from generate.declared import Field, Resource, Values
 from tests.harness import Scope
 
 MAX_INTEGER = 2**63 - 1
+#: The options of a time that the samples are in.
+DAYS = {"start_date": "2026-11-01", "end_date": "2026-11-30"}
 
 
 def sample(resource: Resource, field: Field, within: str = "") -> Any:

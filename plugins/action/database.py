@@ -22,6 +22,7 @@ class ActionModule(NormalAction):
         step = STEPS.get(self._task.action)
         if step:
             return self._run_step(step, task_vars or {})
+        self._task.args = _values.with_dates_as_text(self._task.args)
         # Sorted, because cores differ in the order of a task's options.
         problems = list(_values.problems(dict(sorted(self._task.args.items(), key=lambda item: str(item[0])))))
         if problems:

@@ -33,7 +33,7 @@ options:
   retries:
     description:
       - The maximum number of retries of a call after a network failure or one of the statuses 408, 429, 502, 503 and
-        504 (at most 100).
+        504 (0 to 100).
       - The delay starts at half a second and grows. A C(Retry-After) header from the server takes precedence.
       - A retried write carries the same idempotency key, so it is applied only once.
     type: int

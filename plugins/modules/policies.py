@@ -80,8 +80,8 @@ options:
         description:
           - The tables and other relations that agents can access. Empty for all of them. Compared as a set. Each must
             be the name of a table.
-          - A name without a schema matches only in the schema C(public). If a task empties the list, it issues a
-            warning.
+          - A name without a schema matches only in the schema C(public).
+          - If a task empties the list, it issues a warning.
         type: list
         elements: str
       table_denylist:

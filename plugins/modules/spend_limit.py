@@ -38,6 +38,7 @@ extends_documentation_fragment:
   - pgbeam.cloud._attributes
 seealso:
   - module: pgbeam.cloud.organization_info
+  - module: pgbeam.cloud.plan_info
   - module: pgbeam.cloud.project
 author:
   - The pgbeam.cloud contributors (@pgbeam)
@@ -79,7 +80,7 @@ spend_limit:
       returned: always
       sample: org_01h455vb4pex5vsknk084sn02q
     plan:
-      description: The organization's plan, such as C(starter), C(pro), C(scale) or C(enterprise).
+      description: The name of the plan, such as C(starter), C(pro), C(scale) or C(enterprise).
       type: str
       returned: always
       sample: scale
@@ -91,13 +92,13 @@ spend_limit:
       returned: always
       sample: 500.0
     spend_capped:
-      description: Whether the limit is reached and the access of agents is paused. Access resumes with the next billing
-        period, or when the limit is raised or cleared.
+      description: Whether the spend limit is reached and the access of agents is paused. Access resumes with the next
+        billing period, or when the limit is raised or cleared.
       type: bool
       returned: always
       sample: false
     spend_capped_at:
-      description: When the limit was reached. Null if it is not.
+      description: When the spend limit was reached. Null if it is not.
       type: str
       returned: always
       sample: "2026-11-21T08:00:00Z"

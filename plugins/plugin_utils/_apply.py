@@ -90,7 +90,7 @@ def run(
         announce(text)
     for project in projects:
         if project.options:
-            results.projects[project.key] = call("project", _project_options(project, exists=bool(found[project.key])))
+            results.projects[project.key] = call("project", _project_options(project, found[project.key]))
     if any(result.get("failed") for result in results.projects.values()):
         return results, None
     for project in projects:
@@ -152,12 +152,14 @@ def _prune_problem(project: Project, found: list[Values] | None, results: Result
     return validation.prune_error(pruned, existing, what, limit, prefix="pgbeam_")
 
 
-def _project_options(project: Project, exists: bool) -> Values:
+def _project_options(project: Project, found: list[Values]) -> Values:
     later = {f.name_option for f in PROJECT.references}  # the objects that the project refers to may not exist yet
     known = {name: value for name, value in project.options.items() if name not in later}
     options = {**known, **project.connection, "id": project.id or None}
-    if exists:  # its first database is one of its databases, which the next step ensures
+    if found:  # its first database is one of its databases, which the next step ensures
         options.pop("database", None)
+    if len(found) == 1:  # by its id it is read alone; the module reports several of one name
+        options["id"] = found[0]["id"]
     return options
 
 

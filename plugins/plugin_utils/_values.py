@@ -14,12 +14,23 @@ import traceback
 import typing as t
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.usage import USAGE
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
 SECRETS = frozenset({"api_key"}.union(*(kind.secret_names for kind in (DATABASE, *KINDS))))
+#: The options with a date.
+DATES = frozenset(f.name for f in USAGE.query)
 MAX_PROBLEMS = 10
 #: The most digits of an integer: Python refuses to convert longer ones to text.
 DIGITS = 2000
+
+
+def with_dates_as_text(arguments: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the arguments of a task with its dates as text. YAML parses an unquoted date, which only these accept."""
+    return {
+        name: value.isoformat() if name in DATES and _kind(value) == "date" else value
+        for name, value in arguments.items()
+    }
 
 
 def problems(value: t.Any, where: str = "", secret: bool = False) -> t.Iterator[str]:

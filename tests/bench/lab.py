@@ -55,6 +55,7 @@ class Lab:
         self._sandbox, self._tls, self._certificate, self._home = sandbox, tls, certificate, home
         self._hosts, self._changes = hosts, changes
         self._filled: dict[int, Project] = {}
+        self._listed: dict[int, Project] = {}
         self._ssl_modes = itertools.cycle(("require", "prefer"))
         self._more_env: dict[str, str] = {}
         self._elsewhere = ["-e", f"ansible_python_interpreter={other_python()}"]
@@ -116,6 +117,22 @@ class Lab:
         databases = [{**entry, **more} for entry, more in zip(self._entries(size), changing + rest)]
         inventory = self._inventory(f"changes{size}", ["db0.example.com"], {"pgbeam_databases": databases})
         return self._role(self._registered(size), inventory, "-e", f"ssl_mode={next(self._ssl_modes)}")
+
+    def lists_create(self, size: int) -> Sample:
+        """The role, as many query templates as schema annotations, none of which exists."""
+        return self._role(self._empty(), self._inventory(f"lists{size}", ["db0.example.com"], _lists(size)))
+
+    def lists_check(self, size: int) -> Sample:
+        """The role, the same lists, all of which exist."""
+        if size not in self._listed:
+            project = self._listed[size] = self._sandbox.project()
+            lists = _lists(size)
+            for template in lists["pgbeam_query_templates"]:
+                project.create("query_templates", **template)
+            for annotation in lists["pgbeam_schema_annotations"]:
+                project.post(f"/v1/projects/{project.id}/schema-annotations", annotation, "PUT")
+            project.settings(latency_ms=LATENCY_MS)
+        return self._role(self._listed[size], self._inventory(f"lists{size}", ["db0.example.com"], _lists(size)))
 
     def loop_create(self, size: int) -> Sample:
         """A loop over the module for one database, none of them registered."""
@@ -244,6 +261,15 @@ class Lab:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content) if path.suffix == ".json" else yaml.safe_dump(content, sort_keys=False))
         return path
+
+
+def _lists(size: int) -> dict[str, list[dict[str, Any]]]:
+    """The role's variables with this many query templates, and as many schema annotations."""
+    sql = "SELECT id, total FROM orders WHERE total > 100"
+    return {
+        "pgbeam_query_templates": [{"name": f"orders_{n}", "sql": sql} for n in range(size)],
+        "pgbeam_schema_annotations": [{"table_name": f"orders_{n}", "description": "Orders."} for n in range(size)],
+    }
 
 
 def _session() -> requests.Session:

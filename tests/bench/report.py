@@ -37,6 +37,10 @@ LOOP = {
     "loop_handed_over": "nothing to change, handed over to a process for each item",
     "loop_ping": "`ping`, handed over, for comparison",
 }
+LISTS = {
+    "lists_check": "role, nothing to change",
+    "lists_create": "role, all new",
+}
 ROLE_STAGES = {
     "role_check_stages": "nothing to change",
     "role_create_stages": "all new",
@@ -87,6 +91,13 @@ make bench
 ![Seconds over the number of databases]({picture})
 
 {_table(["command", "databases", "seconds", "lowest to highest", "requests", "MiB"], "lrrrlr", _growth(results))}
+
+## Lists of other objects
+
+The role with {plan.lists} query templates and {plan.lists} schema annotations, and without a database. Each kind costs
+its list calls, and one call for each object that is new.
+
+{_table(["command", "seconds", "lowest to highest", "requests"], "lrrl", _lists(results, plan))}
 
 ## A loop over the module for one database
 
@@ -141,6 +152,15 @@ def _growth(results: Results) -> list[list[str]]:
                 memory = f"{series.peak_mib:.0f}" if series.peak_mib else ""
                 spread = f"{series.lowest:.2f} to {series.highest:.2f}"
                 rows.append([title, str(size), f"{series.seconds:.2f}", spread, told(series.requests), memory])
+    return rows
+
+
+def _lists(results: Results, plan: Plan) -> list[list[str]]:
+    rows = []
+    for subject, title in LISTS.items():
+        series = results[subject, plan.lists]
+        spread = f"{series.lowest:.2f} to {series.highest:.2f}"
+        rows.append([title, f"{series.seconds:.2f}", spread, told(series.requests)])
     return rows
 
 

@@ -29,6 +29,8 @@ class Plan:
     #: How many of the registrations are changed, at the largest size.
     changes: int = 200
     hosts: int = 40
+    #: Of the lists of other objects.
+    lists: int = 500
     uri: tuple[int, ...] = (10, 50)
     sdk_create: tuple[int, ...] = (10, 100, 1000)
     loop: int = 30
@@ -45,8 +47,8 @@ class Plan:
 
 #: Small enough to see in a minute that all of it works.
 QUICK = Plan(
-    growth=(4, 8, 12, 16), main=8, changes=3, hosts=4, uri=(2, 4), sdk_create=(4, 8), loop=3, processes=2, runs=1,
-    slow_runs=1,
+    growth=(4, 8, 12, 16), main=8, changes=3, hosts=4, lists=4, uri=(2, 4), sdk_create=(4, 8), loop=3, processes=2,
+    runs=1, slow_runs=1,
 )  # fmt: skip
 
 
@@ -118,6 +120,8 @@ def cases(lab: Lab, plan: Plan) -> list[Case]:
         *(Case("role_create", size, lab.role_create, size >= 1000) for size in role_sizes),
         Case("role_hosts", plan.main, lab.role_hosts),
         Case("role_changes", plan.large, lab.role_changes, slow=True),
+        Case("lists_check", plan.lists, lab.lists_check),
+        Case("lists_create", plan.lists, lab.lists_create, slow=True),
         *(Case("uri_check", size, lab.uri_check) for size in plan.uri),
         *(Case("uri_create", size, lab.uri_create, slow=True) for size in plan.uri),
         Case("uri_keep", max(plan.uri), lab.uri_keep, slow=True),

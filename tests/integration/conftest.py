@@ -14,7 +14,7 @@ import pytest
 import yaml
 from ansible.release import __version__ as release
 
-from tests.harness import API_KEY, WRITES, Project, Sandbox, ansible_env, handing_over
+from tests.harness import API_KEY, Project, Sandbox, ansible_env, handing_over, is_write
 from tests.module_runner import run_module
 from tests.postgres import Postgres, postgres
 from tests.preloaded import Preloaded
@@ -55,7 +55,7 @@ class Run:
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        return [(method, path) for method, path in self.requests if method in WRITES]
+        return [(entry["method"], entry["path"]) for entry in self.exchanges if is_write(entry)]
 
     @property
     def changed(self) -> int:
@@ -188,7 +188,7 @@ def run_recorded(
     """Run the ``main`` of a module. Returns its result and the exchanges, which must contain no write in check mode."""
     with Sandbox(url).recorded() as exchanges:
         result = run_module(module, {"api_url": url, "api_key": API_KEY, **options}, folder, check)
-    assert not (check and any(entry["method"] in WRITES for entry in exchanges)), "check mode wrote"
+    assert not (check and any(map(is_write, exchanges))), "check mode wrote"
     return result, exchanges
 
 

@@ -14,7 +14,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from generate.modules import modules
 from tests.harness import Organization, Project, Sandbox
 from tests.integration.scanned_ansible import PASSWORDS, ScannedAnsible, look_up
-from tests.samples import create, found_or_created, needed, sample
+from tests.samples import DAYS, create, found_or_created, needed, sample
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
@@ -88,6 +88,8 @@ class Place:
                 (given[f.name_option],) = needed(f.refers_to, 1).values()
         if resource.issued:
             given["secrets_file"] = str(self.issued / f"{module}-{self.project}.json")
+        if form == "info":
+            options |= {f.name: DAYS[f.name] for f in resource.query if f.required}
         if form == "list":
             options[resource.plural] = [{**given, **entry}]
         elif form == "item" and resource.nested:
@@ -95,6 +97,10 @@ class Place:
             options |= {**given, "name": project, resource.nested.noun: first}
         elif form == "item":
             options |= {**given, **entry}
+        elif resource.computed:
+            reference = resource.references[0]
+            (options[reference.name],) = needed(reference.refers_to, 1).values()  # type: ignore[arg-type]  # it has one
+            options |= given
         return {**options, "retries": 0, "timeout": 5}
 
 

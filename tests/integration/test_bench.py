@@ -23,7 +23,17 @@ pytestmark = [pytest.mark.once, pytest.mark.long]
 
 #: The whole of it, each command once.
 SMALLEST = Plan(
-    growth=(2,), main=2, changes=1, hosts=2, uri=(1, 2), sdk_create=(1, 2), loop=2, processes=2, runs=1, slow_runs=1
+    growth=(2,),
+    main=2,
+    changes=1,
+    hosts=2,
+    lists=2,
+    uri=(1, 2),
+    sdk_create=(1, 2),
+    loop=2,
+    processes=2,
+    runs=1,
+    slow_runs=1,
 )
 
 
@@ -43,6 +53,7 @@ def test_it_runs_commands_and_tells_what_they_did_and_where_their_time_went(
     assert made["loop_check"] == made["loop_handed_over"] == {"GET": 2}
     assert results["loop_tls", 2].connections == 1
     assert made["role_check"] == made["role_hosts"] == made["sdk_check"] == made["listing"] == {"GET": 1}
+    assert made["lists_check"] == {"GET": 3} and made["lists_create"] == {"GET": 3, "POST": 2, "PUT": 2}
     assert all(series.seconds > 0 for series in results.values())
     assert results["ping", 0].peak_mib > 10
     # A stage without any time is one whose function has another name by now.

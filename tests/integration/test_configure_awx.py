@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from generate.declared import KINDS
 from tests import examples
 from tests.awx_api import ADMIN, Awx
 from tests.harness import API_KEY, ansible_env
@@ -123,8 +124,13 @@ def test_the_guide_has_the_variables_and_their_defaults() -> None:
         if isinstance(value, str) and name.startswith("awx_"):
             assert f"``{name}``" in guide
             assert value in guide
-    for name in ("awx_project", "awx_inventory", "awx_image", "awx_vault_credential", "awx_execution_environment"):
+    own = ("awx_project", "awx_inventory", "awx_image", "awx_vault_credential", "awx_execution_environment")
+    for name in (*own, "awx_survey_lists"):
         assert f"``{name}``" in guide
+
+
+def test_the_survey_can_ask_for_every_list_of_the_role() -> None:
+    assert play()["vars"]["__awx_lists"] == KINDS
 
 
 def held(awx: Awx, organization: int) -> tuple[str, str]:
@@ -290,6 +296,27 @@ def test_the_names_are_variables(admin: Administrator) -> None:
     run = admin.configure(*NAMED, *IMAGE, *words, *OTHER, "-e", "awx_execution_environment=Shop", key=API_KEY, status=2)
     assert "execution environment Shop: does not belong to organization Other" in run.output
     assert admin.writes == []
+
+
+@needs_awx
+def test_lists_in_the_survey(admin: Administrator) -> None:
+    """An answer to such a question replaces the inventory's list, so it must be given."""
+    awx = admin.awx
+    for wrong in ('["agents", "databases"]', '"agents"'):
+        run = admin.configure(*NAMED, "-e", f'{{"awx_survey_lists": {wrong}}}', key=API_KEY, status=2)
+        assert "is not allowed; it must be a list of some of query_templates, policies, agents, " in run.output
+        assert admin.writes == []
+    admin.configure(*NAMED, "-e", '{"awx_survey_lists": ["query_templates", "agents"]}', key=API_KEY)
+    asked = awx.survey(awx.one("job_templates", REGISTER))["spec"][2:]
+    assert [(each["question_name"], each["variable"]) for each in asked] == [
+        ("Query templates", "pgbeam_query_templates"), ("Agents", "pgbeam_agents"),
+    ]  # fmt: skip
+    assert {(each["type"], each["required"], "default" in each) for each in asked} == {("textarea", True, False)}
+    assert len(awx.survey(awx.one("job_templates", AUDIT))["spec"]) == 1
+    again = admin.configure(*NAMED, "-e", '{"awx_survey_lists": ["query_templates", "agents"]}')
+    assert (admin.writes, changed(again)) == ([], [])
+    admin.configure(*NAMED)
+    assert len(awx.survey(awx.one("job_templates", REGISTER))["spec"]) == 2
 
 
 @needs_awx

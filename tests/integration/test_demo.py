@@ -43,6 +43,9 @@ def test_the_demo_shows_what_it_announces_and_leaves_nothing_running() -> None:
             "1 updated, 1 unchanged",
             '-        "ttl_seconds": 300',
             "connected in",
+            "mask (ok): SELECT id, email FROM customers",
+            "block (table_not_allowed): SELECT number FROM cards",
+            "id, connection_string, mcp_token, mcp_url",
         )
         for seen in announced:
             assert seen in done.stdout

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -14,13 +15,17 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.agent_usage import AGENT_USAGE
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.anomaly import ANOMALY
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.approval import APPROVAL
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.usage import USAGE
 
 from generate.modules import modules
 from tests import examples
 from tests.examples import Block, Command
 from tests.harness import API_KEY, Organization, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, Ansible, Run
-from tests.samples import create, sample
+from tests.samples import create, sample, whole
 from tests.tree import ROOT
 
 pytestmark = [pytest.mark.once, pytest.mark.long]
@@ -35,6 +40,18 @@ RESULTS = ("pgbeam_result", "pgbeam_project_result", "pgbeam_replica_results")
 NOT_RUN = {
     ("docs/docsite/rst/awx.rst", "Input configuration"): "AWX reads it, not Ansible",
     ("docs/docsite/rst/awx.rst", "Injector configuration"): "AWX reads it, not Ansible",
+    **{
+        ("docs/docsite/rst/awx.rst", f"{title} configuration of PgBeam agent"): "AWX reads it, not Ansible"
+        for title in ("Input", "Injector")
+    },
+    **{
+        ("docs/docsite/rst/awx.rst", title): "test_hand_over.py runs it, with stand-ins of Vault and AWX"
+        for title in (
+            "register_with_vault.yml",
+            "The task that lists, with AWX in place of Vault",
+            "The task that hands over, with AWX in place of Vault",
+        )
+    },
     ("docs/docsite/rst/awx.rst", "execution-environment.yml"): "it is the repository's, which the session awx reads",
     ("docs/docsite/rst/awx.rst", "ansible-playbook pgbeam.cloud.awx.configure"): "test_configure_awx.py runs it",
 }
@@ -56,6 +73,8 @@ class Given:
     members: dict[str, str] = field(default_factory=dict)
     #: How the page's projects behave; see tests/sandbox/models.py.
     settings: dict[str, Any] = field(default_factory=dict)
+    #: The entries of the read-only lists of these projects, by the key of the list.
+    seeded: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 CONNECTED = {"ok": True, "latency_ms": 9.5, "server_version": "17.2"}
@@ -77,6 +96,7 @@ GIVEN = {
             "db_second": {**ORDERS, "project": "prj_twice"},
         }
     ),
+    "docs/docsite/rst/awx.rst": Given(replaced={"'/tmp'": "'{home}'"}),
     "docs/docsite/rst/coming_from_terraform.rst": Given(
         registered={
             "db_orders": {
@@ -95,6 +115,13 @@ GIVEN = {
             "proxy1.example.com:": "proxy1.example.com: {{ansible_connection: local, "
             "ansible_python_interpreter: '{{{{ ansible_playbook_python }}}}'}}",
         },
+    ),
+    "docs/docsite/rst/monitoring.rst": Given(
+        seeded={
+            **{resource.plural: [whole(resource)] for resource in (ANOMALY, APPROVAL)},
+            "usage": [{**whole(USAGE), "day": day} for day in ("2026-11-20", "2026-11-21")],
+            "agents": whole(AGENT_USAGE)["agents"],
+        }
     ),
     "docs/docsite/rst/policies_and_agents.rst": Given(
         replaced={"/etc/reporting-bot/": "{home}/reporting-", "/etc/support-bot/": "{home}/support-"}
@@ -171,6 +198,8 @@ class Reader:
             project = self.projects[fields.get("project", next(iter(self.projects)))]
             made = project.register(**{name: value for name, value in fields.items() if name != "project"})
             self.text = re.sub(rf"\b{placeholder}\b", made["id"], self.text)
+        for project, (key, entries) in itertools.product(self.projects.values(), given.seeded.items()):
+            project.seed(key, *entries)
         for words, instead in given.replaced.items():
             self.text = self.text.replace(words, instead.format(home=self.ansible.home))
         if self.page.startswith("plugins/modules/"):
@@ -194,10 +223,14 @@ class Reader:
         for resource in {module.resource.noun: module.resource for module in modules().values()}.values():
             if not resource.path_has_parent or resource.parent != "project_id":
                 continue
+            if resource.computed or not resource.writable:
+                continue
             identifier = str(sample(resource, resource.field("id")))
             if resource in referred or identifier in block.text:
                 (project,) = self.projects.values()
-                made = create(project, resource, project.id, PASSWORD)
+                # It may exist since another one refers to it.
+                found = project.pages(resource.path.format(project_id=project.id), resource.items_key)
+                made = found[0] if found else create(project, resource, project.id, PASSWORD)
                 self.text = self.text.replace(identifier, made["id"])
 
     def _follow(self, block: Block) -> None:

@@ -23,12 +23,13 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._ansible import modul
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import reconciler
 
 from tests.contract import judge
-from tests.faults import CASES, ENDLESS, SCENES, Trial, table
+from tests.faults import CASES, ENDLESS, SCENES, CaseTrial, table
 from tests.faults import run as run_case
 from tests.harness import API_KEY, Project, Sandbox, ansible_env
 from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Modules
 from tests.module_runner import run_module
-from tests.soak import KILLED, kill_runs, soak
+from tests.soak.kills import KILLED, kill_runs
+from tests.soak.runs import soak
 from tests.tree import ROOT
 
 ENTRY: dict[str, Any] = {"host": "db1.example.com", "name": "orders", "username": "app", "password": PASSWORD_LOOKUP}
@@ -55,11 +56,11 @@ SLICE = ("GET 503", "POST 408", "POST 402", "PATCH with a password connection re
 
 def test_a_slice_of_the_table_as_ansible_runs_it(ansible: Ansible, sandbox: Sandbox) -> None:
     tasks: list[dict[str, Any]] = []
-    trials: list[Trial] = []
+    trials: list[CaseTrial] = []
     for case in CASES:
         name = f"{case.on} {case.injected}"
         if name in SLICE:
-            trial = Trial.prepare(sandbox, case, always=True, envelope="problem")
+            trial = CaseTrial.prepare(sandbox, case, always=True, envelope="problem")
             trials.append(trial)
             module = f"pgbeam.cloud.{SCENES[case.on].module}"
             tasks.append({"name": name, module: look_up_passwords(trial.options), "ignore_errors": True})
@@ -224,7 +225,7 @@ def test_duplicates_are_reported_and_can_be_deleted(modules: Modules, project: P
         modules.databases(project, [ENTRY]).result("databases"),
     ):
         assert reported in result["msg"]
-        assert "state=absent" in result["msg"]
+        assert "state: absent" in result["msg"]
     info = modules.play([{"name": "info", "pgbeam.cloud.database_info": {"project_id": project.id}}])
     assert reported in " ".join(info.output.split())
     assert len(info.result("info")["databases"]) == 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 import subprocess
@@ -21,7 +22,7 @@ from typing import Any
 import pytest
 import requests
 from openapi_core.exceptions import OpenAPIError
-from pgbeam import ApiError, PgBeamClient
+from pgbeam import ApiError, PgBeamClient, models
 from pgbeam.operations import OPERATIONS_BY_TAG
 from pydantic import ValidationError
 
@@ -249,6 +250,54 @@ def test_an_idempotency_key_makes_one_object(client: PgBeamClient, holder: Scope
     assert answers[0].json() == answers[1].json()
     assert len(holder.stored(kind.key)) == before + 1
     assert driver.request("POST", json={**driver.body(), "colour": 1}, headers=headers).status_code == 409
+
+
+def test_the_official_sdk_reads_the_read_only_lists(client: PgBeamClient, organization: Organization) -> None:
+    """Alerts, requests for approval and usage, as the parameters select them; the usage of agents with its sum."""
+    project = made(organization)
+    alert = {"project_id": project.id, "severity": "info", "title": "Much.", "created_at": "2026-11-01T08:00:00Z"}
+    alerts = [
+        {**alert, "id": f"ano_{number}", "kind": kind, "status": status}
+        for number, (kind, status) in enumerate(itertools.product(("off_hours", "egress_spike"), ("open", "resolved")))
+    ]
+    project.seed("anomalies", *alerts)
+    read = client.anomalies.list_anomaly_alerts
+    assert read(project.id)["anomalies"] == alerts
+    assert read(project.id, kind="egress_spike")["anomalies"] == alerts[2:]
+    page = read(project.id, status="open", page_size=1)
+    rest = read(project.id, status="open", page_size=1, page_token=page["next_page_token"])
+    assert page["anomalies"] + rest["anomalies"] == [alerts[0], alerts[2]]
+    assert client.approvals.list_approval_requests(project.id, status="pending") == {"approvals": []}
+
+    counts = dict.fromkeys(set(hints(models.DailyUsage)) - {"day"}, 5)
+    days = [{**counts, "day": f"2026-11-0{number}"} for number in (1, 2, 3)]
+    organization.seed("usage", *days)
+    project.seed("usage", *({**day, "region": "eu-central-1"} for day in days))
+    of_organization, of_project = client.analytics.get_organization_usage, client.analytics.get_project_usage
+    window = {"start_date": "2026-11-02", "end_date": "2026-11-03"}
+    assert of_organization(organization.id, **window)["usage"] == days[1:]
+    assert [row["region"] for row in of_project(project.id, **window)["usage"]] == ["eu-central-1"] * 2
+
+    line = {name: 2 for name, kind in hints(models.AgentUsageLine).items() if kind in (int, float)}
+    project.seed("agents", *({**line, "credential_id": name} for name in ("agt_1", "agt_2")))
+    report = client.agents.get_agent_usage_breakdown(project.id, end="2026-12-01T00:00:00Z")
+    assert (report["totals"]["entries"], len(report["agents"])) == (4, 2)
+    assert (report["requested_start"], report["requested_end"]) == ("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z")
+    refused: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (read, {"kind": "spike"}),
+        (read, {"page_size": 101}),
+        (of_project, {"start_date": "2026-11-02", "end_date": "2026-11-01"}),
+        (of_project, {"start_date": "2026-11-02", "end_date": "2026-11-31"}),
+        (client.agents.get_agent_usage_breakdown, {"start": "2020-01-01T00:00:00Z"}),
+    ]
+    for ask, given in refused:
+        with pytest.raises(ApiError) as caught:
+            ask(project.id, **given)
+        assert caught.value.status == 400
+    with pytest.raises(ApiError) as caught:
+        read("prj_unknown")
+    assert caught.value.status == 404
+    judge([entry for scope in (organization, project) for entry in scope.record() if entry["status"] == 200])
 
 
 def agent(project: Project, **fields: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -1106,7 +1155,7 @@ def test_the_judges_judge(sandbox: Sandbox, judge_named: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "reported"),
     [
         ({"path": "/v1/projects/prj_1/databases/db_1/replicas"}, "there is no operation"),
         ({"method": "PUT"}, "there is no operation"),

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import json
 import stat
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 
+from generate.declared import Resource
 from tests import samples
 from tests.harness import Organization, Sandbox
-from tests.integration.conftest import PASSWORD_LOOKUP, Ansible, Run
+from tests.integration.conftest import PASSWORD, PASSWORD_LOOKUP, Ansible, Run
+from tests.integration.scanned_ansible import ScannedAnsible
+from tests.sandbox import kinds as sandbox_kinds
+from tests.sandbox.declaration import Kind
 
 REGISTER = "pgbeam.cloud.register_databases"
 AUDIT = "pgbeam.cloud.audit_databases"
+ENSURE = "Ensure PgBeam matches what the hosts declare"
 CIDRS = [{"cidr": "10.0.0.1", "label": "office"}]
 
 
@@ -46,23 +54,44 @@ READERS: dict[str, Any] = {
     "name": "readers", "access_mode": "read_only", "table_allowlist": ["orders", "customers"],
     "masking_rules": [{"table": "customers", "column": "email", "kind": "hash"}],
 }  # fmt: skip
-BOTS = ("reporting-bot", "support-bot")
+AGENTS: list[dict[str, Any]] = [
+    {"name": "reporting-bot", "policy": "readers", "status": "disabled"},
+    {"name": "support-bot", "policy": "writers"},
+]  # fmt: skip
 
 
-#: Some objects of the kinds that others refer to, or that protect data.
+#: What objects of other kinds refer to, or refer to by name, by the plural of its kind.
 SAMPLES: dict[str, list[dict[str, Any]]] = {
     "policies": [READERS, {"name": "writers", "access_mode": "read_write"}],
-    "agents": [{"name": name, "policy": policy} for name, policy in zip(BOTS, ("readers", "writers"))],
-    "honeytokens": [{"relation_name": "salaries", "action": "kill"}],
+    "agents": AGENTS,
+    "anomaly_rules": [
+        {"agent": "reporting-bot", "metric": "queries_per_hour", "sigma_threshold": 4.5},
+        {"metric": "bytes_per_hour"},
+    ],
 }
 
 
-def everything(ansible: Ansible, organization: Organization, **changed: Any) -> str:
-    """The same project with the samples, which both of its hosts declare."""
+def in_sandbox(kind: Resource) -> Kind:
+    """What the sandbox has of a kind."""
+    return sandbox_kinds.KINDS[kind.items_key]
+
+
+def objects(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Two objects of every kind, by its plural, most of them by their samples. The secrets go into the folder."""
+    declared: dict[str, list[dict[str, Any]]] = {}
+    for kind in KINDS:
+        first, second = (samples.complete(kind, PASSWORD_LOOKUP, number) for number in range(2))
+        entries = SAMPLES.get(kind.plural) or [{**first, **in_sandbox(kind).change}, second]
+        if kind.issued:
+            entries = [{**entry, "secrets_file": str(folder / f"{entry['name']}.json")} for entry in entries]
+        declared[kind.plural] = entries
+    return declared
+
+
+def everything(ansible: Ansible, organization: Organization, folder: Path | None = None, /, **changed: Any) -> str:
+    """The same project with objects of every kind, which both of its hosts declare."""
     shop = {"org_id": organization.id, "name": "shop", "default_policy": "readers"}
-    declared = {f"pgbeam_{plural}": entries for plural, entries in SAMPLES.items()}
-    with_files = [{**agent, "secrets_file": str(ansible.home / f"{agent['name']}.json")} for agent in SAMPLES["agents"]]
-    declared["pgbeam_agents"] = with_files
+    declared = {f"pgbeam_{plural}": entries for plural, entries in objects(folder or ansible.home).items()}
     return inventory(ansible, organization, **{"pgbeam_project": shop, **declared, **changed})
 
 
@@ -83,7 +112,7 @@ def told(run: Run) -> Any:
 
 def refusal(run: Run) -> str:
     """What the role fails with."""
-    return str(run.result("Ensure PgBeam matches what the hosts declare")["msg"])
+    return str(run.result(ENSURE)["msg"])
 
 
 def test_from_nothing(ansible: Ansible, organization: Organization) -> None:
@@ -129,69 +158,84 @@ def test_from_nothing(ansible: Ansible, organization: Organization) -> None:
     assert audited.status == 0, audited.output
 
 
-def test_the_other_objects_from_nothing(ansible: Ansible, organization: Organization) -> None:
-    path = everything(ansible, organization)
+def test_the_whole_from_nothing(sandbox: Sandbox, organization: Organization, tmp_path: Path) -> None:
+    """Every list of the role in one inventory. Check mode shows all of it, a second run only reads, once a kind."""
+    scanned = ScannedAnsible(sandbox.url, tmp_path / "home", printed=sandbox.log)
+    scanned.secrets.append(PASSWORD)
+    path, declared = everything(scanned, organization, scanned.issued), objects(scanned.issued)
     key = f"{organization.id}/shop"
-    foreseen = ansible.playbook(REGISTER, "-i", path, "--diff", check=True)
+    counted = [f"{kind.plural} of {key}: {len(declared[kind.plural])} created" for kind in KINDS]
+    foreseen = scanned.playbook(REGISTER, "-i", path, "-vvvvv", "--diff", check=True)
     assert foreseen.status == 0, foreseen.output
-    kinds = [kind for kind in KINDS if kind.plural in SAMPLES]
-    counted = [f"{kind.plural} of {key}: {len(SAMPLES[kind.plural])} created" for kind in kinds]
-    assert told(foreseen)[-len(kinds) :] == [f"{line} (check mode, nothing was written)" for line in counted]
-    for shown in ('"name": "readers"', '"name": "reporting-bot"', '"relation_name": "salaries"', '"column": "email"'):
-        assert shown in foreseen.output
-    assert "none of the policies" not in foreseen.output
     assert told(foreseen)[0] == f"{key}: project created (check mode, nothing was written)"
-    assert organization.projects() == []
+    assert told(foreseen)[-len(KINDS) :] == [f"{line} (check mode, nothing was written)" for line in counted]
+    shown = json.dumps(foreseen.result(ENSURE)["diff"])
+    for kind in KINDS:
+        for entry in declared[kind.plural]:
+            for name in kind.needed_to_find:
+                assert f'"{name}": "{entry[name]}"' in shown, kind.plural
+    for shown_too in ('"name": "invoices"', '"host": "r2"', '"column": "email"', "(sent, not shown)"):
+        assert shown_too in shown
+    assert "none of the " not in foreseen.output, "what this run would create is not missing"
+    assert organization.projects() == [] and list(scanned.issued.iterdir()) == []
 
-    first = ansible.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
+    first = scanned.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
     assert first.status == 0, first.output
-    assert told(first)[-len(kinds) :] == counted
+    assert told(first)[-len(KINDS) :] == counted
     project = made(organization)
-    assert {item["name"] for item in project["policies"]} == {"readers", "writers"}
+    assert {kind.plural: len(project[kind.items_key]) for kind in KINDS} == {p: len(e) for p, e in declared.items()}
+    assert (len(project["databases"]), len(project["replicas"])) == (3, 2)
     policies = {item["id"]: item["name"] for item in project["policies"]}
     assigned = {agent["name"]: policies[agent["policy_profile_id"]] for agent in project["agents"]}
     assert assigned == {"reporting-bot": "readers", "support-bot": "writers"}
     assert policies[project["default_policy_profile_id"]] == "readers"
-    assert [item["relation_name"] for item in project["honeytokens"]] == ["salaries"]
     for agent in project["agents"]:
-        file = ansible.home / f"{agent['name']}.json"
+        file = scanned.issued / f"{agent['name']}.json"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        issued = json.loads(file.read_text())
-        assert issued["id"] == agent["id"]
-        ansible.secrets += [issued["connection_string"], issued["mcp_token"]]
-    ansible.check_secrecy(first, first.output + json.dumps(first.events), ["the role"])
+        assert json.loads(file.read_text())["id"] == agent["id"]
+    writes = Counter(method for method, path in first.writes)
+    created = sum(map(len, declared.values()))
+    annotations = len(declared["schema_annotations"])
+    # The project with its first database, two databases and two replicas; at the end, its policy and an agent's status.
+    assert writes == {"POST": 1 + 2 + 2 + created - annotations, "PUT": annotations, "PATCH": 1 + 1}
 
-    second = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
+    second = scanned.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
     assert (second.status, second.changed, second.writes) == (0, 0, [])
-    paths = [kind.path.rpartition("/")[2] for kind in kinds]
-    assert listings(second) == sorted(["projects", "projects", "databases", "replicas", *paths])
-    audited = ansible.playbook(AUDIT, "-i", path)
+    (orders,) = {replica["database_id"] for replica in project["replicas"]}
+    above = f"/v1/projects/{project['id']}"
+    listed = ["/v1/projects", above, f"{above}/databases", f"/v1/databases/{orders}/replicas"]
+    listed += [kind.path.format(project_id=project["id"]) for kind in KINDS]
+    assert sorted(second.requests) == sorted(("GET", path) for path in listed)
+    audited = scanned.playbook(AUDIT, "-i", path)
     assert audited.status == 0, audited.output
 
 
-def test_one_object_of_every_kind(ansible: Ansible, organization: Organization) -> None:
-    """Each by its sample: a further kind needs no line here."""
-    declared: dict[str, Any] = {}
-    for kind in KINDS:
-        entry = samples.complete(kind, PASSWORD_LOOKUP)
-        for f in kind.references:
-            if entry.pop(f.name, None) and f.refers_to:
-                (entry[f.name_option],) = samples.needed(f.refers_to).values()
-        if kind.issued:
-            entry["secrets_file"] = str(ansible.home / f"{kind.noun}.json")
-        declared[f"pgbeam_{kind.plural}"] = [entry]
-    path = inventory(ansible, organization, **declared)
-    foreseen = ansible.playbook(REGISTER, "-i", path, "--diff", check=True)
-    first = ansible.playbook(REGISTER, "-i", path, "-vvvvv", "--diff")
-    second = ansible.playbook(REGISTER, "-i", path, "-vvvvv")
-    for run, action in ((foreseen, "created"), (first, "created"), (second, "unchanged")):
-        assert run.status == 0, run.output
-        for kind in KINDS:
-            assert f" of {organization.id}/shop: 1 {action}" in " ".join(told(run)), kind.plural
-    assert (second.changed, second.writes) == (0, [])
-    project = made(organization)
-    assert {kind.plural: len(project[kind.items_key]) for kind in KINDS} == {kind.plural: 1 for kind in KINDS}
-    assert len(listings(second)) == 4 + len(KINDS)
+LONG = 500
+
+
+@pytest.mark.parametrize("plural", ["query_templates", "schema_annotations"])
+def test_a_long_list(ansible: Ansible, sandbox: Sandbox, plural: str) -> None:
+    """One listing of five pages, one write an object, several at once; a second run only lists."""
+    (kind,) = (kind for kind in KINDS if kind.plural == plural)
+    (find_by,) = kind.needed_to_find
+    entries = [{**samples.complete(kind, ""), find_by: f"one_{number}"} for number in range(LONG)]
+    project = sandbox.project(latency_ms=20)
+    variables = {"pgbeam_project_id": project.id, f"pgbeam_{plural}": entries}
+    path = ansible.write("inventory/hosts.yml", {"pg": {"hosts": {"db1": {}, "db2": {}}, "vars": variables}})
+    path_of_kind = kind.path.format(project_id=project.id)
+    first = ansible.playbook(REGISTER, "-i", path)
+    assert first.status == 0, first.output
+    assert Counter(first.requests) == {
+        ("GET", f"/v1/projects/{project.id}/databases"): 1,
+        ("GET", path_of_kind): 1,
+        (kind.create_verb, path_of_kind): LONG,
+    }
+    # One client that waits for each answer sends no request within the time that the server takes for the one before.
+    arrived = [entry["arrived"] for entry in first.exchanges if entry["method"] == kind.create_verb]
+    assert any(later - earlier < 0.02 for earlier, later in pairwise(arrived))
+    second = ansible.playbook(REGISTER, "-i", path)
+    assert (second.status, second.changed) == (0, 0)
+    assert second.requests[1:] == [("GET", path_of_kind)] * 5
 
 
 def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Organization) -> None:
@@ -203,6 +247,7 @@ def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Or
     project.create("agents", name="old-bot", policy_profile_id=old["id"])
     organization.api("PATCH", f"/{project.id}", json={"default_policy_profile_id": old["id"]})
     project.create("honeytokens", relation_name="bonuses", action="audit_only")
+    project.create("approval_rules", name="old-rule")
     path = everything(ansible, organization, pgbeam_prune=True, pgbeam_honeytokens=[])
     before = organization.truth()
     foreseen = ansible.playbook(REGISTER, "-i", path, check=True)
@@ -218,54 +263,90 @@ def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Or
         assert run.status == 0, run.output
         said = " ".join(run.output.split())
         assert f"pgbeam_prune: deleting 1 of the 3 policies of project {key}: policy old ({old['id']})" in said
-        assert "agent old-bot" in said
+        assert "agent old-bot" in said and "approval_rule old-rule" in said
         assert f"agents of {key}: 2 unchanged" in str(told(run)) and f"agents of {key}: 1 deleted" in str(told(run))
-    assert [path.split("/")[-2] for method, path in pruned.writes] == ["projects", "agents", "policies"]
+    assert [path.split("/")[-2] for method, path in pruned.writes] == [
+        "projects", "approval-rules", "agents", "policies",
+    ]  # fmt: skip
     after = made(organization)
     assert {item["name"] for item in after["policies"]} == {"readers", "writers"}
-    assert len(after["honeytokens"]) == 2
+    assert len(after["honeytokens"]) == 3
     again = ansible.playbook(REGISTER, "-i", path)
     assert (again.status, again.writes) == (0, [])
     assert listings(again).count("policies") == listings(again).count("agents") == 1
 
 
-def test_drift_of_other_objects(ansible: Ansible, sandbox: Sandbox, organization: Organization) -> None:
+def test_drift_of_every_kind(ansible: Ansible, sandbox: Sandbox, organization: Organization) -> None:
+    """One object of each is changed, one deleted and one created behind the role's back; the audit reports them all."""
     path = everything(ansible, organization, pgbeam_prune=True)
     assert ansible.playbook(REGISTER, "-i", path).status == 0
-    found = made(organization)
+    found, declared = made(organization), objects(ansible.home)
     project = sandbox.project_of(found["id"])
-    (readers,) = [item["id"] for item in found["policies"] if item["name"] == "readers"]
-    (token,) = [item["id"] for item in found["honeytokens"]]
-    project._call("PUT", f"/v1/projects/{project.id}/policies/{readers}", json={"name": "readers"})
-    project._call("DELETE", f"/v1/projects/{project.id}/honeytokens/{token}")
-    project.create("agents", name="unknown", policy_profile_id=readers)
+    for kind in reversed(KINDS):
+        above = kind.path.format(project_id=project.id)
+        first, second = (
+            next(item for item in found[kind.items_key] if all(item[n] == entry[n] for n in kind.needed_to_find))
+            for entry in declared[kind.plural]
+        )
+        identity = {name: value for name, value in second.items() if name in kind.identity and value is not None}
+        if kind.put_by_identity:
+            assert project._call("DELETE", above, params=identity).ok
+        else:
+            assert project._call("DELETE", f"{above}/{second['id']}").ok
+        if in_sandbox(kind).update_method == "PATCH" and kind.update_verb:
+            assert project._call("PATCH", f"{above}/{first['id']}", json={"status": "active"}).ok
+        elif kind.update_verb:
+            kept = {name: value for name, value in first.items() if name in kind.identity}
+            place = above if kind.put_by_identity else f"{above}/{first['id']}"
+            assert project._call("PUT", place, json={**samples.needed(kind), **kept}).ok
+    for kind in KINDS:
+        samples.create(project, kind, project.id, PASSWORD, 2)
     audited = ansible.playbook(AUDIT, "-i", path)
-    assert audited.status == 2
-    drift = audited.result("Report the drift")["msg"]
-    assert drift.startswith("3 differences: policy readers differs in table_allowlist, masking_rules; ")
-    assert "agent unknown exists but is not declared" in drift
-    assert "honeytoken public.salaries is declared but does not exist" in drift
-    kept = ansible.playbook(AUDIT, "-i", everything(ansible, organization))
-    assert "agent unknown exists but is not declared" in kept.result("Report the drift")["msg"]
-    assert "3 differences" in kept.result("Report the drift")["msg"]
+    assert (audited.status, audited.writes) == (2, [])
+    drift = audited.result("Report the drift")["msg"].partition(" differences: ")[2].split("; ")
+    for kind in KINDS:
+        own = sorted(text for text in drift if text.startswith(f"{kind.noun} "))
+        ends = ["differs in", "is declared but does not exist", "exists but is not declared"]
+        assert [end for end in ends if not any(end in text for text in own)] == ([] if kind.update_verb else ends[:1])
+        assert len(own) == (3 if kind.update_verb else 2), own
+    kept = ansible.playbook(AUDIT, "-i", everything(ansible, organization)).result("Report the drift")["msg"]
+    assert "agent reporting-bot2 exists but is not declared" in kept
+    assert kept.count("exists but is not declared") == 1
 
 
-@pytest.mark.parametrize("status, code", [(402, "PLAN_LIMIT_REACHED"), (403, "FORBIDDEN")])
+@pytest.mark.parametrize(
+    "method, plural, status, code",
+    [
+        ("POST", "policies", 402, "PLAN_LIMIT_REACHED"),
+        ("POST", "policies", 403, "FORBIDDEN"),
+        ("GET", "honeytokens", 403, "FORBIDDEN"),
+    ],
+)
 def test_a_kind_that_is_refused_does_not_stop_the_others(
-    ansible: Ansible, sandbox: Sandbox, organization: Organization, status: int, code: str
+    ansible: Ansible,
+    sandbox: Sandbox,
+    organization: Organization,
+    method: str,
+    plural: str,
+    status: int,
+    code: str,
 ) -> None:
+    """Those that may refer to its objects are skipped. With prune, the lists are read before the first write."""
     assert ansible.playbook(REGISTER, "-i", inventory(ansible, organization)).status == 0
     project = sandbox.project_of(made(organization)["id"])
-    project.fault("status", status=status, code=code, method="POST", path_ends="/policies", times=99)
-    run = ansible.playbook(REGISTER, "-i", everything(ansible, organization))
+    project.fault("status", status=status, code=code, method=method, path_ends=f"/{plural}", times=99)
+    run = ansible.playbook(REGISTER, "-i", everything(ansible, organization, pgbeam_prune=True))
     assert run.status == 2
     said = refusal(run)
     assert said.count(f"{status} {code}: ") == 1
     key = f"{organization.id}/shop"
-    assert f"agents of {key}: 2 skipped: the policies of {key} could not be applied" in said
-    assert f"{key}: default_policy was not set: the policies of {key} could not be applied" in said
+    skipped = {"policies": ["agents", "anomaly_rules"]}.get(plural, [])
+    for each, refused in zip(skipped, [plural, *skipped]):
+        assert f"{each} of {key}: 2 skipped: the {refused} of {key} could not be applied" in said
+    assert (f"{key}: default_policy was not set: the policies of {key} could not be applied" in said) == bool(skipped)
     after = made(organization)
-    assert (after["policies"], after["agents"], len(after["honeytokens"])) == ([], [], 1)
+    missing = {kind.plural for kind in KINDS if not after[kind.items_key]}
+    assert missing == {plural, *skipped}
 
 
 def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: Organization) -> None:
@@ -327,7 +408,7 @@ def test_a_project_that_is_named_in_two_ways(ansible: Ansible, organization: Org
         run = ansible.playbook(REGISTER, "-i", path, check=check)
         assert run.status == 2
         told = f"{organization.id}/shop and {made['id']} are the same project; refer to it in one way on all hosts"
-        assert told in run.result("Ensure PgBeam matches what the hosts declare")["msg"]
+        assert told in run.result(ENSURE)["msg"]
         assert run.writes == []
     assert organization.truth() == before
 
@@ -363,7 +444,7 @@ def test_no_project_is_made_whose_second_database_cannot_be(
     ansible.write("inventory/host_vars/db2.yml", {"pgbeam_databases": [{"name": "stock", **odd}]})
     run = ansible.playbook(REGISTER, "-i", path)
     assert run.status != 0
-    told = run.result("Ensure PgBeam matches what the hosts declare")["msg"]
+    told = run.result(ENSURE)["msg"]
     assert told.startswith(f"db2: pgbeam_databases[0] (stock on db2): {problem}")
     assert run.requests == []
 

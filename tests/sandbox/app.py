@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from tests.sandbox import control_api, objects, platform, projects
+from tests.sandbox import control_api, evaluations, objects, platform, projects, readings
 from tests.sandbox.kinds import KINDS
 from tests.sandbox.refusals import Refusal, invalid
 from tests.sandbox.state import State
@@ -26,7 +26,7 @@ async def _named_parameters_only(request: Request) -> None:
 
 def build(state: State) -> FastAPI:
     app = FastAPI(title="PgBeam sandbox")
-    special = [noun.router(state) for noun in (projects, platform)]
+    special = [noun.router(state) for noun in (projects, platform, evaluations, readings)]
     for router in (*special, *(objects.router(state, kind) for kind in KINDS.values())):
         app.include_router(router, dependencies=[Depends(_named_parameters_only)])
     app.include_router(control_api.router(state))

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse
 
+from tests.sandbox.declaration import Item
+from tests.sandbox.evaluations import record
 from tests.sandbox.kinds import KINDS
-from tests.sandbox.models import Fault, Settings
+from tests.sandbox.models import Fault, Recorded, Settings
+from tests.sandbox.readings import seed
 from tests.sandbox.refusals import not_found
 from tests.sandbox.state import Id, Organization, Scope, State
 
@@ -86,6 +89,12 @@ def router(state: State) -> APIRouter:
             for owner, kept in _known(scopes[kind], name).secrets.items()
         }
 
+    @router.post("/projects/{project_id}/traffic")
+    async def add_traffic(project_id: Id, recorded: Recorded) -> dict[str, Any]:
+        project = _known(state.projects, project_id)
+        record(project, recorded.sql, recorded.agent_id, recorded.at)
+        return {"recorded": len(project.traffic)}
+
     @router.delete("/{kind}/{name}/faults")
     async def clear_faults(kind: Kind, name: Id) -> dict[str, Any]:
         _known(scopes[kind], name).faults.clear()
@@ -96,6 +105,11 @@ def router(state: State) -> APIRouter:
         scope = _known(scopes[kind], name)
         scope.add_fault(fault)
         return {"faults": len(scope.faults)}
+
+    @router.put("/{kind}/{name}/seeded/{key}")
+    async def put_seeded(kind: Kind, name: Id, key: str, entries: Annotated[list[Item], Body()]) -> dict[str, Any]:
+        seed(_known(scopes[kind], name), kind == "projects", key, entries)
+        return {"seeded": len(entries)}
 
     @router.get("/requests")
     def requests(project: str = "", organization: str = "", after: int = 0) -> JSONResponse:

@@ -88,6 +88,14 @@ class Settings(Strict):
     extra_fields: bool = False
 
 
+class Recorded(Strict):
+    """A statement that an agent sent at this time, by default now."""
+
+    sql: str
+    agent_id: str
+    at: str | None = None
+
+
 #: Faults that replace the operation, which does not run.
 INSTEAD = ("status", "html", "redirect", "drop_before", "reset_before", "failed_test")
 #: Faults that delay the operation, or delay, lose or corrupt its answer.

@@ -122,6 +122,8 @@ class Scope:
     id: str
     settings: Settings = field(default_factory=Settings, kw_only=True)
     faults: list[tuple[Fault, random.Random]] = field(default_factory=list, init=False)
+    #: The entries of the read-only lists, by the key of the list.
+    seeded: dict[str, list[Item]] = field(default_factory=lambda: defaultdict(list), init=False)
     #: The current second of the clock, and the number of requests in it.
     window: tuple[int, int] = field(default=(0, 0), init=False)
     #: Its objects, by the key of their list and by sequence number.
@@ -296,6 +298,8 @@ class Project(Scope):
     item: Item
     #: The number of verifications of each domain, by id.
     verifications: dict[str, int] = field(default_factory=lambda: defaultdict(int), init=False)
+    #: The recorded statements of agents.
+    traffic: list[Item] = field(default_factory=list, init=False)
 
     def next_fault(self, request: Request, kinds: Collection[str]) -> Fault | None:
         """The faults of an organization also hit requests of its projects, including those that do not exist yet."""

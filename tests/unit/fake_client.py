@@ -138,8 +138,8 @@ class FakeClient(Client):
     def bodies(self, method: str) -> list[Values]:
         return [sent.body or {} for sent in self.calls if sent.method == method]
 
-    def get(self, path: str, target: str, check: Check | None = None) -> Answer:
-        return self._serve(Call("GET", path, target), check)
+    def get(self, path: str, target: str, check: Check | None = None, query: Values | None = None) -> Answer:
+        return self._serve(Call("GET", path, target, query), check)
 
     def list_all(
         self,

@@ -106,6 +106,14 @@ def test_a_project_that_exists_is_not_given_its_first_database() -> None:
     modules.run([shop()])
     assert "database" not in modules.options("project")
     assert modules.options("project_info")["name"] == "shop"
+    assert modules.options("project")["id"] == "prj_1", "the projects are listed once"
+
+
+def test_two_projects_of_one_name_are_left_to_the_module() -> None:
+    """It fails, and lists both ids."""
+    modules = Modules(project_info={"projects": [{"id": "prj_1"}, {"id": "prj_2"}]})
+    modules.run([shop(settings={**SETTINGS, "prune": False})])
+    assert modules.options("project")["id"] is None
 
 
 def test_the_options_of_the_list_form() -> None:

@@ -83,13 +83,17 @@ class Platform:
         there += [made] if live else []
         return {**made, "action": "created", "changes": list(kind.identity)}
 
+    def _announce(self, text: str) -> None:
+        assert not self.calls, "what prune deletes is announced before the first write"
+        self.announced.append(text)
+
     @property
     def named(self) -> list[str]:
         return [module for module, dummy in self.calls if module != "databases"]
 
     def run(self, declared: dict[str, list[Values]], audit: bool = False, **settings: Any) -> _report.Results:
         project = Project("prj_1", "prj_1", {}, [], [], {**SETTINGS, **settings}, declared)
-        results, problem = _apply.run([project], self.call, self.foresee, self.announced.append, audit)
+        results, problem = _apply.run([project], self.call, self.foresee, self._announce, audit)
         assert problem is None
         return results
 

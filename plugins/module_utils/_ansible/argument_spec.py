@@ -40,13 +40,19 @@ CONNECTION: Spec = {
     "ca_path": {"type": "path"},
 }
 STATE = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
+PARALLEL: Spec = {"parallel": {"type": "int", "default": 8}}
 
 
-def argument_spec(fields: t.Iterable[Field]) -> Spec:
-    """Return the argument spec of these fields. Options have no defaults, because omitted options are not managed."""
+def argument_spec(fields: t.Iterable[Field], complete: bool = False) -> Spec:
+    """Return the argument spec of these fields. Options have no defaults, because omitted options are not managed.
+
+    They are not required either, unless ``complete`` is set.
+    """
     spec: Spec = {}
     for f in fields:
         option: dict[str, t.Any] = {"type": f.type}
+        if complete and f.required:
+            option["required"] = True
         if f.choices:
             option["choices"] = list(f.choices)
         if f.elements and f.elements.choices:
@@ -61,16 +67,19 @@ def argument_spec(fields: t.Iterable[Field]) -> Spec:
             option["elements"] = f.elements.type
             members = f.elements.fields
         if members:
-            option["options"] = argument_spec(members)
+            option["options"] = argument_spec(members, complete)
         spec[f.name] = option
     return spec
 
 
 def _parent_spec(resource: Resource) -> Spec:
-    """Return the options of the parent and its ancestors. They are required if the path contains them."""
-    parent = {resource.parent: resource.path_has_parent} if resource.parent else {}
-    required = {**dict.fromkeys(resource.ancestors, True), **parent}
-    return {name: {"type": "str", "required": is_required} for name, is_required in required.items()}
+    """Return the options of the parents and their ancestors.
+
+    One is required if the path contains it and there is no other.
+    """
+    required = resource.path_has_parent and not resource.alternative
+    parents = {name: {"type": "str", "required": required} for name in resource.parents}
+    return {**{name: {"type": "str", "required": True} for name in resource.ancestors}, **parents}
 
 
 def _identifying_spec(resource: Resource) -> Spec:
@@ -123,12 +132,25 @@ def list_spec(resource: Resource) -> Spec:
         # no_log is set because core takes the names of some lists for those of secrets.
         resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry, "no_log": False},
         **(pruning if resource.deletable else {}),
-        "parallel": {"type": "int", "default": 8},
+        **PARALLEL,
         **_writing_spec(resource),
     }
 
 
 def info_spec(resource: Resource) -> Spec:
     """The argument spec of the module that reads."""
-    filters = argument_spec(resource.field(name) for name in resource.filters)
-    return {**CONNECTION, **_parent_spec(resource), resource.id_field: {"type": "str"}, **filters}
+    own: Spec = {resource.id_field: {"type": "str"}} if resource.id_field and not resource.is_singleton else {}
+    asked = argument_spec(resource.info_fields)
+    for f in resource.query:
+        asked[f.name]["required"] = f.required
+    return {**CONNECTION, **_parent_spec(resource), **own, **asked}
+
+
+def replay_spec(resource: Resource) -> Spec:
+    """Return the argument spec of the module that returns what the API computes from its options."""
+    return {**CONNECTION, **_parent_spec(resource), **argument_spec(resource.options, complete=True)}
+
+
+def evaluation_spec(resource: Resource) -> Spec:
+    """Return the argument spec of the module that lets the API decide on statements."""
+    return {**replay_spec(resource), **PARALLEL}

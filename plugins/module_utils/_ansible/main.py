@@ -36,7 +36,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler
 Body = t.Callable[[Module, Reconciler], None]
 
 
-def _main(body: Body, module: Module) -> t.NoReturn:
+def run_body(body: Body, module: Module) -> t.NoReturn:
     """Run the body of a module. Every exception becomes one sentence."""
     gc.freeze()  # imports stay until the end, and collecting them takes longer than many a module
     if client.REQUESTS_IMPORT_ERROR:
@@ -91,7 +91,7 @@ def _run(module: Module, until_end: contextlib.ExitStack) -> Run:
 
 def run_item(resource: Resource) -> None:
     """The body of a module for one object."""
-    _main(_item, Module(resource, argument_spec.item_spec(resource)))
+    run_body(_item, Module(resource, argument_spec.item_spec(resource)))
 
 
 def _item(module: Module, reconciler: Reconciler) -> None:
@@ -151,7 +151,7 @@ def _finish_item(module: Module, reconciler: Reconciler, outcomes: list[Outcome]
 
 def run_list(resource: Resource) -> None:
     """The body of a module for a whole list."""
-    _main(_list, Module(resource, argument_spec.list_spec(resource)))
+    run_body(_list, Module(resource, argument_spec.list_spec(resource)))
 
 
 def _list(module: Module, reconciler: Reconciler) -> None:
@@ -330,17 +330,23 @@ def _wanted(reconciler: Reconciler, values: Values, given: Values) -> Values:
 
 def run_info(resource: Resource) -> None:
     """The body of a module that reads."""
-    _main(_info, Module(resource, argument_spec.info_spec(resource)))
+    run_body(_info, Module(resource, argument_spec.info_spec(resource)))
 
 
 def _info(module: Module, reconciler: Reconciler) -> None:
     resource = reconciler.resource
     key = resource.id_field
-    wanted = validation.drop_nulls({name: module.params[name] for name in (key, *resource.filters)})
+    names = (key, *(f.name for f in resource.info_fields))
+    wanted = validation.drop_nulls({name: module.params.get(name) for name in names})
     if resource.parent and not resource.path_has_parent and not reconciler.parent and key not in wanted:
         raise TaskError(f"{resource.parent}: missing; set {resource.parent} or {key}")
-    filters = [resource.field(name) for name in resource.filters if name in wanted]
-    items = reconciler.read_one(wanted[key]) if key in wanted else reconciler.read_all()
+    query = {f.name: wanted[f.name] for f in resource.query if f.name in wanted}
+    items = reconciler.read_one(wanted[key], query) if key in wanted else reconciler.read_all(query)
+    if resource.is_singleton:
+        returned: Values = {resource.noun: items[0]}
+        module.exit(changed=False, **returned)
+    # Includes the filters of the query, because a server ignores those that it does not know.
+    filters = [resource.field(name) for name in resource.filter_names if name in wanted]
     kept = [item for item in items if all(f.equals(wanted[f.name], item.get(f.name)) for f in filters)]
     unclear = [f for f in filters if f.zero is None and not f.nullable]
     hidden = {f.name for f in unclear for item in items if item.get(f.name) is None}

@@ -49,6 +49,9 @@ class Module(AnsibleModule):
 
     def _load_params(self) -> None:
         super()._load_params()
+        other = self.resource.alternative
+        if other and self.params.get(self.resource.parent) is None and self.params.get(other.parent) is not None:
+            self.resource = other
         for name in self._parents:
             if self.params.get(name, "") is None:
                 self.params[name] = ""  # in check mode it may be null, which core would convert to the text "None"
@@ -159,7 +162,8 @@ class Module(AnsibleModule):
     def _type_problems(self) -> list[str]:
         """Return a sentence for each option of a wrong type that is not a field. Some cores would convert it."""
         found = []
-        own = {self.resource.id_field, self.resource.plural, *(f.name for f in self.resource.options)}
+        resource = self.resource
+        own = {resource.id_field, resource.plural, *(f.name for f in (*resource.options, *resource.query))}
         for name in self.raw_params.keys() & self.argument_spec.keys() - own:
             option, value = self.argument_spec[name], self.raw_params[name]
             items = value if option["type"] == "list" and isinstance(value, list) else [value]
@@ -182,10 +186,16 @@ class Module(AnsibleModule):
         return (*resource.ancestors, resource.parent) if resource.path_has_parent else ()
 
     def _parent_problems(self) -> list[str]:
+        name, parent = self.resource.parent, self.params.get(self.resource.parent)
+        other = self.resource.alternative
+        if other and parent is None:
+            return [f"{name}: missing; set {name} or {other.parent}"]
+        if other and self.params.get(other.parent) is not None:
+            return [f"{other.parent}: {name} is also set; keep one of them"]
         found: list[str] = []
         for name in self._parents:
             value = self.params.get(name)
-            if value != "" or self.resource.is_singleton:
+            if value != "" or self.resource.needs_parent:
                 found += validation.id_errors(value, name)
             elif not self.check_mode:
                 found.append(f"{name}: empty; without check mode, set the id of an existing {name.removesuffix('_id')}")

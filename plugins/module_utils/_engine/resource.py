@@ -19,6 +19,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import timest
 Values = dict[str, t.Any]
 ID_PATTERN = r"(?!\.{1,2}$)[a-zA-Z0-9_.-]+"
 ID_RULE = "letters, digits, '_', '.' and '-'"
+NAME_OR_ID_PATTERN = r"[^\x00]+"
+NAME_OR_ID_RULE = "a name or an id"
 
 
 class UnresolvedName(str):
@@ -60,7 +62,10 @@ class Field:
     nullable: bool = False
     #: A timestamp that must be in the future when the object is created.
     in_future: bool = False
-    #: The resource whose id this is, and the option that accepts a name instead.
+    #: The name in a request body, if it is not the name of the option.
+    sent_as: str = ""
+    #: The resource whose id this is, and the option that accepts a name instead. Without such an option, the option of
+    #: the field itself accepts both.
     refers_to: Resource | None = None
     name_option: str = ""
     #: A warning for a list that becomes empty.
@@ -220,13 +225,17 @@ class Resource:
     fields: tuple[Field, ...]
     #: The option with the parent's id. If the path does not contain it, the query of a listing does.
     parent: str = ""
-    #: The field with an object's id, and the option of the same name.
+    #: The field with an object's id, and the option of the same name. Empty: objects have no id.
     id_field: str = "id"
     #: The fields that identify an object without an id, and the field that selects one of several matches.
     identity: tuple[str, ...] = ()
     tie_breaker: str = ""
-    #: The path that writes to a singleton: the one object of a parent that always exists, which ``path`` reads. It has
-    #: no id and is never listed, created or deleted. Unknown fields of an answer are not sent back.
+    #: The same kind of objects in another kind of parent. A task sets one of the two parents.
+    alternative: Resource | None = None
+    #: Whether each parent has exactly one object, which always exists: ``path`` reads it. It has no id and is never
+    #: listed, created or deleted.
+    is_singleton: bool = False
+    #: The path that writes to a singleton. ``path`` may then return more than its fields, which is not sent back.
     write_path: str = ""
     #: The method that updates an object in place. Empty: it can only be replaced.
     update_verb: str = "PATCH"
@@ -262,11 +271,17 @@ class Resource:
     becomes: Resource | None = None
     #: The remedy for a write that fails with 409.
     if_conflict: str = ""
+    #: Whether the API computes it from the options of a task, with a POST to the path, and stores nothing. The
+    #: read-only fields are the results.
+    computed: bool = False
     #: Whether one object can be read by its id, and whether a listing has pages.
     get_by_id: bool = True
     paged: bool = True
     #: The filters of the info module, apart from ``id``.
     filters: tuple[str, ...] = ()
+    #: The options of the info module that are sent in the query of the listing. They may allow fewer values than the
+    #: fields of the same name, which may have values that this release does not know.
+    query: tuple[Field, ...] = ()
     #: The fields that a list module returns of an object.
     summary: tuple[str, ...] = ()
     #: An action that a task can request in addition to the object.
@@ -289,14 +304,30 @@ class Resource:
         return tuple(name for name in re.findall(r"{(\w+)}", self.path) if name != self.parent)
 
     @property
-    def is_singleton(self) -> bool:
-        """Whether each parent has exactly one object, which always exists."""
-        return bool(self.write_path)
+    def answer_key(self) -> str:
+        """The field that identifies the object of an answer. Empty: none does."""
+        return self.parent if self.is_singleton else self.id_field
 
     @property
-    def answer_key(self) -> str:
-        """The field that identifies the object of an answer."""
-        return self.parent if self.is_singleton else self.id_field
+    def needs_parent(self) -> bool:
+        """Whether the parent must exist, also in check mode."""
+        return self.is_singleton or self.computed
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The options with the parent's id. A task sets one of them."""
+        other = self.alternative.parents if self.alternative else ()
+        return (*filter(None, [self.parent]), *other)
+
+    @functools.cached_property
+    def info_fields(self) -> tuple[Field, ...]:
+        """The options of the info module, apart from the parent and the id."""
+        return (*map(self.field, self.filters), *self.query)
+
+    @property
+    def filter_names(self) -> set[str]:
+        """The options of the info module that compare a field of the object."""
+        return {f.name for f in self.info_fields} & self._by_name.keys()
 
     @property
     def sends_whole(self) -> bool:
@@ -306,7 +337,8 @@ class Resource:
     @functools.cached_property
     def entry_options(self) -> tuple[Field, ...]:
         """The options for one entry of a list."""
-        names = [Field(f.name_option, pattern=r"[^\x00]+", must_be="a name or an id") for f in self.references]
+        by_name = [f.name_option for f in self.references if f.name_option]
+        names = [Field(name, pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE) for name in by_name]
         issuing = (Field("secrets_file", "path"), Field("rotate", "bool")) if self.issued else ()
         return (*self.writable, *names, *issuing)
 
@@ -401,7 +433,7 @@ class Resource:
 
         Servers never return secrets; if one ever did, this removes it.
         """
-        own = {name: v for name, v in values.items() if name in self._by_name} if self.is_singleton else values
+        own = {name: v for name, v in values.items() if name in self._by_name} if self.write_path else values
         return {**{f.name: None for f in self.fields if not f.secret}, **self.without_secrets(own)}
 
     def whole_body(self, current: Values) -> Values:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Validate and compare RFC 3339 timestamps.
+"""Validate and compare RFC 3339 timestamps and dates.
 
 Private to this collection: it may change in any release.
 """
@@ -9,24 +9,38 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
+DATE_RULE = "a date such as 2027-01-31"
 TIMESTAMP_RULE = "a date and a time with a zone, such as 2027-01-31T12:00:00Z"
 RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
 
 
 def canonical(text: str) -> str:
     """Return a timestamp in UTC; such texts sort by time. Raises ValueError if it is invalid."""
+    return _format(parse(text))
+
+
+def parse(text: str) -> datetime:
+    """Return the moment of a timestamp, in UTC. Raises ValueError if it is invalid."""
     found = RFC_3339.fullmatch(text)
     if not found:
         raise ValueError(text)
-    date, time, fraction, zone = found.groups()
+    day, time, fraction, zone = found.groups()
     zone = "+00:00" if zone in "Zz" else zone
     try:
-        moment = datetime.fromisoformat(f"{date}T{time}{zone}").astimezone(timezone.utc)
+        whole = datetime.fromisoformat(f"{day}T{time}{zone}").astimezone(timezone.utc)
     except OverflowError:
         raise ValueError(text) from None
-    return _format(moment + timedelta(microseconds=int((fraction or "0").ljust(6, "0")[:6])))
+    return whole + timedelta(microseconds=int((fraction or "0").ljust(6, "0")[:6]))
+
+
+def calendar_date(text: str) -> str:
+    """Return a date as it is; such texts sort by time. Raises ValueError if it is invalid."""
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        raise ValueError(text)
+    date.fromisoformat(text)
+    return text
 
 
 def now() -> str:

@@ -40,6 +40,7 @@ MASKS = (MASK, "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER")
 MAX_PRUNED_SHOWN = 10
 MAX_INTEGER = 2**63 - 1  # of an API with 64-bit integers, if it documents no other limit
 MAX_VALUE_SHOWN = 60  # characters of a value in a message
+MAX_TEXT_SHOWN = 5000  # those of a text that its own rule refuses
 
 
 def kind(value: t.Any) -> str:
@@ -92,7 +93,7 @@ def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
 
     ``where`` prefixes the names of the options. Values may still have the types that YAML gave them.
     """
-    found = _field_errors(resource.options, values, where)
+    found = _field_errors((*resource.options, *resource.query), values, where)
     for f in resource.references:
         if values.get(f.name) is not None and values.get(f.name_option) is not None:
             found.append(f"{where}{f.name_option}: {f.name} is also set; keep one of them")
@@ -270,7 +271,8 @@ def _value_error(f: Field, value: t.Any) -> str | None:
     if f.choices and text not in f.choices:
         return f"{value!r} is not allowed; it must be one of {', '.join(f.choices)}"
     if not _matches(f, text):
-        return f"{value!r} is not allowed; it must be {f.must_be}"
+        shown = repr(value) if len(text) <= MAX_TEXT_SHOWN else f"a text of {len(text)} characters"
+        return f"{shown} is not allowed; it must be {f.must_be}"
     return None
 
 
@@ -320,6 +322,12 @@ def _join(names: t.Sequence[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
+def computed_error(fields: t.Iterable[Field], values: Values) -> str | None:
+    """Return what is wrong with a result that the server computed, or None if it has these fields."""
+    missing = next((f.name for f in fields if f.required and values.get(f.name) is None), None)
+    return f"no {missing}" if missing else _type_error(fields, values)
+
+
 def response_error(resource: Resource, values: Values) -> str | None:
     """Return what is wrong with an object in an answer, or None if it is a valid object of this resource.
 
@@ -327,7 +335,7 @@ def response_error(resource: Resource, values: Values) -> str | None:
     """
     name = resource.answer_key
     identifier = values.get(name)
-    if not isinstance(identifier, str) or not re.fullmatch(ID_PATTERN, identifier):
+    if name and not (isinstance(identifier, str) and re.fullmatch(ID_PATTERN, identifier)):
         # Shown whole or not at all: masking does not find a secret in a part of it.
         shown = repr(identifier)
         return f"an object without a usable {name}" + (f" ({name}: {shown})" if len(shown) <= 60 else "")

@@ -58,6 +58,10 @@ class ConfigError(ValueError):
     """A connection setting is invalid. The text is one sentence for the user and contains no secret."""
 
 
+#: The least and the most of the numbers among the settings.
+LIMITS = {"timeout": (1, 86_400), "retries": (0, 100), "retry_budget": (1, 86_400)}
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to reach the API. Times are in seconds; without ``ca_path``, the environment's bundle is used.
@@ -90,7 +94,7 @@ class Settings:
                 "set the key alone, without a line break at its end"
             )
         _check_url(self.api_url)
-        for name, least, most in (("timeout", 1, 86_400), ("retries", 0, 100), ("retry_budget", 1, 86_400)):
+        for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if not least <= value <= most:
                 shown = value if abs(value) < 2**63 else "a number of that size"  # Python cannot convert it to text
@@ -198,9 +202,9 @@ class Client:
         if not settings.validate_certs:
             warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
-    def get(self, path: str, target: str, check: Check | None = None) -> Answer:
+    def get(self, path: str, target: str, check: Check | None = None, query: dict[str, t.Any] | None = None) -> Answer:
         """Read one object. If it does not exist, the error has the status 404."""
-        return self._call(Call("GET", path, target, headers={"Cache-Control": "no-cache"}), check)
+        return self._call(Call("GET", path, target, query, headers={"Cache-Control": "no-cache"}), check)
 
     def list_all(
         self,

@@ -29,6 +29,7 @@ PROGRESS_SECONDS = 5
 ACTION_PAUSE = 5  # seconds between two calls of an action that did not succeed
 OUTCOME_UNKNOWN = "the change may have been applied; run the task again to find out"
 MAX_CONFLICTS = 5  # retries of a write after another client changed the object
+Item = t.TypeVar("Item")
 
 
 @dataclass(eq=False)  # two creates of one list may look alike
@@ -103,6 +104,30 @@ class Run:
     redact: t.Callable[[str], str] = str
     changed: bool = False
 
+    def in_parallel(self, do: t.Callable[[Item], None], items: list[Item], label: str) -> None:
+        """Call ``do``, which raises nothing, for each item in parallel, and report progress."""
+        if len(items) < 2:
+            list(map(do, items))
+            return
+        reported = time.monotonic()
+        pool = ThreadPoolExecutor(min(self.parallel, len(items)))
+        try:
+            for number, _done in enumerate(pool.map(do, items), 1):
+                if time.monotonic() - reported >= PROGRESS_SECONDS:
+                    reported = time.monotonic()
+                    self.show_progress(f"{number} of {len(items)} {label}")
+        finally:
+            # No wait: all are done, unless the task timed out.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def worth_reporting(errors: t.Iterable[ApiError]) -> list[ApiError]:
+    """Return the errors in the order to report them. One that calls have in common, such as a plan's limit, is one."""
+    # Calls that were not sent come last, because only the first errors are shown.
+    found = sorted(errors, key=lambda error: not error.sent)
+    first = {(error.status, error.code): error for error in reversed(found) if error.fatal}
+    return [error for error in found if not error.fatal or first[error.status, error.code] is error]
+
 
 class Reconciler:
     """The objects of one parent in one run: reads them, then writes in parallel until a fatal error.
@@ -148,28 +173,30 @@ class Reconciler:
     def _parent_exists(self) -> bool:
         return not self.resource.path_has_parent or all(self._ids.values())
 
-    def read_all(self) -> list[Values]:
+    def read_all(self, query: Values | None = None) -> list[Values]:
+        """Return all objects, or those that the query selects."""
         resource = self.resource
         if not self._parent_exists:
             return []
         if resource.is_singleton:
             label = resource.describe({resource.parent: self.parent})
-            return [resource.with_all_fields(self.client.get(self.path, label, self._expect_id(None)).content)]
-        query = {resource.parent: self.parent} if resource.parent and not resource.path_has_parent else None
+            return [resource.with_all_fields(self.client.get(self.path, label, self._expect_id(None), query).content)]
+        above = {resource.parent: self.parent} if resource.parent and not resource.path_has_parent else {}
         target = resource.collection_label(self.parent)
-        items = self.client.list_all(
-            self.path, resource.items_key, target, self._response_error, query=query, paged=resource.paged
-        )
+        query = {**above, **(query or {})} or None
+        items = self.client.list_all(self.path, resource.items_key, target, self._response_error, query, resource.paged)
+        if not resource.id_field:
+            return [resource.with_all_fields(item) for item in items]
         # By id, because an object can be on two pages if others are created or deleted between the requests.
         key = resource.id_field
         found = {item[key]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
         return list(found.values())
 
-    def read_one(self, identifier: str) -> list[Values]:
-        """Return the object with this id as a list, empty if it does not exist."""
+    def read_one(self, identifier: str, query: Values | None = None) -> list[Values]:
+        """Return the object with this id as a list, empty if it does not exist. A listing uses the query."""
         resource, key = self.resource, self.resource.id_field
         if not (resource.get_by_id and self._parent_exists):
-            return [item for item in self.read_all() if item[key] == identifier]
+            return [item for item in self.read_all(query) if item[key] == identifier]
         try:
             item = self._get(identifier, f"{resource.noun} {identifier}")
         except ApiError as error:
@@ -268,20 +295,14 @@ class Reconciler:
         self._in_parallel(lambda outcome: self._act(action, outcome, deadline), existing)
 
     def errors(self, outcomes: list[Outcome], prune_skipped: bool = False) -> list[ApiError]:
-        """Return the errors to report: those of the outcomes, or the fatal error if it left something undone.
-
-        An error that parallel writes have in common, such as a plan's limit, is reported once.
-        """
-        # Calls that were not sent come last, because only the first errors are shown.
-        found = sorted((o.error for o in outcomes if o.error), key=lambda error: not error.sent)
-        first = {(error.status, error.code): error for error in reversed(found) if error.fatal}
-        found = [error for error in found if not error.fatal or first[error.status, error.code] is error]
+        """Return the errors to report: those of the outcomes, or the fatal error if it left something undone."""
+        found = worth_reporting(o.error for o in outcomes if o.error)
         undone = prune_skipped or any(outcome.action == "skipped" for outcome in outcomes)
         ended = self.client.fatal_error
         return found or ([ended] if ended and undone else [])
 
     def _in_parallel(self, do: t.Callable[[Outcome], None], outcomes: list[Outcome]) -> None:
-        """Call ``do`` for each outcome in parallel, and report progress."""
+        """Call ``do`` for each outcome in parallel, and keep the errors."""
 
         def guarded(outcome: Outcome) -> None:
             try:
@@ -293,19 +314,7 @@ class Reconciler:
                 call = Call(methods.get(outcome.plan.action, self.resource.create_verb), self.path, outcome.plan.label)
                 outcome.error = ApiError(call, *bug(fault), outcome_unknown=True)
 
-        if len(outcomes) < 2:
-            list(map(guarded, outcomes))
-            return
-        reported = time.monotonic()
-        pool = ThreadPoolExecutor(min(self.run.parallel, len(outcomes)))
-        try:
-            for number, _done in enumerate(pool.map(guarded, outcomes), 1):
-                if time.monotonic() - reported >= PROGRESS_SECONDS:
-                    reported = time.monotonic()
-                    self.run.show_progress(f"{number} of {len(outcomes)} {self.resource.collection_label(self.parent)}")
-        finally:
-            # No wait: all are done, unless the task timed out.
-            pool.shutdown(wait=False, cancel_futures=True)
+        self.run.in_parallel(guarded, outcomes, self.resource.collection_label(self.parent))
 
     def _unblocked(self, outcomes: list[Outcome], deletions: list[Outcome]) -> list[Outcome]:
         """Return the other outcomes, and fail those whose new identity is held by an object that was not deleted."""

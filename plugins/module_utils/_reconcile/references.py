@@ -44,6 +44,7 @@ def _resolve_all(
     reconciler: Reconciler, entries: list[tuple[str, Values, str]], parent: str, inside: bool
 ) -> list[str]:
     problems = []
+    listed: dict[str, list[Values]] = {}
     for f in reconciler.resource.references:
         target = t.cast(Resource, f.refers_to)
         if inside != (target.parent_noun == reconciler.resource.noun):
@@ -51,9 +52,11 @@ def _resolve_all(
         named = [entry for entry in entries if isinstance(entry[1].get(f.name), UnresolvedName)]
         if named:
             targets = Reconciler(reconciler.run, target, parent)
-            existing = targets.read_all()
+            if target.noun not in listed:
+                listed[target.noun] = targets.read_all()
         for place, wanted, state in named:
-            problem = _resolve(targets, f, f"{place}{f.name_option}", wanted, state, existing)
+            option = f"{place}{f.name_option or f.name}"
+            problem = _resolve(targets, f, option, wanted, state, listed[target.noun])
             problems += [problem] if problem else []
     return problems
 

@@ -6,23 +6,25 @@
 from __future__ import annotations
 
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.plan import PLAN
 
 SPEND_LIMIT = Resource(
     noun="spend_limit",
     plural="spend_limits",
-    path="/v1/organizations/{org_id}/plan",
+    path=PLAN.path,
     write_path="/v1/organizations/{org_id}/spend-limit",
-    parent="org_id",
-    identity=("org_id",),
-    label_format="of organization {org_id}",
+    parent=PLAN.parent,
+    identity=PLAN.identity,
+    label_format=PLAN.label_format,
+    is_singleton=True,
     update_verb="PUT",
     creatable=False,
     deletable=False,
     get_by_id=False,
     paged=False,
     fields=(
-        Field("org_id", read_only=True),
-        Field("plan", read_only=True),
+        PLAN.field("org_id"),
+        PLAN.field("plan"),
         Field("spend_limit", "float", required=True, nullable=True),
         Field("spend_capped", "bool", read_only=True, changes_on_write=True),
         Field("spend_capped_at", read_only=True, changes_on_write=True),
