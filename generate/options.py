@@ -57,7 +57,7 @@ def _behaviour(module: Module) -> list[str]:
     if module.form == "list":
         return (
             scope.shared("description.list.many")
-            + scope.shared("description.list.order")
+            + (scope.shared("description.list.deletions") if resource.deletable else [])
             + found
             + scope.shared("description.list.failures")
         )
@@ -75,7 +75,8 @@ def _gone(scope: Scope, path: str) -> list[str]:
 
 def _in_order(module: Module) -> list[str]:
     """The names of the options: parent, state and id first, then fields, then the options on how to write."""
-    front = [*module.resource.parents, "state", "id"]
+    resource = module.resource
+    front = [*resource.ancestors, *resource.parents, "state", resource.id_field]
     return sorted(module.spec, key=lambda name: front.index(name) if name in front else len(front))
 
 
@@ -87,7 +88,8 @@ def _option(module: Module, name: str) -> Values:
         if resource.tie_breaker:
             found += scope.shared("options.entries_tie", tie=options([resource.tie_breaker]))
         entry = spec["options"]
-        order = sorted(entry, key=lambda inner: ("state", "id").index(inner) if inner in ("state", "id") else 2)
+        front = ("state", resource.id_field)
+        order = sorted(entry, key=lambda inner: front.index(inner) if inner in front else len(front))
         return documented(spec, found, {inner: _of_object(scope, inner, entry[inner]) for inner in order})
     return _of_object(scope, name, spec)
 
@@ -95,7 +97,7 @@ def _option(module: Module, name: str) -> Values:
 def _of_object(scope: Scope, name: str, spec: Values) -> Values:
     """An option of the module, or of an entry."""
     module, resource = scope.module, scope.resource
-    if name in resource.parents:
+    if name in (*resource.ancestors, *resource.parents):
         return documented(spec, _parent(scope, name))
     if module.form == "info":
         return documented(spec, _filter(scope, name))
@@ -120,21 +122,21 @@ def _parent(scope: Scope, name: str) -> list[str]:
     words = scope.words.field(name)
     found = [" ".join([*scope.own(words), *scope.own(words, "option")])]
     others = [other for other in resource.parents if other != name]
-    if others:
+    if others and name in resource.parents:
         return found + scope.shared("options.parent_either", others=options(others, "or"))
     if not resource.path_has_parent:
-        field = resource.field(resource.parent)
+        field = resource.field(name)
         found += [_needed(scope, field)] if module.writes else scope.shared("options.parent_unused")
         found += _limits_of_change(scope, field) if module.writes else []
-    elif module.writes and not resource.needs_parent:
+    elif module.writes and resource.creatable and not resource.needs_parent:
         found += scope.shared("options.parent_later")
     return found
 
 
 def _filter(scope: Scope, name: str) -> list[str]:
     resource = scope.resource
-    if name == "id":
-        found = scope.shared("options.filter.id")
+    if name == resource.id_field:
+        found = scope.shared("options.filter.id", key=in_words(name))
         return found if resource.get_by_id or not resource.parent else found + scope.shared("options.id.unreadable")
     field = next(f for f in resource.info_fields if f.name == name)
     words = scope.words.field(field)
@@ -223,7 +225,7 @@ def _tie(scope: Scope, field: Field) -> list[str]:
 def _limits_of_change(scope: Scope, field: Field) -> list[str]:
     resource = scope.resource
     if field.immutable:
-        return scope.shared("field.immutable")
+        return scope.shared("field.immutable") if resource.creatable else []
     if resource.replaceable and field.name not in resource.identity:
         return scope.shared("field.fixed")
     return []
@@ -239,7 +241,7 @@ def _needed(scope: Scope, field: Field) -> str:
     if field.name in resource.identity and field.nullable:
         return scope.sentence("field.assumed_unless_id", initial="null")
     if field.name in resource.identity:
-        return scope.sentence("field.in_first" if scope.is_first else "field.unless_id")
+        return scope.sentence("field.in_first" if scope.is_first else "field.unless_id", key=resource.id_field)
     if field.refers_to and field.required:
         return scope.sentence("field.reference_to_create", option=f"O({field.name_option})")
     needed = "field.always" if resource.is_singleton else "field.to_create"
@@ -255,7 +257,7 @@ def _shared(scope: Scope, name: str) -> list[str]:
         found = scope.shared("options.state")
         found += scope.shared("options.state_guarded") if first else []
         return found + _gone(scope, "options.state_gone")
-    if name == "id":
+    if name == resource.id_field:
         return _id(scope)
     if name.startswith("update_"):
         return inside.shared("options.update_secret", secret=f"O({name.removeprefix('update_')})")
@@ -286,6 +288,7 @@ def _id(scope: Scope) -> list[str]:
     changed = [name for name in found_by if not resource.field(name).immutable]
     tie = [resource.tie_breaker] if resource.tie_breaker else []
     names = {
+        "meaning_of_id": " ".join(scope.own(scope.words.field(resource.id_field))),
         "found": options(found_by),
         "identity": options([*changed, *tie]) if changed else "",
         "any_identity": options(changed or found_by, "or"),

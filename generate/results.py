@@ -21,7 +21,7 @@ def _item(module: Module) -> Values:
     planned = scope.sentence("returned.planned")
     found: Values = {
         resource.noun: {
-            "description": scope.shared("returned.singleton" if resource.is_singleton else "returned.item")
+            "description": scope.shared("returned.item" if resource.deletable else "returned.lasting")
             + scope.shared("returned.unknown"),
             "type": "dict",
             "returned": planned,
@@ -47,7 +47,8 @@ def _list(module: Module) -> Values:
     resource, scope = module.resource, module.scope
     planned = scope.sentence("returned.planned")
     summary = {f.name: _result(scope, f) for name in resource.summary for f in [resource.field(name)]}
-    summary["id"]["description"] += scope.shared("returned.id_unknown")
+    if resource.creatable:
+        summary[resource.id_field]["description"] += scope.shared("returned.id_unknown")
     entry = {
         "action": _action(scope, list(resource.actions), "always", resource.actions[0]),
         **summary,
@@ -60,7 +61,7 @@ def _list(module: Module) -> Values:
     counts = {action: everything()["counts"][action] for action in resource.actions}
     return {
         resource.plural: {
-            "description": scope.shared("returned.list"),
+            "description": scope.shared("returned.list_pruned" if resource.deletable else "returned.list"),
             "type": "list",
             "elements": "dict",
             "returned": planned,
@@ -259,14 +260,14 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
     parts = everything()["error"]["parts"]
     if list(parts) != list(ERROR_PARTS):
         raise WordsError(f"error.parts in generate/words/shared.yml must be, in this order: {', '.join(ERROR_PARTS)}")
-    parent = scope.words.field(resource.parent).get("sample") if resource.parent else None
+    parents = (*resource.ancestors, resource.parent) if resource.path_has_parent else ()
     path = resource.path if reads else resource.write_path or resource.path
-    writing = resource.update_verb if resource.is_singleton or not resource.creatable else "POST"
+    writing = "POST" if resource.creatable else resource.update_verb
     call = {
         "method": "GET" if reads and not resource.computed else writing,
-        "path": path.format(**{resource.parent: parent}) if resource.path_has_parent else path,
+        "path": path.format(**{name: scope.words.field(name).get("sample") for name in parents}),
     }
-    if not (reads or resource.creatable):
+    if not (reads or resource.creatable or resource.is_singleton):
         call["path"] += f"/{scope.words.sample(resource.field(resource.id_field))}"
     contains = {}
     for name, words in parts.items():

@@ -38,7 +38,7 @@ class Words:
 
     def __post_init__(self) -> None:
         resource = self.resource
-        declared = {*(f.name for f in (*resource.fields, *resource.query)), *resource.parents}
+        declared = {*(f.name for f in (*resource.fields, *resource.query)), *resource.ancestors, *resource.parents}
         declared |= {self.resource.nested.noun} if self.resource.nested else set()
         self._refuse_others("", self.content, KEYS)
         self._refuse_others("fields.", self.content["fields"], declared)

@@ -42,7 +42,7 @@ _OTHERS = ("/v1/regions", "/v1/organizations", PLAN_PATH, SPEND_LIMIT_PATH, *_CO
 #: Only the operations in use: parsing the others takes seconds.
 IN_USE = {*_OTHERS, *(path for kind in _KINDS for path in kind.paths)}
 #: Ids from a server and timestamps: exchanges that differ only in these are judged once.
-ID = re.compile(rf'\b({"|".join(kind.prefix for kind in _KINDS)})_[0-9a-f]+(?![^/".])')
+ID = re.compile(rf'\b({"|".join(kind.prefix for kind in _KINDS if kind.prefix)})_[0-9a-f]+(?![^/".])')
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 #: The operations that accept If-Match, by method and path; the SDK has no headers.
 CONDITIONAL = {(kind.update_method, kind.item_path) for kind in _KINDS if kind.update and kind.conditional}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import hashlib
 import itertools
 import os
 import subprocess
@@ -88,10 +89,6 @@ class Scope(abc.ABC):
     def seed(self, key: str, *entries: Mapping[str, Any]) -> None:
         """Replace the entries of a read-only list, such as ``anomalies``."""
         self._control("PUT", f"/seeded/{key}", entries)
-
-    def stored(self, key: str) -> dict[str, dict[str, Any]]:
-        """Return the stored objects of a kind, such as ``policies``, by id."""
-        return self._truth(key)
 
     def record(self) -> list[dict[str, Any]]:
         """Return all exchanges so far; those with projects of an organization belong to the projects."""
@@ -214,6 +211,11 @@ class Project(Scope):
         """Create an object of a kind of the project, such as ``policies``. Returns the answer."""
         return self.post(f"/v1/projects/{self.id}/{key.replace('_', '-')}", fields)
 
+    def see_query(self, database_id: str, normalized_sql: str, **statistics: Any) -> dict[str, Any]:
+        """Let PgBeam see a query. Returns the cache rule that it creates then."""
+        seen = {"query_hash": query_hash(normalized_sql), "normalized_sql": normalized_sql, **statistics}
+        return self.put("entries", database_id=database_id, **seen)
+
     def record_statement(self, agent_id: str, sql: str, at: str | None = None) -> None:
         """Record a statement of an agent, with the outcome under its current policy."""
         self._control("POST", "/traffic", {"agent_id": agent_id, "sql": sql, "at": at})
@@ -291,6 +293,11 @@ class Sandbox:
     def forget(self) -> None:
         """Clear the record, which otherwise grows with every answer."""
         assert requests.delete(f"{self.url}/_sandbox/requests", timeout=10).status_code == 204
+
+
+def query_hash(normalized_sql: str) -> str:
+    """What tells a query from the others. PgBeam has another function for it."""
+    return hashlib.sha256(normalized_sql.encode()).hexdigest()[:16]
 
 
 def hand_over() -> None:

@@ -64,7 +64,9 @@ def create(scope: Scope, resource: Resource, parent: str, secret: str, number: i
         if f.name in given and f.name not in fields:
             given[f.name] = found_or_created(scope, f, parent, secret, number)["id"]
     if not resource.creatable:
-        return scope.put(resource.items_key, **given)
+        key = resource.field(resource.id_field)
+        own = {} if key.name == "id" else {key.name: varied(key, sample(resource, key), number)}
+        return scope.put(resource.items_key, **{resource.parent: parent}, **own, **given)
     answer = scope.post(resource.path.format(**{resource.parent: parent}), given, resource.create_verb)
     made: Values = answer[resource.create_envelope] if resource.create_envelope else answer
     return made

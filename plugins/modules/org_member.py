@@ -19,7 +19,6 @@ options:
   org_id:
     description:
       - The id of the organization that the person belongs to.
-      - May be empty or null in check mode if the organization does not exist yet.
     type: str
     required: true
   state:
@@ -31,7 +30,7 @@ options:
     default: present
   id:
     description:
-      - The member's id. If O(email) differs, the task fails.
+      - The id of the membership. If O(email) differs, the task fails.
       - If omitted, the member is looked up by O(email). If several match, the task fails and reports their ids.
       - PgBeam cannot return a single org member, so all org members of the organization are listed even if you set an
         id.
@@ -40,7 +39,6 @@ options:
     description:
       - The member's email address.
       - Upper and lower case are the same.
-      - It cannot be changed once the org member exists. If the value differs, the task fails.
       - Required unless O(id) is set.
     type: str
   role:

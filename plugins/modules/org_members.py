@@ -24,7 +24,6 @@ options:
   org_id:
     description:
       - The id of the organization that the person belongs to.
-      - May be empty or null in check mode if the organization does not exist yet.
     type: str
     required: true
   org_members:
@@ -43,7 +42,7 @@ options:
         default: present
       id:
         description:
-          - The member's id. If O(org_members[].email) differs, the task fails.
+          - The id of the membership. If O(org_members[].email) differs, the task fails.
           - If omitted, the member is looked up by O(org_members[].email). If several match, the task fails and reports
             their ids.
         type: str
@@ -51,7 +50,6 @@ options:
         description:
           - The member's email address.
           - Upper and lower case are the same.
-          - It cannot be changed once the org member exists. If the value differs, the task fails.
           - Required unless O(org_members[].id) is set.
         type: str
       role:
@@ -137,9 +135,7 @@ org_members:
       returned: always
       sample: updated
     id:
-      description:
-        - The id of the membership.
-        - Null if it does not exist yet.
+      description: The id of the membership.
       type: str
       returned: always
       sample: mem_01h455vb4pex5vsknk084sn02q

@@ -71,6 +71,7 @@ class Place:
         for reference in fields.values():
             found_or_created(organization, reference, project, "", 1)
         organization.post(f"/v1/projects/{project}/webhooks", needed(modules()["webhook"].resource))
+        create(sandbox.project_of(project), modules()["cache_rule"].resource, made["database"]["id"], "")
         create(organization, modules()["org_member"].resource, organization.id, "")
         return Place(organization, project, made["database"]["id"], scanned.issued)
 
@@ -78,7 +79,7 @@ class Place:
         """A task's options: to read, or for one object with these fields."""
         form, resource = modules()[module].form, modules()[module].resource
         parents = {"org_id": self.organization.id, "project_id": self.project, "database_id": self.database}
-        options: dict[str, Any] = {resource.parent: parents[resource.parent]} if resource.parent else {}
+        options: dict[str, Any] = {n: parents[n] for n in (*resource.ancestors, resource.parent) if n}
         given = needed(resource)
         if not resource.creatable:
             given |= {f.name: sample(resource, f) for f in resource.writable}
@@ -120,8 +121,7 @@ def module_tasks(sandbox: Sandbox, scanned: ScannedAnsible) -> list[dict[str, An
                 continue
             place = Place.make(sandbox, scanned, envelope="problem" if name == "problem" else "error")
             resource = modules()[module].resource
-            updates = resource.is_singleton or not resource.creatable
-            verb = resource.update_verb if updates else resource.create_verb
+            verb = resource.create_verb if resource.creatable else resource.update_verb
             place.organization.fault(**fault, method=verb, times=9)
             secret = holding(module, LONG if name == "problem" and HOLDERS.get(module) in LONG_ONES else ODD)
             waits = {"timeout": 1} if name == "late" else {}

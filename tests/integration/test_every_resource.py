@@ -73,7 +73,7 @@ def settings(resource: Resource) -> list[Setting]:
 
 def merging(resource: Resource) -> list[Setting]:
     """The settings whose update sends what was read, too."""
-    if not resource.update_verb or resource.put_by_identity:
+    if not (resource.update_verb and resource.get_by_id):
         return []
     return [each for each in settings(resource) if resource.update_verb == "PUT" or each.is_merged]
 
@@ -104,6 +104,7 @@ class World:
     #: What the objects are in.
     scope: Organization | Project = field(init=False)
     parent: str = field(init=False)
+    parents: Values = field(init=False)
 
     def __post_init__(self) -> None:
         self.organization = self.sandbox.organization()
@@ -113,6 +114,8 @@ class World:
         if self.resource.parent not in parents:
             parents[self.resource.parent] = self._create(RESOURCES[self.resource.parent_noun], project.id, 0)["id"]
         self.parent = parents[self.resource.parent]
+        #: The options of the parent and of what that is in.
+        self.parents = {name: parents[name] for name in (*self.resource.ancestors, self.resource.parent) if name}
 
     @property
     def resource(self) -> Resource:
@@ -151,6 +154,10 @@ class World:
         """The options by which a task finds the object of a number."""
         found = samples.needed(self.resource, number).items()
         return {name: value for name, value in found if name in self.resource.identity}
+
+    def by_id(self, item: Values) -> Values:
+        """The option by which a task finds this object."""
+        return {self.resource.id_field: item[self.resource.id_field]}
 
     def absent(self, form: str = "item", /, **options: Any) -> Values:
         allowed = {"force": True} if self.resource.nested and form == "item" else {}
@@ -204,6 +211,11 @@ class World:
         """Another value than an object has; None if there is none."""
         return next((value for value in self.values(setting) if setting.differs(value, item)), None)
 
+    @property
+    def unknown_id(self) -> str:
+        """An id that no object has."""
+        return "f" * 16 if self.resource.field(self.resource.id_field).pattern else "no_such"
+
     def seed(self, count: int) -> None:
         """Seed objects that no task creates. In the last one, the nullable fields are null."""
         resource = self.resource
@@ -233,8 +245,7 @@ class World:
         return self._play(form, options, True)
 
     def _play(self, form: str, options: Values, check: bool) -> Run:
-        above = {self.resource.parent: self.parent} if self.resource.parent else {}
-        task = {"name": "task", f"pgbeam.cloud.{FORMS[self.name][form]}": {**above, **options}}
+        task = {"name": "task", f"pgbeam.cloud.{FORMS[self.name][form]}": {**self.parents, **options}}
         return self.modules.play([task], "--diff", check=check)
 
     def result(self, form: str = "item", /, **options: Any) -> Values:
@@ -394,7 +405,7 @@ def test_each_field_changes_alone(modules: Modules, sandbox: Sandbox, name: str)
         if value is None:
             continue
         wanted = setting.options(value)
-        found = {"id": before["id"]} if number % 2 and resource.update_verb else world.named()
+        found = world.by_id(before) if number % 2 and resource.update_verb else world.named()
         if not resource.update_verb:
             world.refused(
                 f"{setting.name} is {before[setting.field.name]!r} and PgBeam cannot change it", **found, **wanted
@@ -434,7 +445,7 @@ def test_what_never_changes(modules: Modules, sandbox: Sandbox, name: str) -> No
     world = World(modules, sandbox, name)
     before = world.create()
     for f in (f for f in world.resource.writable if f.immutable and f.name != world.resource.parent):
-        found = {"id": before["id"]} if f.name in world.resource.identity else world.named()
+        found = world.by_id(before) if f.name in world.resource.identity else world.named()
         value = next(
             value
             for value in (samples.varied(f, samples.sample(world.resource, f), number) for number in (1, 2))
@@ -514,7 +525,7 @@ def test_a_list(modules: Modules, sandbox: Sandbox, name: str) -> None:
     world.unchanged("list", **kept)
 
 
-@each("list")
+@each("list", lambda resource: resource.deletable)
 def test_a_list_that_is_refused(modules: Modules, sandbox: Sandbox, name: str) -> None:
     """Before any request, with the place of each entry that is wrong."""
     world = World(modules, sandbox, name)
@@ -592,7 +603,7 @@ def test_info(modules: Modules, sandbox: Sandbox, name: str) -> None:
         world.seed(3)
     query = {resource.parent: world.parent} if resource.parent and not resource.path_has_parent else {}
     query |= world.required
-    path = resource.path.format(**{resource.parent: world.parent})
+    path = resource.path.format(**world.parents)
     listed = world.scope.pages(path, resource.items_key, 100 if resource.paged else None, **query)
     fields = {f.name: None for f in resource.fields if not f.secret}
     expected = [{**fields, **item} for item in listed]
@@ -619,10 +630,12 @@ def test_info(modules: Modules, sandbox: Sandbox, name: str) -> None:
             if other_spelling:
                 assert found(**{name_of_filter: other_spelling}) == matching
             for item in (expected[0], expected[-1]):
-                assert found(id=item["id"], **{name_of_filter: value}) == [item for one in matching if one == item]
+                assert found(**world.by_id(item), **{name_of_filter: value}) == [
+                    item for one in matching if one == item
+                ]
     if resource.id_field:
-        assert found(id=expected[-1]["id"]) == [expected[-1]]
-        assert found(id="no_such") == []
+        assert found(**world.by_id(expected[-1])) == [expected[-1]]
+        assert found(**world.by_id({resource.id_field: world.unknown_id})) == []
 
 
 @each(where=merging)

@@ -63,6 +63,8 @@ class Given:
 
     #: Registrations that exist before, by their id on the page.
     registered: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: What PgBeam has seen of the queries to its registrations, by the hash that the page has for each.
+    queries: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: Variables of the examples that are no whole play.
     variables: dict[str, Any] = field(default_factory=dict)
     #: Replacements of texts of the page that cannot be used here; {home} is the directory of the page.
@@ -80,6 +82,8 @@ ORDERS = {"host": "db1.example.com", "name": "orders"}
 LOGIN = {"username": "app", "password": PASSWORD}
 COLLEAGUES = {"alex@example.com": "member", "sam@example.com": "member", "robin@example.com": "admin"}
 HOSTS = ["db1.example.com", "db2.example.com"]
+BY_ID = {"normalized_sql": "SELECT name, price FROM products WHERE id = $1", "recommendation": "great"}
+COUNT = {"normalized_sql": "SELECT count(*) FROM products"}
 GIVEN = {
     "docs/reliability.md": Given(registered={"db_2": ORDERS}),
     "docs/docsite/rst/adopting.rst": Given(
@@ -122,7 +126,17 @@ GIVEN = {
     "docs/docsite/rst/policies_and_agents.rst": Given(
         replaced={"/etc/reporting-bot/": "{home}/reporting-", "/etc/support-bot/": "{home}/support-"}
     ),
+    "docs/docsite/rst/query_caching.rst": Given(
+        registered={"db_orders": ORDERS},
+        queries={
+            "5d41402abc4b2a76": {**BY_ID, "call_count": 128400, "avg_latency_ms": 42.5},
+            "7d793037a0760186": COUNT,
+        },
+    ),
     "docs/docsite/rst/troubleshooting.rst": Given(settings={"plan_limit": 0}),
+    "plugins/modules/cache_rule.py": Given(queries={"a1b2c3d4e5f60718": BY_ID}),
+    "plugins/modules/cache_rules.py": Given(queries={"a1b2c3d4e5f60718": BY_ID, "7d793037a0760186": COUNT}),
+    "plugins/modules/cache_rule_info.py": Given(queries={"a1b2c3d4e5f60718": BY_ID}),
     "plugins/modules/database.py": Given(variables={"vault_passwords": {"orders": PASSWORD, "invoices": PASSWORD}}),
     "plugins/modules/databases.py": Given(variables={"pgbeam_databases": [{**ORDERS, **LOGIN}]}),
     "plugins/modules/org_member.py": Given(members=COLLEAGUES),
@@ -190,6 +204,10 @@ class Reader:
             self.text = self.text.replace(words, instead.format(home=self.ansible.home))
         if self.page.startswith("plugins/modules/"):
             self._create_samples()
+        for query_hash, seen in given.queries.items():
+            for project in self.projects.values():
+                for registration in project.databases():
+                    project.see_query(registration["id"], query_hash=query_hash, **seen)
         names = sorted(set(re.findall(r"\bvault_\w+", self.text)))
         self.secrets = {name: API_KEY if name.endswith("_key") else PASSWORD for name in names}
         self.secrets.update({name: value for name, value in given.variables.items() if name in names})

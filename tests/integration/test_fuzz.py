@@ -92,6 +92,7 @@ SAID: dict[str, tuple[str, ...]] = {
 #: The options that are no field of any object.
 OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "id": st.sampled_from(["(own)", "db_unknown"]),
+    "query_hash": st.sampled_from(["(own)", "0123456789abcdef"]),
     "state": st.sampled_from(["present", "present", "absent"]),
     **{
         f"update_{secret}": st.sampled_from(["on_create", "always"])
@@ -164,20 +165,20 @@ def right_object(
     return st.fixed_dictionaries(needed, optional=members)
 
 
-def task(resource: Resource, spec: Spec) -> st.SearchStrategy[Values]:
+def task(resource: Resource, spec: Spec, form: str) -> st.SearchStrategy[Values]:
     """Valid options, with everything that identifies or creates an object."""
     fields = {f.name: f for f in (*resource.fields, *resource.query)}
     first = [resource.nested.noun] if resource.nested else []
-    needed = {"api_url", "api_key", resource.parent, resource.plural}
+    needed = {"api_url", "api_key", *resource.ancestors, resource.parent, resource.plural}
     needed |= {f.name for f in resource.query if f.required}
-    if "state" in spec or resource.is_singleton or resource.computed:
-        needed |= {name for name in spec if name in first or (name in fields and fields[name].required)}
+    if form != "info":
+        needed |= {*resource.needed_to_find, *(f.name for f in resource.writable if f.required), *first} & spec.keys()
     strategies: dict[str, st.SearchStrategy[Any]] = {}
     for name, option in spec.items():
         if name == resource.plural:
-            entry = task(resource, option["options"])
+            entry = task(resource, option["options"], "item")
             strategies[name] = st.lists(
-                entry, max_size=3, unique_by=lambda one: one.get("id") or _identity(resource, one)
+                entry, max_size=3, unique_by=lambda one: one.get(resource.id_field) or _identity(resource, one)
             )
         elif resource.nested and name in first:
             strategies[name] = right_object(resource.nested, resource.nested.writable)
@@ -227,7 +228,7 @@ def places(options: Any, spec: Spec) -> Iterator[tuple[Values, str]]:
 def tasks(draw: st.DrawFn, module: str) -> Values:
     """Options that are right, or with one or two that are wrong: these find more than those that are all wrong."""
     resource, spec = MODULES[module]
-    options = draw(task(resource, spec))
+    options = draw(task(resource, spec, modules()[module].form))
     for dummy in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
         place, name = draw(st.sampled_from(list(places(options, spec))))
         place[name] = draw(WRONG.get(name, anything))
@@ -269,12 +270,13 @@ def test_any_options(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.Monke
         database = made["database"]["id"]
         ids = {"(organization)": organization.id, "(project)": project.id, "(database)": database, OWN_URL: sandbox.url}
         ids["(replica)"] = project.register_replica(database)["id"]
+        ids["(cache_rule)"] = create(project, MODULES["cache_rule"][0], database, "")["query_hash"]
         ids["(file)"] = str(tmp_path / "issued.json")
         project.create("query_templates", name="one", sql="SELECT 1")  # without one, no policy may ask for templates
         for reference, target in REFERENCES.values():
             ids[f"({target.noun})"] = found_or_created(project, reference, project.id, "")["id"]
         resource = MODULES[module][0]
-        if resource.parent == "org_id" and not resource.creatable:
+        if resource.parent == "org_id" and not (resource.creatable or resource.is_singleton):
             ids[f"({resource.noun})"] = create(organization, resource, organization.id, "")["id"]
         ids["(own)"] = ids.get(f"({resource.noun})", "us-east-1")
         with sandbox.recorded() as exchanges:
@@ -391,7 +393,10 @@ def tame(method: str, path: str) -> Answer:
                 inner = {resource.nested.noun: whole(resource.nested)} if resource.nested else issued
                 content = {resource.create_envelope: content, **inner}
     elif parent in RESOURCES:
-        content = {**OBJECTS[parent], "id": path.rpartition("/")[2]}
+        resource, identifier = RESOURCES[parent], path.rpartition("/")[2]
+        content = {**OBJECTS[parent], resource.id_field: identifier}
+        if method == resource.update_verb and resource.update_envelope:
+            content = {resource.update_envelope: content}
     return 204 if method == "DELETE" else 200, {"Content-Type": "application/json"}, json.dumps(content).encode()
 
 
@@ -427,6 +432,7 @@ contents = st.one_of(
         for r in RESOURCES.values()
         if r.create_envelope
     ),
+    *(st.fixed_dictionaries({r.update_envelope: objects}) for r in RESOURCES.values() if r.update_envelope),
     *(
         st.fixed_dictionaries(
             {action.success[0]: st.just(action.success[1]) | odd},
@@ -516,7 +522,7 @@ def other(field: Field, value: Any) -> Any:
     return not value if field.type == "bool" else type(value)()
 
 
-def asked(resource: Resource, spec: Spec) -> list[Values]:
+def asked(resource: Resource, spec: Spec, form: str) -> list[Values]:
     """What leads to every kind of request, and to every use of its answer."""
     if resource.is_singleton:
         values: list[Values] = [{f.name: varied(f, sample(resource, f), n) for f in resource.writable} for n in (0, 1)]
@@ -525,10 +531,10 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
         own = {f.name: sample(resource, f) for f in resource.writable}
         left_out = ({"definition", "bound_policy"}, {"policy", "agent"}, {"policy", "agent", "bound_policy"})
         return [{name: value for name, value in own.items() if name not in names} for names in left_out]
-    if "state" not in spec and resource.plural not in spec:
+    if form == "info":
         filters = {name: sample(resource, resource.field(name)) for name in resource.filter_names}
         needed_ones = {f.name: DAYS[f.name] for f in resource.query if f.required}
-        by_id: list[Values] = [{"id": "(own)"}] if "id" in spec else []
+        by_id: list[Values] = [{resource.id_field: "(own)"}] if resource.id_field else []
         return [needed_ones, {**needed_ones, **filters}, *by_id]
     here, there = same(resource), changed(resource)
     name = next(name for name in needed(resource))
@@ -538,11 +544,13 @@ def asked(resource: Resource, spec: Spec) -> list[Values]:
     how: Values = dict.fromkeys(flags & spec.keys(), True)
     how.update((f"update_{secret}", "always") for secret in resource.secret_names)
     if resource.plural in spec:
-        lists = [[there, new], [gone, new], [here, new], [new], []]
+        lists = [[there, new], [here, new], [new], [here], []]
+        lists += [[gone, new]] if resource.deletable else []
         return [{resource.plural: entries, **more} for entries in lists for more in ({}, how)]
     guard = {"force": True} if "force" in spec else {}
-    by_id = [{"id": "(own)", name: new[name]}, {"id": "(own)", "state": "absent", **guard}]
-    return [here, there, new, gone, {**there, **how}, {**new, **how}, *by_id]
+    identified = {resource.id_field: "(own)"}
+    absent = [gone, {**identified, "state": "absent", **guard}] if resource.deletable else []
+    return [here, there, new, {**there, **how}, {**new, **how}, {**identified, name: new[name]}, *absent]
 
 
 @pytest.mark.once
@@ -553,8 +561,9 @@ def test_any_answer(tmp_path: Path, module: str) -> None:
     resource, spec = MODULES[module]
     ids = {f"({one.noun})": OBJECTS[part].get(one.answer_key) for part, one in RESOURCES.items() if not one.computed}
     ids["(own)"] = ids.get(f"({resource.noun})")
-    parent = {resource.parent: THERE[resource.parent]} if resource.parent else {}
-    ways = asked(resource, spec)
+    parents = {name: THERE[name] for name in (*resource.ancestors, resource.parent) if name}
+    form = modules()[module].form
+    ways = asked(resource, spec, form)
     server = Wild()
     with server.running() as url:
 
@@ -564,11 +573,10 @@ def test_any_answer(tmp_path: Path, module: str) -> None:
             server.spoil, server.nth, server.for_ever = spoil, nth, for_ever
             server.exchanges.clear()
             connection = {"api_url": url, "api_key": API_KEY, "retries": 0, "timeout": 5}
-            result = run_module(module, {**connection, **filled({**parent, **options}, ids)}, tmp_path)
+            result = run_module(module, {**connection, **filled({**parents, **options}, ids)}, tmp_path)
             clean(result)
             judge(server.exchanges)
-            writes_one = "state" in spec or resource.is_singleton
-            if not result.get("failed") and writes_one and options.get("state") != "absent":
+            if not result.get("failed") and form == "item" and options.get("state") != "absent":
                 assert result[resource.noun][resource.answer_key]
 
         run()

@@ -69,13 +69,16 @@ def router(state: State) -> APIRouter:
 
     @router.post("/{kind}/{name}/objects/{key}")
     async def put_object(kind: Kind, name: Id, key: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Store an object of the scope that the API cannot create, or change the object with this id."""
+        """Store an object of the scope that the API cannot create, or change the object with this id.
+
+        The scope is the parent unless the object has another one.
+        """
         scope, of = _known(scopes[kind], name), KINDS[key]
         if "id" in given:
             item = scope.find(of, name, given["id"])
             item.update(given)
         else:
-            item = state.create(of, scope, name, given)
+            item = state.create(of, scope, given.pop(of.parent, name), given)
         return scope.answer(of, item)
 
     @router.get("/{kind}/{name}/secrets")

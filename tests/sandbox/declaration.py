@@ -61,7 +61,7 @@ class Kind:
     path: str
     #: The key of the list in its answers.
     key: str
-    #: The prefix of ids.
+    #: The prefix of ids. Empty if PgBeam does not generate them.
     prefix: str
     #: The SDK's models: of the object, and of the bodies. Without one of the last two, there is no such operation.
     model: Any
@@ -69,10 +69,14 @@ class Kind:
     update: Any = None
     #: The parameter in the path of one object, if it is not named after the noun.
     item: str = ""
+    #: The field with an object's id. Each object is also stored with ``id``.
+    id_field: str = "id"
+    deletable: bool = True
     #: PUT replaces the whole object, PATCH changes the fields in its body.
     update_method: Literal["PUT", "PATCH"] = "PATCH"
-    #: Whether the update accepts ``If-Match``.
+    #: Whether the update accepts ``If-Match``, and the key of the object in its answer if it is not the answer itself.
     conditional: bool = True
+    updated_key: str = ""
     #: The fields by which a DELETE on the path of the list identifies an object in its query. A PUT on that path
     #: creates or replaces the object with these values. Without any, each object has its own path.
     named_by: tuple[str, ...] = ()
@@ -153,11 +157,11 @@ class Kind:
         return frozenset(hints(self.update) if self.update else ())
 
     @functools.cached_property
-    def optional(self) -> frozenset[str]:
-        """The fields that answers may lack."""
-        return optional(self.model)
-
-    @functools.cached_property
     def shown(self) -> frozenset[str]:
         """The fields of answers."""
         return frozenset(hints(self.model))
+
+    @functools.cached_property
+    def optional(self) -> frozenset[str]:
+        """The fields that answers may lack."""
+        return optional(self.model)

@@ -179,6 +179,23 @@ def _dns_instructions(project: Project, item: Item) -> Item:
     return {"dns_instructions": instructions}
 
 
+def _first_seen(dummy: Project) -> Item:
+    return {
+        "query_type": "read",
+        "cache_enabled": False,
+        "cache_ttl_seconds": None,
+        "cache_swr_seconds": None,
+        "call_count": 1,
+        "avg_latency_ms": 1.5,
+        "p95_latency_ms": 2.5,
+        "avg_response_bytes": 100,
+        "stability_rate": 1.0,
+        "recommendation": "fair",
+        "first_seen_at": _moment(),
+        "last_seen_at": _moment(),
+    }
+
+
 def _not_verified(error: str) -> Item:
     return {"verified": False, "error": error}
 
@@ -478,6 +495,26 @@ KINDS = {
             change={"description": "Orders, with those that were cancelled."},
         ),
         Kind(
+            noun="cache_rule",
+            path="/v1/projects/{project_id}/databases/{database_id}/cache-rules",
+            key="entries",
+            prefix="",
+            item="query_hash",
+            id_field="query_hash",
+            model=models.CacheRuleEntry,
+            update=models.UpdateCacheRuleRequest,
+            update_method="PUT",
+            conditional=False,
+            updated_key="entry",
+            deletable=False,
+            readable=False,
+            limits={"cache_ttl_seconds": SECONDS, "cache_swr_seconds": SECONDS},
+            defaults=_first_seen,
+            unique=lambda item: item["query_hash"],
+            example={"query_hash": "0123456789abcde{n}", "normalized_sql": "SELECT id FROM orders{n} WHERE id = $1"},
+            change={"cache_enabled": True, "cache_ttl_seconds": 300},
+        ),
+        Kind(
             noun="self_host_enrollment",
             path="/v1/organizations/{org_id}/self-host-enrollments",
             item="enrollment_id",
@@ -543,6 +580,10 @@ KINDS = {
 }  # fmt: skip
 
 
+#: The list of a kind is below an object of another one, whose pattern would take it for an action.
+_LONGEST_FIRST = sorted((*KINDS.values(), PROJECT), key=lambda kind: -len(kind.path))
+
+
 class Place(NamedTuple):
     """What a path is of: a list if it has no item, an operation on an object if it has an action."""
 
@@ -554,7 +595,7 @@ class Place(NamedTuple):
 
 def place_of(path: str) -> Place | None:
     """The kind of object whose operation this path is of, by the path as requested."""
-    for kind in (*KINDS.values(), PROJECT):
+    for kind in _LONGEST_FIRST:
         found = kind.pattern.fullmatch(path)
         if found:
             *parents, item, action = found.groups(default="")

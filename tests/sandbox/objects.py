@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import re
 from inspect import Parameter, Signature
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 
@@ -31,7 +30,16 @@ async def body_of(request: Request, accepted: TypeAdapter[Item]) -> Item:
 
 def router(state: State, kind: Kind) -> APIRouter:
     """Build the router. Its operations are coroutines that never wait, so that they do not interleave."""
-    router = APIRouter(prefix=re.sub(r"{\w+}", "{parent_id}", kind.path))
+
+    async def in_its_project(request: Request, parent_id: Id) -> None:
+        """Refuse a path that leads to an object of one project through another project."""
+        scope = state.parent(kind, parent_id)
+        if request.path_params.get("project_id", scope.id) != scope.id:
+            raise not_found(kind.parent.removesuffix("_id"), parent_id)
+
+    router = APIRouter(
+        prefix=kind.path.replace(f"{{{kind.parent}}}", "{parent_id}"), dependencies=[Depends(in_its_project)]
+    )
 
     @router.get("")
     async def list_all(parent_id: Id, page_size: PageSize = 20, page_token: PageToken = FIRST_PAGE) -> dict[str, Any]:
@@ -52,11 +60,13 @@ def router(state: State, kind: Kind) -> APIRouter:
             item = state.create(kind, scope, parent_id, given)
             return scope.issue(kind, item) if kind.once else scope.answer(kind, item)
 
-    @router.delete("/{item_id}", status_code=204)
-    async def delete(parent_id: Id, item_id: Id) -> Response:
-        scope = state.parent(kind, parent_id)
-        scope.delete_object(kind, scope.find(kind, parent_id, item_id))
-        return Response(status_code=204)
+    if kind.deletable:
+
+        @router.delete("/{item_id}", status_code=204)
+        async def delete(parent_id: Id, item_id: Id) -> Response:
+            scope = state.parent(kind, parent_id)
+            scope.delete_object(kind, scope.find(kind, parent_id, item_id))
+            return Response(status_code=204)
 
     if kind.readable:
 
@@ -75,7 +85,8 @@ def router(state: State, kind: Kind) -> APIRouter:
             if kind.conditional:
                 scope.require(if_match, scope.answer(kind, item))
             scope.update(kind, item, given)
-            return scope.answer(kind, item)
+            answer = scope.answer(kind, item)
+            return {kind.updated_key: answer} if kind.updated_key else answer
 
     if kind.once:
 

@@ -429,7 +429,8 @@ class State:
 
     def create(self, kind: Kind, scope: Scope, parent_id: str, given: Item) -> Item:
         """Create an object, and return it as stored."""
-        number, name = self.new_id(kind.prefix)
+        number, generated = self.new_id(kind.prefix)
+        name = given.get(kind.id_field, generated)
         item = {"id": name, kind.parent: parent_id}
         scope.add(kind, number, item, given)
         if isinstance(scope, Project):

@@ -150,7 +150,7 @@ class Kind:
 KINDS = {
     module.words.name: Kind(module.resource)
     for module in modules().values()
-    if module.form == "item" and not module.resource.is_singleton
+    if module.form == "item" and module.resource.creatable
 }
 #: By name, since Hypothesis writes out what a test is called with.
 each_kind = pytest.mark.parametrize("name", KINDS)

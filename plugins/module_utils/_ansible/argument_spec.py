@@ -73,9 +73,19 @@ def argument_spec(fields: t.Iterable[Field], complete: bool = False) -> Spec:
 
 
 def _parent_spec(resource: Resource) -> Spec:
-    """Return the options of the parents. One is required if the path contains it and there is no other."""
+    """Return the options of the parents and their ancestors.
+
+    One is required if the path contains it and there is no other.
+    """
     required = resource.path_has_parent and not resource.alternative
-    return {name: {"type": "str", "required": required} for name in resource.parents}
+    parents = {name: {"type": "str", "required": required} for name in resource.parents}
+    return {**{name: {"type": "str", "required": True} for name in resource.ancestors}, **parents}
+
+
+def _identifying_spec(resource: Resource) -> Spec:
+    """Return the options for the id and the state of an object, as far as they apply to the resource."""
+    state = STATE if resource.deletable else {}
+    return state if resource.is_singleton else {**state, resource.id_field: {"type": "str"}}
 
 
 def _writing_spec(resource: Resource) -> Spec:
@@ -106,20 +116,22 @@ def _writing_spec(resource: Resource) -> Spec:
 def item_spec(resource: Resource) -> Spec:
     """The argument spec of the module for one object."""
     fields = argument_spec(resource.options)
-    own: Spec = {} if resource.is_singleton else {**STATE, "id": {"type": "str"}}
-    return {**CONNECTION, **fields, **_parent_spec(resource), **own, **_writing_spec(resource)}
+    return {**CONNECTION, **fields, **_parent_spec(resource), **_identifying_spec(resource), **_writing_spec(resource)}
 
 
 def list_spec(resource: Resource) -> Spec:
     """The argument spec of the module for a whole list."""
-    entry = {**STATE, "id": {"type": "str"}, **argument_spec(resource.entry_options)}
+    entry = {**_identifying_spec(resource), **argument_spec(resource.entry_options)}
+    pruning: Spec = {
+        "prune": {"type": "bool", "default": False},
+        "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
+    }
     return {
         **CONNECTION,
         **_parent_spec(resource),
         # no_log is set because core takes the names of some lists for those of secrets.
         resource.plural: {"type": "list", "elements": "dict", "required": True, "options": entry, "no_log": False},
-        "prune": {"type": "bool", "default": False},
-        "prune_limit": {"type": "str", "default": PRUNE_LIMIT},
+        **(pruning if resource.deletable else {}),
         **PARALLEL,
         **_writing_spec(resource),
     }

@@ -76,6 +76,7 @@ def _run(module: Module, until_end: contextlib.ExitStack) -> Run:
         connection,
         check_mode=module.check_mode,
         parallel=params.get("parallel") or 1,
+        ancestors={name: params[name] or "" for name in module.resource.ancestors},
         replace=params.get("replace", False),
         resent=frozenset(name for name in module.resource.secret_names if params.get(f"update_{name}") == "always"),
         act=bool(action and params.get(action.option)),
@@ -101,12 +102,12 @@ def _item(module: Module, reconciler: Reconciler) -> None:
     _raise([problem] if problem else _destination_problems(module, [("", wanted)]))
     reconciler.take_lock()
     _raise(references.resolve(reconciler, [("", wanted, state)]))
-    index = reconciler.load_index(wanted.get("id"))
+    index = reconciler.load_index(wanted.get(resource.id_field))
     _raise(references.resolve_inside(reconciler, wanted, state, index))
     plan = reconciler.plan(index, wanted, state)
     _raise(_secrets_without_destination(module, [plan]))
     if plan.moves_existing:
-        if "id" in wanted and resource.get_by_id:  # otherwise all objects were listed
+        if resource.id_field in wanted and resource.get_by_id:  # otherwise all objects were listed
             parent = reconciler.parent or t.cast(Values, plan.current).get(resource.parent) or ""
             index = Reconciler(reconciler.run, resource, parent).load_index(None)
         problem = planner.identity_taken(plan, index.without(plan.affected))
@@ -161,7 +162,8 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     wanted = [_wanted(reconciler, entry, raw) for (place, entry), raw in zip(labelled, given)]
     found = [p for p in (validation.missing_identity(resource, e, f"{w}: ") for w, e in zip(places, wanted)) if p]
     found = found or matching.duplicate_entries(resource, wanted, lambda index: places[index])
-    if params["prune"] and not wanted:
+    prune = params.get("prune", False)
+    if prune and not wanted:
         found.append(
             f"prune: the list of {resource.plural} is empty, so prune would delete all "
             f"{resource.collection_label(reconciler.parent)}; add entries, or delete single ones with state: absent"
@@ -169,16 +171,16 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     prefixed = [(f"{place}: ", entry) for place, entry in zip(places, wanted)]
     _raise(found or _destination_problems(module, prefixed))
     reconciler.take_lock()
-    states = [entry["state"] for place, entry in labelled]
+    states = [entry.get("state", "present") for place, entry in labelled]
     _raise(references.resolve(reconciler, [(*entry, state) for entry, state in zip(prefixed, states)]))
     index = reconciler.load_index(None)
     plans = _plans(reconciler, places, wanted, states, index)
-    surplus = index.unclaimed([item for plan in plans for item in plan.affected]) if params["prune"] else []
+    surplus = index.unclaimed([item for plan in plans for item in plan.affected]) if prune else []
     _check_prune_limit(module, reconciler, surplus, index)
     _raise(_secrets_without_destination(module, plans))
     _warn(module, plans)
     outcomes = reconciler.apply(plans)
-    prune_skipped = params["prune"] and (reconciler.client.fatal_error or any(outcome.error for outcome in outcomes))
+    prune_skipped = prune and (reconciler.client.fatal_error or any(outcome.error for outcome in outcomes))
     if not prune_skipped:
         outcomes += reconciler.apply([planner.plan_delete(resource, {}, item) for item in surplus])
     _finish_list(module, reconciler, outcomes, bool(prune_skipped))
@@ -186,8 +188,10 @@ def _list(module: Module, reconciler: Reconciler) -> None:
 
 def _check_prune_limit(module: Module, reconciler: Reconciler, surplus: list[Values], index: Index) -> None:
     """Raise TaskError if prune would delete more than its limit allows, because the list may be incomplete."""
+    if not surplus:
+        return
     resource, limit = reconciler.resource, str(module.params["prune_limit"])
-    pruned = [f"{resource.describe(item)} ({item['id']})" for item in surplus]
+    pruned = [f"{resource.describe(item)} ({item[resource.id_field]})" for item in surplus]
     problem = validation.prune_error(pruned, index.size, resource.collection_label(reconciler.parent), limit)
     _raise([problem] if problem else [])
 
@@ -311,7 +315,7 @@ def _wanted(reconciler: Reconciler, values: Values, given: Values) -> Values:
     ``values`` are the options as core completed and converted them, ``given`` as they were before.
     """
     resource = reconciler.resource
-    names = {"id", *(f.name for f in resource.options)}
+    names = {resource.id_field, *(f.name for f in resource.options)}
     wanted = validation.drop_nulls({name: value for name, value in values.items() if name in names})
     wanted.update(validation.explicit_nulls(resource, given))
     if values.get("state") == "absent":

@@ -52,9 +52,9 @@ class Module(AnsibleModule):
         other = self.resource.alternative
         if other and self.params.get(self.resource.parent) is None and self.params.get(other.parent) is not None:
             self.resource = other
-        parent = self.resource.parent
-        if self.resource.path_has_parent and self.params.get(parent, "") is None:
-            self.params[parent] = ""  # in check mode it may be null, which core would convert to the text "None"
+        for name in self._parents:
+            if self.params.get(name, "") is None:
+                self.params[name] = ""  # in check mode it may be null, which core would convert to the text "None"
         #: The options before core converts them: it drops entries that it cannot parse, and quotes them.
         self.raw_params: Values = dict(self.params)
 
@@ -153,7 +153,7 @@ class Module(AnsibleModule):
                 found.append(f"{action.option}: no {noun} to test; set {noun}, or omit {action.option}")
         if resource.plural not in self.argument_spec:
             return found + validation.validate(resource, given)
-        found += validation.limit_errors(self.params.get("prune_limit"), "prune_limit")
+        found += validation.limit_errors(self.params.get("prune_limit"), "prune_limit") if resource.deletable else []
         found += _shape_errors(resource.plural, given.get(resource.plural))
         for place, entry in entries(resource, given):
             found += validation.validate_entry(resource, entry, f"{place}: ")
@@ -162,7 +162,8 @@ class Module(AnsibleModule):
     def _type_problems(self) -> list[str]:
         """Return a sentence for each option of a wrong type that is not a field. Some cores would convert it."""
         found = []
-        own = {"id", self.resource.plural, *(f.name for f in (*self.resource.options, *self.resource.query))}
+        resource = self.resource
+        own = {resource.id_field, resource.plural, *(f.name for f in (*resource.options, *resource.query))}
         for name in self.raw_params.keys() & self.argument_spec.keys() - own:
             option, value = self.argument_spec[name], self.raw_params[name]
             items = value if option["type"] == "list" and isinstance(value, list) else [value]
@@ -178,6 +179,12 @@ class Module(AnsibleModule):
                     found.append(f"{name}: {reason}")
         return sorted(found)
 
+    @property
+    def _parents(self) -> tuple[str, ...]:
+        """The options with the ids that the path contains."""
+        resource = self.resource
+        return (*resource.ancestors, resource.parent) if resource.path_has_parent else ()
+
     def _parent_problems(self) -> list[str]:
         name, parent = self.resource.parent, self.params.get(self.resource.parent)
         other = self.resource.alternative
@@ -185,12 +192,14 @@ class Module(AnsibleModule):
             return [f"{name}: missing; set {name} or {other.parent}"]
         if other and self.params.get(other.parent) is not None:
             return [f"{other.parent}: {name} is also set; keep one of them"]
-        may_be_empty = self.check_mode and not self.resource.needs_parent
-        if parent is None or not self.resource.path_has_parent or (parent == "" and may_be_empty):
-            return []
-        if parent == "" and not self.resource.needs_parent:
-            return [f"{name}: empty; without check mode, set the id of an existing {self.resource.parent_noun}"]
-        return validation.id_errors(parent, name)
+        found: list[str] = []
+        for name in self._parents:
+            value = self.params.get(name)
+            if value != "" or self.resource.needs_parent:
+                found += validation.id_errors(value, name)
+            elif not self.check_mode:
+                found.append(f"{name}: empty; without check mode, set the id of an existing {name.removesuffix('_id')}")
+        return found
 
 
 def _loggable(spec: Values, params: Values, secrets: set[str]) -> Values:

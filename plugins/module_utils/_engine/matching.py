@@ -28,7 +28,7 @@ class Index:
 
     def __init__(self, resource: Resource, existing: list[Values]) -> None:
         self._resource = resource
-        self._by_id = {item.get("id"): item for item in existing}
+        self._by_id = {item.get(resource.id_field): item for item in existing}
         self._by_identity: dict[tuple[t.Any, ...], list[Values]] = {}
         for item in self._by_id.values():
             if resource.has_expired(item):
@@ -40,12 +40,17 @@ class Index:
         return len(self._by_id)
 
     def without(self, items: t.Sequence[Values]) -> Index:
-        ids = {item["id"] for item in items}
+        ids = self._ids(items)
         return Index(self._resource, [item for key, item in self._by_id.items() if key not in ids]) if ids else self
 
     def duplicates_of(self, values: Values) -> list[Values]:
         """Return the other objects with the same identity."""
-        return [m for m in self._by_identity.get(identity(self._resource, values), []) if m["id"] != values["id"]]
+        key = self._resource.id_field
+        return [m for m in self._by_identity.get(identity(self._resource, values), []) if m[key] != values[key]]
+
+    def with_id(self, identifier: str | None) -> Values | None:
+        """Return the object with this id, or None if it does not exist."""
+        return self._by_id.get(identifier)
 
     def find(
         self, wanted: Values, state: str = "present", shared: Identities = frozenset(), replace: bool = False
@@ -61,8 +66,8 @@ class Index:
 
         Raises TaskError if several objects still match.
         """
-        if "id" in wanted:
-            found = self._by_id.get(wanted["id"])
+        if self._resource.id_field in wanted:
+            found = self.with_id(wanted[self._resource.id_field])
             return None if found and state == "present" and self._resource.has_expired(found) else found
         key = identity(self._resource, wanted)
         matches = self._by_identity.get(key, [])
@@ -90,21 +95,26 @@ class Index:
         return [self._ambiguity(items[0], items) for items in duplicates.values() if len(items) > 1]
 
     def _ambiguity(self, wanted: Values, matches: list[Values]) -> str:
-        ids = ", ".join(sorted(m["id"] for m in matches))
+        key = self._resource.id_field
+        ids = ", ".join(sorted(m[key] for m in matches))
+        or_delete = f", or delete the duplicates by {key} with state: absent" if self._resource.deletable else ""
         return (
             f"{self._resource.describe(wanted)} exists {len(matches)} times in PgBeam ({ids}); "
-            "set id to choose one, or delete the duplicates by id with state: absent"
+            f"set {key} to choose one{or_delete}"
         )
 
     def unclaimed(self, claimed: t.Iterable[Values]) -> list[Values]:
         """The objects that no entry claims, in the server's order."""
-        ids = {item["id"] for item in claimed}
+        ids = self._ids(claimed)
         return [item for key, item in self._by_id.items() if key not in ids]
+
+    def _ids(self, items: t.Iterable[Values]) -> set[str]:
+        return {item[self._resource.id_field] for item in items}
 
 
 def shared_identities(resource: Resource, entries: list[Values], index: Index) -> Identities:
     """Return the identities that several entries of one list share, so that only the tie breaker distinguishes them."""
-    objects = [index.find(entry) if "id" in entry else entry for entry in entries]
+    objects = [index.find(entry) if resource.id_field in entry else entry for entry in entries]
     counts = Counter(identity(resource, values) for values in objects if values)
     return frozenset(key for key, count in counts.items() if count > 1)
 
@@ -125,10 +135,12 @@ class EntryIndex:
         """Return the position of an added entry that refers to the same object, or None."""
         breaker = entry.get(self._resource.tie_breaker)
         added = self._seen.get(self._key(entry), [])
-        return next((p for p, other in added if "id" in entry or None in (breaker, other) or breaker == other), None)
+        by_id = self._resource.id_field in entry
+        return next((p for p, other in added if by_id or None in (breaker, other) or breaker == other), None)
 
     def _key(self, entry: Values) -> tuple[t.Any, ...]:
-        return ("id", entry["id"]) if "id" in entry else identity(self._resource, entry)
+        key = self._resource.id_field
+        return (key, entry[key]) if key in entry else identity(self._resource, entry)
 
 
 def duplicate_entries(resource: Resource, entries: list[Values], name: t.Callable[[int], str]) -> list[str]:
@@ -138,7 +150,8 @@ def duplicate_entries(resource: Resource, entries: list[Values], name: t.Callabl
     for index, entry in enumerate(entries):
         earlier = seen.find(entry)
         if earlier is not None:
-            what = f"{resource.noun} {entry['id']}" if "id" in entry else resource.describe(entry)
+            identifier = entry.get(resource.id_field)
+            what = f"{resource.noun} {identifier}" if identifier else resource.describe(entry)
             found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
         seen.add(entry, index)
     return found

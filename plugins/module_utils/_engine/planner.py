@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def id(self) -> str | None:
-        return (self.current or {}).get("id")
+        return (self.current or {}).get(self.resource.id_field)
 
     @property
     def affected(self) -> list[Values]:
@@ -110,9 +110,9 @@ class Plan:
     def conditional(self) -> bool:
         """Whether the body could undo the change of another client since the object was read.
 
-        An object that is put by its identity has no entity tag to detect this.
+        An object that cannot be read by its id has no entity tag to detect this.
         """
-        if self.action != "updated" or not self.body or self.resource.put_by_identity:
+        if self.action != "updated" or not self.body or not self.resource.get_by_id:
             return False
         fields = (f for f in self.resource.writable if f.name in self.body)
         return self.resource.sends_whole or any(
@@ -126,7 +126,7 @@ class Plan:
         the report.
         """
         resource, before = self.resource, self.current or {}
-        if "id" not in self.wanted and identity(resource, current) != identity(resource, before):
+        if resource.id_field not in self.wanted and identity(resource, current) != identity(resource, before):
             raise TaskError(f"another client has changed it to {resource.describe(current)}; run the task again")
         _refuse_immutable_change(resource, self.wanted, current)
         resend = any(f.secret and f.name in self.changes for f in resource.fields)
@@ -143,13 +143,14 @@ class Plan:
     def confirmed_by(self, index: Index) -> Values | None:
         """Return the object after this plan's first write, or None if the index does not show that it was applied."""
         if self.action == "deleted":
-            return None if self.id and index.find({"id": self.id}) else {}
+            return None if self.id and index.with_id(self.id) else {}
         if not self.body:
             return self.current
         try:
             # A create is looked up by the body that was sent, including the tie breaker.
             by_identity = self.resource.put_by_identity
-            looked_for = {"id": self.id} if self.action == "updated" and not by_identity else self.body
+            updated = self.action == "updated" and not by_identity
+            looked_for = {self.resource.id_field: self.id} if updated else self.body
             index = index.without(self.replaces)
             shared = frozenset([identity(self.resource, self.body)])
             found = index.find(looked_for, shared=shared, replace=self.action == "replaced")
@@ -192,13 +193,14 @@ def conflicts(plans: list[Plan], name: t.Callable[[int], str]) -> list[str]:
     planned_by: dict[str, int] = {}
     remaining: EntryIndex | None = None
     for index, plan in enumerate(plans):
+        key = plan.resource.id_field
         for item in plan.affected:
-            earlier = planned_by.setdefault(item["id"], index)
+            earlier = planned_by.setdefault(item[key], index)
             if earlier != index:
-                what = f"{plan.resource.noun} {item['id']}"
+                what = f"{plan.resource.noun} {item[key]}"
                 found.append(f"{name(earlier)} and {name(index)} are both {what}; keep one of them")
         if plan.action == "created" or (plan.current and plan.action != "deleted"):
-            values = {key: value for key, value in {**(plan.current or {}), **plan.wanted}.items() if key != "id"}
+            values = {name: value for name, value in {**(plan.current or {}), **plan.wanted}.items() if name != key}
             remaining = remaining or EntryIndex(plan.resource)
             place = remaining.find(values)
             if place is not None and (plan.changes_identity or plans[place].changes_identity):
@@ -212,7 +214,7 @@ def occupants(plan: Plan, others: Index) -> list[Values]:
     """Return the other objects that already have the identity that the plan gives to its object."""
     if not plan.moves_existing:
         return []
-    values = {**(plan.current or {}), **plan.wanted, "id": plan.id}
+    values = {**(plan.current or {}), **plan.wanted, plan.resource.id_field: plan.id}
     breaker = plan.resource.tie_breaker
     return [item for item in others.duplicates_of(values) if item.get(breaker) == values.get(breaker)]
 
@@ -222,7 +224,8 @@ def identity_taken(plan: Plan, others: Index) -> str | None:
     found = occupants(plan, others)
     if not found:
         return None
-    place, ids = plan.resource.describe({**(plan.current or {}), **plan.wanted}), ", ".join(r["id"] for r in found)
+    place = plan.resource.describe({**(plan.current or {}), **plan.wanted})
+    ids = ", ".join(item[plan.resource.id_field] for item in found)
     return (
         f"{place} already exists ({ids}), and {plan.id} would become its duplicate; "
         f"delete one of the two, or leave {plan.id} unchanged"
@@ -295,9 +298,12 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
                 )
             same = f.name not in resource.identity and all(resource.field(n).immutable for n in resource.identity)
             other = "delete it with state=absent first" if same else f"create another {resource.noun}"
+            remedies = f"set the current value, omit the option, or {other}"
+            if not resource.creatable:
+                remedies = "set the current value, or omit the option"
             raise TaskError(
                 f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
-                f"{_shown(wanted[f.name])}; set the current value, omit the option, or {other}"
+                f"{_shown(wanted[f.name])}; {remedies}"
             )
 
 
@@ -313,11 +319,12 @@ def plan_delete(resource: Resource, wanted: Values, current: Values | None) -> P
 
 
 def _plan_create(resource: Resource, wanted: Values) -> Plan:
-    if "id" in wanted or not resource.creatable:
+    key = resource.id_field
+    if key in wanted or not resource.creatable:
         parent = wanted.get(resource.parent)
         place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
-        what = f"{resource.noun} {wanted['id']}" if "id" in wanted else resource.describe(wanted)
-        advice = resource.if_missing or f"check the id, or omit it to create a new {resource.noun}"
+        what = f"{resource.noun} {wanted[key]}" if key in wanted else resource.describe(wanted)
+        advice = resource.if_missing or f"check the {key}, or omit it to create a new {resource.noun}"
         raise TaskError(f"{what} was not found {place}, or is not visible to this API key; {advice}")
     result = Plan(resource, "created", wanted)
     for f in resource.writable:
@@ -423,11 +430,12 @@ def _plan_replace(
         made = [item for item in duplicates if not resource.changed_fields(result.body, item)]
         if made and not result.changes_identity:  # with another identity, it may be unrelated
             result.current, result.body = made[0], {}
-    elif duplicates and "id" not in wanted:  # nothing changes except that the duplicates are deleted
+    elif duplicates and resource.id_field not in wanted:  # nothing changes except that the duplicates are deleted
+        key = resource.id_field
         result.replaces = list(duplicates)
-        result.changes = ["id"]
-        result.before = {"id": [current["id"], *(item["id"] for item in duplicates)]}
-        result.after = {"id": [current["id"]]}
+        result.changes = [key]
+        result.before = {key: [current[key], *(item[key] for item in duplicates)]}
+        result.after = {key: [current[key]]}
     if result.replaces:
         result.action = "replaced"
     return result

@@ -218,7 +218,7 @@ class Resource:
 
     noun: str
     plural: str
-    #: The collection's path. A placeholder in it is the option with the parent's id.
+    #: The collection's path. Its placeholders are options: the parent's id, and the ids of the parent's own ancestors.
     path: str
     #: The format of an object's name in messages; filled from its fields.
     label_format: str
@@ -246,6 +246,8 @@ class Resource:
     list_envelope: str = ""
     #: The key of the object in the answer of a create, if the answer is not the object itself.
     create_envelope: str = ""
+    #: The same for the answer of an update.
+    update_envelope: str = ""
     #: The secrets next to the object, which the API returns only once, and what is stored with them.
     issued: tuple[str, ...] = ()
     kept_with_issued: tuple[str, ...] = ()
@@ -261,6 +263,8 @@ class Resource:
     #: Whether the API can create objects. If not, ``if_missing`` is the remedy for an object that does not exist.
     creatable: bool = True
     if_missing: str = ""
+    #: Whether the API can delete objects.
+    deletable: bool = True
     #: Whether a create accepts an idempotency key. Without one, it is not repeated if the server may have received it.
     idempotency_key: bool = True
     #: The resource that an object turns into. If one with the same identity exists, no object is created.
@@ -293,6 +297,11 @@ class Resource:
     def path_has_parent(self) -> bool:
         """Whether the collection's path contains the parent's id."""
         return bool(self.parent) and f"{{{self.parent}}}" in self.path
+
+    @functools.cached_property
+    def ancestors(self) -> tuple[str, ...]:
+        """The options with the ids of the parent's ancestors that the path contains."""
+        return tuple(name for name in re.findall(r"{(\w+)}", self.path) if name != self.parent)
 
     @property
     def answer_key(self) -> str:
@@ -382,9 +391,8 @@ class Resource:
     @property
     def actions(self) -> tuple[str, ...]:
         """The actions that a result can report for one object."""
-        created, deleted = self.creatable and not self.is_singleton, not self.is_singleton
         changed = bool(self.update_verb) or self.replaceable or bool(self.rotate_action) or bool(self.action)
-        offered = {"created": created, self.change_action: changed, "deleted": deleted}
+        offered = {"created": self.creatable, self.change_action: changed, "deleted": self.deletable}
         return (*(action for action, offers in offered.items() if offers), "unchanged", "failed", "skipped")
 
     @functools.cached_property
@@ -433,7 +441,7 @@ class Resource:
 
         A PUT resets omitted fields to their defaults.
         """
-        sent = {f.name for f in self.writable if not f.secret}
+        sent = {f.name for f in self.writable if not f.secret and (self.put_by_identity or not f.immutable)}
         known = {f.name for f in self.fields}
         return {n: v for n, v in current.items() if v is not None and (n in sent or n not in known)}
 
@@ -458,7 +466,7 @@ class Resource:
         if all(values.get(name) is not None for name in self.needed_to_find):
             known = {name: self.field(name).display(self.identity_value(values, name)) for name in self.identity}
             return f"{self.noun} {self.label_format.format(**known)}"
-        return f"{self.noun} {values.get('id') or '(unnamed)'}"
+        return f"{self.noun} {values.get(self.id_field) or '(unnamed)'}"
 
     def is_deleted(self, item: Values) -> bool:
         if not self.deleted_marker:

@@ -99,7 +99,9 @@ def validate(resource: Resource, values: Values, where: str = "") -> list[str]:
             found.append(f"{where}{f.name_option}: {f.name} is also set; keep one of them")
     problem = resource.check(values) if resource.check and not found else None
     found += [f"{where}{problem}"] if problem else []
-    return found + id_errors(values.get("id"), f"{where}id")
+    key = resource.id_field
+    own = [f for f in resource.fields if f.name == key and f.pattern]
+    return found + (_field_errors(own, values, where) if own else id_errors(values.get(key), f"{where}{key}"))
 
 
 def id_errors(identifier: t.Any, place: str) -> list[str]:
@@ -114,7 +116,8 @@ def id_errors(identifier: t.Any, place: str) -> list[str]:
 
 def validate_entry(resource: Resource, entry: Values, where: str, *more: str) -> list[str]:
     """Return a sentence for each problem of a list entry; ``more`` are further allowed options."""
-    known = {"id", "state", *more, *(f.name for f in resource.entry_options)}
+    states = ["state"] if resource.deletable else []
+    known = {resource.id_field, *states, *more, *(f.name for f in resource.entry_options)}
     found = unknown_options(known, entry, where) + validate(resource, entry, where)
     state = entry.get("state", "present")
     if state not in ("present", "absent"):
@@ -295,7 +298,7 @@ def _matches(f: Field, value: str) -> bool:
         return False
 
 
-def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id: str = ", or id,") -> str | None:
+def missing_identity(resource: Resource, wanted: Values, where: str = "", by_id: bool = True) -> str | None:
     """Return a sentence if the task does not identify an object, otherwise None.
 
     For a singleton, the required fields must be set.
@@ -305,12 +308,12 @@ def missing_identity(resource: Resource, wanted: Values, where: str = "", or_id:
         clearing = ", or null to clear it" if unset and unset[0].nullable else ""
         return f"{unset[0].name}: missing; set a value{clearing}" if unset else None
     missing = [n for n in resource.needed_to_find if n not in wanted]
-    if missing and "id" not in wanted:
-        known = _join(resource.identity)
-        return f"{where}{missing[0]}: missing; set {known}{or_id} to identify the {resource.noun}"
+    if missing and resource.id_field not in wanted:
+        known = _join(resource.identity) + (f", or {resource.id_field}," if by_id else "")
+        return f"{where}{missing[0]}: missing; set {known} to identify the {resource.noun}"
     if resource.nested and resource.nested.noun in wanted:
         return missing_identity(
-            resource.nested, wanted[resource.nested.noun], f"{where}{resource.nested.noun}.", or_id=""
+            resource.nested, wanted[resource.nested.noun], f"{where}{resource.nested.noun}.", by_id=False
         )
     return None
 

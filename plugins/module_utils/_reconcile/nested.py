@@ -47,7 +47,7 @@ def apply_nested(reconciler: Reconciler, outcome: Outcome, inner: tuple[Reconcil
         return []
     if reconciler.run.check_mode:
         return [Outcome(planned, "created", planned.predict())]
-    children = reconciler.for_nested(outcome.values["id"])
+    children = reconciler.for_nested(outcome.values[reconciler.resource.id_field])
     reported = Outcome(
         planned, "created", outcome.nested_values or {**planned.predict(), planned.resource.parent: children.parent}
     )
@@ -79,12 +79,12 @@ def refuse_unexpected(plan: Plan, items: list[Values], expected: t.Sequence[str]
     surplus = [
         item
         for item in items
-        if item["id"] not in expected
+        if item[child.id_field] not in expected
         and not (item.get("name") in expected and names.count(item.get("name")) == 1)
         and item is not match
     ]
     if surplus:
-        reported = ", ".join(f"{child.describe(item)} ({item['id']})" for item in surplus[:5])
+        reported = ", ".join(f"{child.describe(item)} ({item[child.id_field]})" for item in surplus[:5])
         more = f" and {len(surplus) - 5} more" if len(surplus) > 5 else ""
         raise TaskError(
             f"deleting {plan.label} ({plan.id}) would also delete {len(items)} "

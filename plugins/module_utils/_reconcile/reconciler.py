@@ -65,8 +65,9 @@ class Outcome:
     def diff(self) -> Values:
         reported = self.plan.diff()
         after = {name: value for name, value in reported["after"].items() if self._applied(name)}
-        if "id" in after:
-            after["id"] = [*after["id"], *(item["id"] for item in self.not_removed)]
+        key = self.plan.resource.id_field
+        if key in after:
+            after[key] = [*after[key], *(item[key] for item in self.not_removed)]
         return {**reported, "after": after}
 
     def _applied(self, name: str) -> bool:
@@ -85,6 +86,8 @@ class Run:
     client: Client
     check_mode: bool = False
     parallel: int = 1
+    #: The ids of the parent's ancestors, by option.
+    ancestors: Values = field(default_factory=dict)
     #: Whether an object that the API cannot update may be replaced.
     replace: bool = False
     #: The secret fields that are sent on every run.
@@ -136,7 +139,8 @@ class Reconciler:
         self.run = run
         self.resource = resource
         self.parent = parent
-        self.path = resource.path.format(**{resource.parent: parent})
+        self._ids = {**run.ancestors, resource.parent: parent}
+        self.path = resource.path.format(**self._ids)
         self.client = run.client
         #: The entity tag of each object that was read by id, for conditional writes.
         self._etags: dict[str, str | None] = {}
@@ -165,10 +169,14 @@ class Reconciler:
             "run again when it has ended, or raise retry_budget"
         )
 
+    @property
+    def _parent_exists(self) -> bool:
+        return not self.resource.path_has_parent or all(self._ids.values())
+
     def read_all(self, query: Values | None = None) -> list[Values]:
         """Return all objects, or those that the query selects."""
         resource = self.resource
-        if resource.path_has_parent and not self.parent:
+        if not self._parent_exists:
             return []
         if resource.is_singleton:
             label = resource.describe({resource.parent: self.parent})
@@ -180,21 +188,22 @@ class Reconciler:
         if not resource.id_field:
             return [resource.with_all_fields(item) for item in items]
         # By id, because an object can be on two pages if others are created or deleted between the requests.
-        found = {item["id"]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
+        key = resource.id_field
+        found = {item[key]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
         return list(found.values())
 
     def read_one(self, identifier: str, query: Values | None = None) -> list[Values]:
         """Return the object with this id as a list, empty if it does not exist. A listing uses the query."""
-        resource = self.resource
-        if not resource.get_by_id or (resource.path_has_parent and not self.parent):
-            return [item for item in self.read_all(query) if item["id"] == identifier]
+        resource, key = self.resource, self.resource.id_field
+        if not (resource.get_by_id and self._parent_exists):
+            return [item for item in self.read_all(query) if item[key] == identifier]
         try:
             item = self._get(identifier, f"{resource.noun} {identifier}")
         except ApiError as error:
             if not error.not_found:
                 raise
             # Only the list shows which of the two is missing, this object or its parent.
-            return [item for item in self.read_all() if item["id"] == identifier] if resource.path_has_parent else []
+            return [item for item in self.read_all() if item[key] == identifier] if resource.path_has_parent else []
         return [] if resource.is_deleted(item) else [resource.with_all_fields(item)]
 
     def _get(self, identifier: str, target: str) -> Values:
@@ -212,7 +221,8 @@ class Reconciler:
         replace = self.run.replace
         resend = not self.run.resent.isdisjoint(self.resource.secret_names)
         current = index.find(wanted, state, shared, replace)
-        duplicates = index.duplicates_of({**current, **wanted, "id": current["id"]}) if replace and current else []
+        key = self.resource.id_field
+        duplicates = index.duplicates_of({**current, **wanted, key: current[key]}) if replace and current else []
         plan = planner.make_plan(self.resource, wanted, current, state, resend, replace, duplicates)
         if plan.action == "created" and self.resource.becomes:
             became = self._became.find({name: wanted[name] for name in self.resource.identity})
@@ -230,10 +240,11 @@ class Reconciler:
     def _response_error(self, values: Values) -> str | None:
         return validation.response_error(self.resource, values)
 
-    def _expect_id(self, identifier: str | None) -> Check:
+    def _expect_id(self, identifier: str | None, envelope: str = "") -> Check:
         """Return a check that an answer contains the requested object. A cache may return another one."""
 
-        def check(values: Values) -> str | None:
+        def check(answer: Values) -> str | None:
+            values = _unwrap(answer, envelope)
             expected = self.parent if self.resource.is_singleton else identifier
             other = None if values.get(self.resource.answer_key) == expected else "another object than requested"
             return self._response_error(values) or other
@@ -243,7 +254,7 @@ class Reconciler:
     def _item_path(self, identifier: str | None) -> str:
         """The path of writes to an existing object."""
         if self.resource.is_singleton:
-            return self.resource.write_path.format(**{self.resource.parent: self.parent})
+            return self.resource.write_path.format(**self._ids)
         return self.path if self.resource.put_by_identity else f"{self.path}/{identifier}"
 
     def apply(self, plans: list[Plan]) -> list[Outcome]:
@@ -314,9 +325,8 @@ class Reconciler:
             for occupant in planner.occupants(plan, undeleted):
                 verb, place = self.resource.update_verb, self._item_path(plan.id)
                 call = Call(verb, place, plan.label) if verb else Call("POST", self.path, plan.label)
-                reason = (
-                    f"not attempted: {self.resource.describe(occupant)} ({occupant['id']}) still has the same identity"
-                )
+                other = f"{self.resource.describe(occupant)} ({occupant[self.resource.id_field]})"
+                reason = f"not attempted: {other} still has the same identity"
                 outcome.error = ApiError(call, reason, "delete that one, then run again", attempts=0)
         return [outcome for outcome in others if not outcome.error]
 
@@ -359,7 +369,7 @@ class Reconciler:
         made = _unwrap(answer.content, key)
         outcome.values = resource.with_all_fields(made)
         if answer.etag and not key:  # it is the tag of the whole answer
-            self._etags[made["id"]] = answer.etag
+            self._etags[made[resource.id_field]] = answer.etag
         objects = (f.name for f in resource.writable if f.fields and f.name not in plan.body)
         self._new_object_defaults.update((name, made[name]) for name in objects if made.get(name))
         if plan.nested and resource.nested:
@@ -399,20 +409,21 @@ class Reconciler:
         path = outcome.plan.wanted.get("secrets_file")
         if not path or not outcome.secrets:
             return
+        identifier = outcome.values[self.resource.id_field]
         try:
-            secrets_file.write(path, {"id": outcome.values["id"], **outcome.secrets})
+            secrets_file.write(path, {"id": identifier, **outcome.secrets})
         except OSError as error:
             call = Call("POST", self.path, outcome.plan.label)
             raise ApiError(
                 call,
                 f"its secrets could not be written to {path} ({error.strerror})",
-                f"the {self.resource.noun} {outcome.values['id']} exists: make the file writable, then set "
-                "rotate: true to issue new ones",
+                f"the {self.resource.noun} {identifier} exists: make the file writable, then set rotate: true to issue "
+                "new ones",
             ) from None
 
     def _rotate(self, outcome: Outcome) -> None:
         """Issue new secrets for an existing object."""
-        identifier = outcome.values["id"]
+        identifier = outcome.values[self.resource.id_field]
         path = f"{self._item_path(identifier)}/{self.resource.rotate_action}"
         try:
             answer = self.client.write("POST", path, f"new secrets of {outcome.plan.label}", None, self._check_created)
@@ -453,7 +464,9 @@ class Reconciler:
                     plan.label,
                     plan.body,
                     # If another client deleted it, it is created again with another id.
-                    self._response_error if resource.put_by_identity else self._expect_id(identifier),
+                    self._response_error
+                    if resource.put_by_identity
+                    else self._expect_id(identifier, resource.update_envelope),
                     tag if plan.conditional else None,
                 )
             except ApiError as error:
@@ -463,7 +476,7 @@ class Reconciler:
                     raise
                 conflicts, fresh = conflicts + 1, False
             else:
-                outcome.values = resource.with_all_fields(answer.content)
+                outcome.values = resource.with_all_fields(_unwrap(answer.content, resource.update_envelope))
                 break
         return plan
 
@@ -487,15 +500,15 @@ class Reconciler:
 
         ``index`` contains the objects found after a lost answer: a replaced object that it lacks was deleted.
         """
-        plan = outcome.plan
+        plan, key = outcome.plan, self.resource.id_field
         deferred = plan.deferred
         outcome.not_removed = list(plan.replaces)
         try:
             if deferred:
                 self._send_deferred(outcome)
             for item in plan.replaces:
-                lost = index is not None and not index.find({"id": item["id"]})
-                if lost or self.client.delete(self._item_path(item["id"]), f"{plan.label} ({item['id']})"):
+                lost = index is not None and not index.with_id(item[key])
+                if lost or self.client.delete(self._item_path(item[key]), f"{plan.label} ({item[key]})"):
                     self._mark_changed(outcome)
                 outcome.not_removed.remove(item)
         except ApiError as error:
@@ -504,7 +517,7 @@ class Reconciler:
                 if deferred
                 else "exists, but the one that it replaces was not deleted"
             )
-            error.advice += f"; the {self.resource.noun} {outcome.values['id']} {said}"
+            error.advice += f"; the {self.resource.noun} {outcome.values[key]} {said}"
             raise
 
     def _send_deferred(self, outcome: Outcome) -> None:
@@ -513,7 +526,8 @@ class Reconciler:
         try:
             plan = outcome.plan.follow_up(made)
         except TaskError as error:
-            call = Call(self.resource.update_verb, self._item_path(made["id"]), outcome.plan.label)
+            path = self._item_path(made[self.resource.id_field])
+            call = Call(self.resource.update_verb, path, outcome.plan.label)
             raise ApiError(call, str(error), "this update was not sent", attempts=0) from None
         if plan.body:
             self._update(outcome, plan)
@@ -549,7 +563,8 @@ class Reconciler:
 
     def _act(self, action: Action, outcome: Outcome, deadline: float) -> None:
         """Call the action once, then every few seconds until it succeeds or the deadline has passed."""
-        path = f"{self._item_path(outcome.values['id'])}/{action.verb}"
+        identifier = outcome.values[self.resource.id_field]
+        path = f"{self._item_path(identifier)}/{action.verb}"
         call = Call("POST", path, f"{action.label} of {outcome.plan.label}")
         name, value = action.success
         while True:
@@ -574,7 +589,7 @@ class Reconciler:
             )
         elif action.changes:
             shown = _unwrap(answer, self.resource.noun)
-            valid = bool(shown) and not self._expect_id(outcome.values["id"])(shown)
+            valid = bool(shown) and not self._expect_id(identifier)(shown)
             outcome.values = {**(self.resource.with_all_fields(shown) if valid else outcome.values), name: value}
             self._mark_changed(outcome)
 
@@ -584,7 +599,7 @@ def _resolved(outcome: Outcome, index: Index) -> Values | None:
     plan = outcome.plan
     found = (outcome.replanned or plan).confirmed_by(index)
     if outcome.not_removed:  # the lost answer was that of its deletion
-        return None if index.find({"id": outcome.not_removed[0]["id"]}) else found
+        return None if index.with_id(outcome.not_removed[0][plan.resource.id_field]) else found
     deferred_lost = found is not None and outcome.changed and plan.resource.changed_fields(plan.deferred, found)
     return None if deferred_lost else found
 

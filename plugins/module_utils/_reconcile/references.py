@@ -36,7 +36,8 @@ def resolve_inside(reconciler: Reconciler, wanted: Values, state: str, index: In
     if not any(isinstance(wanted.get(f.name), UnresolvedName) for f in reconciler.resource.references):
         return []
     current = index.find(wanted, state)
-    return _resolve_all(reconciler, [("", wanted, state)], current["id"] if current else "", inside=True)
+    parent = current[reconciler.resource.id_field] if current else ""
+    return _resolve_all(reconciler, [("", wanted, state)], parent, inside=True)
 
 
 def _resolve_all(
@@ -70,13 +71,14 @@ def _resolve(
 ) -> str | None:
     resource, name = targets.resource, str(wanted[f.name])
     (key,) = resource.identity
-    matches = [item for item in existing if item[key] == name] or [item for item in existing if item["id"] == name]
+    by_name = [item for item in existing if item[key] == name]
+    matches = by_name or [item for item in existing if item[resource.id_field] == name]
     if len(matches) == 1:
-        wanted[f.name] = matches[0]["id"]
+        wanted[f.name] = matches[0][resource.id_field]
         return None
     where = resource.collection_label(targets.parent)
     if matches:
-        ids = ", ".join(item["id"] for item in matches)
+        ids = ", ".join(item[resource.id_field] for item in matches)
         return f"{place}: {len(matches)} {where} are named {name!r} ({ids}); use the id of one of them"
     if state == "absent":
         return None
