@@ -350,7 +350,7 @@ def test_a_life(modules: Modules, sandbox: Sandbox, name: str) -> None:
     assert world.truth() == []
     world.unchanged(**world.named(), **world.absent())
     world.unchanged(id=identifier, **world.absent())
-    world.refused(f"{resource.noun} {identifier} is not in ", id=identifier)
+    world.refused(f"{resource.noun} {identifier} was not found in ", id=identifier)
     if "info" in FORMS[name]:
         assert world.result("info")[resource.plural] == []
     world.result(**world.new())
@@ -774,7 +774,7 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
         if form in FORMS[name]:
             result = world.run(form, **{**options, **nowhere}).result("task")
             assert result["failed"] and not result["changed"]
-            assert "404 NOT_FOUND" in result["msg"] and "or this key may not see it" in result["msg"]
+            assert "404 NOT_FOUND" in result["msg"] and "or not visible to this API key" in result["msg"]
     for f in resource.references:
         new.pop(f.name_option, None)
         new[f.name] = samples.sample(resource, f)
@@ -878,7 +878,7 @@ def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: s
         assert world.refused(reported, **{**new, "secrets_file": str(path)}).requests == []
     if "list" in FORMS[name]:
         shared = {**world.new(1), "secrets_file": new["secrets_file"]}
-        assert world.refused("has the same file; give each its own", "list", **world.listed(new, shared)).requests == []
+        assert world.refused("the same file as", "list", **world.listed(new, shared)).requests == []
 
     made = world.foreseen(**new).result("task")
     first = _hold_to_issued(world)
