@@ -151,7 +151,7 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         if field.choices:
             yield "no-such", f"{place}: 'no-such' is not allowed; it must be one of {', '.join(field.choices)}"
         for text in _wrong_texts(field):
-            given = "the value given" if field.secret else repr(text)
+            given = "the value" if field.secret else repr(text)
             yield text, f"{place}: {given} is not allowed; it must be {field.must_be}"
 
 

@@ -819,7 +819,7 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
             # An organization that does not exist looks like one that the key may not see.
             code = "403 FORBIDDEN" if resource.parent == "org_id" else "404 NOT_FOUND"
             assert code in result["msg"]
-            assert resource.parent == "org_id" or "or this key may not see it" in result["msg"]
+            assert resource.parent == "org_id" or "or not visible to this API key" in result["msg"]
     for f in resource.references:
         new.pop(f.name_option, None)
         new[f.name] = samples.sample(resource, f)
@@ -922,7 +922,7 @@ def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: s
         assert world.refused(reported, **{**new, "secrets_file": str(path)}).requests == []
     if "list" in FORMS[name]:
         shared = {**world.new(1), "secrets_file": new["secrets_file"]}
-        assert world.refused("has the same file; give each its own", "list", **world.listed(new, shared)).requests == []
+        assert world.refused("the same file as", "list", **world.listed(new, shared)).requests == []
 
     made = world.foreseen(**new).result("task")
     first = _hold_to_issued(world)
