@@ -145,6 +145,11 @@ def test_versions() -> None:
     assert (galaxy["namespace"], galaxy["name"]) == ("pgbeam", "cloud")
 
 
+def test_the_index_of_modules_by_task_lists_each_once() -> None:
+    page = (ROOT / "docs/docsite/rst/modules_by_task.rst").read_text()
+    assert sorted(re.findall(r"<pgbeam\.cloud\.(\w+)#module>", page)) == MODULES
+
+
 @each_module
 def test_a_module_is_not_newer_than_the_collection(module: str) -> None:
     added = module_docs(module, "DOCUMENTATION")["version_added"]
