@@ -65,7 +65,7 @@ def _behaviour(module: Module) -> list[str]:
 
 
 def _gone(scope: Scope, path: str) -> list[str]:
-    """What is deleted for the collection although the API still shows it."""
+    """The objects that count as deleted although the API still returns them."""
     if not scope.resource.deleted_marker:
         return []
     field, values = scope.resource.deleted_marker

@@ -77,7 +77,7 @@ class Words:
         return words
 
     def action(self, key: str) -> Any:
-        """What a key says on the action of the resource."""
+        """The texts of a key for the action of the resource."""
         found = self.content.get("action", {})
         return found[key] if key in found else self.missing(f"action.{key}")
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an evaluation is: the decision that a policy, saved or not, makes on a statement."""
+"""An evaluation: the decision of a policy, saved or not, on a statement."""
 
 from __future__ import annotations
 

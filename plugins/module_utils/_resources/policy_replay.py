@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a replay is: the decisions that a policy, saved or not, makes on recorded statements."""
+"""A replay: the decisions of a policy, saved or not, on recorded statements."""
 
 from __future__ import annotations
 
