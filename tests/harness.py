@@ -94,6 +94,10 @@ class Scope(abc.ABC):
         """Replace the entries of a read-only list, such as ``anomalies``."""
         self._control("PUT", f"/seeded/{key}", entries)
 
+    def stored(self, key: str) -> dict[str, dict[str, Any]]:
+        """Return the stored objects of a kind, such as ``policies``, by id."""
+        return self._truth(key)
+
     def record(self) -> list[dict[str, Any]]:
         """Return all exchanges so far; those with projects of an organization belong to the projects."""
         response = requests.get(f"{self.url}/_sandbox/requests", params={self.kind: self.id}, timeout=10)
