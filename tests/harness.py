@@ -86,10 +86,6 @@ class Scope(abc.ABC):
         hashes: dict[str, dict[str, str]] = answer.json()
         return hashes
 
-    def stored(self, key: str) -> dict[str, dict[str, Any]]:
-        """Return the stored objects of a kind, such as ``policies``, by id."""
-        return self._truth(key)
-
     def seed(self, key: str, *entries: Mapping[str, Any]) -> None:
         """Replace the entries of a read-only list, such as ``anomalies``."""
         self._control("PUT", f"/seeded/{key}", entries)
