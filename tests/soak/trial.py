@@ -167,11 +167,11 @@ class ScenarioTrial:
         after, record = self._state(), judgement.of_the_collection(self._whole_record())
         hit = Counter(entry["fault"] for entry in record if entry["fault"])
         verdict.counts += Counter({"requests": len(record), "requests hit by a fault": hit.total()})
-        outcome = "runs with faults that failed" if result.get("failed") else "runs with faults that ended well"
+        outcome = "runs with faults that failed" if result.get("failed") else "runs with faults that succeeded"
         verdict.counts[outcome] += 1
         theirs = self.theirs = changes_of_others(record)
         verdict.counts["scenarios with another writer"] += bool(theirs)
-        verdict.counts["412s met"] += sum(entry["status"] == 412 for entry in record)
+        verdict.counts["responses with status 412"] += sum(entry["status"] == 412 for entry in record)
         verdict.wrong += judgement.lost(scenario, theirs, after, verdict.counts)
         verdict.wrong += judgement.guessed(scenario, theirs, self.before, after)
         left = as_others_left_it(self.before, after, theirs)
