@@ -190,6 +190,8 @@ def _limited(scope: Scope, field: Field, meaning: list[str]) -> str:
     text, limits, found = " ".join(meaning), "", []
     if field.exclusive_minimum is not None:
         limits = scope.sentence("field.greater", minimum=field.exclusive_minimum)
+    elif field.type == "float" and field.minimum is not None:
+        limits = scope.sentence("field.least", minimum=field.minimum)
     elif field.type == "int":
         if field.maximum is not None:
             limits = scope.sentence("field.range", minimum=field.minimum, maximum=field.maximum)

@@ -18,9 +18,9 @@ from generate.words import Words, WordsError, texts
 FORMATTER = string.Formatter()
 REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?)\)")
 
-#: The results about one object beside the object, and those of a module beside its objects, by form.
 #: The parents whose option has a shorter name.
 PARENTS = {"org": "organization"}
+#: The results about one object beside the object, and those of a module beside its objects, by form.
 OUTCOME = ("action", "changes", "secrets", "error")
 RESULTS = {
     "item": OUTCOME,

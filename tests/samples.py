@@ -129,9 +129,12 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         for value in (low - 1, high + 1, low + 0.5, "many", [low]):
             yield value, f"{place}: {value!r} is not allowed; it must be a whole number {limits}"
     elif field.type == "float":
-        excluded = field.exclusive_minimum
-        limit = "" if excluded is None else f" greater than {excluded}"
-        for value in (*([] if excluded is None else [excluded]), "many", [1.5], True):
+        limit, small = "", [float("nan")]
+        if field.exclusive_minimum is not None:
+            limit, small = f" greater than {field.exclusive_minimum}", [field.exclusive_minimum]
+        elif field.minimum is not None:
+            limit, small = f" of {field.minimum} or more", [field.minimum - 0.5]
+        for value in (*small, "many", [1.5], True):
             shown = "true" if value is True else repr(value)
             yield value, f"{place}: {shown} is not allowed; it must be a number{limit}"
     elif field.type == "bool":

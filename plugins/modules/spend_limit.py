@@ -21,7 +21,7 @@ options:
     required: true
   spend_limit:
     description:
-      - How much the organization may spend per month, in dollars.
+      - How much the organization may spend per month, in dollars (0 or more).
       - Once it is reached, PgBeam pauses the access of agents.
       - V(null) clears it.
       - Required.

@@ -96,6 +96,9 @@ class Objects:
             if kind.issued and entries and project_id and not pruned and kind.plural not in self._failed:
                 options = self._options(kind, entries, project_id, prune=True)
                 result = foresee(kind.plural, {**options, "prune_limit": "100%"})
+                if result.get("failed"):
+                    self._add(kind, result)
+                    continue
                 found = (result.get(kind.plural) or [])[len(entries) :]
                 self._results.undeclared.append({**self._origin(kind), kind.plural: found})
 

@@ -115,7 +115,7 @@ def test_which_rule_is_meant(modules: Modules, project: Project, database: str) 
         ({"normalized_sql": "SELECT 1"}, f"cache_rule SELECT 1 was not found {where}; {ADVICE}"),
         (
             {"normalized_sql": long},
-            f"cache_rule SELECT column_0, column_1, column_2, column_3, column_4, ... was not found {where}; ",
+            f"cache_rule SELECT column_0, column_1, column_2, column_3, column_4, co… was not found {where}; ",
         ),
         (
             {"query_hash": query_hash(BY_ID), "normalized_sql": COUNT},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -918,8 +919,16 @@ def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: s
     world.refused("also set no_log: true on the task", **nowhere, return_secrets=True)
     if "list" in FORMS[name]:
         world.refused("set secrets_file, or", "list", **world.listed(world.new(1), nowhere))
-    for path, reported in ((modules.home, "is a directory"), (modules.home / "missing" / "file", "does not exist")):
-        assert world.refused(reported, **{**new, "secrets_file": str(path)}).requests == []
+    os.mkfifo(modules.home / "pipe")
+    unusable = {
+        "": "is a directory",
+        "missing/file": "does not exist",
+        "pipe": "is not a regular file",
+        "n" * 300: "the path is too long",
+        "null\0": "contains a null character",
+    }
+    for path, reported in unusable.items():
+        assert world.refused(reported, **{**new, "secrets_file": f"{modules.home}/{path}"}).requests == []
     if "list" in FORMS[name]:
         shared = {**world.new(1), "secrets_file": new["secrets_file"]}
         assert world.refused("the same file as", "list", **world.listed(new, shared)).requests == []

@@ -76,6 +76,18 @@ def test_the_token_is_in_the_file_and_nowhere_else(ansible: Ansible, organizatio
     assert (again.result("self_host_enrollment")["action"], again.writes) == ("unchanged", [])
 
 
+def test_an_expired_enrollment_is_reported(modules: Modules, organization: Organization, file: Path) -> None:
+    """A new token of it would not let a proxy connect either."""
+    enroll(modules, organization, secrets_file=str(file))
+    organization.put("enrollments", id=only(organization.stored("enrollments"))["id"], expires_at=PAST)
+    for rotate, action in ((False, "unchanged"), (True, "updated")):
+        run = enroll(modules, organization, secrets_file=str(file), rotate=rotate)
+        assert run.result("self_host_enrollment")["action"] == action
+        assert (
+            f"self_host_enrollment {LABEL}: expires_at {PAST} is in the past; delete it with state=absent" in run.output
+        )
+
+
 def test_a_rotation(modules: Modules, organization: Organization, file: Path) -> None:
     enroll(modules, organization, secrets_file=str(file), description="ours")
     before = json.loads(file.read_text())

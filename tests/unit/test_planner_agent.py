@@ -108,6 +108,18 @@ def test_what_a_create_needs() -> None:
         planned(None, {**NEW, "expires_at": "2020-01-01T00:00:00Z"})
 
 
+def test_one_that_has_expired_is_reported_with_the_remedy() -> None:
+    """A task that ensures that it is present would otherwise end well although nobody can log in with it."""
+    expired = live(expires_at="2020-01-01T01:00:00+01:00")
+    for wanted in ({}, {"expires_at": "2020-01-01T00:00:00Z"}, {"rotate": True}, {"status": "disabled"}):
+        assert planned(expired, wanted).warnings == [
+            "agent bot: expires_at 2020-01-01T01:00:00+01:00 is in the past; delete it with state=absent, then create "
+            "it again"
+        ]
+    assert make_plan(AGENT, {"name": "bot"}, expired, "absent", False).warnings == []
+    assert [planned(live(expires_at=moment), {}).warnings for moment in (None, FUTURE)] == [[], []]
+
+
 def test_a_prediction_has_null_for_an_id_that_is_not_known_yet() -> None:
     predicted = planned(None, {"policy_profile_id": LATER, "status": "disabled"}).predict()
     assert (predicted["policy_profile_id"], predicted["status"], predicted["id"]) == (None, "disabled", None)

@@ -141,8 +141,9 @@ def test_a_rule_in_words() -> None:
     assert CACHE_RULE.describe({**BY_HASH, **BY_SQL}) == f"cache_rule {SQL}"
     assert CACHE_RULE.describe(BY_HASH) == f"cache_rule {HASH}"
     assert CACHE_RULE.describe({"normalized_sql": "SELECT\n" + "a, " * 50}) == (
-        "cache_rule SELECT a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, ..."
+        "cache_rule SELECT a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a…"
     )
+    assert CACHE_RULE.describe({"normalized_sql": f"SELECT\n{'a' * 60}"}) == f"cache_rule SELECT {'a' * 52}…"
 
 
 def test_options() -> None:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.errors import TaskError
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, UnresolvedName, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError, Call
-from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import lock
+from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import lock, references
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import reconciler as reconciler_file
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import (
     MAX_CONFLICTS,
@@ -24,6 +24,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler
     Reconciler,
     Run,
 )
+from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.agent import AGENT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.region import REGION
@@ -672,6 +673,17 @@ def test_an_answer_that_is_not_about_the_object_is_checked_against_the_list(
     assert (outcome.action, outcome.error) == ("updated" if there else "created", None)
     assert client.methods == [method, "GET"]
     assert outcome.values["id"] == ("db_1" if there else "new_1")
+
+
+def test_a_name_is_reported_with_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a server returns an object without a name."""
+    existing = [{"id": "pol_1", "name": "writers"}, {"id": "pol_2", "name": None}, {"id": "pol_3", "name": "readers"}]
+    monkeypatch.setattr(Reconciler, "read_all", lambda self: existing)
+    reconciler = Reconciler(Run(FakeClient()), AGENT, "prj_1")
+    problems = references.resolve(reconciler, [("", {"policy_profile_id": UnresolvedName("auditors")}, "present")])
+    assert problems == [
+        "policy: none of the policies of project prj_1 is named 'auditors'; use one of readers, writers"
+    ]
 
 
 def test_one_list_resolves_all_lost_answers_of_a_run(client: FakeClient) -> None:

@@ -235,6 +235,14 @@ def test_an_audit_finds_agents_that_no_host_declares(audit: bool, prune: bool, f
     assert _report.drift(Platform(there(agents=OLD["agents"])).run({"policies": DECLARED["policies"]}, audit)) == []
 
 
+def test_an_audit_fails_if_it_cannot_look_for_undeclared_agents() -> None:
+    """Otherwise an undeclared agent would be missing from its report, as if PgBeam matched the inventory."""
+    platform = Platform(there(agents=OLD["agents"]))
+    platform.foresee = lambda module, options: failure(500)  # type: ignore[method-assign]
+    results = platform.run(DECLARED, audit=True)
+    assert [(r["kind"], r["msg"]) for r in results.objects if r.get("failed")] == [("agents", "500 NO")]
+
+
 def test_two_results_for_one_project_are_merged() -> None:
     first = {"action": "created", "changed": True, "changes": ["name"], "diff": {"before": {}}, "database": {"id": "d"}}
     second = {"action": "updated", "changed": True, "changes": ["default_policy_profile_id"], "diff": [{"after": {}}]}

@@ -23,12 +23,12 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource impo
     UnresolvedName,
     Values,
 )
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.sql import shortened
 from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import ApiError, Call, bug, one_line
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import references
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler, worth_reporting
 
 MAX_ROWS = 20
-MAX_SQL_SHOWN = 60  # characters of a statement in a message
 HEADING = ("statement", "expected", "got", "rule", "reason")
 
 
@@ -67,7 +67,7 @@ class Evaluation:
         """The cells of the table of unexpected decisions."""
         rule = self.statement.get("rule")
         expected = self.statement["expect"] + (f" ({rule})" if rule else "")
-        sql = _shortened(self.statement["sql"])
+        sql = shortened(self.statement["sql"])
         return (sql, expected, *(one_line(self.decision[name]) for name in ("verdict", "rule", "reason")))
 
     def as_dict(self, fields: t.Iterable[Field]) -> Values:
@@ -81,7 +81,7 @@ def _evaluate(module: Module, reconciler: Reconciler) -> None:
     fields = t.cast(Field, result.elements).fields
     body = _body(module, reconciler)
     given = [validation.drop_nulls(statement) for statement in module.params["statements"]]
-    evaluations = [Evaluation(f"statements[{n}] ({_shortened(one['sql'])})", one) for n, one in enumerate(given)]
+    evaluations = [Evaluation(f"statements[{n}] ({shortened(one['sql'])})", one) for n, one in enumerate(given)]
 
     def evaluate(one: Evaluation) -> None:
         try:
@@ -161,12 +161,6 @@ def _completed(fields: t.Iterable[Field], values: Values) -> Values:
         elif f.elements and f.elements.fields and value is not None:
             found[f.name] = [_completed(f.elements.fields, item) for item in value]
     return found
-
-
-def _shortened(sql: str) -> str:
-    """Return the statement as one short line."""
-    line = " ".join(sql.split())
-    return line if len(line) <= MAX_SQL_SHOWN else f"{line[: MAX_SQL_SHOWN - 1]}…"
 
 
 def _table(failed: list[Evaluation]) -> list[str]:

@@ -380,6 +380,11 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             _record_change(result, f)
         if f.when_empty and wanted.get(f.name) == [] and current.get(f.name):
             result.warnings.append(f"{result.label}: {f.name} becomes empty, so {f.when_empty}")
+        if f.in_future and current.get(f.name) is not None and f.normalized(current[f.name]) <= timestamp.now():
+            result.warnings.append(
+                f"{result.label}: {f.name} {current[f.name]} is in the past; delete it with state=absent, then create "
+                "it again"
+            )
     problem = resource.check({**current, **wanted}) if resource.check and result.body else None
     if problem:
         raise TaskError(f"{result.label}: {problem}")

@@ -246,9 +246,12 @@ def _value_error(f: Field, value: t.Any) -> str | None:
         allowed = f"of {minimum} or more" if f.maximum is None else f"from {minimum} to {maximum}"
         return f"{given} is not allowed; it must be a whole number {allowed}"
     if f.type == "float":
-        if _is_number(value) and float(value) > float("-inf" if f.exclusive_minimum is None else f.exclusive_minimum):
+        above = float("-inf" if f.exclusive_minimum is None else f.exclusive_minimum)
+        least = float("-inf" if f.minimum is None else f.minimum)
+        if _is_number(value) and float(value) > above and float(value) >= least:
             return None
         allowed = "" if f.exclusive_minimum is None else f" greater than {f.exclusive_minimum}"
+        allowed += "" if f.minimum is None else f" of {f.minimum} or more"
         return f"{as_yaml(value) or 'the value'} is not allowed; it must be a number{allowed}"
     if f.type == "bool":
         try:

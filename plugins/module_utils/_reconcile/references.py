@@ -82,7 +82,7 @@ def _resolve(
         return f"{place}: {len(matches)} {where} are named {name!r} ({ids}); use the id of one of them"
     if state == "absent":
         return None
-    names = sorted(item[key] for item in existing)
+    names = sorted(filter(None, (item[key] for item in existing)))
     more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
     known = ", ".join(names[:MAX_NAMES_SHOWN]) + more
     problem = (

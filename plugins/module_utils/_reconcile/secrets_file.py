@@ -9,8 +9,10 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import tempfile
 import typing as t
 
@@ -30,9 +32,19 @@ def problems(labelled: list[tuple[str, str]]) -> list[str]:
 
 def _problem(path: str) -> str | None:
     """Return why secrets could not be written to this path, or None."""
+    kind = 0
+    try:
+        kind = os.stat(path).st_mode
+    except ValueError:
+        return f"{path!r} contains a null character; correct the path"
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return "the path is too long; set a shorter one"
     folder = os.path.dirname(os.path.realpath(path))
-    if os.path.isdir(path):
+    if stat.S_ISDIR(kind):
         return f"{path!r} is a directory; set the path of a file"
+    if kind and not stat.S_ISREG(kind):  # a device such as /dev/null, which the file would replace
+        return f"{path!r} is not a regular file; set the path of one"
     if not os.path.isdir(folder):
         return f"the directory {folder!r} does not exist; create it first"
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -1,30 +1,14 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the queries of one shape are cached. PgBeam creates the rule when it first sees such a query.
-
-Private to this collection: it may change in any release.
-"""
+"""How the queries of one shape are cached. PgBeam creates the rule when it first sees such a query."""
 
 from __future__ import annotations
 
-import textwrap
-
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import sql
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
 
 MAX_SECONDS = 86400
-MAX_SQL_SHOWN = 60  # characters
-
-
-def one_line(sql: str) -> str:
-    """The SQL with each run of white space as one blank: a playbook may break its lines elsewhere."""
-    return " ".join(sql.split())
-
-
-def beginning(sql: str) -> str:
-    """The SQL as messages show it."""
-    return textwrap.shorten(sql, MAX_SQL_SHOWN, placeholder=" ...")
-
 
 CACHE_RULE = Resource(
     noun="cache_rule",
@@ -49,8 +33,8 @@ CACHE_RULE = Resource(
     fields=(
         Field("query_hash", pattern="[a-f0-9]{16}", must_be="16 lower-case hexadecimal digits", read_only=True),
         Field(
-            "normalized_sql", pattern=r"[^\x00]+", must_be="the SQL of a query", normalize=one_line, display=beginning,
-            immutable=True,
+            "normalized_sql", pattern=r"[^\x00]+", must_be="the SQL of a query", normalize=sql.canonical,
+            display=sql.shortened, immutable=True,
         ),
         Field("query_type", choices=("read", "write", "other"), read_only=True),
         Field("cache_enabled", "bool"),

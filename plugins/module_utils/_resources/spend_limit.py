@@ -25,7 +25,7 @@ SPEND_LIMIT = Resource(
     fields=(
         PLAN.field("org_id"),
         PLAN.field("plan"),
-        Field("spend_limit", "float", required=True, nullable=True),
+        Field("spend_limit", "float", minimum=0, required=True, nullable=True),
         Field("spend_capped", "bool", read_only=True, changes_on_write=True),
         Field("spend_capped_at", read_only=True, changes_on_write=True),
     ),
