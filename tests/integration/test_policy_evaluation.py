@@ -169,7 +169,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"policy": "a", "statements": [{"expect": "allow"}]}, "statements[0].sql: missing; set a value"),
     ({"policy": "a", "statements": [{"sql": "", "expect": "allow"}]}, "statements[0].sql: '' is not allowed"),
     ({"policy": "a", "statements": [{"sql": "x" * 100_001, "expect": "allow"}]},
-     "statements[0].sql: a text of 100001 characters is not allowed; it must be text of 1 to 100000 characters"),
+     "statements[0].sql: text of 100001 characters is not allowed; it must be text of 1 to 100000 characters"),
     ({"policy": "a", "statements": [{"sql": "SELECT 1", "expect": "pass"}]},
      "statements[0].expect: 'pass' is not allowed; it must be one of allow, block, mask, row-filter"),
     ({"policy": "a", "statements": [{"sql": "SELECT 1", "expected": "allow"}]},
@@ -189,7 +189,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 BAD_REPLAYS: list[tuple[dict[str, Any], str]] = [
     ({}, "policy: missing; set policy for a saved policy"),
     ({"policy": "a", "agent": "b", "bound_policy": "c"}, "agent: bound_policy is also set; keep one of them"),
-    ({"policy": "a", "start": "2026-11-01"}, "start: '2026-11-01' is not allowed; it must be a date and a time with a"),
+    ({"policy": "a", "start": "2026-11-01"}, "start: '2026-11-01' is not allowed; it must be a date and time with a"),
     ({"policy": "a", "end": "2026-11-01T00:00:00"}, "end: '2026-11-01T00:00:00' is not allowed"),
     ({"policy": "a", "start": "2026-11-02T00:00:00Z", "end": "2026-11-02T01:00:00+01:00"},
      "end: '2026-11-02T01:00:00+01:00' is not later than start ('2026-11-02T00:00:00Z')"),

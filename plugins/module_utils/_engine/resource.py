@@ -225,6 +225,8 @@ class Resource:
     fields: tuple[Field, ...]
     #: The option with the parent's id. If the path does not contain it, the query of a listing does.
     parent: str = ""
+    #: What has this id, for messages, if the option abbreviates it.
+    container: str = ""
     #: The field with an object's id, and the option of the same name. Empty: objects have no id.
     id_field: str = "id"
     #: The fields that identify an object without an id, and the field that selects one of several matches.
@@ -291,7 +293,7 @@ class Resource:
 
     @property
     def parent_noun(self) -> str:
-        return self.parent.removesuffix("_id")
+        return self.container or self.parent.removesuffix("_id")
 
     @property
     def path_has_parent(self) -> bool:
