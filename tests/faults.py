@@ -87,7 +87,7 @@ SCENES: dict[str, Scene] = {
         "project", {"org_id": "{organization}", "name": "new", "database": NEW}, {"method": "POST"},
         "project new of {organization}",
     ),
-    "PATCH after it": Scene(
+    "PATCH after the POST of a project": Scene(
         "project", {"org_id": "{organization}", "name": "new", "database": NEW, "agents_disabled": True},
         {"method": "PATCH"}, "project new of {organization}",
     ),
@@ -95,7 +95,7 @@ SCENES: dict[str, Scene] = {
         "replica", {"database_id": "{database}", "host": "r1", "ssl_mode": "require", "replace": True},
         {"method": "POST"}, "replica r1:5432", "replaced",
     ),
-    "DELETE after it": Scene(
+    "DELETE after the POST of a replacement": Scene(
         "replica", {"database_id": "{database}", "host": "r1", "ssl_mode": "require", "replace": True},
         {"method": "DELETE"}, "replica r1:5432 ({replica})", "replaced",
     ),
@@ -242,25 +242,29 @@ def _status(status: int, code: str, **more: Any) -> dict[str, Any]:
     return {"kind": "status", "status": status, "code": code, **more}
 
 
-CREATED = "tries again, created"
+CREATED = "retries: created"
 SETTLED = "lists once more and finds it: created"
 FAILS = "fails"
 RETRIES = "retries, then fails"
 UNFOUND = "lists once more, does not find it: fails"
 UNKNOWN = f"retries, {UNFOUND}"
-UPDATED = "tries again, updated"
+UPDATED = "retries: updated"
 SEEN = "lists once more and sees it: updated"
 UNSEEN = "lists once more, does not see it: fails"
-STILL = "lists once more, finds it still: fails"
-MISSED = "lists once more and misses it: deleted"
+STILL = "lists once more, still finds it: fails"
+GONE = "retries, and it no longer exists: deleted"
+MISSED = "lists once more, does not find it: deleted"
 PART = "PATCH of a part of an object"
+SETTING = "PATCH after the POST of a project"
+REMOVAL = "DELETE after the POST of a replacement"
 #: What another client changes of the object.
 THEIRS: Values = {"cache_config": {"swr_seconds": 777}}
-REPLANNED = "reads it again, keeps what has changed, and tries again: updated"
-CONFLICTS = "reads it again and tries again, five times, then fails"
+REPLANNED = "reads it again, keeps the other change, and retries: updated"
+CONFLICTS = "reads it again and retries, five times, then fails"
 CONFLICT = "412 PRECONDITION_FAILED"
 STOPS = "stops: one created, one failed, one skipped"
 LATE: Values = {"kind": "late_status", "status": 500, "code": "INTERNAL_ERROR"}
+SLOW = "a response that takes longer than `timeout`"
 STALL: Values = {"kind": "stall", "seconds": 1.5}
 
 CASES: tuple[Case, ...] = (
@@ -274,7 +278,8 @@ CASES: tuple[Case, ...] = (
          ("429 RATE_LIMITED", "2 attempts", "lower parallel")),
     Case("429, `Retry-After: soon`", _status(429, "RATE_LIMITED", retry_after="soon"), CREATED, RETRIES,
          ("429 RATE_LIMITED", "2 attempts", "lower parallel")),
-    Case("429, `Retry-After: 3600`", _status(429, "RATE_LIMITED", retry_after="3600"), "fails at once", "fails at once",
+    Case("429, `Retry-After: 3600`", _status(429, "RATE_LIMITED", retry_after="3600"),
+         "fails immediately", "fails immediately",
          ("waiting another 3600 s would exceed retry_budget (20 s): run again later, or raise retry_budget",),
          once_fails=True),
     Case("408", _status(408, "TIMEOUT"), CREATED, RETRIES, ("408 TIMEOUT", "2 attempts", "run again later")),
@@ -296,7 +301,7 @@ CASES: tuple[Case, ...] = (
     Case("connection reset before the write", {"kind": "reset_before"}, CREATED, UNKNOWN,
          ("connection lost to http", "2 attempts", MAYBE)),
     Case("connection reset after the write", {"kind": "reset_after"}, CREATED, SETTLED, always_fails=False),
-    Case("an answer that stalls past `timeout`", {"kind": "stall", "seconds": 1.5}, CREATED, SETTLED,
+    Case(SLOW, {"kind": "stall", "seconds": 1.5}, CREATED, SETTLED,
          always_fails=False),
     Case("truncated JSON", {"kind": "truncate"}, SETTLED, SETTLED, always_fails=False),
     Case("an empty body", {"kind": "empty"}, SETTLED, SETTLED, always_fails=False),
@@ -312,17 +317,17 @@ CASES: tuple[Case, ...] = (
          once_fails=True),
     Case("the plan's limit", _status(403, "PLAN_LIMIT_REACHED"), FAILS, FAILS,
          ("403 PLAN_LIMIT_REACHED", "or upgrade the plan, then run again"), once_fails=True),
-    Case("a key revoked in mid-run", _status(401, "UNAUTHORIZED"), FAILS, FAILS,
+    Case("a key that is revoked during the run", _status(401, "UNAUTHORIZED"), FAILS, FAILS,
          ("401 UNAUTHORIZED", "check api_key (or PGBEAM_API_KEY) and that the key is not revoked"), once_fails=True),
     Case("a key that may not write", _status(403, "FORBIDDEN"), FAILS, FAILS,
          ("403 FORBIDDEN", "use a key of the organization that owns the object"), once_fails=True),
     Case("truncated JSON", {"kind": "truncate"}, FAILS, FAILS,
          ("200 with a body that is not a JSON object", "is the PgBeam API"), on="GET", once_fails=True),
-    Case("its page token repeats for ever", {"kind": "same_token"}, "reads on: created", FAILS,
+    Case("a page token that repeats endlessly", {"kind": "same_token"}, "reads on: created", FAILS,
          ("200 with a next page token that repeats", "is the PgBeam API"), on="GET"),
     Case("503", _status(503, "SERVICE_UNAVAILABLE"), CREATED, RETRIES,
          ("503 SERVICE_UNAVAILABLE", "2 attempts", "run again later"), on="GET"),
-    Case("an answer that stalls past `timeout`", {"kind": "stall", "seconds": 1.5}, CREATED, RETRIES,
+    Case(SLOW, {"kind": "stall", "seconds": 1.5}, CREATED, RETRIES,
          ("did not answer within 1 s", "2 attempts", "raise timeout"), on="GET"),
     Case("404", _status(404, "NOT_FOUND"), FAILS, FAILS,
          ("404 NOT_FOUND", "not found, or not visible to this API key: check project_id and the key"), on="GET",
@@ -336,7 +341,7 @@ CASES: tuple[Case, ...] = (
     Case("connection reset after the write", {"kind": "reset_after"}, UPDATED, SEEN, on="PATCH", always_fails=False),
     Case("connection reset before the write", {"kind": "reset_before"}, UPDATED, f"retries, {UNSEEN}",
          ("connection lost to http", "2 attempts", MAYBE), on="PATCH"),
-    Case("an answer that stalls past `timeout`", STALL, UPDATED, SEEN, on="PATCH", always_fails=False),
+    Case(SLOW, STALL, UPDATED, SEEN, on="PATCH", always_fails=False),
     Case("truncated JSON", {"kind": "truncate"}, SEEN, SEEN, on="PATCH", always_fails=False),
     Case("404", _status(404, "NOT_FOUND"), FAILS, FAILS,
          ("404 NOT_FOUND", "not found, or not visible to this API key: check the id and the key"), on="PATCH",
@@ -355,30 +360,30 @@ CASES: tuple[Case, ...] = (
          on=PART, once_fails=True),
     Case("500 after the write", LATE, SEEN, SEEN, on=PART, always_fails=False),
     Case("connection reset after the write", {"kind": "reset_after"},
-         "tries again, meets 412, reads it and sees its own change: updated", SEEN, on=PART, always_fails=False),
+         "retries, gets 412, reads it and sees its own change: updated", SEEN, on=PART, always_fails=False),
     Case("connection reset before the write", {"kind": "reset_before"}, UPDATED, f"retries, {UNSEEN}",
          ("connection lost to http", "2 attempts", MAYBE), on=PART),
     # What a deletion meets.
-    Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, deleted", f"retries, {STILL}",
+    Case("503", _status(503, "SERVICE_UNAVAILABLE"), "retries: deleted", f"retries, {STILL}",
          ("503 SERVICE_UNAVAILABLE", "2 attempts", MAYBE), on="DELETE"),
     Case("500 after the write", LATE, MISSED, MISSED, on="DELETE", always_fails=False),
-    Case("connection reset before the write", {"kind": "reset_before"}, "tries again, deleted", f"retries, {STILL}",
+    Case("connection reset before the write", {"kind": "reset_before"}, "retries: deleted", f"retries, {STILL}",
          ("connection lost to http", "2 attempts", MAYBE), on="DELETE"),
-    Case("connection reset after the write", {"kind": "reset_after"}, "tries again, finds it gone: deleted", MISSED,
+    Case("connection reset after the write", {"kind": "reset_after"}, GONE, MISSED,
          on="DELETE", always_fails=False),
-    Case("an answer that stalls past `timeout`", STALL, "tries again, finds it gone: deleted", MISSED, on="DELETE",
+    Case(SLOW, STALL, GONE, MISSED, on="DELETE",
          always_fails=False),
     Case("a key that may not write", _status(403, "FORBIDDEN"), FAILS, FAILS,
          ("403 FORBIDDEN", "use a key of the organization that owns the object"), on="DELETE", once_fails=True),
     # What a test of a connection meets, which changes nothing.
-    Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, created", f"created, {RETRIES}",
+    Case("503", _status(503, "SERVICE_UNAVAILABLE"), CREATED, f"created, {RETRIES}",
          ("503 SERVICE_UNAVAILABLE", "2 attempts", "run again later"), on="test-connection", told=True),
-    Case("an answer that stalls past `timeout`", STALL, "tries again, created", f"created, {RETRIES}",
+    Case(SLOW, STALL, CREATED, f"created, {RETRIES}",
          ("did not answer within 1 s", "2 attempts", "raise timeout"), on="test-connection", told=True),
     Case("truncated JSON", {"kind": "truncate"}, "created, then fails", "created, then fails",
          ("200 with a body that is not a JSON object",), on="test-connection", once_fails=True, told=True),
     # What comes after a part of the work.
-    Case("a key revoked in mid-run", _status(401, "UNAUTHORIZED"), STOPS, STOPS,
+    Case("a key that is revoked during the run", _status(401, "UNAUTHORIZED"), STOPS, STOPS,
          ("401 UNAUTHORIZED", "that the key is not revoked", "[1 created, 1 failed, 1 skipped]"),
          on="2nd POST of a list", once_fails=True, told=True),
     Case("the plan's limit", _status(403, "PLAN_LIMIT_REACHED"), STOPS, STOPS,
@@ -389,23 +394,23 @@ CASES: tuple[Case, ...] = (
     Case("connection reset after the write", {"kind": "reset_after"}, CREATED, SETTLED, on="POST of a project",
          always_fails=False),
     Case("503", _status(503, "SERVICE_UNAVAILABLE"), CREATED, "created, retries, then fails",
-         ("503 SERVICE_UNAVAILABLE", "2 attempts", "was created without agents_disabled"), on="PATCH after it",
+         ("503 SERVICE_UNAVAILABLE", "2 attempts", "was created without agents_disabled"), on=SETTING,
          told=True),
-    Case("connection reset after the write", {"kind": "reset_after"}, CREATED, SETTLED, on="PATCH after it",
+    Case("connection reset after the write", {"kind": "reset_after"}, CREATED, SETTLED, on=SETTING,
          always_fails=False),
-    Case("a key revoked in mid-run", _status(401, "UNAUTHORIZED"), "created, then fails", "created, then fails",
-         ("401 UNAUTHORIZED", "was created without agents_disabled"), on="PATCH after it", once_fails=True,
-         told=True),
+    Case("a key that is revoked during the run", _status(401, "UNAUTHORIZED"),
+         "created, then fails", "created, then fails", ("401 UNAUTHORIZED", "was created without agents_disabled"),
+         on=SETTING, once_fails=True, told=True),
     Case("500 before the write", _status(500, "INTERNAL_ERROR"), UNFOUND, UNFOUND, ("500 INTERNAL_ERROR", MAYBE),
          on="POST of a replacement", once_fails=True),
-    Case("connection reset after the write", {"kind": "reset_after"}, "tries again, replaced",
+    Case("connection reset after the write", {"kind": "reset_after"}, "retries: replaced",
          "lists once more and finds it: replaced", on="POST of a replacement", always_fails=False),
-    Case("503", _status(503, "SERVICE_UNAVAILABLE"), "tries again, replaced", "added, retries, then fails",
+    Case("503", _status(503, "SERVICE_UNAVAILABLE"), "retries: replaced", "added, retries, then fails",
          ("503 SERVICE_UNAVAILABLE", "2 attempts", "exists, but the one that it replaces was not deleted"),
-         on="DELETE after it", told=True),
+         on=REMOVAL, told=True),
     Case("500 before the write", _status(500, "INTERNAL_ERROR"), f"added, {STILL}", f"added, {STILL}",
-         ("500 INTERNAL_ERROR", "exists, but the one that it replaces was not deleted", MAYBE), on="DELETE after it",
+         ("500 INTERNAL_ERROR", "exists, but the one that it replaces was not deleted", MAYBE), on=REMOVAL,
          once_fails=True, told=True),
-    Case("connection reset after the write", {"kind": "reset_after"}, "tries again, replaced",
-         "lists once more and misses the old one: replaced", on="DELETE after it", always_fails=False),
+    Case("connection reset after the write", {"kind": "reset_after"}, "retries: replaced",
+         "lists once more, does not find the old one: replaced", on=REMOVAL, always_fails=False),
 )  # fmt: skip

@@ -50,8 +50,8 @@ def test_the_table_of_faults(sandbox: Sandbox, envelope: str, always: bool) -> N
 
 #: One of each way to end, and of each scene; once and always, in turns.
 SLICE = ("GET 503", "POST 408", "POST 402", "PATCH with a password connection reset after the write", "DELETE 503",
-         "POST truncated JSON", "test-connection 503", "2nd POST of a list a key revoked in mid-run",
-         "PATCH after it 503", "DELETE after it 503")  # fmt: skip
+         "POST truncated JSON", "test-connection 503", "2nd POST of a list a key that is revoked during the run",
+         "PATCH after the POST of a project 503", "DELETE after the POST of a replacement 503")  # fmt: skip
 
 
 def test_a_slice_of_the_table_as_ansible_runs_it(ansible: Ansible, sandbox: Sandbox) -> None:

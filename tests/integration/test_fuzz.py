@@ -42,7 +42,7 @@ MODULES = {name: (module.resource, SPECS[module.form](module.resource)) for name
 def fuzz(module: str) -> settings:
     return settings(
         deadline=None,
-        max_examples=EXAMPLES or (8 if module.endswith("_info") else 24),
+        max_examples=EXAMPLES or (16 if module.endswith("_info") else 24),
         derandomize=not EXAMPLES,
         database=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -92,7 +92,7 @@ ENSURE = "Ensure PgBeam matches what the hosts declare"
 WAYS: dict[str, Way] = {
     "in `roles`, by `import_role`, by `include_role`": Way(forms()),
     "as a dependency of another role": Way([{"roles": ["outer"]}]),
-    "a `when` that is false for the first host, on the role or the task that brings it in": Way(
+    "a `when` that is false for the first host, on the role or the task that includes or imports it": Way(
         [roles(when=WHEN), tasks(imported(when=WHEN)), tasks(included(when=WHEN))], USED
     ),
     "in a block with such a `when`": Way(
@@ -105,7 +105,7 @@ WAYS: dict[str, Way] = {
     ),
     "in a `rescue`": Way([tasks({"block": [{"ansible.builtin.fail": {"msg": "x"}}], "rescue": [included()]})]),
     "by a loop over `include_role`": Way([tasks(included(loop=["a", "b"]))]),
-    "twice in a play, for other hosts and with other variables": Way(
+    "twice in a play, for different hosts and with different variables": Way(
         [tasks(
             imported(when="not use", vars={"pgbeam_databases": [{"name": "other"}]}),
             included(when=WHEN),
@@ -123,7 +123,7 @@ WAYS: dict[str, Way] = {
     "`throttle`": Way([roles(throttle=1)]),
     "`--forks 1`": Way([roles()], words=["--forks", "1"]),
     "`delegate_to` on the role": Way([roles(delegate_to="localhost"), tasks(applied(delegate_to="localhost"))]),
-    "`run_once` on the role, its play or the task that brings it in": Way(
+    "`run_once` on the role, its play or the task that includes it": Way(
         [roles(run_once=True), {**roles(), "run_once": True}, tasks(included(run_once=True))], (), 2
     ),
     "`run_once` in a play of one host": Way([{**roles(run_once=True), "hosts": "{group}second"}], ("second",)),
@@ -138,7 +138,7 @@ WAYS: dict[str, Way] = {
     "`--limit`": Way([roles()], USED, words=["--limit", "*second,*third"]),
     "`--limit` with `pgbeam_prune`": Way([roles()], (), 2, ["--limit", "*second,*third"], variables=PRUNE),
     "a host that failed before": Way([tasks(FAIL, included())], USED, 2),
-    "a host that is unreachable before": Way([tasks(UNREACHABLE, included())], USED, 4),
+    "a host that was unreachable before": Way([tasks(UNREACHABLE, included())], USED, 4),
     "a host that failed before and was rescued": Way(
         [tasks({"block": [FAIL], "rescue": [{"ansible.builtin.debug": {"msg": "x"}}]}, included())]
     ),
@@ -150,24 +150,24 @@ WAYS: dict[str, Way] = {
     "a host that failed before, with `max_fail_percentage` exceeded": Way(
         [tasks(FAIL, included(), max_fail_percentage=10)], (), 2
     ),
-    "`any_errors_fatal` or `max_fail_percentage` where no host fails": Way(
+    "`any_errors_fatal` or `max_fail_percentage`, and no host fails": Way(
         [{**roles(), "any_errors_fatal": True}, {**roles(), "max_fail_percentage": 0}]
     ),
-    "`--tags` that the role has": Way([roles(tags="db"), tasks(imported(tags="db"))], words=["--tags", "db"]),
-    "`--tags` of `include_role` that `apply` gives to the role": Way(
+    "`--tags` that match tags of the role": Way([roles(tags="db"), tasks(imported(tags="db"))], words=["--tags", "db"]),
+    "`--tags` of `include_role` that `apply` passes to the role": Way(
         [tasks({**applied(tags=["db"]), "tags": "db"})], words=["--tags", "db"]
     ),
     "`--tags` of `include_role` without `apply`": Way([tasks(included(tags="db"))], (), 2, ["--tags", "db"]),
     "`--tags` of `include_role` without `apply`, under `ignore_errors`": Way(
         [tasks(included(tags="db"), ignore_errors=True)], (), 2, ["--tags", "db"]
     ),
-    "`--tags` of something else": Way(
+    "`--tags` that match something else": Way(
         [roles(tags="db"), tasks(imported(tags="db")), tasks(included(tags="db"))], (), words=["--tags", "other"]
     ),
-    "`--tags` of something else, and `include_role` with the tag `always` and without `apply`": Way(
+    "`--tags` that match something else, and `include_role` with the tag `always` and without `apply`": Way(
         [tasks(included(tags="always"))], (), 2, ["--tags", "other"]
     ),
-    "`--skip-tags` that the role has": Way(
+    "`--skip-tags` that match tags of the role": Way(
         [roles(tags="db"), tasks(imported(tags="db")), tasks(included(tags="db"))], (), words=["--skip-tags", "db"]
     ),
     "`--start-at-task` with the first tasks of the role": Way([roles()], words=["--start-at-task", INCLUDE]),
@@ -255,4 +255,4 @@ def hold(text: str, way: Way, course: Course, group: str, run: Run) -> None:
     elif promise.startswith("served"):
         assert way.served, text
     else:
-        assert promise.startswith(("not chosen", "Ansible")) and not run.requests, text
+        assert promise.startswith(("not selected", "Ansible")) and not run.requests, text

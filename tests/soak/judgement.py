@@ -48,15 +48,14 @@ def lost(scenario: Scenario, theirs: dict[str, list[Values]], rows: Values, coun
     for identifier, changes in theirs.items():
         for change in changes:
             if identifier not in rows:
-                counts["changes of another writer to what the task deleted"] += 1
+                counts["changes by another writer to objects that the task deleted"] += 1
                 continue
             unnamed = _without(change, _wanted_of(scenario, rows[identifier]))
             kept = all(_holds(rows[identifier][name], value) for name, value in unnamed.items())
             if not kept:
                 wrong.append(f"lost update: {identifier} has {rows[identifier]}, another client had written {change}")
-            counts[
-                "changes of another writer kept" if unnamed else "changes of another writer to what the task sets"
-            ] += kept
+            what = "that were kept" if unnamed else "to fields that the task sets"
+            counts[f"changes by another writer {what}"] += kept
     return wrong
 
 
@@ -118,7 +117,7 @@ def untrue_project(
     counts[f"entries {action}"] += 1
     unknown = bool(error and error["outcome_unknown"])
     if error:
-        counts["entries failed whose outcome stayed unknown, and that said so"] += unknown
+        counts["entries that failed and reported an unknown outcome"] += unknown
         if set(error) != ERROR_PARTS or not error["message"]:
             wrong.append("the error is not whole")
     moved = before != after
@@ -221,7 +220,7 @@ def _untrue_entry(
         error = entry["error"]
         if not error or set(error) != ERROR_PARTS or not error["message"]:
             return "the error is not whole"
-        counts["entries failed whose outcome stayed unknown, and that said so"] += error["outcome_unknown"]
+        counts["entries that failed and reported an unknown outcome"] += error["outcome_unknown"]
         true = not moved or error["outcome_unknown"]
     return None if true else "the server has it otherwise"
 

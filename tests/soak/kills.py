@@ -58,16 +58,15 @@ def kill_runs(url: str, count: int, seed: int, workers: int = WORKERS) -> tuple[
     """Kill ansible-playbook in mid-run, in lists and loops; judge the two runs that follow each.
 
     SIGKILL leaves the worker process alive for a while, so the next run must wait for it.
-    Returns how many were put right, by form, and what was wrong with the others.
+    Returns how many were completed, by form, and what was wrong with the others.
     """
     counts: Counter[str] = Counter()
     wrong: list[str] = []
     kill = functools.partial(_kill, url, seed)
     with multiprocessing.get_context("fork").Pool(workers, os.nice, (NICE,)) as pool:
         for task, problem in pool.imap_unordered(kill, range(count)):
-            counts[
-                f"killed runs of a {task.partition(',')[0]} that the next run put right, without a duplicate"
-            ] += not problem
+            form = task.partition(",")[0]
+            counts[f"killed runs of a {form} that the next run completed, without a duplicate"] += not problem
             wrong += [f"kill {task}: {problem}"] if problem else []
     return counts, wrong
 

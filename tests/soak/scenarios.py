@@ -168,7 +168,7 @@ def make(seed: int) -> Scenario:
 def _declared(rng: random.Random, resource: Resource, moves: list[Values]) -> tuple[str, list[Values], list[Values]]:
     """The shape of a task, the objects that exist, and what the task declares."""
     shapes = [*ITEM_SHAPES, *(LIST_SHAPES * 2 if resource.plural in modules() else ())]
-    offered = {"create": "created", "delete": "deleted"}
+    offered = {"create": "created", "delete": "deleted", "prune": "deleted"}
     shape = rng.choice([each for each in shapes if offered.get(each, "unchanged") in resource.actions])
     keys = _keys(resource)
     rng.shuffle(keys)
@@ -186,10 +186,10 @@ def _declared(rng: random.Random, resource: Resource, moves: list[Values]) -> tu
     if shape == "delete":
         return shape, existing, [{**rng.choice(existing), "state": "absent"}]
     kept = [{**item, **entry(_key_of(resource, item))} for item in existing if rng.random() < 0.7]
-    gone = [{**item, "state": "absent"} for item in kept if rng.random() < 0.2]
+    gone = [{**item, "state": "absent"} for item in kept if rng.random() < 0.2 and resource.deletable]
     kept = [item for item in kept if not any(same(resource, item, other) for other in gone)]
-    new = [entry(key) for key in keys[len(existing) :] if rng.random() < 0.6 and "created" in resource.actions]
-    wanted = kept + gone + new or [entry(keys[-1])]
+    new = [entry(key) for key in keys[len(existing) :] if rng.random() < 0.6 and resource.creatable]
+    wanted = kept + gone + new or [entry(keys[-1]) if resource.creatable else existing[0]]
     rng.shuffle(wanted)
     return shape, existing, wanted
 
@@ -272,7 +272,8 @@ def _options(rng: random.Random, shape: str) -> Values:
 
 def _others(rng: random.Random, resource: Resource) -> list[Values]:
     """Another client's writes: before one of the task's, before some in a row, or before each."""
-    if not resource.update_verb or resource.put_by_identity or resource.is_singleton:
+    unguarded = resource.sends_whole and not resource.get_by_id  # the API offers no If-Match for it
+    if not resource.update_verb or resource.put_by_identity or resource.is_singleton or unguarded:
         return []  # no request is to one object, or none of them can be made in vain
     one_a_field = {tuple(each): each for each in changes(resource)}  # else one change of theirs would undo another
     known = OTHERS.get(resource.noun, [*one_a_field.values()])

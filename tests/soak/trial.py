@@ -77,8 +77,8 @@ class ScenarioTrial:
                 self.names[f.name] = f.name_option, referred[f.refers_to.identity[0]]
                 for item in holders:
                     item[f.name] = referred["id"]
-        for item in scenario.existing:
-            self._create(item)
+        for number, item in enumerate(scenario.existing):
+            self._create(item, number)
         self.before = self._state()
         scope.settings(**scenario.settings)
         for fault in scenario.faults + scenario.others:
@@ -88,7 +88,7 @@ class ScenarioTrial:
     def resource(self) -> Resource:
         return self.scenario.resource
 
-    def _create(self, item: Values) -> None:
+    def _create(self, item: Values, number: int) -> None:
         """Make an object behind the collection's back, with what only an update takes as well."""
         resource, scope = self.resource, self.scope
         if resource.is_singleton:
@@ -99,7 +99,7 @@ class ScenarioTrial:
         first = judgement.whole({name: value for name, value in item.items() if name not in later})
         if resource.nested:
             first = {**first, resource.parent: self.parent, resource.nested.noun: DATABASE}
-        made = samples.create(scope, resource, self.parent, BEHIND, 0, **first)
+        made = samples.create(scope, resource, self.parent, BEHIND, number, **first)
         if later:
             path = resource.path.format(**{resource.parent: self.parent})
             assert scope._call(resource.update_verb, f"{path}/{made['id']}", json=later).ok
@@ -130,7 +130,7 @@ class ScenarioTrial:
     def items(self, options: Values) -> dict[str, Values]:
         """The items of a loop by id: the one in check mode, if there is one, and the one that writes."""
         scenario = self.scenario
-        above = {self.resource.parent: self.parent}
+        above = {self.resource.parent: self.parent, **dict.fromkeys(self.resource.ancestors, self.scope.id)}
         shared = {
             "seed": scenario.seed,
             "module": scenario.module,
@@ -146,7 +146,8 @@ class ScenarioTrial:
         replace = {"replace": True} if self.resource.replaceable else {}
         if not self.scenario.listed:
             return {**entries[0], **replace}
-        return {self.scenario.module: entries, "prune": self.scenario.prune, "prune_limit": "100%", **replace}
+        prune = {"prune": self.scenario.prune, "prune_limit": "100%"} if self.resource.deletable else {}
+        return {self.scenario.module: entries, **prune, **replace}
 
     def _entry(self, number: int, item: Values) -> Values:
         by_name = self.names if self.scenario.by_name else {}
@@ -166,11 +167,11 @@ class ScenarioTrial:
         after, record = self._state(), judgement.of_the_collection(self._whole_record())
         hit = Counter(entry["fault"] for entry in record if entry["fault"])
         verdict.counts += Counter({"requests": len(record), "requests hit by a fault": hit.total()})
-        outcome = "runs with faults that failed" if result.get("failed") else "runs with faults that ended well"
+        outcome = "runs with faults that failed" if result.get("failed") else "runs with faults that succeeded"
         verdict.counts[outcome] += 1
         theirs = self.theirs = changes_of_others(record)
         verdict.counts["scenarios with another writer"] += bool(theirs)
-        verdict.counts["412s met"] += sum(entry["status"] == 412 for entry in record)
+        verdict.counts["responses with status 412"] += sum(entry["status"] == 412 for entry in record)
         verdict.wrong += judgement.lost(scenario, theirs, after, verdict.counts)
         verdict.wrong += judgement.guessed(scenario, theirs, self.before, after)
         left = as_others_left_it(self.before, after, theirs)
