@@ -19,7 +19,7 @@ FORMATTER = string.Formatter()
 REFERENCE = re.compile(r"\b(O|RV)\(([a-z][a-z_]*)((?:[\[.][^()=#]*)?(?:=[^()]*)?)\)")
 
 #: The parents whose option has a shorter name.
-PARENTS = {"org": "organization"}
+ABBREVIATIONS = {"org": "organization"}
 #: The results about one object beside the object, and those of a module beside its objects, by form.
 OUTCOME = ("action", "changes", "secrets", "error")
 RESULTS = {
@@ -138,14 +138,17 @@ class Scope:
         outer, inner = self.module.resource, self.resource
         first = outer.nested
         called = self.words.content.get("object")
+        # "invitation" for org_invitation, but "database" for a database that is called a registration.
+        short = called if called and inner.noun.endswith(f"_{called}") else None
+        plural = f"{short}s" if short else in_words(inner.plural)
         return {
-            "noun": in_words(inner.noun),
-            "plural": in_words(inner.plural),
-            "Plural": in_words(inner.plural).capitalize(),
+            "noun": short or in_words(inner.noun),
+            "plural": plural,
+            "Plural": plural.capitalize(),
             "entries": inner.plural,
             "object": called or in_words(inner.noun),
             "objects": f"{called}s" if called else in_words(inner.plural),
-            "parent": PARENTS.get(inner.parent_noun, inner.parent_noun),
+            "parent": inner.parent_noun,
             "container": outer.noun,
             "first": first.noun if first else "",
             "firsts": first.plural if first else "",
@@ -173,7 +176,7 @@ def acting(scope: Scope) -> Scope:
 
 def in_words(name: str) -> str:
     """A name of the API as text: ``query template`` for ``query_template``."""
-    return name.replace("_", " ")
+    return " ".join(ABBREVIATIONS.get(word, word) for word in name.split("_"))
 
 
 def listed(items: Iterable[str], last: str = "and") -> str:

@@ -27,7 +27,7 @@ options:
     default: https://api.pgbeam.com
   timeout:
     description:
-      - How long one attempt may take, from connecting to the end of the response, in seconds (1 to 86400).
+      - The timeout of one attempt, from connecting to the end of the response, in seconds (1 to 86400).
     type: int
     default: 30
   retries:
@@ -40,7 +40,7 @@ options:
     default: 5
   retry_budget:
     description:
-      - How long one call may take with all its attempts and delays, in seconds (1 to 86400).
+      - The maximum duration of one call, including all attempts and delays, in seconds (1 to 86400).
       - If every call fails, the calls share one budget from the first failure on, so a run does not wait again for
         every object.
       - It is also how long a run waits for another run of the same user on the same machine that changes the same
@@ -60,9 +60,10 @@ options:
     type: path
 notes:
   - The proxy is set by the environment variables E(HTTPS_PROXY) and E(NO_PROXY).
-  - Secrets are masked wherever their text occurs. A password that is also part of a host name hides that part of the
-    results too. Numbers, the collection's own words and names, and ids that happen to contain a password of fewer than
-    eight characters are not masked. A secret that the server has truncated cannot be recognized.
+  - Secrets are masked wherever their text occurs. If a password is also part of a host name, that part is masked in the
+    results too. Numbers and the collection's own words and names are never masked. An id that happens to contain a
+    password of fewer than eight characters is not masked either. A secret that the server has truncated is not
+    recognized.
 requirements:
   - python >= 3.10
   - requests

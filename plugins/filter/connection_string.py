@@ -159,7 +159,7 @@ def _encoded(what: str, value: t.Any) -> str:
     text = str(value)
     if UNUSABLE.search(text):
         raise AnsibleFilterError(
-            f"connection_string: {what} contains a NUL or half of a surrogate pair, which a connection string cannot"
+            f"connection_string: {what} contains a NUL or an unpaired surrogate, which is not allowed"
         )
     return quote(text, safe="")
 

@@ -14,7 +14,7 @@ description:
   - Creates, disables or revokes an agent. An agent is a login for an AI agent or a person, restricted by a policy. It
     has a connection string for PostgreSQL and a token for the project's MCP server.
   - PgBeam does not accept O(status) when the agent is created. A second call sets the values that differ from PgBeam's
-    defaults. If that call fails, the task fails with the RV(action) V(created), and the next run completes the agent.
+    defaults. If that call fails, the task fails with RV(action=created), and the next run completes the agent.
   - Options that you omit are neither compared nor changed.
   - For several agents, use M(pgbeam.cloud.agents), which lists them once and writes in parallel.
 options:
@@ -28,7 +28,7 @@ options:
     description:
       - V(present) ensures that the agent exists and matches the task.
       - V(absent) ensures that it does not exist. The agent is revoked, which closes its connections and cannot be
-        undone. PgBeam keeps it, and a new agent may have the same name.
+        undone. PgBeam keeps the revoked agent, and a new agent can have the same name.
       - The agent also counts as absent if its status is C(revoked).
     type: str
     choices: [present, absent]
@@ -59,9 +59,9 @@ options:
     choices: [agent, human]
   expires_at:
     description:
-      - The time at which the login expires (a date and a time with a zone, such as 2027-01-31T12:00:00Z).
-      - Times are compared by value, not by notation. Put it in quotes.
-      - V(null) means that there is none.
+      - The time at which the login expires (a date and time with a time zone, such as 2027-01-31T12:00:00Z).
+      - Times are compared by value, not by notation. Put the value in quotes.
+      - V(null) means that none is set.
       - It must be in the future when you create an agent.
       - It cannot be changed once the agent exists. If the value differs, the task fails.
     type: str
@@ -73,13 +73,13 @@ options:
   policy:
     description:
       - The name of the agent's policy, or its id. Use it instead of O(policy_profile_id). If no policy has this name or
-        id, the task fails. In check mode, a warning reports it instead.
+        id, the task fails. In check mode, this is only a warning.
     type: str
   secrets_file:
     description:
       - The file on the target host that stores the secrets of the agent, which PgBeam shows only once.
-      - When the task creates the agent or rotates its secrets, it replaces the file with the new ones, as JSON with
-        mode C(0600). At all other times, the file is neither read nor written.
+      - When the task creates the agent or rotates its secrets, it overwrites the file with the new secrets, as JSON
+        with mode C(0600). Otherwise, the file is neither read nor written.
       - If its directory is missing or not writable, the task fails before any request.
     type: path
   rotate:
@@ -90,7 +90,7 @@ options:
     type: bool
   return_secrets:
     description:
-      - Return the secrets that the task issues as RV(secrets).
+      - Return the newly issued secrets in RV(secrets).
       - Refused unless the task sets C(no_log=true), because Ansible would otherwise show them.
       - A task that would issue secrets requires O(secrets_file) or this option. Otherwise it fails before it changes
         anything.
@@ -193,7 +193,7 @@ agent:
     expires_at:
       description:
         - The time at which the login expires.
-        - Null if it never does.
+        - Null if it never expires.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"

@@ -106,7 +106,7 @@ agents:
     expires_at:
       description:
         - The time at which the login expires.
-        - Null if it never does.
+        - Null if it never expires.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"

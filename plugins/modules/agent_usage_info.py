@@ -8,26 +8,26 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: agent_usage_info
-short_description: Look up what the AI agents of a PgBeam project used
+short_description: Look up the usage of the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Looks up how many statements each agent of a project sent, what became of them, how many rows and bytes were
-    returned, and how long they took.
+  - Looks up how many statements each agent of a project sent, their outcomes, how many rows and bytes they returned,
+    and how long they took.
 options:
   project_id:
     description:
-      - The id of the project whose agents the report is about.
+      - The id of the project to report on.
     type: str
     required: true
   start:
     description:
-      - The time from which on entries of the audit log count, at most 92 days before O(end) (a date and a time with a
-        zone, such as 2027-01-31T12:00:00Z). Put it in quotes. If omitted, it is 30 days before O(end).
+      - The start of the period, inclusive, at most 92 days before O(end) (a date and time with a time zone, such as
+        2027-01-31T12:00:00Z). Put the value in quotes. If omitted, 30 days before O(end).
     type: str
   end:
     description:
-      - The time before which they count (a date and a time with a zone, such as 2027-01-31T12:00:00Z). Put it in
-        quotes. If omitted, it is now.
+      - The end of the period, exclusive (a date and time with a time zone, such as 2027-01-31T12:00:00Z). Put the value
+        in quotes. If omitted, the current time.
     type: str
 attributes:
   check_mode:
@@ -50,7 +50,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look up what the agents used in November
+- name: Look up the usage of the agents in November
   pgbeam.cloud.agent_usage_info:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     start: "2026-11-01T00:00:00Z"
@@ -76,37 +76,38 @@ agent_usage:
   returned: success
   contains:
     project_id:
-      description: The id of the project whose agents the report is about.
+      description: The id of the project to report on.
       type: str
       returned: always
       sample: prj_01h455vb4pex5vsknk084sn02q
     requested_start:
-      description: The beginning of the time that the report is about.
+      description: The start of the period.
       type: str
       returned: always
       sample: "2026-11-01T00:00:00Z"
     requested_end:
-      description: The end of that time, which does not belong to it.
+      description: The end of the period, exclusive.
       type: str
       returned: always
       sample: "2026-12-01T00:00:00Z"
     window_start:
-      description: The time of the first entry that counts. Equal to RV(agent_usage.window_end) if there is none.
+      description: The time of the first entry of the audit log in the period. Equal to RV(agent_usage.window_end) if
+        there is none.
       type: str
       returned: always
       sample: "2026-11-01T08:00:00Z"
     window_end:
-      description: The time of the last entry that counts.
+      description: The time of the last entry of the audit log in the period.
       type: str
       returned: always
       sample: "2026-11-30T17:45:00Z"
     complete:
-      description: Whether the audit log has no gap in this time. Otherwise, all numbers are lower bounds.
+      description: Whether the audit log has no gaps in the period. If V(false), all numbers are lower bounds.
       type: bool
       returned: always
       sample: true
     agents:
-      description: One entry for each agent that was active, the busiest first.
+      description: One entry for each active agent, busiest first.
       type: list
       elements: dict
       returned: always
@@ -117,12 +118,12 @@ agent_usage:
           returned: always
           sample: agt_01h455vb4pex5vsknk084sn02q
         entries:
-          description: The number of entries in the audit log. Some are about no statement.
+          description: The number of entries in the audit log. Not every entry is about a statement.
           type: int
           returned: always
           sample: 1250
         allowed:
-          description: The number of statements that ran and returned rows as they are.
+          description: The number of statements that ran and returned unchanged rows.
           type: int
           returned: always
           sample: 1100
@@ -157,7 +158,7 @@ agent_usage:
           returned: always
           sample: 400
         cache_stale:
-          description: The number of statements that the cache answered while it was refreshed.
+          description: The number of statements that the cache answered with a stale result while it was refreshed.
           type: int
           returned: always
           sample: 10
@@ -177,7 +178,7 @@ agent_usage:
           returned: always
           sample: 45
         latency_measured:
-          description: The number of entries whose duration counts.
+          description: The number of entries with a measured duration.
           type: int
           returned: always
           sample: 1205
@@ -217,56 +218,56 @@ agent_usage:
           returned: always
           sample: "2026-11-30T17:45:00Z"
     unattributed:
-      description: What belongs to no agent, such as refused connections, with the same keys.
+      description: Activity that belongs to no agent, such as refused connections, with the same keys.
       type: dict
       returned: always
       sample:
         entries: 3
         blocked: 3
     totals:
-      description: The sum of all, with the same keys.
+      description: The totals of all activity, with the same keys.
       type: dict
       returned: always
       sample:
         entries: 1253
         blocked: 23
     marginal_rates:
-      description: The limits and the prices of the organization's plan, to work out what agents cost.
+      description: The limits and prices of the organization's plan, for calculating what agents cost.
       type: dict
       returned: always
       contains:
         plan:
-          description: The plan that they belong to.
+          description: The name of the plan.
           type: str
           returned: always
           sample: scale
         queries_per_day:
-          description: The number of queries a day without surcharge. 0 if there is no limit.
+          description: The number of queries per day that the plan includes. 0 if there is no limit.
           type: int
           returned: always
           sample: 5000000
         bytes_per_month:
-          description: The number of bytes a month without surcharge. 0 if there is no limit.
+          description: The number of bytes per month that the plan includes. 0 if there is no limit.
           type: int
           returned: always
           sample: 1000000000000
         overage_per_1k_queries:
-          description: The price of 1000 further queries, in dollars. 0 if there are none to buy.
+          description: The price of 1000 additional queries, in dollars. 0 if none can be bought.
           type: float
           returned: always
           sample: 0.02
         overage_per_gb:
-          description: The price of a further gigabyte, in dollars. 0 if there is none to buy.
+          description: The price of an additional gigabyte, in dollars. 0 if none can be bought.
           type: float
           returned: always
           sample: 0.09
         query_overage_billable:
-          description: Whether further queries are charged.
+          description: Whether additional queries are charged.
           type: bool
           returned: always
           sample: true
         bytes_overage_billable:
-          description: Whether further bytes are charged.
+          description: Whether additional bytes are charged.
           type: bool
           returned: always
           sample: true
@@ -276,17 +277,17 @@ agent_usage:
       returned: always
       contains:
         markers:
-          description: The number of gaps, 1000 at most.
+          description: The number of gaps, at most 1000.
           type: int
           returned: always
           sample: 0
         truncated:
-          description: Whether there are more gaps than that.
+          description: Whether there are more than 1000 gaps.
           type: bool
           returned: always
           sample: false
         entries_dropped:
-          description: The number of lost entries, at least.
+          description: The minimum number of lost entries.
           type: int
           returned: always
           sample: 0

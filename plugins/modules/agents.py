@@ -15,13 +15,13 @@ description:
     restricted by a policy. It has a connection string for PostgreSQL and a token for the project's MCP server.
   - The agents of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(agents[].state=absent) are deleted before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes at the end.
+  - Entries with O(agents[].state=absent) are processed before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes last.
   - PgBeam does not accept O(agents[].status) when the agent is created. A second call sets the values that differ from
-    PgBeam's defaults. If that call fails, the task fails with the RV(agents[].action) V(created), and the next run
-    completes the agent.
+    PgBeam's defaults. If that call fails, the task fails with RV(agents[].action=created), and the next run completes
+    the agent.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -41,7 +41,7 @@ options:
         description:
           - V(present) ensures that the agent exists and matches the entry.
           - V(absent) ensures that it does not exist. The agent is revoked, which closes its connections and cannot be
-            undone. PgBeam keeps it, and a new agent may have the same name.
+            undone. PgBeam keeps the revoked agent, and a new agent can have the same name.
           - The agent also counts as absent if its status is C(revoked).
         type: str
         choices: [present, absent]
@@ -73,9 +73,9 @@ options:
         choices: [agent, human]
       expires_at:
         description:
-          - The time at which the login expires (a date and a time with a zone, such as 2027-01-31T12:00:00Z).
-          - Times are compared by value, not by notation. Put it in quotes.
-          - V(null) means that there is none.
+          - The time at which the login expires (a date and time with a time zone, such as 2027-01-31T12:00:00Z).
+          - Times are compared by value, not by notation. Put the value in quotes.
+          - V(null) means that none is set.
           - It must be in the future when you create an agent.
           - It cannot be changed once the agent exists. If the value differs, the task fails.
         type: str
@@ -87,13 +87,13 @@ options:
       policy:
         description:
           - The name of the agent's policy, or its id. Use it instead of O(agents[].policy_profile_id). If no policy has
-            this name or id, the task fails. In check mode, a warning reports it instead.
+            this name or id, the task fails. In check mode, this is only a warning.
         type: str
       secrets_file:
         description:
           - The file on the target host that stores the secrets of the agent, which PgBeam shows only once.
-          - When the task creates the agent or rotates its secrets, it replaces the file with the new ones, as JSON with
-            mode C(0600). At all other times, the file is neither read nor written.
+          - When the task creates the agent or rotates its secrets, it overwrites the file with the new secrets, as JSON
+            with mode C(0600). Otherwise, the file is neither read nor written.
           - If its directory is missing or not writable, the task fails before any request.
         type: path
       rotate:
@@ -113,17 +113,17 @@ options:
       - The maximum number of agents that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(agents[].state=absent) do not count.
+      - Entries with O(agents[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
   return_secrets:
     description:
-      - Return the secrets that the task issues as RV(agents[].secrets).
+      - Return the newly issued secrets in RV(agents[].secrets).
       - Refused unless the task sets C(no_log=true), because Ansible would otherwise show them.
       - A task that would issue secrets requires O(agents[].secrets_file) or this option. Otherwise it fails before it
         changes anything.

@@ -11,8 +11,8 @@ module: anomaly_info
 short_description: Look up the anomaly alerts of a PgBeam project
 version_added: 1.0.0
 description:
-  - Looks up the alerts of a project, newest first. PgBeam raises an alert if an agent does something unusual, refers to
-    a honeytoken, or reads suspicious content.
+  - Looks up the alerts of a project, newest first. PgBeam raises an alert when an agent does something unusual, refers
+    to a honeytoken, or reads suspicious content.
   - All pages of the list are read. If you set several filters, all must match.
 options:
   project_id:
@@ -27,7 +27,7 @@ options:
     type: str
   credential_id:
     description:
-      - Return only alerts about the agent with this id. An empty value matches those about no agent.
+      - Return only alerts about the agent with this id. An empty value matches alerts that are not about an agent.
     type: str
   severity:
     description:
@@ -76,7 +76,7 @@ EXAMPLES = r"""
     that: found.anomalies | selectattr('severity', 'eq', 'critical') | length == 0
     fail_msg: "{{ found.anomalies | map(attribute='title') | join(' ') }}"
 
-- name: Look up the honeytokens that were used
+- name: Look up the alerts about honeytokens
   pgbeam.cloud.anomaly_info:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     kind: canary_tripped
@@ -100,7 +100,7 @@ anomalies:
       returned: always
       sample: prj_01h455vb4pex5vsknk084sn02q
     credential_id:
-      description: The id of the agent that the alert is about. Null if it is about none.
+      description: The id of the agent that the alert is about. Null if it is not about an agent.
       type: str
       returned: always
       sample: agt_01h455vb4pex5vsknk084sn02q
@@ -120,24 +120,24 @@ anomalies:
       returned: always
       sample: open
     title:
-      description: The alert in one sentence.
+      description: A summary of the alert in one sentence.
       type: str
       returned: always
       sample: reporting-bot read 12 times as much as usual.
     details:
-      description: More about the alert. The keys differ by kind.
+      description: Details of the alert. The keys depend on the kind.
       type: dict
       returned: always
       sample:
         bytes: 120000000
         usual_bytes: 10000000
     window_start:
-      description: The beginning of the time in which it happened. Null if there is none.
+      description: The start of the period in which the anomaly occurred. Null if the alert has no period.
       type: str
       returned: always
       sample: "2026-11-21T07:00:00Z"
     window_end:
-      description: The end of that time. Null if there is none.
+      description: The end of that period. Null if the alert has no period.
       type: str
       returned: always
       sample: "2026-11-21T08:00:00Z"
@@ -147,12 +147,12 @@ anomalies:
       returned: always
       sample: "2026-11-21T08:00:10Z"
     acknowledged_at:
-      description: When the alert was acknowledged. Null if it was not.
+      description: When the alert was acknowledged. Null if it has not been acknowledged.
       type: str
       returned: always
       sample: "2026-11-21T08:20:00Z"
     acknowledged_by:
-      description: The user who acknowledged the alert. Null if nobody did.
+      description: The user who acknowledged the alert. Null if it has not been acknowledged.
       type: str
       returned: always
       sample: usr_01h455vb4pex5vsknk084sn02q

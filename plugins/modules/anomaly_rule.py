@@ -41,12 +41,13 @@ options:
     description:
       - The id of the agent that the rule applies to. Null for all agents of the project.
       - To use the agent's name, set O(agent) instead.
-      - An empty value means V(null).
+      - An empty value means the same as V(null).
       - If omitted, V(null) is assumed, unless O(id) is set.
     type: str
   metric:
     description:
-      - The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents together.
+      - The metric that the rule applies to. For each metric, there can be one rule for all agents and one for each
+        agent.
       - Required unless O(id) is set.
     type: str
     choices: [queries_per_hour, bytes_per_hour, errors_per_hour, distinct_shapes, active_hours]
@@ -59,7 +60,7 @@ options:
     type: float
   floor:
     description:
-      - The value below which the metric is never an anomaly (greater than 0). Null to use the default of PgBeam.
+      - The value below which the metric is never an anomaly (greater than 0). Null for PgBeam's default.
       - Refused for the same metrics as O(sigma_threshold).
       - V(null) clears it.
     type: float
@@ -71,8 +72,8 @@ options:
   agent:
     description:
       - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use it instead of
-        O(credential_id). If no agent has this name or id, the task fails. In check mode, a warning reports it instead.
-        With O(state=absent), the anomaly rule then counts as absent.
+        O(credential_id). If no agent has this name or id, the task fails. In check mode, this is only a warning. With
+        O(state=absent), the anomaly rule then counts as absent.
     type: str
 attributes:
   check_mode:
@@ -95,7 +96,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Ignore fewer than 20 errors an hour of any agent
+- name: Ignore fewer than 20 errors per hour from any agent
   pgbeam.cloud.anomaly_rule:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     metric: errors_per_hour
@@ -147,8 +148,8 @@ anomaly_rule:
       returned: always
       sample: agt_01h455vb4pex5vsknk084sn02q
     metric:
-      description: The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents
-        together.
+      description: The metric that the rule applies to. For each metric, there can be one rule for all agents and one
+        for each agent.
       type: str
       returned: always
       sample: queries_per_hour
@@ -159,7 +160,7 @@ anomaly_rule:
       returned: always
       sample: 4.5
     floor:
-      description: The value below which the metric is never an anomaly. Null to use the default of PgBeam.
+      description: The value below which the metric is never an anomaly. Null for PgBeam's default.
       type: float
       returned: always
       sample: 500.0

@@ -99,8 +99,8 @@ anomaly_rules:
       returned: always
       sample: agt_01h455vb4pex5vsknk084sn02q
     metric:
-      description: The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents
-        together.
+      description: The metric that the rule applies to. For each metric, there can be one rule for all agents and one
+        for each agent.
       type: str
       returned: always
       sample: queries_per_hour
@@ -111,7 +111,7 @@ anomaly_rules:
       returned: always
       sample: 4.5
     floor:
-      description: The value below which the metric is never an anomaly. Null to use the default of PgBeam.
+      description: The value below which the metric is never an anomaly. Null for PgBeam's default.
       type: float
       returned: always
       sample: 500.0

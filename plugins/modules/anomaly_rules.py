@@ -16,10 +16,10 @@ description:
     the metric.
   - The anomaly rules of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(anomaly_rules[].state=absent) are deleted before any other write, which frees capacity if the plan
-    has a limit. O(prune) deletes at the end.
+  - Entries with O(anomaly_rules[].state=absent) are processed before any other write, which frees capacity if the plan
+    has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -54,13 +54,13 @@ options:
         description:
           - The id of the agent that the rule applies to. Null for all agents of the project.
           - To use the agent's name, set O(anomaly_rules[].agent) instead.
-          - An empty value means V(null).
+          - An empty value means the same as V(null).
           - If omitted, V(null) is assumed, unless O(anomaly_rules[].id) is set.
         type: str
       metric:
         description:
-          - The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents
-            together.
+          - The metric that the rule applies to. For each metric, there can be one rule for all agents and one for each
+            agent.
           - Required unless O(anomaly_rules[].id) is set.
         type: str
         choices: [queries_per_hour, bytes_per_hour, errors_per_hour, distinct_shapes, active_hours]
@@ -73,7 +73,7 @@ options:
         type: float
       floor:
         description:
-          - The value below which the metric is never an anomaly (greater than 0). Null to use the default of PgBeam.
+          - The value below which the metric is never an anomaly (greater than 0). Null for PgBeam's default.
           - Refused for the same metrics as O(anomaly_rules[].sigma_threshold).
           - V(null) clears it.
         type: float
@@ -85,8 +85,8 @@ options:
       agent:
         description:
           - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use it instead of
-            O(anomaly_rules[].credential_id). If no agent has this name or id, the task fails. In check mode, a warning
-            reports it instead. With O(anomaly_rules[].state=absent), the anomaly rule then counts as absent.
+            O(anomaly_rules[].credential_id). If no agent has this name or id, the task fails. In check mode, this is
+            only a warning. With O(anomaly_rules[].state=absent), the anomaly rule then counts as absent.
         type: str
   prune:
     description:
@@ -99,12 +99,12 @@ options:
       - The maximum number of anomaly rules that O(prune) may delete in one run, such as V(10), or a percentage of those
         that exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(anomaly_rules[].state=absent) do not count.
+      - Entries with O(anomaly_rules[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
 attributes:
@@ -176,8 +176,8 @@ anomaly_rules:
       returned: always
       sample: agt_01h455vb4pex5vsknk084sn02q
     metric:
-      description: The metric that the rule applies to. Each agent can have one rule per metric, and so can all agents
-        together.
+      description: The metric that the rule applies to. For each metric, there can be one rule for all agents and one
+        for each agent.
       type: str
       returned: always
       sample: queries_per_hour

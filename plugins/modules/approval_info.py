@@ -11,7 +11,7 @@ module: approval_info
 short_description: Look up the approval requests of a PgBeam project
 version_added: 1.0.0
 description:
-  - Looks up the approval requests of a project, newest first. PgBeam makes one for each statement of an agent that its
+  - Looks up the approval requests of a project, newest first. PgBeam creates one for each statement that an agent's
     policy or an approval rule holds until a person decides.
   - All pages of the list are read. If you set several filters, all must match.
 options:
@@ -55,7 +55,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look up the statements that wait for a decision
+- name: Look up the statements that are waiting for a decision
   pgbeam.cloud.approval_info:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     status: pending
@@ -135,7 +135,7 @@ approvals:
       returned: always
       sample: [invoices]
     estimated_rows:
-      description: An estimate of how many rows the statement would affect. Null if there is none.
+      description: The estimated number of rows that the statement would affect. Null if PgBeam has no estimate.
       type: int
       returned: always
       sample: 1200
@@ -155,17 +155,17 @@ approvals:
       returned: always
       sample: "2026-11-21T08:00:00Z"
     expires_at:
-      description: When the request expires if nobody decides.
+      description: When the request expires if nobody decides it.
       type: str
       returned: always
       sample: "2026-11-21T08:05:00Z"
     decided_at:
-      description: When the request was decided. Null if it was not.
+      description: When the request was decided. Null if it has not been decided.
       type: str
       returned: always
       sample: "2026-11-21T08:01:00Z"
     decided_by:
-      description: The user who decided. Null if nobody did.
+      description: The user who decided. Null if the request has not been decided.
       type: str
       returned: always
       sample: usr_01h455vb4pex5vsknk084sn02q

@@ -37,7 +37,7 @@ options:
     type: str
   name:
     description:
-      - The approval rule's name, which reviewers see (text of 1 to 255 characters, not all of them blanks).
+      - The approval rule's name, which reviewers see (text of 1 to 255 characters, not only whitespace).
       - Required unless O(id) is set.
     type: str
   statement_kinds:
@@ -48,12 +48,12 @@ options:
     choices: [insert, update, delete, ddl]
   schema_name:
     description:
-      - The schema that the rule is limited to (text of 255 characters at most). Null for every schema.
+      - The schema that the rule is limited to (text of at most 255 characters). Null for every schema.
       - V(null) or an empty value clears it.
     type: str
   relation_name:
     description:
-      - The table or view that the rule is limited to (text of 255 characters at most). Null for all of them.
+      - The table or view that the rule is limited to (text of at most 255 characters). Null for all of them.
       - Without O(schema_name), the name matches in every schema.
       - V(null) or an empty value clears it.
     type: str

@@ -25,7 +25,7 @@ options:
     type: str
   name:
     description:
-      - Return only the approval rule with this name (text of 1 to 255 characters, not all of them blanks).
+      - Return only the approval rule with this name (text of 1 to 255 characters, not only whitespace).
     type: str
   enabled:
     description:

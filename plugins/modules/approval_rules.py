@@ -16,10 +16,10 @@ description:
     a statement from approval.
   - The approval rules of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(approval_rules[].state=absent) are deleted before any other write, which frees capacity if the plan
-    has a limit. O(prune) deletes at the end.
+  - Entries with O(approval_rules[].state=absent) are processed before any other write, which frees capacity if the plan
+    has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -51,7 +51,7 @@ options:
         type: str
       name:
         description:
-          - The approval rule's name, which reviewers see (text of 1 to 255 characters, not all of them blanks).
+          - The approval rule's name, which reviewers see (text of 1 to 255 characters, not only whitespace).
           - Required unless O(approval_rules[].id) is set.
         type: str
       statement_kinds:
@@ -62,12 +62,12 @@ options:
         choices: [insert, update, delete, ddl]
       schema_name:
         description:
-          - The schema that the rule is limited to (text of 255 characters at most). Null for every schema.
+          - The schema that the rule is limited to (text of at most 255 characters). Null for every schema.
           - V(null) or an empty value clears it.
         type: str
       relation_name:
         description:
-          - The table or view that the rule is limited to (text of 255 characters at most). Null for all of them.
+          - The table or view that the rule is limited to (text of at most 255 characters). Null for all of them.
           - Without O(approval_rules[].schema_name), the name matches in every schema.
           - V(null) or an empty value clears it.
         type: str
@@ -95,12 +95,12 @@ options:
       - The maximum number of approval rules that O(prune) may delete in one run, such as V(10), or a percentage of
         those that exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(approval_rules[].state=absent) do not count.
+      - Entries with O(approval_rules[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
 attributes:

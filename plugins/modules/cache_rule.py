@@ -13,7 +13,7 @@ version_added: 1.0.0
 description:
   - Updates a cache rule. A cache rule decides whether PgBeam caches the results of one query, and for how long. Queries
     that differ only in their literals share one rule. PgBeam creates the rule when it first sees such a query, and
-    keeps statistics on it, so rules are neither created nor deleted by a task.
+    keeps statistics on it, so a task neither creates nor deletes rules.
   - Options that you omit are neither compared nor changed.
   - For several cache rules, use M(pgbeam.cloud.cache_rules), which lists them once and writes in parallel.
 options:
@@ -37,7 +37,7 @@ options:
   normalized_sql:
     description:
       - The SQL of the query, with placeholders such as C($1) for its literals.
-      - White space is compared as one blank, so the SQL can be broken into lines anywhere.
+      - Each run of whitespace counts as one space, so you can wrap the SQL.
       - Required unless O(query_hash) is set.
     type: str
   cache_enabled:
@@ -47,14 +47,13 @@ options:
   cache_ttl_seconds:
     description:
       - How long a cached result is fresh, in seconds (0 to 86400).
-      - If the rule has no value, the project's applies.
+      - If the rule has no value, the project's value applies.
       - V(null) clears it.
     type: int
   cache_swr_seconds:
     description:
-      - How long PgBeam may still return a result that is no longer fresh while it fetches a new one, in seconds (0 to
-        86400).
-      - The project's value applies to a rule without one.
+      - How long PgBeam may return a stale result while it fetches a new one, in seconds (0 to 86400).
+      - If it is not set, the project's value applies.
       - V(null) clears it.
     type: int
 attributes:
@@ -84,14 +83,14 @@ EXAMPLES = r"""
     cache_enabled: true
     cache_ttl_seconds: 300
 
-- name: Cache it for as long as the project's queries
+- name: Return to the project's value for how long results are fresh
   pgbeam.cloud.cache_rule:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     database_id: db_01h455vb4pex5vsknk084sn02q
     query_hash: a1b2c3d4e5f60718
     cache_ttl_seconds: null
 
-- name: Stop caching a query that is found by its SQL
+- name: Stop caching a query, which is looked up by its SQL
   pgbeam.cloud.cache_rule:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     database_id: db_01h455vb4pex5vsknk084sn02q
@@ -133,20 +132,20 @@ cache_rule:
     cache_ttl_seconds:
       description:
         - How long a cached result is fresh, in seconds.
-        - Null if the rule has no value, so that the project's applies.
+        - Null if the project's value applies.
       type: int
       returned: always
       sample: 300
     cache_swr_seconds:
       description:
-        - How long PgBeam may still return a result that is no longer fresh while it fetches a new one, in seconds.
-        - Null if the project's value applies.
+        - How long PgBeam may return a stale result while it fetches a new one, in seconds.
+        - Null if it is not set.
       type: int
       returned: always
       sample: 60
     recommendation:
-      description: How much PgBeam recommends caching the query, by how often it is sent, how long it takes and how
-        rarely its results change.
+      description: How strongly PgBeam recommends caching the query, based on how often it is sent, how long it takes
+        and how rarely its results change.
       type: str
       returned: always
       sample: great
@@ -156,12 +155,12 @@ cache_rule:
       returned: always
       sample: 128400
     avg_latency_ms:
-      description: How long the query takes on average, in milliseconds.
+      description: The average duration of the query, in milliseconds.
       type: float
       returned: always
       sample: 42.5
     p95_latency_ms:
-      description: How long the query takes at most in 95 of 100 cases, in milliseconds.
+      description: The 95th percentile of the query's duration, in milliseconds.
       type: float
       returned: always
       sample: 97.5

@@ -33,7 +33,7 @@ options:
   normalized_sql:
     description:
       - Return only the cache rule of this query, with placeholders such as C($1) for its literals.
-      - White space is compared as one blank, so the SQL can be broken into lines anywhere.
+      - Each run of whitespace counts as one space, so you can wrap the SQL.
     type: str
   query_type:
     description:
@@ -76,7 +76,7 @@ EXAMPLES = r"""
     database_id: db_01h455vb4pex5vsknk084sn02q
   register: found
 
-- name: Show the SQL of those on which the database spends most time
+- name: Show the SQL of the ten slowest queries
   vars:
     by_average: "{{ found.cache_rules | sort(attribute='avg_latency_ms', reverse=true) }}"
   ansible.builtin.debug:
@@ -119,20 +119,20 @@ cache_rules:
     cache_ttl_seconds:
       description:
         - How long a cached result is fresh, in seconds.
-        - Null if the rule has no value, so that the project's applies.
+        - Null if the project's value applies.
       type: int
       returned: always
       sample: 300
     cache_swr_seconds:
       description:
-        - How long PgBeam may still return a result that is no longer fresh while it fetches a new one, in seconds.
-        - Null if the project's value applies.
+        - How long PgBeam may return a stale result while it fetches a new one, in seconds.
+        - Null if it is not set.
       type: int
       returned: always
       sample: 60
     recommendation:
-      description: How much PgBeam recommends caching the query, by how often it is sent, how long it takes and how
-        rarely its results change.
+      description: How strongly PgBeam recommends caching the query, based on how often it is sent, how long it takes
+        and how rarely its results change.
       type: str
       returned: always
       sample: great
@@ -142,12 +142,12 @@ cache_rules:
       returned: always
       sample: 128400
     avg_latency_ms:
-      description: How long the query takes on average, in milliseconds.
+      description: The average duration of the query, in milliseconds.
       type: float
       returned: always
       sample: 42.5
     p95_latency_ms:
-      description: How long the query takes at most in 95 of 100 cases, in milliseconds.
+      description: The 95th percentile of the query's duration, in milliseconds.
       type: float
       returned: always
       sample: 97.5

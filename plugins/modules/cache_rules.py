@@ -13,11 +13,11 @@ version_added: 1.0.0
 description:
   - Updates a list of cache rules in one run. A cache rule decides whether PgBeam caches the results of one query, and
     for how long. Queries that differ only in their literals share one rule. PgBeam creates the rule when it first sees
-    such a query, and keeps statistics on it, so rules are neither created nor deleted by a task.
+    such a query, and keeps statistics on it, so a task neither creates nor deletes rules.
   - The cache rules of the database are listed once, all entries are checked before the first write, and writes run in
     parallel.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -47,7 +47,7 @@ options:
       normalized_sql:
         description:
           - The SQL of the query, with placeholders such as C($1) for its literals.
-          - White space is compared as one blank, so the SQL can be broken into lines anywhere.
+          - Each run of whitespace counts as one space, so you can wrap the SQL.
           - Required unless O(cache_rules[].query_hash) is set.
         type: str
       cache_enabled:
@@ -57,19 +57,18 @@ options:
       cache_ttl_seconds:
         description:
           - How long a cached result is fresh, in seconds (0 to 86400).
-          - If the rule has no value, the project's applies.
+          - If the rule has no value, the project's value applies.
           - V(null) clears it.
         type: int
       cache_swr_seconds:
         description:
-          - How long PgBeam may still return a result that is no longer fresh while it fetches a new one, in seconds (0
-            to 86400).
-          - The project's value applies to a rule without one.
+          - How long PgBeam may return a stale result while it fetches a new one, in seconds (0 to 86400).
+          - If it is not set, the project's value applies.
           - V(null) clears it.
         type: int
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
 attributes:

@@ -212,7 +212,7 @@ EXAMPLES = r"""
     update_password: always
     test_connection: true
 
-- name: Point a registration to another server
+- name: Point a registration at another server
   pgbeam.cloud.database:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     id: db_01h455vb4pex5vsknk084sn02q

@@ -14,10 +14,10 @@ description:
   - Registers a list of upstream PostgreSQL databases with a PgBeam project in one run.
   - The databases of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(databases[].state=absent) are deleted before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes at the end.
+  - Entries with O(databases[].state=absent) are processed before any other write, which frees capacity if the plan has
+    a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -163,12 +163,12 @@ options:
       - The maximum number of registrations that O(prune) may delete in one run, such as V(10), or a percentage of those
         that exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(databases[].state=absent) do not count.
+      - Entries with O(databases[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
   update_password:

@@ -36,8 +36,8 @@ options:
     type: str
   domain:
     description:
-      - The name that clients connect to (a host name of 253 ASCII characters at most, without a dot at its end).
-      - Case does not matter. Give an internationalized name in its ASCII form, which begins with C(xn--).
+      - The name that clients connect to (a host name of at most 253 ASCII characters, without a trailing dot).
+      - Case does not matter. Write an internationalized name in its ASCII form, which begins with C(xn--).
       - It cannot be changed once the domain exists. If the value differs, the task fails.
       - Required unless O(id) is set.
     type: str
@@ -50,7 +50,8 @@ options:
     default: false
   verify_timeout:
     description:
-      - How long to keep asking, every few seconds, until all domains of the task are verified, in seconds (0 to 86400).
+      - How long to wait until all domains of the task are verified, in seconds (0 to 86400). PgBeam is asked every few
+        seconds.
       - With V(0), PgBeam is asked once for each domain. Without O(verify), this has no effect. New DNS records can take
         up to 24 hours to become visible.
     type: int
@@ -142,7 +143,7 @@ domain:
     tls_cert_expiry:
       description:
         - When the TLS certificate expires.
-        - Null if none has been issued yet.
+        - Null if no certificate has been issued yet.
       type: str
       returned: always
       sample: "2027-01-30T09:00:00Z"

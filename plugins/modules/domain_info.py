@@ -26,8 +26,8 @@ options:
     type: str
   domain:
     description:
-      - Return only the domain with this host name (a host name of 253 ASCII characters at most, without a dot at its
-        end).
+      - Return only the domain with this host name (a host name of at most 253 ASCII characters, without a trailing
+        dot).
       - Case does not matter.
     type: str
   verified:
@@ -110,7 +110,7 @@ domains:
     tls_cert_expiry:
       description:
         - When the TLS certificate expires.
-        - Null if none has been issued yet.
+        - Null if no certificate has been issued yet.
       type: str
       returned: always
       sample: "2027-01-30T09:00:00Z"

@@ -15,9 +15,9 @@ description:
     host name for a project. Clients connect to it, and DNS records prove that you own it.
   - The domains of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(domains[].state=absent) are deleted before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes at the end.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - Entries with O(domains[].state=absent) are processed before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes last.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -48,8 +48,8 @@ options:
         type: str
       domain:
         description:
-          - The name that clients connect to (a host name of 253 ASCII characters at most, without a dot at its end).
-          - Case does not matter. Give an internationalized name in its ASCII form, which begins with C(xn--).
+          - The name that clients connect to (a host name of at most 253 ASCII characters, without a trailing dot).
+          - Case does not matter. Write an internationalized name in its ASCII form, which begins with C(xn--).
           - It cannot be changed once the domain exists. If the value differs, the task fails.
           - Required unless O(domains[].id) is set.
         type: str
@@ -64,12 +64,12 @@ options:
       - The maximum number of domains that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(domains[].state=absent) do not count.
+      - Entries with O(domains[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
   verify:
@@ -81,7 +81,8 @@ options:
     default: false
   verify_timeout:
     description:
-      - How long to keep asking, every few seconds, until all domains of the task are verified, in seconds (0 to 86400).
+      - How long to wait until all domains of the task are verified, in seconds (0 to 86400). PgBeam is asked every few
+        seconds.
       - With V(0), PgBeam is asked once for each domain. Without O(verify), this has no effect. New DNS records can take
         up to 24 hours to become visible.
     type: int

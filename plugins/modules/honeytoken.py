@@ -38,7 +38,7 @@ options:
     type: str
   schema_name:
     description:
-      - The schema of the decoy (text of 255 characters at most).
+      - The schema of the decoy (text of at most 255 characters).
       - An empty value also means V(public).
       - If omitted, V(public) is assumed, unless O(id) is set.
     type: str

@@ -25,7 +25,7 @@ options:
     type: str
   schema_name:
     description:
-      - Return only honeytokens in this schema (text of 255 characters at most).
+      - Return only honeytokens in this schema (text of at most 255 characters).
     type: str
   relation_name:
     description:

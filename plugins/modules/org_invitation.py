@@ -11,10 +11,10 @@ module: org_invitation
 short_description: Invite somebody to a PgBeam organization
 version_added: 1.0.0
 description:
-  - Invites a person to an organization, or revokes a pending invitation. PgBeam sends an email to a person who is
-    invited. A person who is a member already is not invited, and a member with another role is reported with a warning.
-    Change a member's role with M(pgbeam.cloud.org_member).
-  - For several org invitations, use M(pgbeam.cloud.org_invitations), which lists them once and writes in parallel.
+  - Invites a person to an organization, or revokes a pending invitation. PgBeam sends an invitation by email. A person
+    who is already a member is not invited. If that member has a different role, a warning reports it. To change a
+    member's role, use M(pgbeam.cloud.org_member).
+  - For several invitations, use M(pgbeam.cloud.org_invitations), which lists them once and writes in parallel.
 options:
   org_id:
     description:
@@ -25,9 +25,9 @@ options:
   state:
     description:
       - V(present) ensures that the invitation exists and matches the task.
-      - V(absent) ensures that it does not exist. The invitation is revoked. It does not remove a member who has
-        accepted it, which M(pgbeam.cloud.org_member) does.
-      - The org invitation also counts as absent if its status is C(accepted), C(rejected) or C(canceled).
+      - V(absent) ensures that it does not exist. The invitation is revoked. A person who has already accepted it stays
+        a member. To remove a member, use M(pgbeam.cloud.org_member).
+      - The invitation also counts as absent if its status is C(accepted), C(rejected) or C(canceled).
     type: str
     choices: [present, absent]
     default: present
@@ -35,21 +35,21 @@ options:
     description:
       - The invitation's id. If O(email) differs, the task fails.
       - If omitted, the invitation is looked up by O(email). If several match, the task fails and reports their ids.
-      - PgBeam cannot return a single org invitation, so all org invitations of the organization are listed even if you
-        set an id.
+      - PgBeam cannot return a single invitation, so all invitations of the organization are listed even if you set an
+        id.
     type: str
   email:
     description:
       - The email address that the invitation is sent to.
-      - Upper and lower case are the same.
-      - It cannot be changed once the org invitation exists. If the value differs, the task fails.
+      - Case is ignored.
+      - It cannot be changed once the invitation exists. If the value differs, the task fails.
       - Required unless O(id) is set.
     type: str
   role:
     description:
-      - What the person may do in the organization as its member.
-      - If omitted, PgBeam invites as C(member). The role C(owner) is missing, because nobody can be invited as one.
-      - It cannot be changed once the org invitation exists. If the value differs, the task fails.
+      - The role that the person gets in the organization.
+      - If omitted, PgBeam uses C(member). Nobody can be invited as C(owner).
+      - It cannot be changed once the invitation exists. If the value differs, the task fails.
     type: str
     choices: [admin, member, security_admin, billing_admin, auditor, policy-author, approver]
 attributes:
@@ -80,11 +80,11 @@ EXAMPLES = r"""
     role: auditor
   register: invited
 
-- name: Show whether the person is a member already
+- name: Show whether the person is already a member
   ansible.builtin.debug:
     msg: "{{ 'a member' if invited.org_member else 'invited' }}"
 
-- name: Revoke an invitation that was not accepted yet
+- name: Revoke an invitation that has not been accepted yet
   pgbeam.cloud.org_invitation:
     org_id: org_01h455vb4pex5vsknk084sn02q
     email: sam@example.com
@@ -110,19 +110,19 @@ org_invitation:
       returned: always
       sample: sam@example.com
     role:
-      description: What the person may do in the organization as its member.
+      description: The role that the person gets in the organization.
       type: str
       returned: always
       sample: auditor
     status:
-      description: The state of the invitation, which is C(pending).
+      description: The status of the invitation, always C(pending).
       type: str
       returned: always
       sample: pending
     expires_at:
       description:
-        - The time from which the invitation can no longer be accepted.
-        - After this time it is found by its id alone, and the person is invited again.
+        - The time at which the invitation expires.
+        - An expired invitation is found only by its id, and a task with the email address invites the person again.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"
@@ -145,7 +145,7 @@ changes:
   returned: when the plan could be computed
   sample: [email, role]
 org_member:
-  description: The org member with the same email, if one exists in place of the org invitation. Empty otherwise.
+  description: The organization member with the same email, if one exists in place of the invitation. Empty otherwise.
   type: dict
   returned: when the plan could be computed
   contains:
@@ -166,8 +166,8 @@ org_member:
       sample: alex@example.com
     role:
       description:
-        - What the member may do in the organization.
-        - It may also be C(owner).
+        - The member's role in the organization.
+        - Can also be C(owner).
       type: str
       returned: always
       sample: auditor

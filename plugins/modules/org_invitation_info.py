@@ -11,9 +11,9 @@ module: org_invitation_info
 short_description: Look up the pending invitations to a PgBeam organization
 version_added: 1.0.0
 description:
-  - Looks up the pending invitations to an organization, those that have expired among them.
-  - All pages of the list are read. If you set several filters, all must match. Org invitations with the status
-    C(accepted), C(rejected) or C(canceled) are omitted.
+  - Looks up the pending invitations to an organization, including those that have expired.
+  - All pages of the list are read. If you set several filters, all must match. Invitations with the status C(accepted),
+    C(rejected) or C(canceled) are omitted.
 options:
   org_id:
     description:
@@ -23,13 +23,13 @@ options:
   id:
     description:
       - Return only the invitation with this id.
-      - PgBeam cannot return a single org invitation, so all org invitations of the organization are listed even if you
-        set an id.
+      - PgBeam cannot return a single invitation, so all invitations of the organization are listed even if you set an
+        id.
     type: str
   email:
     description:
-      - Only the invitation to this email address.
-      - Upper and lower case are the same.
+      - Return only the invitation to this email address.
+      - Case is ignored.
     type: str
 attributes:
   check_mode:
@@ -82,19 +82,19 @@ org_invitations:
       returned: always
       sample: sam@example.com
     role:
-      description: What the person may do in the organization as its member.
+      description: The role that the person gets in the organization.
       type: str
       returned: always
       sample: auditor
     status:
-      description: The state of the invitation, which is C(pending).
+      description: The status of the invitation, always C(pending).
       type: str
       returned: always
       sample: pending
     expires_at:
       description:
-        - The time from which the invitation can no longer be accepted.
-        - After this time it is found by its id alone, and the person is invited again.
+        - The time at which the invitation expires.
+        - An expired invitation is found only by its id, and a task with the email address invites the person again.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"

@@ -11,14 +11,14 @@ module: org_invitations
 short_description: Invite people to a PgBeam organization
 version_added: 1.0.0
 description:
-  - Invites people to an organization in one run, or revokes pending invitations. PgBeam sends an email to a person who
-    is invited. A person who is a member already is not invited, and a member with another role is reported with a
-    warning. Change a member's role with M(pgbeam.cloud.org_member).
-  - The org invitations of the organization are listed once, all entries are checked before the first write, and writes
-    run in parallel.
-  - Entries with O(org_invitations[].state=absent) are deleted before any other write, which frees capacity if the plan
-    has a limit. O(prune) deletes at the end.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - Invites people to an organization in one run, or revokes pending invitations. PgBeam sends an invitation by email. A
+    person who is already a member is not invited. If that member has a different role, a warning reports it. To change
+    a member's role, use M(pgbeam.cloud.org_member).
+  - The invitations of the organization are listed once, all entries are checked before the first write, and writes run
+    in parallel.
+  - Entries with O(org_invitations[].state=absent) are processed before any other write, which frees capacity if the
+    plan has a limit. O(prune) deletes last.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   org_id:
@@ -29,7 +29,7 @@ options:
     required: true
   org_invitations:
     description:
-      - The org invitations. Two entries for the same invitation are refused.
+      - The invitations. Two entries for the same invitation are refused.
     type: list
     elements: dict
     required: true
@@ -37,9 +37,9 @@ options:
       state:
         description:
           - V(present) ensures that the invitation exists and matches the entry.
-          - V(absent) ensures that it does not exist. The invitation is revoked. It does not remove a member who has
-            accepted it, which M(pgbeam.cloud.org_member) does.
-          - The org invitation also counts as absent if its status is C(accepted), C(rejected) or C(canceled).
+          - V(absent) ensures that it does not exist. The invitation is revoked. A person who has already accepted it
+            stays a member. To remove a member, use M(pgbeam.cloud.org_member).
+          - The invitation also counts as absent if its status is C(accepted), C(rejected) or C(canceled).
         type: str
         choices: [present, absent]
         default: present
@@ -52,15 +52,15 @@ options:
       email:
         description:
           - The email address that the invitation is sent to.
-          - Upper and lower case are the same.
-          - It cannot be changed once the org invitation exists. If the value differs, the task fails.
+          - Case is ignored.
+          - It cannot be changed once the invitation exists. If the value differs, the task fails.
           - Required unless O(org_invitations[].id) is set.
         type: str
       role:
         description:
-          - What the person may do in the organization as its member.
-          - If omitted, PgBeam invites as C(member). The role C(owner) is missing, because nobody can be invited as one.
-          - It cannot be changed once the org invitation exists. If the value differs, the task fails.
+          - The role that the person gets in the organization.
+          - If omitted, PgBeam uses C(member). Nobody can be invited as C(owner).
+          - It cannot be changed once the invitation exists. If the value differs, the task fails.
         type: str
         choices: [admin, member, security_admin, billing_admin, auditor, policy-author, approver]
   prune:
@@ -74,12 +74,12 @@ options:
       - The maximum number of invitations that O(prune) may delete in one run, such as V(10), or a percentage of those
         that exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(org_invitations[].state=absent) do not count.
+      - Entries with O(org_invitations[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
 attributes:
@@ -149,7 +149,7 @@ org_invitations:
       returned: always
       sample: sam@example.com
     role:
-      description: What the person may do in the organization as its member.
+      description: The role that the person gets in the organization.
       type: str
       returned: always
       sample: auditor
@@ -160,7 +160,8 @@ org_invitations:
       returned: always
       sample: [email, role]
     org_member:
-      description: The org member with the same email, if one exists in place of the org invitation. Empty otherwise.
+      description: The organization member with the same email, if one exists in place of the invitation. Empty
+        otherwise.
       type: dict
       returned: always
       contains:
@@ -181,8 +182,8 @@ org_invitations:
           sample: alex@example.com
         role:
           description:
-            - What the member may do in the organization.
-            - It may also be C(owner).
+            - The member's role in the organization.
+            - Can also be C(owner).
           type: str
           returned: always
           sample: auditor
@@ -290,7 +291,7 @@ msg:
 error:
   description: Details of the failed call, for conditions in a playbook.
   type: dict
-  returned: when the org invitations could not be listed
+  returned: when the invitations could not be listed
   contains:
     status:
       description: The HTTP status. Null if no response arrived.

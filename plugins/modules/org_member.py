@@ -11,10 +11,10 @@ module: org_member
 short_description: Manage the role of a member of a PgBeam organization
 version_added: 1.0.0
 description:
-  - "Changes the role of a member, or removes the member from the organization. Nobody can be added with this module:
-    invite people with M(pgbeam.cloud.org_invitation). If somebody is no member, the task fails."
+  - Changes the role of a member, or removes the member from the organization. This module cannot add members. To invite
+    people, use M(pgbeam.cloud.org_invitation). If a person is not a member, the task fails.
   - Options that you omit are neither compared nor changed.
-  - For several org members, use M(pgbeam.cloud.org_members), which lists them once and writes in parallel.
+  - For several members, use M(pgbeam.cloud.org_members), which lists them once and writes in parallel.
 options:
   org_id:
     description:
@@ -32,20 +32,19 @@ options:
     description:
       - The id of the membership. If O(email) differs, the task fails.
       - If omitted, the member is looked up by O(email). If several match, the task fails and reports their ids.
-      - PgBeam cannot return a single org member, so all org members of the organization are listed even if you set an
-        id.
+      - PgBeam cannot return a single member, so all members of the organization are listed even if you set an id.
     type: str
   email:
     description:
       - The member's email address.
-      - Upper and lower case are the same.
+      - Case is ignored.
       - Required unless O(id) is set.
     type: str
   role:
     description:
-      - What the member may do in the organization.
-      - The role C(owner) is missing, because only the dashboard can transfer the ownership. The last owner cannot get
-        another role.
+      - The member's role in the organization.
+      - C(owner) is not available, because ownership can be transferred only in the dashboard. The role of the last
+        owner cannot be changed.
     type: str
     choices: [admin, member, security_admin, billing_admin, auditor, policy-author, approver]
 attributes:
@@ -107,8 +106,8 @@ org_member:
       sample: alex@example.com
     role:
       description:
-        - What the member may do in the organization.
-        - It may also be C(owner).
+        - The member's role in the organization.
+        - Can also be C(owner).
       type: str
       returned: always
       sample: auditor

@@ -22,13 +22,12 @@ options:
   id:
     description:
       - Return only the member with this id.
-      - PgBeam cannot return a single org member, so all org members of the organization are listed even if you set an
-        id.
+      - PgBeam cannot return a single member, so all members of the organization are listed even if you set an id.
     type: str
   email:
     description:
-      - Only the member with this email address.
-      - Upper and lower case are the same.
+      - Return only the member with this email address.
+      - Case is ignored.
     type: str
 attributes:
   check_mode:
@@ -87,8 +86,8 @@ org_members:
       sample: alex@example.com
     role:
       description:
-        - What the member may do in the organization.
-        - It may also be C(owner).
+        - The member's role in the organization.
+        - Can also be C(owner).
       type: str
       returned: always
       sample: auditor

@@ -11,14 +11,14 @@ module: org_members
 short_description: Manage the roles of the members of a PgBeam organization
 version_added: 1.0.0
 description:
-  - "Changes the roles of members of an organization in one run, or removes them. Nobody can be added with this module:
-    invite people with M(pgbeam.cloud.org_invitation). If somebody is no member, the task fails."
-  - The org members of the organization are listed once, all entries are checked before the first write, and writes run
-    in parallel.
-  - Entries with O(org_members[].state=absent) are deleted before any other write, which frees capacity if the plan has
-    a limit. O(prune) deletes at the end.
+  - Changes the roles of members of an organization in one run, or removes them. This module cannot add members. To
+    invite people, use M(pgbeam.cloud.org_invitation). If a person is not a member, the task fails.
+  - The members of the organization are listed once, all entries are checked before the first write, and writes run in
+    parallel.
+  - Entries with O(org_members[].state=absent) are processed before any other write, which frees capacity if the plan
+    has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   org_id:
@@ -28,7 +28,7 @@ options:
     required: true
   org_members:
     description:
-      - The org members. Two entries for the same member are refused.
+      - The members. Two entries for the same member are refused.
     type: list
     elements: dict
     required: true
@@ -49,14 +49,14 @@ options:
       email:
         description:
           - The member's email address.
-          - Upper and lower case are the same.
+          - Case is ignored.
           - Required unless O(org_members[].id) is set.
         type: str
       role:
         description:
-          - What the member may do in the organization.
-          - The role C(owner) is missing, because only the dashboard can transfer the ownership. The last owner cannot
-            get another role.
+          - The member's role in the organization.
+          - C(owner) is not available, because ownership can be transferred only in the dashboard. The role of the last
+            owner cannot be changed.
         type: str
         choices: [admin, member, security_admin, billing_admin, auditor, policy-author, approver]
   prune:
@@ -70,12 +70,12 @@ options:
       - The maximum number of members that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(org_members[].state=absent) do not count.
+      - Entries with O(org_members[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
 attributes:
@@ -146,8 +146,8 @@ org_members:
       sample: alex@example.com
     role:
       description:
-        - What the member may do in the organization.
-        - It may also be C(owner).
+        - The member's role in the organization.
+        - Can also be C(owner).
       type: str
       returned: always
       sample: auditor
@@ -246,7 +246,7 @@ msg:
 error:
   description: Details of the failed call, for conditions in a playbook.
   type: dict
-  returned: when the org members could not be listed
+  returned: when the members could not be listed
   contains:
     status:
       description: The HTTP status. Null if no response arrived.

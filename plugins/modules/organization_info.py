@@ -78,7 +78,7 @@ organizations:
       returned: always
       sample: Acme Corp
     slug:
-      description: The short form of its name, as used in URLs.
+      description: The short form of the organization's name, as used in URLs.
       type: str
       returned: always
       sample: acme

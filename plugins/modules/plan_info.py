@@ -44,7 +44,7 @@ EXAMPLES = r"""
     org_id: org_01h455vb4pex5vsknk084sn02q
   register: found
 
-- name: Check that there is room for 20 databases in a project
+- name: Check that the plan allows 20 databases per project
   ansible.builtin.assert:
     that: found.plan.limits.max_databases >= 20
 
@@ -75,88 +75,88 @@ plan:
       returned: always
       contains:
         queries_per_day:
-          description: How many queries per day all projects may run together. 0 means any number.
+          description: The maximum number of queries per day for all projects together. 0 for no limit.
           type: int
           returned: always
           sample: 5000000
         max_projects:
-          description: How many projects the organization may have.
+          description: The maximum number of projects.
           type: int
           returned: always
           sample: 10
         max_databases:
-          description: How many databases a project may have.
+          description: The maximum number of databases per project.
           type: int
           returned: always
           sample: 20
         max_connections:
-          description: How many connections a project may have open.
+          description: The maximum number of open connections per project.
           type: int
           returned: always
           sample: 1000
         queries_per_second:
-          description: How many queries per second a project may run.
+          description: The maximum number of queries per second for each project.
           type: int
           returned: always
           sample: 500
         bytes_per_month:
-          description: How many bytes PgBeam may send per month. 0 means any number.
+          description: The maximum number of bytes that PgBeam sends per month. 0 for no limit.
           type: int
           returned: always
           sample: 1000000000000
         max_query_shapes:
-          description: How many statements cache rules may cover. 0 means any number.
+          description: The maximum number of statements that cache rules can cover. 0 for no limit.
           type: int
           returned: always
           sample: 1000
         included_seats:
-          description: How many members the price includes.
+          description: The number of members that the price includes.
           type: int
           returned: always
           sample: 10
         max_agent_credentials:
-          description: How many agents the organization may have. 0 means any number.
+          description: The maximum number of agents. 0 for no limit.
           type: int
           returned: always
           sample: 50
         audit_retention_days:
-          description: How many days PgBeam keeps the audit log of agents.
+          description: The number of days for which PgBeam keeps the audit log of agents.
           type: int
           returned: always
           sample: 90
         sandbox_max_branches:
-          description: How many sandbox branches may be active. 0 means any number.
+          description: The maximum number of active sandbox branches. 0 for no limit.
           type: int
           returned: always
           sample: 5
         sandbox_max_upstream_bytes:
-          description: The maximum size of the source database of a sandbox branch, in bytes. 0 means any size.
+          description: The maximum size of the source database of a sandbox branch, in bytes. 0 for no limit.
           type: int
           returned: always
           sample: 50000000000
         sandbox_idle_seconds:
-          description: After how many seconds without a query a sandbox branch is stopped.
+          description: The time without queries after which a sandbox branch is stopped, in seconds.
           type: int
           returned: always
           sample: 300
         sandbox_ttl_seconds:
-          description: After how many seconds a sandbox branch is discarded.
+          description: The time after which a sandbox branch is discarded, in seconds.
           type: int
           returned: always
           sample: 86400
     spend_limit:
-      description: How much the organization may spend per month, in dollars. Null if there is no limit.
+      description: The maximum amount that the organization may spend per month, in dollars. Null if there is no limit.
       type: float
       returned: always
       sample: 500.0
     spend_capped:
-      description: Whether the spend limit is reached and the access of agents is paused. Access resumes with the next
-        billing period, or when the limit is raised or cleared.
+      description: Whether the spend limit has been reached, so that the access of agents is paused. Access resumes when
+        the next billing period begins, or when the limit is raised or cleared.
       type: bool
       returned: always
       sample: false
     spend_capped_at:
-      description: When the spend limit was reached. Null if it is not.
+      description: When the spend limit was reached. Null if it has not been reached.
       type: str
       returned: always
       sample: "2026-11-21T08:00:00Z"
@@ -176,7 +176,7 @@ plan:
       returned: always
       sample: "2026-12-01T00:00:00Z"
     enabled:
-      description: Whether billing is active. Otherwise the organization is suspended.
+      description: Whether billing is active. If V(false), the organization is suspended.
       type: bool
       returned: always
       sample: true

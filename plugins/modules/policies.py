@@ -15,10 +15,10 @@ description:
     to the databases of a project, and what it returns to them. An update also applies to open connections.
   - The policies of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(policies[].state=absent) are deleted before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes at the end.
+  - Entries with O(policies[].state=absent) are processed before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -163,7 +163,8 @@ options:
         choices: [normal, rollback, sandbox]
       approval_mode:
         description:
-          - The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects none.
+          - The statements that wait until a person approves them. V(ddl) selects schema changes, and V(off) selects
+            none.
           - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", writes, ddl, all]
@@ -177,15 +178,15 @@ options:
         type: int
       migration_safety:
         description:
-          - What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and V(block)
-            refuses them.
+          - What happens to unsafe schema changes, such as dropping a table. V(warn) reports them, and V(block) refuses
+            them.
           - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", warn, block]
       content_scan_mode:
         description:
           - Whether results are searched for text that is written as an instruction to the agent. V(annotate) records it
-            in the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
+            in the audit log. If PgBeam is certain, V(block) also withholds it and fails the statement.
           - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", annotate, block]
@@ -212,12 +213,12 @@ options:
       - The maximum number of policies that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(policies[].state=absent) do not count.
+      - Entries with O(policies[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
 attributes:

@@ -150,7 +150,7 @@ options:
     choices: [normal, rollback, sandbox]
   approval_mode:
     description:
-      - The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects none.
+      - The statements that wait until a person approves them. V(ddl) selects schema changes, and V(off) selects none.
       - In YAML, V(off) must be quoted.
     type: str
     choices: ["off", writes, ddl, all]
@@ -164,15 +164,15 @@ options:
     type: int
   migration_safety:
     description:
-      - What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and V(block)
-        refuses them.
+      - What happens to unsafe schema changes, such as dropping a table. V(warn) reports them, and V(block) refuses
+        them.
       - In YAML, V(off) must be quoted.
     type: str
     choices: ["off", warn, block]
   content_scan_mode:
     description:
       - Whether results are searched for text that is written as an instruction to the agent. V(annotate) records it in
-        the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
+        the audit log. If PgBeam is certain, V(block) also withholds it and fails the statement.
       - In YAML, V(off) must be quoted.
     type: str
     choices: ["off", annotate, block]
@@ -385,8 +385,8 @@ policy:
       returned: always
       sample: normal
     approval_mode:
-      description: The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects
-        none.
+      description: The statements that wait until a person approves them. V(ddl) selects schema changes, and V(off)
+        selects none.
       type: str
       returned: always
       sample: writes
@@ -402,14 +402,14 @@ policy:
       returned: always
       sample: 300
     migration_safety:
-      description: What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and
-        V(block) refuses them.
+      description: What happens to unsafe schema changes, such as dropping a table. V(warn) reports them, and V(block)
+        refuses them.
       type: str
       returned: always
       sample: block
     content_scan_mode:
       description: Whether results are searched for text that is written as an instruction to the agent. V(annotate)
-        records it in the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
+        records it in the audit log. If PgBeam is certain, V(block) also withholds it and fails the statement.
       type: str
       returned: always
       sample: annotate

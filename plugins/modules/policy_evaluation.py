@@ -11,11 +11,11 @@ module: policy_evaluation
 short_description: Test the policies for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Evaluates statements with a policy, saved or not, and compares each decision with the expected one. PgBeam decides
-    as it does for the statements of agents, but connects to no database.
-  - The task fails if a decision differs from the expected one, and its message has a table of these statements. It
-    changes nothing, and also runs in check mode.
-  - If PgBeam cannot evaluate a statement, the others continue, except after status 401, 402 or 403 or when
+  - Evaluates statements against a policy, saved or not, and compares each decision with the expected one. PgBeam
+    decides as it does for statements of agents, but does not connect to a database.
+  - The task fails if a decision differs from the expected one, and its message contains a table of these statements.
+    The module changes nothing, and also runs in check mode.
+  - If PgBeam cannot evaluate a statement, the others continue, except after status 401, 402 or 403, or when
     O(retry_budget) is exhausted. The task then fails, and RV(evaluations) reports the outcome of every statement.
 options:
   project_id:
@@ -26,12 +26,12 @@ options:
   policy:
     description:
       - The name of a saved policy, or its id. Either this or O(definition) is required.
-      - If no policy has this name or id, the task fails, also in check mode.
+      - If no policy has this name or id, the task fails, even in check mode.
     type: str
   definition:
     description:
-      - A policy that need not be saved, such as the next version of one. PgBeam uses its defaults for the options that
-        you omit.
+      - A policy that does not need to be saved first, such as a new version of an existing one. PgBeam applies its
+        defaults to options that you omit.
     type: dict
     suboptions:
       name:
@@ -149,7 +149,8 @@ options:
         choices: [normal, rollback, sandbox]
       approval_mode:
         description:
-          - The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects none.
+          - The statements that wait until a person approves them. V(ddl) selects schema changes, and V(off) selects
+            none.
           - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", writes, ddl, all]
@@ -163,15 +164,15 @@ options:
         type: int
       migration_safety:
         description:
-          - What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and V(block)
-            refuses them.
+          - What happens to unsafe schema changes, such as dropping a table. V(warn) reports them, and V(block) refuses
+            them.
           - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", warn, block]
       content_scan_mode:
         description:
           - Whether results are searched for text that is written as an instruction to the agent. V(annotate) records it
-            in the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
+            in the audit log. If PgBeam is certain, V(block) also withholds it and fails the statement.
           - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", annotate, block]
@@ -213,7 +214,7 @@ options:
         type: str
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
 attributes:
@@ -292,7 +293,7 @@ evaluations:
       returned: always
       sample: mask
     passed:
-      description: Whether the verdict is the expected one, and the rule if one is expected.
+      description: Whether the verdict is the expected one. If a rule is expected, it must match too.
       type: bool
       returned: always
       sample: true
@@ -307,12 +308,12 @@ evaluations:
       returned: always
       sample: ok
     reason:
-      description: The reason in words.
+      description: The reason for the verdict.
       type: str
       returned: always
       sample: The statement is permitted with masked columns.
     hint:
-      description: What the agent can do instead of a blocked statement. Null if there is nothing.
+      description: What the agent can do instead of sending a blocked statement. Null if PgBeam has no suggestion.
       type: str
       returned: always
       sample: Select from a table in the allowlist.
@@ -333,24 +334,24 @@ evaluations:
           returned: always
           sample: hash
     row_filter_predicate:
-      description: The condition that limits the rows. Null without one.
+      description: The condition that limits the rows. Null if there is none.
       type: str
       returned: always
       sample: tenant_id = 7
     rewritten_sql:
-      description: The statement with that condition. Null without one.
+      description: The statement with that condition. Null if there is no condition.
       type: str
       returned: always
       sample: SELECT id FROM orders WHERE tenant_id = 7
     notes:
-      description: What else may happen to the statement and depends on more than the policy, such as budgets and
-        approvals. Null if PgBeam returns none.
+      description: What else can affect the statement, such as budgets and approvals, which do not depend on the policy
+        alone. Null if PgBeam returns none.
       type: list
       elements: str
       returned: always
       sample: [Budgets are not evaluated.]
     template:
-      description: The query template that the statement matches. Null without one.
+      description: The query template that the statement matches. Null if it matches none.
       type: str
       returned: always
       sample: orders_of_customer
@@ -416,7 +417,7 @@ summary:
       returned: always
       sample: 11
     failed:
-      description: The number of statements with another decision.
+      description: The number of statements with an unexpected decision.
       type: int
       returned: always
       sample: 0
@@ -426,8 +427,8 @@ summary:
       returned: always
       sample: 0
 msg:
-  description: The summary in words. If the task fails, the table of unexpected decisions and the failed calls come
-    first and the summary follows in brackets.
+  description: The summary as text. If the task fails, the table of unexpected decisions and the failed calls come first
+    and the summary follows in brackets.
   type: str
   returned: always
   sample: 11 passed

@@ -198,8 +198,8 @@ policies:
       returned: always
       sample: normal
     approval_mode:
-      description: The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects
-        none.
+      description: The statements that wait until a person approves them. V(ddl) selects schema changes, and V(off)
+        selects none.
       type: str
       returned: always
       sample: writes
@@ -215,14 +215,14 @@ policies:
       returned: always
       sample: 300
     migration_safety:
-      description: What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and
-        V(block) refuses them.
+      description: What happens to unsafe schema changes, such as dropping a table. V(warn) reports them, and V(block)
+        refuses them.
       type: str
       returned: always
       sample: block
     content_scan_mode:
       description: Whether results are searched for text that is written as an instruction to the agent. V(annotate)
-        records it in the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
+        records it in the audit log. If PgBeam is certain, V(block) also withholds it and fails the statement.
       type: str
       returned: always
       sample: annotate

@@ -11,8 +11,8 @@ module: policy_replay_info
 short_description: Preview what a policy would change for the recorded statements of AI agents
 version_added: 1.0.0
 description:
-  - Evaluates the statements that PgBeam has recorded of the agents of a project with a policy, saved or not. The result
-    reports what the policy would newly block and newly allow. PgBeam connects to no database.
+  - Evaluates the recorded statements of a project's agents against a policy, saved or not. The result reports which
+    statements the policy would newly block or newly allow. PgBeam does not connect to a database.
 options:
   project_id:
     description:
@@ -22,12 +22,12 @@ options:
   policy:
     description:
       - The name of a saved policy, or its id. Either this or O(definition) is required.
-      - If no policy has this name or id, the task fails, also in check mode.
+      - If no policy has this name or id, the task fails, even in check mode.
     type: str
   definition:
     description:
-      - A policy that need not be saved, such as the next version of one. PgBeam uses its defaults for the options that
-        you omit.
+      - A policy that does not need to be saved first, such as a new version of an existing one. PgBeam applies its
+        defaults to options that you omit.
     type: dict
     suboptions:
       name:
@@ -145,7 +145,8 @@ options:
         choices: [normal, rollback, sandbox]
       approval_mode:
         description:
-          - The statements that wait until a person approves them. V(ddl) selects schema changes, V(off) selects none.
+          - The statements that wait until a person approves them. V(ddl) selects schema changes, and V(off) selects
+            none.
           - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", writes, ddl, all]
@@ -159,15 +160,15 @@ options:
         type: int
       migration_safety:
         description:
-          - What happens to unsafe schema changes, such as one that drops a table. V(warn) reports them, and V(block)
-            refuses them.
+          - What happens to unsafe schema changes, such as dropping a table. V(warn) reports them, and V(block) refuses
+            them.
           - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", warn, block]
       content_scan_mode:
         description:
           - Whether results are searched for text that is written as an instruction to the agent. V(annotate) records it
-            in the audit log. V(block) also withholds it and fails the statement if PgBeam is certain.
+            in the audit log. If PgBeam is certain, V(block) also withholds it and fails the statement.
           - In YAML, V(off) must be quoted.
         type: str
         choices: ["off", annotate, block]
@@ -185,25 +186,25 @@ options:
         choices: [sql, templates]
   agent:
     description:
-      - Only the statements of this agent, by its name or id. Without this and O(bound_policy), those of all agents of
-        the project.
-      - If no agent has this name or id, the task fails, also in check mode.
+      - The name or id of the agent whose statements are replayed. If neither this nor O(bound_policy) is set, the
+        statements of all agents of the project are replayed.
+      - If no agent has this name or id, the task fails, even in check mode.
     type: str
   bound_policy:
     description:
-      - Only the statements of the agents that have this policy now, by its name or id. Use it to preview a change of
-        this policy. Not together with O(agent).
-      - If no policy has this name or id, the task fails, also in check mode.
+      - The name or id of a policy. Only the statements of the agents that currently have it are replayed. Use it to
+        preview a change to this policy. Cannot be combined with O(agent).
+      - If no policy has this name or id, the task fails, even in check mode.
     type: str
   start:
     description:
-      - The start of the period, inclusive, in quotes (a date and a time with a zone, such as 2027-01-31T12:00:00Z). If
-        omitted, 7 days before the end.
+      - The start of the period, inclusive (a date and time with a time zone, such as 2027-01-31T12:00:00Z). Put the
+        value in quotes. If omitted, 7 days before O(end).
     type: str
   end:
     description:
-      - The end of the period, exclusive, in quotes (a date and a time with a zone, such as 2027-01-31T12:00:00Z). If
-        omitted, now.
+      - The end of the period, exclusive (a date and time with a time zone, such as 2027-01-31T12:00:00Z). Put the value
+        in quotes. If omitted, the current time.
     type: str
   limit:
     description:
@@ -242,7 +243,7 @@ EXAMPLES = r"""
 - name: Fail if it would block what agents do today
   ansible.builtin.assert:
     that: preview.replay.summary.newly_blocked == 0
-    fail_msg: "{{ preview.replay['items'] | selectattr('change', 'eq', 'newly_blocked') | map(attribute='sql') }}"
+    fail_msg: "{{ preview.replay.statements | selectattr('change', 'eq', 'newly_blocked') | map(attribute='sql') }}"
 
 - name: Preview a saved policy for one agent
   pgbeam.cloud.policy_replay_info:
@@ -265,12 +266,13 @@ replay:
       returned: always
       contains:
         traffic_scope:
-          description: Whose statements were replayed, C(bound_credentials) with O(bound_policy), otherwise C(project).
+          description: "Whose statements were replayed: C(bound_credentials) if O(bound_policy) is set, otherwise
+            C(project)."
           type: str
           returned: always
           sample: bound_credentials
         bound_credentials:
-          description: The number of agents that have O(bound_policy). Null without that option.
+          description: The number of agents that have O(bound_policy). Null if that option is not set.
           type: int
           returned: always
           sample: 2
@@ -280,7 +282,8 @@ replay:
           returned: always
           sample: 1250
         distinct_queries:
-          description: The number of distinct ones among them, which differ in more than their literals.
+          description: The number of distinct statements among them. Statements that differ only in their literals count
+            once.
           type: int
           returned: always
           sample: 42
@@ -290,37 +293,37 @@ replay:
           returned: always
           sample: 42
         would_allow:
-          description: The number that the policy allows unchanged.
+          description: The number of statements that the policy allows unchanged.
           type: int
           returned: always
           sample: 37
         would_block:
-          description: The number that the policy blocks.
+          description: The number of statements that the policy blocks.
           type: int
           returned: always
           sample: 3
         would_mask:
-          description: The number with masked columns.
+          description: The number of statements with masked columns.
           type: int
           returned: always
           sample: 2
         would_row_filter:
-          description: The number with a condition that limits the rows.
+          description: The number of statements with a condition that limits the rows.
           type: int
           returned: always
           sample: 0
         newly_blocked:
-          description: The number that were executed and would be blocked.
+          description: The number of statements that were executed and would now be blocked.
           type: int
           returned: always
           sample: 1
         newly_allowed:
-          description: The number that were blocked and would be executed.
+          description: The number of statements that were blocked and would now be executed.
           type: int
           returned: always
           sample: 0
         skipped_unparseable:
-          description: The number of distinct statements whose recorded text is cut off, so that they were left out.
+          description: The number of distinct statements that were skipped because their recorded text is truncated.
           type: int
           returned: always
           sample: 0
@@ -329,8 +332,8 @@ replay:
           type: bool
           returned: always
           sample: false
-    items:
-      description: The distinct statements, those with another outcome first.
+    statements:
+      description: The distinct statements, those with a changed outcome first.
       type: list
       elements: dict
       returned: always
@@ -371,7 +374,7 @@ replay:
           returned: always
           sample: query
         recorded_rule:
-          description: The rule that blocked it then. Null if it was not blocked.
+          description: The rule that blocked it at that time. Null if it was not blocked.
           type: str
           returned: always
           sample: table_denied
@@ -398,12 +401,13 @@ replay:
               returned: always
               sample: ok
             reason:
-              description: The reason in words.
+              description: The reason for the verdict.
               type: str
               returned: always
               sample: The statement is permitted with masked columns.
             hint:
-              description: What the agent can do instead of a blocked statement. Null if there is nothing.
+              description: What the agent can do instead of sending a blocked statement. Null if PgBeam has no
+                suggestion.
               type: str
               returned: always
               sample: Select from a table in the allowlist.
@@ -424,24 +428,24 @@ replay:
                   returned: always
                   sample: hash
             row_filter_predicate:
-              description: The condition that limits the rows. Null without one.
+              description: The condition that limits the rows. Null if there is none.
               type: str
               returned: always
               sample: tenant_id = 7
             rewritten_sql:
-              description: The statement with that condition. Null without one.
+              description: The statement with that condition. Null if there is no condition.
               type: str
               returned: always
               sample: SELECT id FROM orders WHERE tenant_id = 7
             notes:
-              description: What else may happen to the statement and depends on more than the policy, such as budgets
-                and approvals. Null if PgBeam returns none.
+              description: What else can affect the statement, such as budgets and approvals, which do not depend on the
+                policy alone. Null if PgBeam returns none.
               type: list
               elements: str
               returned: always
               sample: [Budgets are not evaluated.]
             template:
-              description: The query template that the statement matches. Null without one.
+              description: The query template that the statement matches. Null if it matches none.
               type: str
               returned: always
               sample: orders_of_customer

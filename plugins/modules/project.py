@@ -17,7 +17,7 @@ description:
     later runs, the same task also keeps that database up to date.
   - PgBeam does not accept O(allowed_cidrs), O(agents_disabled), O(default_policy_profile_id), O(residency) and
     O(status) when the project is created. A second call sets the values that differ from PgBeam's defaults. If that
-    call fails, the task fails with the RV(action) V(created), and the next run completes the project.
+    call fails, the task fails with RV(action=created), and the next run completes the project.
   - Options that you omit are neither compared nor changed.
 options:
   org_id:
@@ -31,7 +31,7 @@ options:
       - V(present) ensures that the project exists and matches the task.
       - V(absent) ensures that it does not exist. All its registrations are deleted too. The PostgreSQL databases
         themselves are not touched.
-      - V(absent) is refused unless every database of the project is declared by O(database) or O(expected_databases),
+      - V(absent) is refused unless every database of the project is declared in O(database) or O(expected_databases),
         or O(force=true) is set. The message reports how many others exist and lists up to five of them.
       - The project also counts as absent if its status is C(deleted).
     type: str
@@ -50,12 +50,12 @@ options:
     type: str
   description:
     description:
-      - The purpose of the project (text of 500 characters at most).
+      - The purpose of the project (text of at most 500 characters).
       - An empty value clears it.
     type: str
   tags:
     description:
-      - The project's tags (at most 10). Compared as a set. Each must be text of 50 characters at most.
+      - The project's tags (at most 10). Compared as a set. Each must be text of at most 50 characters.
       - An empty list clears them.
     type: list
     elements: str
@@ -86,7 +86,7 @@ options:
         type: str
       label:
         description:
-          - The name of the entry (text of 100 characters at most).
+          - The name of the entry (text of at most 100 characters).
           - If omitted, the existing label is kept. An empty value clears it.
         type: str
   agents_disabled:
@@ -112,8 +112,8 @@ options:
   default_policy:
     description:
       - The name of a policy of the project, or its id. A project that does not exist yet has no policies. Use it
-        instead of O(default_policy_profile_id). If no policy has this name or id, the task fails. In check mode, a
-        warning reports it instead.
+        instead of O(default_policy_profile_id). If no policy has this name or id, the task fails. In check mode, this
+        is only a warning.
     type: str
   database:
     description:

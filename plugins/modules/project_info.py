@@ -18,7 +18,7 @@ options:
   org_id:
     description:
       - The id of the organization that owns the project. M(pgbeam.cloud.organization_info) returns it.
-      - Required unless O(id) is set. If O(id) is set, it is not compared.
+      - Required unless O(id) is set. If O(id) is set, this option is not compared.
     type: str
   id:
     description:

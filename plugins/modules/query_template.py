@@ -38,7 +38,7 @@ options:
     type: str
   name:
     description:
-      - The query template's name (1 to 63 lower-case letters, digits and '_', with a letter first).
+      - The query template's name (1 to 63 lower-case letters, digits and '_', beginning with a letter).
       - Required unless O(id) is set.
     type: str
   sql:
@@ -57,7 +57,8 @@ options:
     suboptions:
       name:
         description:
-          - The name by which agents pass the value (1 to 63 lower-case letters, digits and '_', with a letter first).
+          - The name by which agents pass the value (1 to 63 lower-case letters, digits and '_', beginning with a
+            letter).
           - Required in each entry.
         type: str
       type:
@@ -202,7 +203,7 @@ query_template:
       returned: always
       sample: true
     statement_kind:
-      description: The kind of statement. Null if it no longer compiles.
+      description: The kind of statement. Null if the template no longer compiles.
       type: str
       returned: always
       sample: select

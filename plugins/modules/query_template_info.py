@@ -25,7 +25,8 @@ options:
     type: str
   name:
     description:
-      - Return only the query template with this name (1 to 63 lower-case letters, digits and '_', with a letter first).
+      - Return only the query template with this name (1 to 63 lower-case letters, digits and '_', beginning with a
+        letter).
     type: str
   enabled:
     description:
@@ -133,7 +134,7 @@ query_templates:
       returned: always
       sample: true
     statement_kind:
-      description: The kind of statement. Null if it no longer compiles.
+      description: The kind of statement. Null if the template no longer compiles.
       type: str
       returned: always
       sample: select

@@ -16,10 +16,10 @@ description:
     enabled templates of the project. The rest of its policy still applies.
   - The query templates of the project are listed once, all entries are checked before the first write, and writes run
     in parallel.
-  - Entries with O(query_templates[].state=absent) are deleted before any other write, which frees capacity if the plan
-    has a limit. O(prune) deletes at the end.
+  - Entries with O(query_templates[].state=absent) are processed before any other write, which frees capacity if the
+    plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -52,7 +52,7 @@ options:
         type: str
       name:
         description:
-          - The query template's name (1 to 63 lower-case letters, digits and '_', with a letter first).
+          - The query template's name (1 to 63 lower-case letters, digits and '_', beginning with a letter).
           - Required unless O(query_templates[].id) is set.
         type: str
       sql:
@@ -71,8 +71,8 @@ options:
         suboptions:
           name:
             description:
-              - The name by which agents pass the value (1 to 63 lower-case letters, digits and '_', with a letter
-                first).
+              - The name by which agents pass the value (1 to 63 lower-case letters, digits and '_', beginning with a
+                letter).
               - Required in each entry.
             type: str
           type:
@@ -111,12 +111,12 @@ options:
       - The maximum number of query templates that O(prune) may delete in one run, such as V(10), or a percentage of
         those that exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(query_templates[].state=absent) do not count.
+      - Entries with O(query_templates[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
 attributes:

@@ -59,7 +59,7 @@ options:
       - Replace any replica that differs from its task. The new one is created before the old one is deleted, so the
         number of replicas never drops. The new one has a different id.
       - Also completes an interrupted replacement. If several replicas have the same O(host) and O(port) and exactly one
-        matches the task, the others are deleted. This requires O(host), without O(id).
+        matches the task, the others are deleted. This requires O(host), and O(id) must not be set.
     type: bool
     default: false
 attributes:

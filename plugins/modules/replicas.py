@@ -14,11 +14,11 @@ description:
   - Adds a list of read replicas to a database that is registered with PgBeam, in one run.
   - The replicas of the database are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(replicas[].state=absent) are deleted before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes at the end.
+  - Entries with O(replicas[].state=absent) are processed before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes last.
   - PgBeam cannot update replicas. If one differs from its entry, the task fails, or replaces it if O(replace=true) is
     set. Options that you omit are not compared.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   database_id:
@@ -77,12 +77,12 @@ options:
       - The maximum number of replicas that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(replicas[].state=absent) do not count.
+      - Entries with O(replicas[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
   replace:
@@ -91,7 +91,7 @@ options:
         number of replicas never drops. The new one has a different id.
       - Also completes an interrupted replacement. If several replicas have the same O(replicas[].host) and
         O(replicas[].port) and exactly one matches the entry, the others are deleted. This requires O(replicas[].host),
-        without O(replicas[].id).
+        and O(replicas[].id) must not be set.
     type: bool
     default: false
 attributes:

@@ -40,9 +40,9 @@ options:
     type: str
   schema_name:
     description:
-      - The schema of the table (text of 255 characters at most). Null or empty for a table that agents refer to without
+      - The schema of the table (text of at most 255 characters). Null or empty for a table that agents refer to without
         a schema.
-      - V(null) means that there is none.
+      - V(null) means that none is set.
       - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
       - If omitted, V(null) is assumed, unless O(id) is set.
     type: str
@@ -54,8 +54,8 @@ options:
     type: str
   column_name:
     description:
-      - The name of the column (text of 255 characters at most). Null or empty if the table itself is described.
-      - V(null) means that there is none.
+      - The name of the column (text of at most 255 characters). Null or empty if the table itself is described.
+      - V(null) means that none is set.
       - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
       - If omitted, V(null) is assumed, unless O(id) is set.
     type: str

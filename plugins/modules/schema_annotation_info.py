@@ -27,7 +27,7 @@ options:
     type: str
   schema_name:
     description:
-      - Return only schema annotations in this schema (text of 255 characters at most). An empty value matches those
+      - Return only schema annotations in this schema (text of at most 255 characters). An empty value matches those
         without a schema.
     type: str
   table_name:
@@ -36,7 +36,7 @@ options:
     type: str
   column_name:
     description:
-      - Return only schema annotations of a column with this name (text of 255 characters at most). An empty value
+      - Return only schema annotations of a column with this name (text of at most 255 characters). An empty value
         matches those of tables.
     type: str
 attributes:

@@ -16,10 +16,10 @@ description:
     the database.
   - The schema annotations of the project are listed once, all entries are checked before the first write, and writes
     run in parallel.
-  - Entries with O(schema_annotations[].state=absent) are deleted before any other write, which frees capacity if the
-    plan has a limit. O(prune) deletes at the end.
+  - Entries with O(schema_annotations[].state=absent) are processed before any other write, which frees capacity if the
+    plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -52,9 +52,9 @@ options:
         type: str
       schema_name:
         description:
-          - The schema of the table (text of 255 characters at most). Null or empty for a table that agents refer to
+          - The schema of the table (text of at most 255 characters). Null or empty for a table that agents refer to
             without a schema.
-          - V(null) means that there is none.
+          - V(null) means that none is set.
           - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
           - If omitted, V(null) is assumed, unless O(schema_annotations[].id) is set.
         type: str
@@ -66,8 +66,8 @@ options:
         type: str
       column_name:
         description:
-          - The name of the column (text of 255 characters at most). Null or empty if the table itself is described.
-          - V(null) means that there is none.
+          - The name of the column (text of at most 255 characters). Null or empty if the table itself is described.
+          - V(null) means that none is set.
           - It cannot be changed once the schema annotation exists. If the value differs, the task fails.
           - If omitted, V(null) is assumed, unless O(schema_annotations[].id) is set.
         type: str
@@ -87,12 +87,12 @@ options:
       - The maximum number of schema annotations that O(prune) may delete in one run, such as V(10), or a percentage of
         those that exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(schema_annotations[].state=absent) do not count.
+      - Entries with O(schema_annotations[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
 attributes:

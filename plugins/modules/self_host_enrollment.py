@@ -27,9 +27,9 @@ options:
     description:
       - V(present) ensures that the enrollment exists and matches the task.
       - V(absent) ensures that it does not exist. The enrollment is revoked, so no proxy can connect with its token any
-        more. A proxy that is connected keeps its configuration until it reconnects. PgBeam keeps the enrollment, and a
-        new one may have its label.
-      - The self host enrollment also counts as absent if it has a C(revoked_at).
+        more. A proxy that is connected keeps its configuration until it reconnects. PgBeam keeps the revoked
+        enrollment, and a new one can have the same label.
+      - The enrollment also counts as absent if its C(revoked_at) is set.
     type: str
     choices: [present, absent]
     default: present
@@ -38,45 +38,45 @@ options:
       - The enrollment's id. If O(region_label) differs, the task fails.
       - If omitted, the enrollment is looked up by O(region_label). If several match, the task fails and reports their
         ids.
-      - PgBeam cannot return a single self host enrollment, so all self host enrollments of the organization are listed
-        even if you set an id.
+      - PgBeam cannot return a single enrollment, so all enrollments of the organization are listed even if you set an
+        id.
     type: str
   region_label:
     description:
       - A label for the place where the proxy runs (text of 1 to 100 characters).
-      - It cannot be changed once the self host enrollment exists. If the value differs, the task fails.
+      - It cannot be changed once the enrollment exists. If the value differs, the task fails.
       - Required unless O(id) is set.
     type: str
   description:
     description:
-      - A note about the enrollment (text of 500 characters at most).
-      - It cannot be changed once the self host enrollment exists. If the value differs, the task fails.
+      - A note about the enrollment (text of at most 500 characters).
+      - It cannot be changed once the enrollment exists. If the value differs, the task fails.
     type: str
   expires_at:
     description:
-      - The time from which the token is no longer accepted for new connections (a date and a time with a zone, such as
-        2027-01-31T12:00:00Z).
-      - Times are compared by value, not by notation. Put it in quotes.
-      - V(null) means that there is none.
+      - The time at which the token expires (a date and time with a time zone, such as 2027-01-31T12:00:00Z). After
+        that, PgBeam does not accept it for new connections.
+      - Times are compared by value, not by notation. Put the value in quotes.
+      - V(null) means that none is set.
       - It must be in the future when you enroll a proxy.
-      - It cannot be changed once the self host enrollment exists. If the value differs, the task fails.
+      - It cannot be changed once the enrollment exists. If the value differs, the task fails.
     type: str
   secrets_file:
     description:
-      - The file on the target host that stores the secrets of the self host enrollment, which PgBeam shows only once.
-      - When the task creates the self host enrollment or rotates its secrets, it replaces the file with the new ones,
-        as JSON with mode C(0600). At all other times, the file is neither read nor written.
+      - The file on the target host that stores the secrets of the enrollment, which PgBeam shows only once.
+      - When the task creates the enrollment or rotates its secrets, it overwrites the file with the new secrets, as
+        JSON with mode C(0600). Otherwise, the file is neither read nor written.
       - If its directory is missing or not writable, the task fails before any request.
     type: path
   rotate:
     description:
-      - Issue new secrets if the self host enrollment exists. The old ones become invalid. A proxy that is connected
-        stays connected, and needs the new token to connect again.
-      - Every run with V(true) reports a change. If the task creates the self host enrollment, this has no effect.
+      - Issue new secrets if the enrollment exists. The old ones become invalid. A proxy that is connected stays
+        connected, but needs the new token to reconnect.
+      - Every run with V(true) reports a change. If the task creates the enrollment, this has no effect.
     type: bool
   return_secrets:
     description:
-      - Return the secrets that the task issues as RV(secrets).
+      - Return the newly issued secrets in RV(secrets).
       - Refused unless the task sets C(no_log=true), because Ansible would otherwise show them.
       - A task that would issue secrets requires O(secrets_file) or this option. Otherwise it fails before it changes
         anything.
@@ -155,8 +155,8 @@ self_host_enrollment:
       sample: Production cluster
     expires_at:
       description:
-        - The time from which the token is no longer accepted for new connections.
-        - Null if it never does.
+        - The time at which the token expires. After that, PgBeam does not accept it for new connections.
+        - Null if it never expires.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"
@@ -166,12 +166,12 @@ self_host_enrollment:
       returned: always
       sample: usr_01h455vb4pex5vsknk084sn02q
     last_seen_at:
-      description: When a proxy last connected with the token. Null if none ever did.
+      description: When a proxy last connected with the token. Null if none has ever connected.
       type: str
       returned: always
       sample: "2026-11-20T12:00:00Z"
     revoked_at:
-      description: When the enrollment was revoked. Always null, since the revoked ones are left out.
+      description: When the enrollment was revoked. Always null, because revoked enrollments are omitted.
       type: str
       returned: always
       sample: "2026-11-30T08:00:00Z"

@@ -12,8 +12,8 @@ short_description: Look up the enrollments of self-hosted PgBeam proxies
 version_added: 1.0.0
 description:
   - Looks up the enrollments of the proxies that an organization runs itself.
-  - All pages of the list are read. If you set several filters, all must match. Self host enrollments with a
-    C(revoked_at) are omitted.
+  - All pages of the list are read. If you set several filters, all must match. Enrollments whose C(revoked_at) is set
+    are omitted.
 options:
   org_id:
     description:
@@ -23,12 +23,12 @@ options:
   id:
     description:
       - Return only the enrollment with this id.
-      - PgBeam cannot return a single self host enrollment, so all self host enrollments of the organization are listed
-        even if you set an id.
+      - PgBeam cannot return a single enrollment, so all enrollments of the organization are listed even if you set an
+        id.
     type: str
   region_label:
     description:
-      - Only enrollments with this label (text of 1 to 100 characters). If there are several, a warning reports it.
+      - Return only enrollments with this label (text of 1 to 100 characters). A warning reports duplicates.
     type: str
 attributes:
   check_mode:
@@ -91,8 +91,8 @@ self_host_enrollments:
       sample: Production cluster
     expires_at:
       description:
-        - The time from which the token is no longer accepted for new connections.
-        - Null if it never does.
+        - The time at which the token expires. After that, PgBeam does not accept it for new connections.
+        - Null if it never expires.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"
@@ -102,12 +102,12 @@ self_host_enrollments:
       returned: always
       sample: usr_01h455vb4pex5vsknk084sn02q
     last_seen_at:
-      description: When a proxy last connected with the token. Null if none ever did.
+      description: When a proxy last connected with the token. Null if none has ever connected.
       type: str
       returned: always
       sample: "2026-11-20T12:00:00Z"
     revoked_at:
-      description: When the enrollment was revoked. Always null, since the revoked ones are left out.
+      description: When the enrollment was revoked. Always null, because revoked enrollments are omitted.
       type: str
       returned: always
       sample: "2026-11-30T08:00:00Z"

@@ -21,7 +21,7 @@ options:
     required: true
   spend_limit:
     description:
-      - How much the organization may spend per month, in dollars (0 or more).
+      - The maximum amount that the organization may spend per month, in dollars (0 or more).
       - Once it is reached, PgBeam pauses the access of agents.
       - V(null) clears it.
       - Required.
@@ -86,19 +86,19 @@ spend_limit:
       sample: scale
     spend_limit:
       description:
-        - How much the organization may spend per month, in dollars.
+        - The maximum amount that the organization may spend per month, in dollars.
         - Null if there is no limit.
       type: float
       returned: always
       sample: 500.0
     spend_capped:
-      description: Whether the spend limit is reached and the access of agents is paused. Access resumes with the next
-        billing period, or when the limit is raised or cleared.
+      description: Whether the spend limit has been reached, so that the access of agents is paused. Access resumes when
+        the next billing period begins, or when the limit is raised or cleared.
       type: bool
       returned: always
       sample: false
     spend_capped_at:
-      description: When the spend limit was reached. Null if it is not.
+      description: When the spend limit was reached. Null if it has not been reached.
       type: str
       returned: always
       sample: "2026-11-21T08:00:00Z"

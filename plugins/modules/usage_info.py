@@ -11,7 +11,7 @@ module: usage_info
 short_description: Look up the usage of a PgBeam project or organization
 version_added: 1.0.0
 description:
-  - Looks up what a project or an organization used on each day. A project's usage is split by region. A day without
+  - Looks up the daily usage of a project or an organization. A project's usage is split by region. A day without
     traffic may be missing.
 options:
   project_id:
@@ -54,18 +54,18 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look up what a project used in November
+- name: Look up the usage of a project in November
   pgbeam.cloud.usage_info:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     start_date: "2026-11-01"
     end_date: "2026-11-30"
   register: found
 
-- name: Show how many queries that were
+- name: Show the total number of queries
   ansible.builtin.debug:
     msg: "{{ found.usage | sum(attribute='queries_total') }}"
 
-- name: Look up what the organization used on one day
+- name: Look up the usage of the organization on one day
   pgbeam.cloud.usage_info:
     org_id: org_01h455vb4pex5vsknk084sn02q
     start_date: "2026-11-21"
@@ -85,7 +85,7 @@ usage:
       returned: always
       sample: "2026-11-21"
     region:
-      description: The region that served the traffic. Null in the usage of an organization.
+      description: The region that served the traffic. Null for the usage of an organization.
       type: str
       returned: always
       sample: us-east-1
@@ -105,7 +105,7 @@ usage:
       returned: always
       sample: 40000
     connection_seconds:
-      description: How long connections were open, added up, in seconds.
+      description: The total time that connections were open, in seconds.
       type: int
       returned: always
       sample: 864000

@@ -35,9 +35,9 @@ options:
     type: str
   url:
     description:
-      - The address of the endpoint (an https:// URL of 2048 characters at most). Results and logs show it, so do not
-        put a secret into it.
-      - It is compared as written.
+      - The address of the endpoint (an https:// URL of at most 2048 characters). Results and logs show it, so do not
+        include a secret.
+      - The address is compared as written.
       - Required unless O(id) is set.
     type: str
   secret:
@@ -66,7 +66,7 @@ options:
     type: bool
   description:
     description:
-      - The purpose of the webhook (text of 256 characters at most).
+      - The purpose of the webhook (text of at most 256 characters).
     type: str
   update_secret:
     description:
@@ -77,7 +77,7 @@ options:
     default: on_create
   test_delivery:
     description:
-      - Let PgBeam send a test event once the webhook matches the task, and fail if it cannot be delivered.
+      - Ask PgBeam to send a test event once the webhook matches the task, and fail if it cannot be delivered.
       - Skipped in check mode and with O(state=absent).
     type: bool
     default: false
@@ -159,7 +159,7 @@ webhook:
       returned: always
       sample: prj_01h455vb4pex5vsknk084sn02q
     url:
-      description: The address of the endpoint. Results and logs show it, so do not put a secret into it.
+      description: The address of the endpoint. Results and logs show it, so do not include a secret.
       type: str
       returned: always
       sample: https://siem.example.com/pgbeam

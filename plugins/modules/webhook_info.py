@@ -25,9 +25,9 @@ options:
     type: str
   url:
     description:
-      - Return only webhooks with this address (an https:// URL of 2048 characters at most). A warning reports
+      - Return only webhooks with this address (an https:// URL of at most 2048 characters). A warning reports
         duplicates.
-      - It is compared as written.
+      - The address is compared as written.
     type: str
   format:
     description:
@@ -95,7 +95,7 @@ webhooks:
       returned: always
       sample: prj_01h455vb4pex5vsknk084sn02q
     url:
-      description: The address of the endpoint. Results and logs show it, so do not put a secret into it.
+      description: The address of the endpoint. Results and logs show it, so do not include a secret.
       type: str
       returned: always
       sample: https://siem.example.com/pgbeam

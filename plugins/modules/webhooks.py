@@ -15,10 +15,10 @@ description:
     events of a project.
   - The webhooks of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(webhooks[].state=absent) are deleted before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes at the end.
+  - Entries with O(webhooks[].state=absent) are processed before any other write, which frees capacity if the plan has a
+    limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
-  - If an entry fails, the others continue, except after status 401, 402 or 403 or when O(retry_budget) is exhausted.
+  - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
   project_id:
@@ -49,9 +49,9 @@ options:
         type: str
       url:
         description:
-          - The address of the endpoint (an https:// URL of 2048 characters at most). Results and logs show it, so do
-            not put a secret into it.
-          - It is compared as written.
+          - The address of the endpoint (an https:// URL of at most 2048 characters). Results and logs show it, so do
+            not include a secret.
+          - The address is compared as written.
           - Required unless O(webhooks[].id) is set.
         type: str
       secret:
@@ -80,7 +80,7 @@ options:
         type: bool
       description:
         description:
-          - The purpose of the webhook (text of 256 characters at most).
+          - The purpose of the webhook (text of at most 256 characters).
         type: str
   prune:
     description:
@@ -93,12 +93,12 @@ options:
       - The maximum number of webhooks that O(prune) may delete in one run, such as V(10), or a percentage of those that
         exist, such as V(20%). One deletion is always allowed.
       - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
-      - Entries with O(webhooks[].state=absent) do not count.
+      - Entries with O(webhooks[].state=absent) do not count toward the limit.
     type: str
     default: 50%
   parallel:
     description:
-      - The number of concurrent calls (1 to 32).
+      - The maximum number of concurrent calls (1 to 32).
     type: int
     default: 8
   update_secret:
@@ -110,7 +110,7 @@ options:
     default: on_create
   test_delivery:
     description:
-      - Let PgBeam send a test event once the webhook matches the entry, and fail if it cannot be delivered.
+      - Ask PgBeam to send a test event once the webhook matches the entry, and fail if it cannot be delivered.
       - Skipped in check mode and with O(webhooks[].state=absent).
     type: bool
     default: false
@@ -180,7 +180,7 @@ webhooks:
       returned: always
       sample: whk_01h455vb4pex5vsknk084sn02q
     url:
-      description: The address of the endpoint. Results and logs show it, so do not put a secret into it.
+      description: The address of the endpoint. Results and logs show it, so do not include a secret.
       type: str
       returned: always
       sample: https://siem.example.com/pgbeam

@@ -122,7 +122,7 @@ def _duplicate_projects(projects: list[Project], found: dict[str, list[Values]])
     duplicates = ", ".join(" and ".join(same) for same in keys.values() if len(same) > 1)
     if not duplicates:
         return None
-    return f"{duplicates} are the same project; refer to it in one way on all hosts, by id or by org_id and name"
+    return f"{duplicates} are the same project; refer to it the same way on all hosts, by id or by org_id and name"
 
 
 def _prune_problem(project: Project, found: list[Values] | None, results: Results, foresee: Call) -> str | None:

@@ -223,7 +223,7 @@ def _add_entry(host: Host, declared: t.Any, label: str) -> None:
     if not found and entry.filled and entry.values and is_local(host.address):
         found = [
             f"{validation.entry_label(label, declared)}: host is missing, and {host.address} in ansible_host "
-            "is another machine to PgBeam; set host to a name that PgBeam can reach"
+            "is a different machine for PgBeam; set host to a name that PgBeam can reach"
         ]
     host.problems += found
 

@@ -92,4 +92,4 @@ def unexpected(error: Exception) -> str:
     """Return the message of a bug: its type and place, because its text may quote a secret."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(last.filename)}:{last.lineno}"
-    return f"unexpected {type(error).__name__} at {place}; this is a bug in pgbeam.cloud, please report it"
+    return f"unexpected {type(error).__name__} at {place}; please report this bug in pgbeam.cloud"

@@ -171,7 +171,7 @@ def test_an_agent_whose_secrets_were_lost_gets_new_ones_at_once(modules: Modules
     result = run.result("agent")
     assert (result["failed"], result["action"]) == (False, "created")
     assert posts(run) == ["agents", "agents", "rotate"]
-    assert "agent bot: the answer that showed its secrets was lost, so new ones were issued" in run.output
+    assert "agent bot: the response with its secrets was lost, so new ones were issued" in run.output
     (identifier,) = project.stored("agents")
     assert are_current(project, identifier, json.loads(file.read_text()))
 
@@ -244,9 +244,9 @@ def test_a_revoked_agent_stays_revoked(modules: Modules, project: Project, file:
         ("2020-01-01T00:00:00Z", "agent bot: expires_at 2020-01-01T00:00:00Z is in the past; set a time in the"),
         (
             "2099-01-01T00:00:00",
-            "expires_at: '2099-01-01T00:00:00' is not allowed; it must be a date and a time with a",
+            "expires_at: '2099-01-01T00:00:00' is not allowed; it must be a date and time with a",
         ),
-        ("tomorrow", "expires_at: 'tomorrow' is not allowed; it must be a date and a time with a zone"),
+        ("tomorrow", "expires_at: 'tomorrow' is not allowed; it must be a date and time with a time zone"),
         ("", "expires_at: '' is not allowed"),
     ],
 )

@@ -304,7 +304,7 @@ def test_lists_in_the_survey(admin: Administrator) -> None:
     awx = admin.awx
     for wrong in ('["agents", "databases"]', '"agents"'):
         run = admin.configure(*NAMED, "-e", f'{{"awx_survey_lists": {wrong}}}', key=API_KEY, status=2)
-        assert "is not allowed; it must be a list of some of query_templates, policies, agents, " in run.output
+        assert "is not allowed; it must be a list with any of query_templates, policies, agents, " in run.output
         assert admin.writes == []
     admin.configure(*NAMED, "-e", '{"awx_survey_lists": ["query_templates", "agents"]}', key=API_KEY)
     asked = awx.survey(awx.one("job_templates", REGISTER))["spec"][2:]

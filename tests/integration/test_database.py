@@ -145,7 +145,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "id with a slash": ({"id": "db/1"}, "id: 'db/1' is not an id"),
     "project of dots": ({"project_id": ".."}, "project_id: '..' is not an id"),
     "empty key": ({"api_key": ""}, "api_key: missing; set api_key, or PGBEAM_API_KEY"),
-    "key with a line break": ({"api_key": "pbu_x\n"}, "api_key: the key contains white space"),
+    "key with a line break": ({"api_key": "pbu_x\n"}, "api_key: the key contains whitespace"),
     "no URL": ({"api_url": "api.pgbeam.com"}, "api_url: 'api.pgbeam.com' is not an API URL"),
     "http": (
         {"api_url": "http://api.pgbeam.com"},

@@ -46,7 +46,7 @@ def test_what_is_needed_for_the_dns_records_is_returned(modules: Modules, projec
 @pytest.mark.parametrize("domain", ["192.0.2.1", "2001:db8::1", "db.example.com.", "bücher.example", "a_b.example"])
 def test_a_domain_is_a_name(modules: Modules, project: Project, domain: str) -> None:
     run = play(modules, project, domain=domain)
-    allowed = "it must be a host name of 253 ASCII characters at most, without a dot at its end"
+    allowed = "it must be a host name of at most 253 ASCII characters, without a trailing dot"
     assert f"domain: {domain!r} is not allowed; {allowed}" in run.result("domain")["msg"]
     assert run.requests == []
 

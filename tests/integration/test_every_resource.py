@@ -744,7 +744,7 @@ def test_lost_answers(modules: Modules, sandbox: Sandbox, name: str, applied: bo
         (item,) = world.truth()
         assert run.result("task")[resource.noun]["id"] == item["id"]
         if resource.issued:
-            assert "the answer that showed its secrets was lost, so new ones were issued" in run.output
+            assert "the response with its secrets was lost, so new ones were issued" in run.output
             _hold_to_issued(world)
     else:
         world.create()

@@ -253,9 +253,9 @@ REFUSED: list[tuple[str, Values, str]] = [
     *(
         ("agent_usage_info", {"project_id": "p", "start": start, **end}, f"start: {start!r} is {reported}")
         for start, end, reported in (
-            ("2026-11-01", {}, "not allowed; it must be a date and a time with a zone"),
-            ("2020-01-01T00:00:00Z", {}, "more than 92 days before now; give a later time"),
-            ("2199-01-01T00:00:00Z", {}, "after now; give an earlier time"),
+            ("2026-11-01", {}, "not allowed; it must be a date and time with a time zone"),
+            ("2020-01-01T00:00:00Z", {}, "more than 92 days before now; set a later time"),
+            ("2199-01-01T00:00:00Z", {}, "after now; set an earlier time"),
             ("2026-08-30T00:00:00Z", {"end": "2026-12-01T00:00:00Z"}, "more than 92 days before end ('2026-12-01T00:"),
             ("2026-11-02T00:00:00Z", {"end": "2026-11-02T00:30:00+01:00"}, "after end ('2026-11-02T00:30:00+01:00')"),
         )

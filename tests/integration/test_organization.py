@@ -107,7 +107,7 @@ def test_a_lost_token_costs_one_rotation(modules: Modules, organization: Organiz
     run = enroll(modules, organization, secrets_file=str(file), retries=1)
     assert run.result("self_host_enrollment")["action"] == "created"
     assert posts(run) == ["self-host-enrollments", "self-host-enrollments", "rotate"]
-    assert "the answer that showed its secrets was lost, so new ones were issued" in run.output
+    assert "the response with its secrets was lost, so new ones were issued" in run.output
     assert holds(organization, file)
 
 
@@ -142,10 +142,10 @@ def test_a_revoked_enrollment_stays_revoked(modules: Modules, organization: Orga
     ("options", "why"),
     [
         ({"expires_at": PAST}, f"self_host_enrollment {LABEL}: expires_at {PAST} is in the past"),
-        ({"expires_at": "2099-01-01T00:00:00"}, "it must be a date and a time with a zone"),
+        ({"expires_at": "2099-01-01T00:00:00"}, "it must be a date and time with a time zone"),
         ({"region_label": ""}, "region_label: '' is not allowed; it must be text of 1 to 100 characters"),
         ({"region_label": None}, "region_label: missing; set region_label"),
-        ({"description": "x" * 501}, "it must be text of 500 characters at most"),
+        ({"description": "x" * 501}, "it must be text of at most 500 characters"),
     ],
 )
 def test_a_proxy_that_cannot_be(
@@ -178,7 +178,7 @@ def test_a_member_changes_and_leaves(modules: Modules, organization: Organizatio
 def test_somebody_who_is_no_member(modules: Modules, organization: Organization, check: bool) -> None:
     run = modules.play([task("org_member", organization, email=EMAIL, role="admin")], check=check)
     assert run.result("org_member")["msg"] == (
-        f"org_member {EMAIL} was not found in org {organization.id}, or is not visible to this API key; "
+        f"org_member {EMAIL} was not found in organization {organization.id}, or is not visible to this API key; "
         "invite this person with the module org_invitation"
     )
     assert run.writes == []
@@ -191,7 +191,7 @@ def test_the_last_owner_stays(modules: Modules, organization: Organization) -> N
             "org_member"
         )
         assert (result["failed"], result["changed"], result["error"]["status"]) == (True, False, 409)
-        assert "; an organization keeps at least one owner: transfer the ownership" in result["msg"]
+        assert "; an organization must have at least one owner: transfer ownership" in result["msg"]
     found = modules.play([task("org_member_info", organization)]).result("org_member_info")["org_members"]
     assert [item["role"] for item in found] == ["owner"]
     organization.put("members", email="robin@example.com", role="owner")

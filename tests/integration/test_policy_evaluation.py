@@ -169,7 +169,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"policy": "a", "statements": [{"expect": "allow"}]}, "statements[0].sql: missing; set a value"),
     ({"policy": "a", "statements": [{"sql": "", "expect": "allow"}]}, "statements[0].sql: '' is not allowed"),
     ({"policy": "a", "statements": [{"sql": "x" * 100_001, "expect": "allow"}]},
-     "statements[0].sql: a text of 100001 characters is not allowed; it must be text of 1 to 100000 characters"),
+     "statements[0].sql: text of 100001 characters is not allowed; it must be text of 1 to 100000 characters"),
     ({"policy": "a", "statements": [{"sql": "SELECT 1", "expect": "pass"}]},
      "statements[0].expect: 'pass' is not allowed; it must be one of allow, block, mask, row-filter"),
     ({"policy": "a", "statements": [{"sql": "SELECT 1", "expected": "allow"}]},
@@ -189,7 +189,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 BAD_REPLAYS: list[tuple[dict[str, Any], str]] = [
     ({}, "policy: missing; set policy for a saved policy"),
     ({"policy": "a", "agent": "b", "bound_policy": "c"}, "agent: bound_policy is also set; keep one of them"),
-    ({"policy": "a", "start": "2026-11-01"}, "start: '2026-11-01' is not allowed; it must be a date and a time with a"),
+    ({"policy": "a", "start": "2026-11-01"}, "start: '2026-11-01' is not allowed; it must be a date and time with a"),
     ({"policy": "a", "end": "2026-11-01T00:00:00"}, "end: '2026-11-01T00:00:00' is not allowed"),
     ({"policy": "a", "start": "2026-11-02T00:00:00Z", "end": "2026-11-02T01:00:00+01:00"},
      "end: '2026-11-02T01:00:00+01:00' is not later than start ('2026-11-02T00:00:00Z')"),
@@ -249,7 +249,7 @@ PERIOD = {"start": "2026-11-01T00:00:00Z", "end": "2026-11-30T00:00:00Z"}
 
 
 def changes(run: Run) -> list[tuple[str, str, int]]:
-    items = run.result("replay")["replay"]["items"]
+    items = run.result("replay")["replay"]["statements"]
     return [(item["sql"], item["change"], item["occurrences"]) for item in items]
 
 
@@ -262,7 +262,7 @@ def test_a_replay_reports_what_a_policy_would_newly_block(modules: Modules, proj
     result = run.result("replay")
     assert (result["changed"], result["replay"]["summary"]["newly_blocked"]) == (False, 1)
     assert result["replay"]["summary"]["bound_credentials"] is None
-    first, second = result["replay"]["items"]
+    first, second = result["replay"]["statements"]
     assert (first["first_seen"], first["last_seen"]) == ("2026-11-03T08:00:00Z", "2026-11-05T08:00:00Z")
     assert (first["result"]["rule"], first["recorded_rule"]) == ("table_denied", None)
     assert second["result"]["hint"] is None

@@ -56,7 +56,7 @@ class Runner:
         result, exchanges = run_recorded(self.url, module, given, self.folder, check)
         shown = json.dumps(result) + repr(result)
         assert not exposes(shown, (API_KEY, PASSWORD))
-        assert "this is a bug" not in shown, shown
+        assert "report this bug" not in shown, shown
         return Done(result, exchanges)
 
     def foreseen(self, module: str, noun: str, **options: Any) -> Done:
@@ -201,7 +201,7 @@ REFUSED: dict[str, tuple[Values, str]] = {
     "null tag": ({"tags": ["a", None]}, "tags[1]: null is not allowed; set a value, or omit it"),
     "no such id": (
         {"id": "prj_none"},
-        "project prj_none was not found in org {org}, or is not visible to this API key",
+        "project prj_none was not found in organization {org}, or is not visible to this API key",
     ),
     "no such id, without an organization": (
         {"id": "prj_none", "org_id": None},
@@ -561,7 +561,7 @@ def test_a_404_of_a_gateway(run: Runner, module: str, options: Values, path: str
         server.expect("GET", path, 404, "<html><h1>404 Not Found</h1></html>")
         done = run(module, **options, api_url=server.url)
     assert done.failed
-    reported = "404 with a body that is not a JSON object; the answer is not from the PgBeam API: check api_url"
+    reported = "404 with a body that is not a JSON object; the response is not from the PgBeam API: check api_url"
     assert reported in done.result["msg"]
 
 
@@ -664,7 +664,7 @@ def test_a_key_that_is_not_accepted(run: Runner, options: Values) -> None:
 
 def test_an_organization_that_the_key_may_not_see(run: Runner) -> None:
     done = run("project", org_id="org_of_others", name="shop", database=DATABASE)
-    assert done.result["msg"].startswith("GET projects of org org_of_others: 403 FORBIDDEN")
+    assert done.result["msg"].startswith("GET projects of organization org_of_others: 403 FORBIDDEN")
     assert not done.result["changed"]
 
 

@@ -358,8 +358,8 @@ def test_an_address_that_means_another_machine_to_pgbeam(ansible: Ansible, proje
     hosts: dict[str, dict[str, Any]] = {"db1": {"ansible_host": address}, "db2": {"ansible_host": address}}
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, hosts, variables))
     assert reported(run) == (
-        f"db1 (and 1 more): pgbeam_databases[0] (a): host is missing, and {address} in ansible_host is another machine "
-        "to PgBeam; set host to a name that PgBeam can reach"
+        f"db1 (and 1 more): pgbeam_databases[0] (a): host is missing, and {address} in ansible_host is a different "
+        "machine for PgBeam; set host to a name that PgBeam can reach"
     )
     assert run.requests == []
     if address == "127.0.0.1":

@@ -231,7 +231,7 @@ def test_a_policy_that_allows_templates_only_needs_one(modules: Modules, project
 CONFLICTS = {
     "RESOURCE_EXISTS": "choose another, or manage that object",
     "CONFLICT": "delete or disable that object first, then run again",
-    "INVALID_STATE": "one that was revoked or has ended cannot change, so create another",
+    "INVALID_STATE": "if it was revoked or has ended, it cannot change, so create another",
     "IDEMPOTENCY_KEY_REUSED": "another client changed it at the same time: check the object, then run again",
 }
 

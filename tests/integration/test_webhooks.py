@@ -76,7 +76,7 @@ def test_the_url_is_https(modules: Modules, project: Project, url: str, kept: bo
     if kept:
         assert run.result("webhook")["action"] == "created"
     else:
-        allowed = "is not allowed; it must be an https:// URL of 2048 characters at most"
+        allowed = "is not allowed; it must be an https:// URL of at most 2048 characters"
         assert f"url: {url!r} {allowed}" in run.result("webhook")["msg"]
         assert run.requests == []
 

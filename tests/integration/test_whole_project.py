@@ -407,7 +407,7 @@ def test_a_project_that_is_named_in_two_ways(ansible: Ansible, organization: Org
     for check in (True, False):
         run = ansible.playbook(REGISTER, "-i", path, check=check)
         assert run.status == 2
-        told = f"{organization.id}/shop and {made['id']} are the same project; refer to it in one way on all hosts"
+        told = f"{organization.id}/shop and {made['id']} are the same project; refer to it the same way on all hosts"
         assert told in run.result(ENSURE)["msg"]
         assert run.writes == []
     assert organization.truth() == before

@@ -703,6 +703,11 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
             id="404 of a database",
         ),
         pytest.param(
+            "GET", "/v1/organizations/org_1/members", 404, "NOT_FOUND",
+            "organization org_1 not found, or not visible to this API key: check org_id and the key", False,
+            id="404 of an organization",
+        ),
+        pytest.param(
             "POST", f"{ITEM}/test-connection", 404, "NOT_FOUND",
             "database db_1 not found, or not visible to this API key: check the id and the key", False,
             id="404 of what is tested",

@@ -47,13 +47,13 @@ def test_kinds_are_a_set() -> None:
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        ({"name": " "}, "name: ' ' is not allowed; it must be text of 1 to 255 characters, not all of them blanks"),
+        ({"name": " "}, "name: ' ' is not allowed; it must be text of 1 to 255 characters, not only whitespace"),
         (
             {"min_affected_rows": 0},
             "min_affected_rows: 0 is not allowed; it must be a whole number from 1 to 2147483647",
         ),
         ({"min_affected_rows": ""}, "min_affected_rows: '' is not allowed; it must be a whole number from 1"),
-        ({"schema_name": "x" * 256}, "is not allowed; it must be text of 255 characters at most"),
+        ({"schema_name": "x" * 256}, "is not allowed; it must be text of at most 255 characters"),
         ({"statement_kinds": ["select"]}, "statement_kinds[0]: 'select' is not allowed; it must be one of insert"),
     ],
 )

@@ -64,7 +64,7 @@ def test_an_enrollment(there: list[Values], task: Values, action: str, changes: 
     ],
 )
 def test_what_is_set_when_a_proxy_is_enrolled(task: Values, why: str) -> None:
-    anew = "set the current value, omit the option, or delete it with state=absent first"
+    anew = "set the current value, omit the option, or delete it with state: absent first"
     with pytest.raises(TaskError, match=f"self_host_enrollment vpc: {why}; {anew}"):
         planned(
             SELF_HOST_ENROLLMENT, [enrollment(description="ours", expires_at=FUTURE)], {"region_label": "vpc", **task}
@@ -102,7 +102,7 @@ def test_a_member() -> None:
 @pytest.mark.parametrize("named", [{"email": "sam@example.com"}, {"id": "mem_2"}], ids=["email", "id"])
 def test_somebody_who_is_no_member(named: Values) -> None:
     (what,) = named.values()
-    why = f"org_member {what} was not found in org org_1.*; invite this person with the module org_invitation"
+    why = f"org_member {what} was not found in organization org_1.*; invite this person with the module org_invitation"
     with pytest.raises(TaskError, match=why):
         planned(ORG_MEMBER, [member()], {**named, "role": "auditor"})
 
@@ -124,7 +124,7 @@ def test_an_invitation(there: list[Values], task: Values, action: str) -> None:
 
 
 def test_an_invitation_with_another_role() -> None:
-    why = "org_invitation sam@example.com: role is 'member' and cannot be changed to 'admin'; .* state=absent"
+    why = "org_invitation sam@example.com: role is 'member' and cannot be changed to 'admin'; .* state: absent"
     with pytest.raises(TaskError, match=why):
         planned(ORG_INVITATION, [invitation()], {"email": "sam@example.com", "role": "admin"})
 
@@ -133,7 +133,7 @@ def test_an_invitation_that_has_expired_is_found_by_its_id_to_be_removed() -> No
     expired = [invitation(expires_at=PAST)]
     assert planned(ORG_INVITATION, expired, {"email": "sam@example.com"}, "absent").action == "unchanged"
     assert planned(ORG_INVITATION, expired, {"id": "inv_1"}, "absent").action == "deleted"
-    with pytest.raises(TaskError, match="org_invitation inv_1 was not found in org org_1"):
+    with pytest.raises(TaskError, match="org_invitation inv_1 was not found in organization org_1"):
         planned(ORG_INVITATION, expired, {"id": "inv_1"})
     assert Index(ORG_INVITATION, expired).unclaimed([]) == expired, "so that prune removes it"
     assert Index(ORG_INVITATION, [*expired, invitation(id="inv_2")]).duplicate_warnings() == []

@@ -238,7 +238,7 @@ def test_a_create_has_the_first_database_in_its_body() -> None:
         ),
         (
             {"id": "prj_2", "org_id": "org_1"},
-            "project prj_2 was not found in org org_1, or is not visible to this API key; "
+            "project prj_2 was not found in organization org_1, or is not visible to this API key; "
             "check the id, or omit it to create a new project",
         ),
         (
@@ -364,7 +364,7 @@ def test_a_refusal_names_five_databases_and_counts_the_others() -> None:
     assert "(db_5) and 2 more; add them" in str(caught.value)
 
 
-TAG_RULE = "is not allowed; it must be text of 50 characters at most"
+TAG_RULE = "is not allowed; it must be text of at most 50 characters"
 CIDR_RULE = "is not allowed; it must be an IPv4 or IPv6 address, with or without a prefix length"
 LIST, OBJECT = "was given; it must be a list", "was given; it must be a dictionary"
 BAD_VALUES: dict[str, tuple[Values, str]] = {
@@ -376,7 +376,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     "name-list": ({"name": ["shop"]}, "name: ['shop'] is a list, not text; put it in quotes"),
     "description-long": (
         {"description": "x" * 501},
-        f"description: '{'x' * 501}' is not allowed; it must be text of 500 characters at most",
+        f"description: '{'x' * 501}' is not allowed; it must be text of at most 500 characters",
     ),
     "description-dict": (
         {"description": {"a": 1}},
@@ -428,7 +428,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "cidr-label-long": (
         {"allowed_cidrs": [{"cidr": "10.0.0.1", "label": "x" * 101}]},
-        f"allowed_cidrs[0].label: '{'x' * 101}' is not allowed; it must be text of 100 characters at most",
+        f"allowed_cidrs[0].label: '{'x' * 101}' is not allowed; it must be text of at most 100 characters",
     ),
     "cidr-twice": (
         {"allowed_cidrs": [VPC, {"cidr": "10.9.9.9/8"}]},

@@ -136,24 +136,32 @@ def _body(module: Module, reconciler: Reconciler) -> Values:
     problems = references.resolve(Reconciler(run, resource, reconciler.parent), [("", given, "present")])
     if problems:
         raise TaskError(join_errors(problems))
-    return {f.sent_as or f.name: given[f.name] for f in options if f.name in given}
+    return {f.api_name or f.name: given[f.name] for f in options if f.name in given}
 
 
 def _compute(reconciler: Reconciler, body: Values, label: str, fields: t.Sequence[Field]) -> Values:
     """Return what the API computes, with null for each of these fields that it omits. Raises ApiError."""
+
+    def check(values: Values) -> str | None:
+        return validation.computed_error(fields, _named(fields, values))
+
     try:
-        answer = reconciler.client.write(
-            "POST", reconciler.path, label, body, lambda values: validation.computed_error(fields, values)
-        )
+        answer = reconciler.client.write("POST", reconciler.path, label, body, check)
     except ApiError as error:
         error.outcome_unknown = False  # nothing is stored
         raise
     return _completed(fields, answer.content)
 
 
+def _named(fields: t.Iterable[Field], values: Values) -> Values:
+    """Return the server's values under the names of these fields."""
+    names = {f.api_name: f.name for f in fields if f.api_name}
+    return {names.get(name, name): value for name, value in values.items()}
+
+
 def _completed(fields: t.Iterable[Field], values: Values) -> Values:
     """Return the server's values with every field at every level, null if the server omits it."""
-    found = {**{f.name: None for f in fields}, **values}
+    found = {**{f.name: None for f in fields}, **_named(fields, values)}
     for f in fields:
         value = found[f.name]
         if f.fields and value is not None:

@@ -166,7 +166,7 @@ def _list(module: Module, reconciler: Reconciler) -> None:
     if prune and not wanted:
         found.append(
             f"prune: the list of {resource.plural} is empty, so prune would delete all "
-            f"{resource.collection_label(reconciler.parent)}; add entries, or delete single ones with state: absent"
+            f"{resource.collection_label(reconciler.parent)}; add entries, or delete individual ones with state: absent"
         )
     prefixed = [(f"{place}: ", entry) for place, entry in zip(places, wanted)]
     _raise(found or _destination_problems(module, prefixed))

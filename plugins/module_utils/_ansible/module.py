@@ -198,7 +198,8 @@ class Module(AnsibleModule):
             if value != "" or self.resource.needs_parent:
                 found += validation.id_errors(value, name)
             elif not self.check_mode:
-                found.append(f"{name}: empty; without check mode, set the id of an existing {name.removesuffix('_id')}")
+                noun = self.resource.parent_noun if name == self.resource.parent else name.removesuffix("_id")
+                found.append(f"{name}: empty; without check mode, set the id of an existing {noun}")
         return found
 
 

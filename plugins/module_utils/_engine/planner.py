@@ -297,7 +297,7 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
                     f"{wanted[f.name]!r}; omit {f.name}"
                 )
             same = f.name not in resource.identity and all(resource.field(n).immutable for n in resource.identity)
-            other = "delete it with state=absent first" if same else f"create another {resource.noun}"
+            other = "delete it with state: absent first" if same else f"create another {resource.noun}"
             remedies = f"set the current value, omit the option, or {other}"
             if not resource.creatable:
                 remedies = "set the current value, or omit the option"

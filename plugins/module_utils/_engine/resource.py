@@ -62,8 +62,8 @@ class Field:
     nullable: bool = False
     #: A timestamp that must be in the future when the object is created.
     in_future: bool = False
-    #: The name in a request body, if it is not the name of the option.
-    sent_as: str = ""
+    #: The name in requests and answers, if it is not the name of the option or the result.
+    api_name: str = ""
     #: The resource whose id this is, and the option that accepts a name instead. Without such an option, the option of
     #: the field itself accepts both.
     refers_to: Resource | None = None
@@ -225,6 +225,8 @@ class Resource:
     fields: tuple[Field, ...]
     #: The option with the parent's id. If the path does not contain it, the query of a listing does.
     parent: str = ""
+    #: What has this id, for messages, if the option abbreviates it.
+    container: str = ""
     #: The field with an object's id, and the option of the same name. Empty: objects have no id.
     id_field: str = "id"
     #: The fields that identify an object without an id, and the field that selects one of several matches.
@@ -291,7 +293,7 @@ class Resource:
 
     @property
     def parent_noun(self) -> str:
-        return self.parent.removesuffix("_id")
+        return self.container or self.parent.removesuffix("_id")
 
     @property
     def path_has_parent(self) -> bool:

@@ -12,7 +12,7 @@ import re
 from datetime import date, datetime, timedelta, timezone
 
 DATE_RULE = "a date such as 2027-01-31"
-TIMESTAMP_RULE = "a date and a time with a zone, such as 2027-01-31T12:00:00Z"
+TIMESTAMP_RULE = "a date and time with a time zone, such as 2027-01-31T12:00:00Z"
 RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
 
 

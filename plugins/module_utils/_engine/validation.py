@@ -274,7 +274,7 @@ def _value_error(f: Field, value: t.Any) -> str | None:
     if f.choices and text not in f.choices:
         return f"{value!r} is not allowed; it must be one of {', '.join(f.choices)}"
     if not _matches(f, text):
-        shown = repr(value) if len(text) <= MAX_TEXT_SHOWN else f"a text of {len(text)} characters"
+        shown = repr(value) if len(text) <= MAX_TEXT_SHOWN else f"text of {len(text)} characters"
         return f"{shown} is not allowed; it must be {f.must_be}"
     return None
 

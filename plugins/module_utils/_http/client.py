@@ -90,8 +90,8 @@ class Settings:
         if not re.fullmatch(r"[\x21-\x7e]+", self.api_key):
             # requests would quote the header with the key in its exception.
             raise ConfigError(
-                "api_key: the key contains white space or a non-ASCII character; "
-                "set the key alone, without a line break at its end"
+                "api_key: the key contains whitespace or a non-ASCII character; "
+                "set the key alone, without a trailing line break"
             )
         _check_url(self.api_url)
         for name, (least, most) in LIMITS.items():

@@ -28,6 +28,8 @@ with contextlib.suppress(ImportError):  # the client reports it: importing this 
     import requests
 
 RETRY_STATUSES = frozenset({408, 429, 502, 503, 504})
+#: The options with the id of an object, if their names are not those of the API with ``_id``.
+PARENT_OPTIONS = {"organization": "org_id"}
 MAX_DEPTH = 100  # levels of nesting, so that an answer cannot exhaust the stack
 
 
@@ -212,11 +214,12 @@ def _advice(status: int, code: str | None, call: Call) -> str:
         return "delete objects that are no longer needed, or upgrade the plan, then run again"
     if status == 404:
         if code is None:
-            return "the answer is not from the PgBeam API: check api_url and the proxies on the way"
+            return "the response is not from the PgBeam API: check api_url and any proxies in between"
         # The missing object of a path below an object, to a collection or a verb, is that object.
         parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/([^/]+)$", call.path)
         what = f"{parent.group(1)} {parent.group(2)}" if parent else call.target
-        which = f"{parent.group(1)}_id" if parent and parent.group(3).endswith("s") else "the id"
+        noun = parent.group(1) if parent else ""
+        which = PARENT_OPTIONS.get(noun, f"{noun}_id") if parent and parent.group(3).endswith("s") else "the id"
         return f"{what} not found, or not visible to this API key: check {which} and the key"
     if 300 <= status < 400:
         return "redirects are not followed: set api_url to the address of the API"
@@ -228,8 +231,8 @@ def _advice(status: int, code: str | None, call: Call) -> str:
     conflict = {
         "RESOURCE_EXISTS": "another object has the same name or identity: choose another, or manage that object",
         "CONFLICT": "another object depends on it or excludes it: delete or disable that object first, then run again",
-        "INVALID_STATE": "its state does not allow this: check the object; one that was revoked or has ended cannot "
-        "change, so create another",
+        "INVALID_STATE": "its state does not allow this: check the object; if it was revoked or has ended, it "
+        "cannot change, so create another",
     }.get(code or "", "another client changed it at the same time: check the object, then run again")
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",

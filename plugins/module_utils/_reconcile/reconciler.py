@@ -398,8 +398,8 @@ class Reconciler:
         answer = self.client.write(method, path, label, known, check, etag, keyed)
         names = ", ".join(self.resource.unknown_names(body)) or "parts of a list"
         self.run.warn(
-            f"{label}: the update was sent without {names}, which PgBeam returns but does not accept and this release "
-            "does not know; check the object, and update the pgbeam.cloud collection"
+            f"{label}: the update was sent without {names}, which PgBeam returns but does not accept, and which "
+            "this release does not know; check the object, and update the pgbeam.cloud collection"
         )
         return answer
 
@@ -557,9 +557,7 @@ class Reconciler:
         if outcome.plan.issues_secrets and not outcome.secrets:
             self._rotate(outcome)
             if not outcome.plan.rotates:
-                self.run.warn(
-                    f"{outcome.plan.label}: the answer that showed its secrets was lost, so new ones were issued"
-                )
+                self.run.warn(f"{outcome.plan.label}: the response with its secrets was lost, so new ones were issued")
 
     def _act(self, action: Action, outcome: Outcome, deadline: float) -> None:
         """Call the action once, then every few seconds until it succeeds or the deadline has passed."""

@@ -50,9 +50,9 @@ def _in_order(values: Values) -> str | None:
     window = latest - timestamp.parse(start)
     until = f"end ({end!r})" if end is not None else "now"
     if window < timedelta(0):
-        return f"start: {start!r} is after {until}; give an earlier time"
+        return f"start: {start!r} is after {until}; set an earlier time"
     if window > timedelta(days=MAX_DAYS):
-        return f"start: {start!r} is more than {MAX_DAYS} days before {until}; give a later time"
+        return f"start: {start!r} is more than {MAX_DAYS} days before {until}; set a later time"
     return None
 
 

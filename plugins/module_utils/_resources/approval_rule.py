@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Field, Resource
 
 SCOPE_PATTERN = r"[^\x00]{0,255}"
-SCOPE_RULE = "text of 255 characters at most"
+SCOPE_RULE = "text of at most 255 characters"
 
 APPROVAL_RULE = Resource(
     noun="approval_rule",
@@ -25,7 +25,7 @@ APPROVAL_RULE = Resource(
         Field("project_id", read_only=True),
         Field(
             "name", pattern=r"(?=[^\x00]*\S)[^\x00]{1,255}", required=True,
-            must_be="text of 1 to 255 characters, not all of them blanks",
+            must_be="text of 1 to 255 characters, not only whitespace",
         ),
         Field(
             "statement_kinds", "list",

@@ -21,7 +21,7 @@ def missing_records(values: Values) -> str:
     shown = values.get("dns_instructions") or {}
     records = [f"{shown[name]} {kind} {shown[to]}" for kind, name, to in RECORDS if shown.get(name) and shown.get(to)]
     listed = ", ".join(records) or "that the PgBeam dashboard shows"
-    return f"create the DNS records {listed}, then run again; they can take up to 24 hours to be visible"
+    return f"create the DNS records {listed}, then run again; they can take up to 24 hours to become visible"
 
 
 DOMAIN = Resource(
@@ -45,7 +45,7 @@ DOMAIN = Resource(
         Field("project_id", read_only=True),
         Field(
             "domain", pattern=r"(?![0-9.]*$)[a-zA-Z0-9.-]*[a-zA-Z0-9]", normalize=canonical, required=True,
-            must_be="a host name of 253 ASCII characters at most, without a dot at its end", immutable=True,
+            must_be="a host name of at most 253 ASCII characters, without a trailing dot", immutable=True,
         ),
         Field("verified", "bool", read_only=True),
         Field("verified_at", read_only=True, changes_on_write=True),

@@ -29,7 +29,7 @@ HONEYTOKEN = Resource(
         Field("id", read_only=True),
         Field("project_id", read_only=True),
         Field(
-            "schema_name", pattern=r"[^\x00]{0,255}", must_be="text of 255 characters at most",
+            "schema_name", pattern=r"[^\x00]{0,255}", must_be="text of at most 255 characters",
             identity_default=PUBLIC, normalize=schema, display=schema,
         ),
         Field("relation_name", pattern=r"[^\x00]{1,255}", must_be="text of 1 to 255 characters", required=True),

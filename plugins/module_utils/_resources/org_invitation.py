@@ -19,6 +19,7 @@ ORG_INVITATION = Resource(
     plural="org_invitations",
     path="/v1/organizations/{org_id}/invitations",
     parent="org_id",
+    container="organization",
     identity=("email",),
     label_format="{email}",
     update_verb="",

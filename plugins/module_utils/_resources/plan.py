@@ -28,6 +28,7 @@ PLAN = Resource(
     plural="plans",
     path="/v1/organizations/{org_id}/plan",
     parent="org_id",
+    container="organization",
     identity=("org_id",),
     label_format="of organization {org_id}",
     is_singleton=True,

@@ -17,8 +17,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.policy imp
 VERDICTS = ("allow", "block", "mask", "row-filter")
 #: The policy that decides, saved or not.
 CANDIDATE = (
-    Field("policy", pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE, refers_to=POLICY, sent_as="policy_id"),
-    Field("definition", "dict", fields=POLICY.writable, sent_as="policy"),
+    Field("policy", pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE, refers_to=POLICY, api_name="policy_id"),
+    Field("definition", "dict", fields=POLICY.writable, api_name="policy"),
 )
 DECISION = (
     Field("verdict", required=True),

@@ -48,14 +48,14 @@ POLICY_REPLAY = Resource(
     fields=(
         *CANDIDATE,
         Field(
-            "agent", pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE, refers_to=AGENT, sent_as="credential_id",
+            "agent", pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE, refers_to=AGENT, api_name="credential_id",
         ),
         Field(
             "bound_policy", pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE, refers_to=POLICY,
-            sent_as="bound_policy_id",
+            api_name="bound_policy_id",
         ),
-        Field("start", must_be=TIMESTAMP_RULE, normalize=canonical, sent_as="start_ts"),
-        Field("end", must_be=TIMESTAMP_RULE, normalize=canonical, sent_as="end_ts"),
+        Field("start", must_be=TIMESTAMP_RULE, normalize=canonical, api_name="start_ts"),
+        Field("end", must_be=TIMESTAMP_RULE, normalize=canonical, api_name="end_ts"),
         Field("limit", "int", minimum=1, maximum=500),
         Field("replay", "dict", read_only=True, fields=(
             Field("summary", "dict", required=True, fields=(
@@ -64,7 +64,8 @@ POLICY_REPLAY = Resource(
                 *(Field(name, "int", required=True) for name in COUNTS),
                 Field("truncated", "bool"),
             )),
-            Field("items", "list", required=True, elements=Field("item", "dict", fields=(
+            # Jinja would take replay.items for the method of that name.
+            Field("statements", "list", required=True, api_name="items", elements=Field("statement", "dict", fields=(
                 Field("query_hash"),
                 Field("sql"),
                 Field("statement_kind"),

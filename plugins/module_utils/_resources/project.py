@@ -24,6 +24,7 @@ PROJECT = Resource(
     plural="projects",
     path="/v1/projects",
     parent="org_id",
+    container="organization",
     identity=("org_id", "name"),
     label_format="{name} of {org_id}",
     create_envelope="project",
@@ -34,16 +35,16 @@ PROJECT = Resource(
         Field("id", read_only=True),
         Field("org_id", pattern=r"[\x20-\x7e]+", must_be="an organization's id", required=True, immutable=True),
         Field("name", pattern=r"[^\x00]{1,100}", must_be="text of 1 to 100 characters", required=True),
-        Field("description", pattern=r"[^\x00]{0,500}", must_be="text of 500 characters at most"),
+        Field("description", pattern=r"[^\x00]{0,500}", must_be="text of at most 500 characters"),
         Field("tags", "list", maximum=10, elements=Field(
-            "tag", pattern=r"[^\x00]{0,50}", must_be="text of 50 characters at most",
+            "tag", pattern=r"[^\x00]{0,50}", must_be="text of at most 50 characters",
         )),
         Field("cloud", choices=("aws", "azure", "gcp"), immutable=True),
         Field("self_hosted", "bool", immutable=True),
         Field("allowed_cidrs", "list", maximum=50, update_only=True, key=("cidr",), elements=Field(
             "cidr", "dict", fields=(
                 Field("cidr", pattern=r"[0-9a-fA-F.:]+(/[0-9]+)?", must_be=CIDR_RULE, normalize=network),
-                Field("label", pattern=r"[^\x00]{0,100}", must_be="text of 100 characters at most"),
+                Field("label", pattern=r"[^\x00]{0,100}", must_be="text of at most 100 characters"),
             ),
         )),
         Field("agents_disabled", "bool", update_only=True),

@@ -9,7 +9,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource impo
 
 MAX_SQL_BYTES = 16384
 IDENTIFIER = r"[a-z][a-z0-9_]{0,62}"
-IDENTIFIER_RULE = "1 to 63 lower-case letters, digits and '_', with a letter first"
+IDENTIFIER_RULE = "1 to 63 lower-case letters, digits and '_', beginning with a letter"
 TYPES = (
     "text", "integer", "bigint", "double precision", "numeric", "boolean", "uuid", "date", "timestamptz", "jsonb",
 )  # fmt: skip

@@ -35,7 +35,7 @@ SCHEMA_ANNOTATION = Resource(
         Field("id", read_only=True),
         Field("project_id", read_only=True),
         Field(
-            "schema_name", pattern=r"[^\x00]{0,255}", must_be="text of 255 characters at most", nullable=True,
+            "schema_name", pattern=r"[^\x00]{0,255}", must_be="text of at most 255 characters", nullable=True,
             display=schema, immutable=True,
         ),
         Field(
@@ -43,7 +43,7 @@ SCHEMA_ANNOTATION = Resource(
             immutable=True,
         ),
         Field(
-            "column_name", pattern=r"[^\x00]{0,255}", must_be="text of 255 characters at most", nullable=True,
+            "column_name", pattern=r"[^\x00]{0,255}", must_be="text of at most 255 characters", nullable=True,
             display=column, immutable=True,
         ),
         Field("description", pattern=r"[^\x00]{1,4096}", must_be="text of 1 to 4096 characters", required=True),

@@ -13,6 +13,7 @@ SELF_HOST_ENROLLMENT = Resource(
     plural="self_host_enrollments",
     path="/v1/organizations/{org_id}/self-host-enrollments",
     parent="org_id",
+    container="organization",
     identity=("region_label",),
     label_format="{region_label}",
     update_verb="",
@@ -32,7 +33,7 @@ SELF_HOST_ENROLLMENT = Resource(
             "region_label", pattern=r"[^\x00]{1,100}", must_be="text of 1 to 100 characters", required=True,
             immutable=True,
         ),
-        Field("description", pattern=r"[^\x00]{0,500}", must_be="text of 500 characters at most", immutable=True),
+        Field("description", pattern=r"[^\x00]{0,500}", must_be="text of at most 500 characters", immutable=True),
         Field(
             "expires_at", must_be=TIMESTAMP_RULE, normalize=canonical, nullable=True, immutable=True, in_future=True,
         ),

@@ -15,7 +15,7 @@ def _in_order(values: Values) -> str | None:
     start, end = values.get("start_date"), values.get("end_date")
     if start is None or end is None or start <= end:
         return None
-    return f"end_date: {end!r} is before start_date ({start!r}); give the same or a later date"
+    return f"end_date: {end!r} is before start_date ({start!r}); set the same or a later date"
 
 
 OF_ORGANIZATION = Resource(
@@ -23,6 +23,7 @@ OF_ORGANIZATION = Resource(
     plural="usage",
     path="/v1/organizations/{org_id}/usage",
     parent="org_id",
+    container="organization",
     id_field="",
     label_format="{day}",
     get_by_id=False,
@@ -43,5 +44,9 @@ OF_ORGANIZATION = Resource(
     ),
 )
 USAGE = replace(
-    OF_ORGANIZATION, path="/v1/projects/{project_id}/usage", parent="project_id", alternative=OF_ORGANIZATION
+    OF_ORGANIZATION,
+    path="/v1/projects/{project_id}/usage",
+    parent="project_id",
+    container="",
+    alternative=OF_ORGANIZATION,
 )
