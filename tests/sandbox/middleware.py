@@ -127,7 +127,7 @@ class Middleware:
         if scope.settings.extra_fields:
             response = _extended(response)
         if fault:
-            response = _corrupted(response, fault)
+            response = _corrupted(call, response, fault)
         response.headers["X-Request-Id"] = entry["request_id"]
         if response.status_code == 412 and target and scope.settings.etag:
             response.headers["ETag"] = scope.etag(target.show())
@@ -374,7 +374,7 @@ def _with_more(value: Any) -> Any:
     return {**{name: _with_more(item) for name, item in value.items()}, **EXTRA_FIELDS}
 
 
-def _corrupted(response: Response, fault: Fault) -> Response:
+def _corrupted(call: Call, response: Response, fault: Fault) -> Response:
     """Return the answer of the operation as the fault corrupts it."""
     content = bytes(response.body)
     if response.status_code == 204:
@@ -385,7 +385,7 @@ def _corrupted(response: Response, fault: Fault) -> Response:
         content = b""
     elif fault.kind == "not_object":
         content = b"[" + content + b"]"
-    elif fault.kind == "same_token":
+    elif fault.kind == "same_token" and "page_size" in call.query:  # of one object, it would be a field
         content = json.dumps({**json.loads(content), "next_page_token": "after_-1"}).encode()
     else:
         return response

@@ -175,7 +175,7 @@ def untrue(
     wanted: list[Values | None] = [*scenario.wanted, *[None] * (len(told) - len(scenario.wanted))]
     for item, entry in zip(wanted, told):
         counts[f"entries {entry['action']}"] += 1
-        identifier = entry.get(resource.id_field)
+        identifier = entry.get(resource.answer_key)
         known = [(i, row) for rows in (before, after) for i, row in rows.items()]
         ids = {i for i, row in known if (same(resource, row, item) if item else i == identifier)}
         explained |= ids
