@@ -41,10 +41,10 @@ options:
   retry_budget:
     description:
       - The maximum duration of one call, including all attempts and delays, in seconds (1 to 86400).
-      - If every call fails, the calls share one budget from the first failure on, so a run does not wait again for
-        every object.
-      - It is also how long a run waits for another run of the same user on the same machine that changes the same
-        objects.
+      - As long as every call fails, the calls share one budget that starts at the first failure, so a run does not wait
+        again for every object.
+      - If another run by the same user on the same machine is changing the same objects, the run waits for it for at
+        most this long.
     type: int
     default: 120
   validate_certs:

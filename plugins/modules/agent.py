@@ -231,7 +231,7 @@ action:
   description:
     - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

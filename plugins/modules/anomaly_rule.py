@@ -73,7 +73,7 @@ options:
     description:
       - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use it instead of
         O(credential_id). If no agent has this name or id, the task fails. In check mode, this is only a warning. With
-        O(state=absent), the anomaly rule then counts as absent.
+        O(state=absent), the task does not fail, and the anomaly rule counts as absent.
     type: str
 attributes:
   check_mode:
@@ -183,7 +183,7 @@ action:
   description:
     - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

@@ -86,7 +86,8 @@ options:
         description:
           - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use it instead of
             O(anomaly_rules[].credential_id). If no agent has this name or id, the task fails. In check mode, this is
-            only a warning. With O(anomaly_rules[].state=absent), the anomaly rule then counts as absent.
+            only a warning. With O(anomaly_rules[].state=absent), the task does not fail, and the anomaly rule counts as
+            absent.
         type: str
   prune:
     description:
@@ -158,7 +159,7 @@ anomaly_rules:
       description:
         - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always

@@ -154,7 +154,7 @@ approval_rules:
       description:
         - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always

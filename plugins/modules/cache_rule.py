@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cache_rule
-short_description: Manage whether and how long PgBeam caches the results of a query
+short_description: Control whether and for how long PgBeam caches the results of a query
 version_added: 1.0.0
 description:
   - Updates a cache rule. A cache rule decides whether PgBeam caches the results of one query, and for how long. Queries
@@ -187,7 +187,7 @@ cache_rule:
 action:
   description:
     - What was done, or what would be done in check mode. One of V(updated), V(unchanged) or V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

@@ -32,7 +32,7 @@ options:
     type: str
   normalized_sql:
     description:
-      - Return only the cache rule of this query, with placeholders such as C($1) for its literals.
+      - Return only the cache rule of this query. Write placeholders such as C($1) for its literals.
       - Each run of whitespace counts as one space, so you can wrap the SQL.
     type: str
   query_type:

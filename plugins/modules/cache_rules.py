@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cache_rules
-short_description: Manage whether and how long PgBeam caches the results of queries
+short_description: Control whether and for how long PgBeam caches the results of queries
 version_added: 1.0.0
 description:
   - Updates a list of cache rules in one run. A cache rule decides whether PgBeam caches the results of one query, and
@@ -130,7 +130,7 @@ cache_rules:
     action:
       description:
         - What was done, or what would be done in check mode. One of V(updated), V(unchanged), V(failed) or V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always

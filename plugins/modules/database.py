@@ -32,8 +32,8 @@ options:
     description:
       - The registration's id. If set, O(host), O(port), O(name) and O(username) can be changed, but not to the values
         of another registration.
-      - If omitted, the registration is looked up by O(host), O(port) and O(name). If several match, O(username) selects
-        one. If more than one remains, the task fails.
+      - If omitted, the registration is looked up by O(host), O(port) and O(name). If several match, O(username) narrows
+        them down. If more than one remains, the task fails.
     type: str
   host:
     description:
@@ -360,7 +360,7 @@ action:
   description:
     - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

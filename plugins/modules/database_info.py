@@ -74,7 +74,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ registered.databases | map(attribute='connection_string') }}"
 
-- name: Look up the replicas of one server
+- name: Look up the read-only registrations on one server
   pgbeam.cloud.database_info:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     host: db2.example.com

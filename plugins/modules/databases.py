@@ -46,8 +46,8 @@ options:
           - The registration's id. If set, O(databases[].host), O(databases[].port), O(databases[].name) and
             O(databases[].username) can be changed, but not to the values of another registration.
           - If omitted, the registration is looked up by O(databases[].host), O(databases[].port) and
-            O(databases[].name). If several match, O(databases[].username) selects one. If more than one remains, the
-            task fails.
+            O(databases[].name). If several match, O(databases[].username) narrows them down. If more than one remains,
+            the task fails.
         type: str
       host:
         description:
@@ -251,7 +251,7 @@ EXAMPLES = r"""
   loop: "{{ registered.databases }}"
   loop_control:
     label: "{{ item.name }}"
-  when: item.connection_test is not none # as it is in check mode
+  when: item.connection_test is not none # it is none in check mode
 """
 
 RETURN = r"""
@@ -265,7 +265,7 @@ databases:
       description:
         - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always

@@ -89,7 +89,7 @@ EXAMPLES = r"""
       - "{{ records.acme_cname_host }} CNAME {{ records.acme_cname_target }}"
   vars:
     records: "{{ added.domain.dns_instructions }}"
-  when: added.domain.dns_instructions is not none # as it is in check mode
+  when: added.domain.dns_instructions is not none # it is none in check mode
 
 - name: Wait until the domain is verified
   pgbeam.cloud.domain:
@@ -201,7 +201,7 @@ action:
   description:
     - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

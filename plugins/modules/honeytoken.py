@@ -12,7 +12,7 @@ short_description: Manage a decoy table for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
   - Creates, updates or deletes a honeytoken. A honeytoken is a decoy table or view that no agent has a reason to query.
-    PgBeam refuses and records every statement of an agent that refers to it.
+    PgBeam refuses and records every agent statement that refers to it.
   - Options that you omit are neither compared nor changed.
   - For several honeytokens, use M(pgbeam.cloud.honeytokens), which lists them once and writes in parallel.
 options:
@@ -148,7 +148,7 @@ action:
   description:
     - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

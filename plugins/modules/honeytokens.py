@@ -12,7 +12,7 @@ short_description: Manage the decoy tables for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
   - Creates, updates or deletes a list of honeytokens in one run. A honeytoken is a decoy table or view that no agent
-    has a reason to query. PgBeam refuses and records every statement of an agent that refers to it.
+    has a reason to query. PgBeam refuses and records every agent statement that refers to it.
   - The honeytokens of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
   - Entries with O(honeytokens[].state=absent) are processed before any other write, which frees capacity if the plan
@@ -138,7 +138,7 @@ honeytokens:
       description:
         - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always

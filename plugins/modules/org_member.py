@@ -12,7 +12,7 @@ short_description: Manage the role of a member of a PgBeam organization
 version_added: 1.0.0
 description:
   - Changes the role of a member, or removes the member from the organization. This module cannot add members. To invite
-    people, use M(pgbeam.cloud.org_invitation). If a person is not a member, the task fails.
+    people, use M(pgbeam.cloud.org_invitation). With O(state=present), the task fails if the person is not a member.
   - Options that you omit are neither compared nor changed.
   - For several members, use M(pgbeam.cloud.org_members), which lists them once and writes in parallel.
 options:
@@ -129,7 +129,7 @@ org_member:
 action:
   description:
     - What was done, or what would be done in check mode. One of V(updated), V(deleted), V(unchanged) or V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

@@ -12,7 +12,8 @@ short_description: Manage the roles of the members of a PgBeam organization
 version_added: 1.0.0
 description:
   - Changes the roles of members of an organization in one run, or removes them. This module cannot add members. To
-    invite people, use M(pgbeam.cloud.org_invitation). If a person is not a member, the task fails.
+    invite people, use M(pgbeam.cloud.org_invitation). With O(org_members[].state=present), the task fails if the person
+    is not a member.
   - The members of the organization are listed once, all entries are checked before the first write, and writes run in
     parallel.
   - Entries with O(org_members[].state=absent) are processed before any other write, which frees capacity if the plan
@@ -129,7 +130,7 @@ org_members:
       description:
         - What was done, or what would be done in check mode. One of V(updated), V(deleted), V(unchanged), V(failed) or
           V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always

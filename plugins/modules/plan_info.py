@@ -150,8 +150,8 @@ plan:
       returned: always
       sample: 500.0
     spend_capped:
-      description: Whether the spend limit has been reached, so that the access of agents is paused. Access resumes when
-        the next billing period begins, or when the limit is raised or cleared.
+      description: Whether the spend limit has been reached, which pauses the access of agents. Access resumes when the
+        next billing period begins, or when the limit is raised or cleared.
       type: bool
       returned: always
       sample: false

@@ -13,8 +13,8 @@ version_added: 1.0.0
 description:
   - Evaluates statements against a policy, saved or not, and compares each decision with the expected one. PgBeam
     decides as it does for statements of agents, but does not connect to a database.
-  - The task fails if a decision differs from the expected one, and its message contains a table of these statements.
-    The module changes nothing, and also runs in check mode.
+  - The task fails if a decision differs from the expected one. The message then contains a table of the affected
+    statements. The module changes nothing, and also runs in check mode.
   - If PgBeam cannot evaluate a statement, the others continue, except after status 401, 402 or 403, or when
     O(retry_budget) is exhausted. The task then fails, and RV(evaluations) reports the outcome of every statement.
 options:
@@ -339,7 +339,7 @@ evaluations:
       returned: always
       sample: tenant_id = 7
     rewritten_sql:
-      description: The statement with that condition. Null if there is no condition.
+      description: The statement with the row filter's condition added. Null if there is no condition.
       type: str
       returned: always
       sample: SELECT id FROM orders WHERE tenant_id = 7

@@ -379,8 +379,8 @@ replay:
           returned: always
           sample: table_denied
         change:
-          description: The outcome compared with the recorded one, C(newly_blocked), C(newly_allowed), C(still_allowed)
-            or C(still_blocked).
+          description: "How the outcome compares with the recorded one: C(newly_blocked), C(newly_allowed),
+            C(still_allowed) or C(still_blocked)."
           type: str
           returned: always
           sample: newly_blocked
@@ -433,7 +433,7 @@ replay:
               returned: always
               sample: tenant_id = 7
             rewritten_sql:
-              description: The statement with that condition. Null if there is no condition.
+              description: The statement with the row filter's condition added. Null if there is no condition.
               type: str
               returned: always
               sample: SELECT id FROM orders WHERE tenant_id = 7

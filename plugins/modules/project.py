@@ -74,7 +74,7 @@ options:
     description:
       - The addresses from which clients may connect (at most 50). Empty for all addresses. Compared as a set.
       - Two entries for the same network are refused. A new project is open to all addresses until a second call, right
-        after its creation, sets them.
+        after its creation, restricts them.
     type: list
     elements: dict
     suboptions:
@@ -324,7 +324,7 @@ EXAMPLES = r"""
     name: shop-archive
     tags: []
 
-- name: Delete a project, but only if it contains no other databases than these
+- name: Delete a project, but only if it contains no databases other than these
   pgbeam.cloud.project:
     org_id: org_01h455vb4pex5vsknk084sn02q
     name: shop
@@ -596,7 +596,7 @@ action:
     - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
     - V(updated) also if only O(database) was registered or updated.
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

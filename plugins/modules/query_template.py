@@ -11,8 +11,8 @@ module: query_template
 short_description: Manage a query template for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes a query template. A query template is a statement with parameters that agents run by
-    name. If the C(query_mode) of an agent's policy is C(templates), the agent can run only the enabled templates of the
+  - Creates, updates or deletes a query template. A query template is a parameterized statement that agents run by name.
+    If the C(query_mode) of an agent's policy is C(templates), the agent can run only the enabled templates of the
     project. The rest of its policy still applies.
   - Options that you omit are neither compared nor changed.
   - For several query templates, use M(pgbeam.cloud.query_templates), which lists them once and writes in parallel.
@@ -221,7 +221,7 @@ action:
   description:
     - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

@@ -11,9 +11,9 @@ module: query_templates
 short_description: Manage the query templates for the AI agents of a PgBeam project
 version_added: 1.0.0
 description:
-  - Creates, updates or deletes a list of query templates in one run. A query template is a statement with parameters
-    that agents run by name. If the C(query_mode) of an agent's policy is C(templates), the agent can run only the
-    enabled templates of the project. The rest of its policy still applies.
+  - Creates, updates or deletes a list of query templates in one run. A query template is a parameterized statement that
+    agents run by name. If the C(query_mode) of an agent's policy is C(templates), the agent can run only the enabled
+    templates of the project. The rest of its policy still applies.
   - The query templates of the project are listed once, all entries are checked before the first write, and writes run
     in parallel.
   - Entries with O(query_templates[].state=absent) are processed before any other write, which frees capacity if the
@@ -172,7 +172,7 @@ query_templates:
       description:
         - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always

@@ -167,7 +167,7 @@ action:
   description:
     - What was done, or what would be done in check mode. One of V(created), V(replaced), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
     - V(replaced) after a failure means that the new replica exists but an old one could not be deleted.
   type: str
   returned: when the plan could be computed

@@ -177,7 +177,7 @@ replicas:
       description:
         - What was done, or what would be done in check mode. One of V(created), V(replaced), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
         - V(replaced) after a failure means that the new replica exists but an old one could not be deleted.
       type: str

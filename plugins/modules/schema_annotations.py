@@ -150,7 +150,7 @@ schema_annotations:
       description:
         - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always

@@ -92,8 +92,8 @@ spend_limit:
       returned: always
       sample: 500.0
     spend_capped:
-      description: Whether the spend limit has been reached, so that the access of agents is paused. Access resumes when
-        the next billing period begins, or when the limit is raised or cleared.
+      description: Whether the spend limit has been reached, which pauses the access of agents. Access resumes when the
+        next billing period begins, or when the limit is raised or cleared.
       type: bool
       returned: always
       sample: false
@@ -105,7 +105,7 @@ spend_limit:
 action:
   description:
     - What was done, or what would be done in check mode. One of V(updated), V(unchanged) or V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

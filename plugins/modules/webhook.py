@@ -43,8 +43,8 @@ options:
   secret:
     description:
       - The secret that PgBeam signs its deliveries with (text of 1 to 256 characters).
-      - If the task does not set a secret, PgBeam keeps the current one. If another option changes the webhook, the
-        secret is sent again too.
+      - If the task does not set a secret, PgBeam keeps the current one. If the task sets one and another option changes
+        the webhook, the secret is sent again too.
       - Must be a string. PgBeam never returns it, so it is never compared. O(update_secret) controls when it is sent
         again.
     type: raw
@@ -198,7 +198,7 @@ action:
   description:
     - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged) or
       V(failed).
-    - V(failed) if no change is known to have been applied.
+    - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the plan could be computed
   sample: updated

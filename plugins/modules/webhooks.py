@@ -57,8 +57,8 @@ options:
       secret:
         description:
           - The secret that PgBeam signs its deliveries with (text of 1 to 256 characters).
-          - If the entry does not set a secret, PgBeam keeps the current one. If another option changes the webhook, the
-            secret is sent again too.
+          - If the entry does not set a secret, PgBeam keeps the current one. If the entry sets one and another option
+            changes the webhook, the secret is sent again too.
           - Must be a string. PgBeam never returns it, so it is never compared. O(update_secret) controls when it is
             sent again.
         type: raw
@@ -167,7 +167,7 @@ webhooks:
       description:
         - What was done, or what would be done in check mode. One of V(created), V(updated), V(deleted), V(unchanged),
           V(failed) or V(skipped).
-        - V(failed) if no change is known to have been applied.
+        - V(failed) after a failure if no change is known to have been applied.
         - V(skipped) if it was not attempted because another failed call stopped the run.
       type: str
       returned: always
