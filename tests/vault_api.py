@@ -9,34 +9,23 @@ It stands in for Vault, which no package registry has. It is not Vault: it knows
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.local_server import LocalServer
 
 TOKEN = "hvs.tests-only-Vv5"
 WRITTEN = "/v1/secret/data/pgbeam/"
 
 
-class Vault(ThreadingHTTPServer):
+class Vault(LocalServer):
     """Keeps secrets by path until the test ends."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.secrets: dict[str, Any] = {}
         #: Whether every write is refused, as by a policy.
         self.read_only = False
-
-    @contextmanager
-    def running(self) -> Iterator[str]:
-        """Serve the API on a free port until the block ends. Yields the URL."""
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{self.server_address[1]}"
-        finally:
-            self.shutdown()
-            self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

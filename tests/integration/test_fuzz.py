@@ -8,12 +8,10 @@ from __future__ import annotations
 import functools
 import json
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -26,6 +24,7 @@ from generate.declared import SPECS, Field, Resource, Values
 from generate.modules import modules
 from tests.contract import judge
 from tests.harness import API_KEY, Sandbox, is_write
+from tests.local_server import LocalServer
 from tests.module_runner import run_module
 from tests.samples import DAYS, allowed, create, found_or_created, needed, sample, varied, whole
 from tests.sandbox.middleware import EXTRA_FIELDS
@@ -307,7 +306,7 @@ Answer = tuple[int, dict[str, str], bytes]
 Spoil = Callable[[Answer], Answer]
 
 
-class Wild(ThreadingHTTPServer):
+class Wild(LocalServer):
     """Answers as the API does, but the nth request, or all from then on, as the test spoils it."""
 
     spoil: Spoil
@@ -315,18 +314,9 @@ class Wild(ThreadingHTTPServer):
     for_ever: bool = False
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         #: What was asked for, as the sandbox would record it.
         self.exchanges: list[Values] = []
-
-    @contextmanager
-    def running(self) -> Iterator[str]:
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{self.server_address[1]}"
-        finally:
-            self.shutdown()
-            self.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
