@@ -134,7 +134,7 @@ options:
         choices: [session, transaction, statement]
       max_active:
         description:
-          - The maximum number of upstream connections of a pool (1 to 10000).
+          - The maximum number of concurrent upstream connections of the pool (1 to 10000).
         type: int
   update_password:
     description:
@@ -342,7 +342,7 @@ database:
           returned: always
           sample: transaction
         max_active:
-          description: The maximum number of upstream connections of a pool.
+          description: The maximum number of concurrent upstream connections of the pool.
           type: int
           returned: always
           sample: 200

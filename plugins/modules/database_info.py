@@ -201,7 +201,7 @@ databases:
           returned: always
           sample: transaction
         max_active:
-          description: The maximum number of upstream connections of a pool.
+          description: The maximum number of concurrent upstream connections of the pool.
           type: int
           returned: always
           sample: 200

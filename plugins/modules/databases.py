@@ -150,7 +150,7 @@ options:
             choices: [session, transaction, statement]
           max_active:
             description:
-              - The maximum number of upstream connections of a pool (1 to 10000).
+              - The maximum number of concurrent upstream connections of the pool (1 to 10000).
             type: int
   prune:
     description:

@@ -157,7 +157,7 @@ def test_secrets_that_could_not_be_handed_over_are_rotated(job: Job) -> None:
     job.refuse(True)
     failed = job.run()
     assert (failed.status, job.stored(), len(job.project.stored("agents"))) == (2, {}, 1)
-    reason = failed.result("Check that they were taken")["msg"]
+    reason = failed.result("Check that every secret was stored")["msg"]
     assert ("Permission denied" if job.store == "vault" else "No.") in reason, reason
     job.refuse(False)
     later = job.run()
