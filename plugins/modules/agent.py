@@ -80,7 +80,8 @@ options:
       - The file on the target host that stores the secrets of the agent, which PgBeam shows only once.
       - When the task creates the agent or rotates its secrets, it overwrites the file with the new secrets, as JSON
         with mode C(0600). Otherwise, the file is neither read nor written.
-      - If its directory is missing or not writable, the task fails before any request.
+      - If its directory is missing or not writable, the task fails before any request. In check mode, a missing
+        directory is only a warning.
     type: path
   rotate:
     description:

@@ -187,7 +187,7 @@ options:
   agent:
     description:
       - The name or id of the agent whose statements are replayed. If neither this nor O(bound_policy) is set, the
-        statements of all agents of the project are replayed.
+        statements of all agents of the project are replayed. For a revoked agent, set its id.
       - If no agent has this name or id, the task fails, even in check mode.
     type: str
   bound_policy:

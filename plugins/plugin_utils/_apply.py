@@ -30,7 +30,7 @@ def apply(action: t.Any, task_vars: Values) -> Values:
     """Ensure PgBeam matches what the hosts of this batch declare. Returns the result of the role's task."""
     problems, hosts = _hosts(action, task_vars)
     view = _view(hosts, task_vars)
-    plan = _plan.plan(hosts, view) if not problems else _plan.Plan([], problems)
+    plan = _plan.plan(hosts, view, action._task.check_mode) if not problems else _plan.Plan([], problems)
     if plan.problems:
         return {"failed": True, "changed": False, "msg": _values.sentences(plan.problems)}
 

@@ -73,7 +73,7 @@ class Plan:
     problems: list[str]
 
 
-def plan(hosts: list[Host], view: _prune.View) -> Plan:
+def plan(hosts: list[Host], view: _prune.View, check_mode: bool = False) -> Plan:
     """Merge the declarations of the hosts. ``view`` contains the hosts that the run sees, on which prune depends."""
     problems = _host_problems(hosts, view.hostvars)
     groups = _grouped(hosts)
@@ -85,7 +85,7 @@ def plan(hosts: list[Host], view: _prune.View) -> Plan:
         if project.settings["prune"]:
             problems += _prune.problems(key, _prune.Claims(project.databases, project.objects), view)
     projects = [_with_replicas_apart(project) for project in projects]
-    problems += _secrets_file_problems(projects)
+    problems += _secrets_file_problems(projects, check_mode)
     if problems:  # which may quote a secret that was set for another option
         problems = _masked(problems, hosts)
     return Plan([] if problems else projects, problems)
@@ -233,7 +233,7 @@ def _merged_objects(kind: Resource, members: list[Host]) -> tuple[list[Values], 
     return declared, matching.duplicate_entries(kind, compared, lambda index: origins[index])
 
 
-def _secrets_file_problems(projects: list[Project]) -> list[str]:
+def _secrets_file_problems(projects: list[Project], check_mode: bool) -> list[str]:
     """Return a sentence for each secrets file that cannot be written or that several objects share."""
     labelled = [
         (f"project {project.key}: {kind.describe(entry)}: ", os.path.expanduser(os.path.expandvars(path)))
@@ -242,7 +242,7 @@ def _secrets_file_problems(projects: list[Project]) -> list[str]:
         for entry in project.objects.get(kind.plural, [])
         if entry.get("state") != "absent" and (path := entry.get("secrets_file"))
     ]
-    return secrets_file.problems(labelled)
+    return secrets_file.problems(labelled, check_mode)
 
 
 def _missing_host(host: Host, entry: Entry, members: list[Host]) -> list[str]:

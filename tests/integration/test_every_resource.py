@@ -929,6 +929,9 @@ def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: s
     }
     for path, reported in unusable.items():
         assert world.refused(reported, **{**new, "secrets_file": f"{modules.home}/{path}"}).requests == []
+    later = {**new, "secrets_file": f"{modules.home}/missing/file"}
+    (warning,) = world.check(**later).result("task")["warnings"]
+    assert "does not exist; create it first; without check mode the task fails unless it exists by then" in warning
     if "list" in FORMS[name]:
         shared = {**world.new(1), "secrets_file": new["secrets_file"]}
         assert world.refused("the same file as", "list", **world.listed(new, shared)).requests == []
@@ -937,6 +940,7 @@ def test_secrets_that_are_shown_once(modules: Modules, sandbox: Sandbox, name: s
     first = _hold_to_issued(world)
     modules.secrets += [first[n] for n in world.scope.secrets("s")[first["id"]]]
     world.unchanged(**new)
+    assert "warnings" not in world.check(**later).result("task")
     assert _hold_to_issued(world) == first
     world.refused("set secrets_file, or", **nowhere, rotate=True)
     world.check(**new, rotate=True)

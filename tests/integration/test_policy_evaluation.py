@@ -288,6 +288,18 @@ def test_a_replay_of_the_traffic_of_a_policy(modules: Modules, project: Project)
     assert [method for method, dummy in run.requests] == ["POST"]
 
 
+def test_a_revoked_agent_is_replayed_by_its_id(modules: Modules, project: Project) -> None:
+    """An agent with its former name is another one."""
+    agents = recorded(project)
+    revoking = {"project_id": project.id, "id": agents["bot"], "state": "absent"}
+    assert modules.play([{"name": "revoke", "pgbeam.cloud.agent": revoking}]).result("revoke")["changed"]
+    policy = next(name for name, item in project.stored("policies").items() if item["name"] == "wide")
+    project.create("agents", name="bot", policy_profile_id=policy)
+    run = modules.play([replay(project, policy="narrow", agent=agents["bot"], **PERIOD)])
+    assert [occurrences for sql, change, occurrences in changes(run)] == [3, 1]
+    assert changes(modules.play([replay(project, policy="narrow", agent="bot", **PERIOD)])) == []
+
+
 def test_an_unknown_agent_fails(modules: Modules, project: Project) -> None:
     recorded(project)
     run = modules.play([replay(project, policy="wide", agent="nobody")], check=True)

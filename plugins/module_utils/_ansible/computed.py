@@ -29,6 +29,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import ref
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler, worth_reporting
 
 MAX_ROWS = 20
+STATEMENTS = "statements"  # the option whose elements are sent one at a time
 HEADING = ("statement", "expected", "got", "rule", "reason")
 
 
@@ -39,7 +40,8 @@ def run_replay(resource: Resource) -> None:
 
 def _replay(module: Module, reconciler: Reconciler) -> None:
     (result,) = _results(reconciler.resource)
-    computed: Values = {result.name: _compute(reconciler, _body(module, reconciler), result.name, result.fields)}
+    body = _body(module, reconciler, reconciler.resource.writable)
+    computed: Values = {result.name: _compute(reconciler, body, result.name, result.fields)}
     module.exit(changed=False, **computed)
 
 
@@ -79,9 +81,9 @@ class Evaluation:
 def _evaluate(module: Module, reconciler: Reconciler) -> None:
     (result,) = _results(reconciler.resource)
     fields = t.cast(Field, result.elements).fields
-    body = _body(module, reconciler)
-    given = [validation.drop_nulls(statement) for statement in module.params["statements"]]
-    evaluations = [Evaluation(f"statements[{n}] ({shortened(one['sql'])})", one) for n, one in enumerate(given)]
+    body = _body(module, reconciler, [f for f in reconciler.resource.writable if f.name != STATEMENTS])
+    given = [validation.drop_nulls(statement) for statement in module.params[STATEMENTS]]
+    evaluations = [Evaluation(f"{STATEMENTS}[{n}] ({shortened(one['sql'])})", one) for n, one in enumerate(given)]
 
     def evaluate(one: Evaluation) -> None:
         try:
@@ -91,7 +93,7 @@ def _evaluate(module: Module, reconciler: Reconciler) -> None:
         except Exception as fault:  # of one statement, so that the decisions on the others are not lost
             one.error = ApiError(Call("POST", reconciler.path, one.place), *bug(fault))
 
-    reconciler.run.in_parallel(evaluate, evaluations, "statements")
+    reconciler.run.in_parallel(evaluate, evaluations, STATEMENTS)
     errors = [one.error for one in evaluations if one.error]
     failed = [one for one in evaluations if not one.error and not one.passed]
     summary = {
@@ -123,13 +125,12 @@ def _results(resource: Resource) -> list[Field]:
     return [f for f in resource.fields if f.read_only]
 
 
-def _body(module: Module, reconciler: Reconciler) -> Values:
-    """Return the options under their names in the API, with ids in place of names, without the statements.
+def _body(module: Module, reconciler: Reconciler, options: t.Sequence[Field]) -> Values:
+    """Return the options under their names in the API, with ids in place of names.
 
     Raises TaskError for a name that does not match exactly one object, also in check mode: nothing is predicted here.
     """
     resource = reconciler.resource
-    options = [f for f in resource.writable if f.name != "statements"]
     given = validation.drop_nulls({f.name: module.params[f.name] for f in options})
     given.update({f.name: UnresolvedName(given[f.name]) for f in resource.references if f.name in given})
     run = dataclasses.replace(reconciler.run, check_mode=False)

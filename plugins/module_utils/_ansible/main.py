@@ -276,7 +276,7 @@ def _destination_problems(module: Module, labelled: list[tuple[str, Values]]) ->
     if module.params.get("return_secrets") and not module.no_log:
         problems.append("return_secrets: Ansible would show the secrets; also set no_log: true on the task")
     paths = [(place, wanted["secrets_file"]) for place, wanted in labelled if "secrets_file" in wanted]
-    return problems + secrets_file.problems(paths)
+    return problems + secrets_file.problems(paths, module.check_mode)
 
 
 def _secrets_without_destination(module: Module, plans: list[Plan]) -> list[str]:
@@ -300,6 +300,10 @@ def _warn(module: Module, plans: list[Plan]) -> None:
     for plan in plans:
         for warning in plan.warnings:
             module.warn(warning)
+        path = plan.wanted.get("secrets_file") if plan.issues_secrets else None
+        missing = secrets_file.missing_directory(path) if path else None
+        if missing:  # only possible in check mode
+            module.warn(f"{plan.label}: secrets_file: {missing}; {references.UNLESS_CREATED}")
         resource = plan.resource
         for secret in (f.name for f in resource.fields if f.secret):
             if resource.tie_breaker in plan.changes and secret in plan.wanted and secret not in plan.body:

@@ -65,9 +65,10 @@ class Field:
     #: The name in requests and answers, if it is not the name of the option or the result.
     api_name: str = ""
     #: The resource whose id this is, and the option that accepts a name instead. Without such an option, the option of
-    #: the field itself accepts both.
+    #: the field itself accepts both. Whether the id of a deleted object is accepted too.
     refers_to: Resource | None = None
     name_option: str = ""
+    refers_to_deleted: bool = False
     #: A warning for a list that becomes empty.
     when_empty: str = ""
     #: Two values with the same result are equal. Raises ValueError for an invalid value.
@@ -210,6 +211,12 @@ class Action:
     changes: bool = False
     #: The option that limits, in seconds, how long it is repeated until it succeeds. Without one, it is sent once.
     timeout_option: str = ""
+
+    def succeeded(self, answer: Values | None) -> bool:
+        """Whether an answer reports success."""
+        name, value = self.success
+        found = (answer or {}).get(name)
+        return found == value and type(found) is type(value)
 
 
 @dataclass(frozen=True)

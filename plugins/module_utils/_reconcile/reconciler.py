@@ -173,7 +173,7 @@ class Reconciler:
     def _parent_exists(self) -> bool:
         return not self.resource.path_has_parent or all(self._ids.values())
 
-    def read_all(self, query: Values | None = None) -> list[Values]:
+    def read_all(self, query: Values | None = None, with_deleted: bool = False) -> list[Values]:
         """Return all objects, or those that the query selects."""
         resource = self.resource
         if not self._parent_exists:
@@ -189,8 +189,8 @@ class Reconciler:
             return [resource.with_all_fields(item) for item in items]
         # By id, because an object can be on two pages if others are created or deleted between the requests.
         key = resource.id_field
-        found = {item[key]: resource.with_all_fields(item) for item in items if not resource.is_deleted(item)}
-        return list(found.values())
+        shown = [item for item in items if with_deleted or not resource.is_deleted(item)]
+        return list({item[key]: resource.with_all_fields(item) for item in shown}.values())
 
     def read_one(self, identifier: str, query: Values | None = None) -> list[Values]:
         """Return the object with this id as a list, empty if it does not exist. A listing uses the query."""
@@ -288,11 +288,20 @@ class Reconciler:
         action = self.resource.action
         if not self.run.act or not action:
             return
-        existing = [o for o in outcomes if o.values and not o.error and o.action not in ("failed", "skipped")]
+        pending = [o for o in outcomes if o.values and not o.error and o.action not in ("failed", "skipped")]
         if action.changes:
-            existing = [o for o in existing if o.values.get(action.success[0]) != action.success[1]]
+            pending = [o for o in pending if o.values.get(action.success[0]) != action.success[1]]
         deadline = time.monotonic() + self.run.act_timeout
-        self._in_parallel(lambda outcome: self._act(action, outcome, deadline), existing)
+        # In rounds over all objects, so that those that wait do not delay the first call of the others.
+        while True:
+            self._in_parallel(lambda outcome: self._act(action, outcome), pending)
+            pending = [o for o in pending if not o.error and not action.succeeded(o.action_answer)]
+            remaining = deadline - time.monotonic()
+            if not pending or remaining <= 0:
+                break
+            time.sleep(min(remaining, ACTION_PAUSE))
+        for outcome in pending:
+            outcome.error = self._action_error(action, outcome)
 
     def errors(self, outcomes: list[Outcome], prune_skipped: bool = False) -> list[ApiError]:
         """Return the errors to report: those of the outcomes, or the fatal error if it left something undone."""
@@ -559,37 +568,36 @@ class Reconciler:
             if not outcome.plan.rotates:
                 self.run.warn(f"{outcome.plan.label}: the response with its secrets was lost, so new ones were issued")
 
-    def _act(self, action: Action, outcome: Outcome, deadline: float) -> None:
-        """Call the action once, then every few seconds until it succeeds or the deadline has passed."""
-        identifier = outcome.values[self.resource.id_field]
-        path = f"{self._item_path(identifier)}/{action.verb}"
-        call = Call("POST", path, f"{action.label} of {outcome.plan.label}")
-        name, value = action.success
-        while True:
-            try:
-                answer = self.client.write(call.method, path, call.target).content
-            except ApiError as error:
-                error.outcome_unknown = error.outcome_unknown and action.changes
-                error.advice += f"; {OUTCOME_UNKNOWN}" if error.outcome_unknown else ""
-                raise
-            outcome.action_answer = {key: part for key, part in answer.items() if key != self.resource.noun}
-            succeeded = answer.get(name) == value and type(answer[name]) is type(value)
-            remaining = deadline - time.monotonic()
-            if succeeded or remaining <= 0:
-                break
-            time.sleep(min(remaining, ACTION_PAUSE))
-        if not succeeded:
-            parts = ((each, answer.get(each)) for each in action.reasons)
-            reasons = (str(part) if each == "error" else f"{each} {part}" for each, part in parts if part)
-            reason = one_line(next(reasons, "no reason given"), self.run.redact)
-            outcome.error = ApiError(
-                call, f"{action.failure}: {reason}", action.advice(outcome.values), code=action.code, message=reason
-            )
-        elif action.changes:
+    def _action_call(self, action: Action, outcome: Outcome) -> Call:
+        path = f"{self._item_path(outcome.values[self.resource.id_field])}/{action.verb}"
+        return Call("POST", path, f"{action.label} of {outcome.plan.label}")
+
+    def _act(self, action: Action, outcome: Outcome) -> None:
+        """Call the action once, and store the answer."""
+        call = self._action_call(action, outcome)
+        try:
+            answer = self.client.write(call.method, call.path, call.target).content
+        except ApiError as error:
+            error.outcome_unknown = error.outcome_unknown and action.changes
+            error.advice += f"; {OUTCOME_UNKNOWN}" if error.outcome_unknown else ""
+            raise
+        outcome.action_answer = {key: part for key, part in answer.items() if key != self.resource.noun}
+        if action.changes and action.succeeded(answer):
             shown = _unwrap(answer, self.resource.noun)
-            valid = bool(shown) and not self._expect_id(identifier)(shown)
-            outcome.values = {**(self.resource.with_all_fields(shown) if valid else outcome.values), name: value}
+            valid = bool(shown) and not self._expect_id(outcome.values[self.resource.id_field])(shown)
+            known = self.resource.with_all_fields(shown) if valid else outcome.values
+            outcome.values = {**known, action.success[0]: action.success[1]}
             self._mark_changed(outcome)
+
+    def _action_error(self, action: Action, outcome: Outcome) -> ApiError:
+        """Return the error of an action that did not succeed, with the cause from its last answer."""
+        answer = outcome.action_answer or {}
+        parts = ((each, answer.get(each)) for each in action.reasons)
+        reasons = (str(part) if each == "error" else f"{each} {part}" for each, part in parts if part)
+        reason = one_line(next(reasons, "no reason given"), self.run.redact)
+        call = self._action_call(action, outcome)
+        advice = action.advice(outcome.values)
+        return ApiError(call, f"{action.failure}: {reason}", advice, code=action.code, message=reason)
 
 
 def _resolved(outcome: Outcome, index: Index) -> Values | None:

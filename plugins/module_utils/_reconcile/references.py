@@ -20,6 +20,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource impo
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler
 
 MAX_NAMES_SHOWN = 10
+UNLESS_CREATED = "without check mode the task fails unless it exists by then"
 
 
 def resolve(reconciler: Reconciler, entries: list[tuple[str, Values, str]]) -> list[str]:
@@ -53,7 +54,7 @@ def _resolve_all(
         if named:
             targets = Reconciler(reconciler.run, target, parent)
             if target.noun not in listed:
-                listed[target.noun] = targets.read_all()
+                listed[target.noun] = targets.read_all(with_deleted=True)
         for place, wanted, state in named:
             option = f"{place}{f.name_option or f.name}"
             problem = _resolve(targets, f, option, wanted, state, listed[target.noun])
@@ -71,8 +72,10 @@ def _resolve(
 ) -> str | None:
     resource, name = targets.resource, str(wanted[f.name])
     (key,) = resource.identity
-    by_name = [item for item in existing if item[key] == name]
-    matches = by_name or [item for item in existing if item[resource.id_field] == name]
+    current = [item for item in existing if not resource.is_deleted(item)]
+    by_name = [item for item in current if item[key] == name]
+    by_id = existing if f.refers_to_deleted else current
+    matches = by_name or [item for item in by_id if item[resource.id_field] == name]
     if len(matches) == 1:
         wanted[f.name] = matches[0][resource.id_field]
         return None
@@ -82,7 +85,7 @@ def _resolve(
         return f"{place}: {len(matches)} {where} are named {name!r} ({ids}); use the id of one of them"
     if state == "absent":
         return None
-    names = sorted(filter(None, (item[key] for item in existing)))
+    names = sorted(filter(None, (item[key] for item in current)))
     more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
     known = ", ".join(names[:MAX_NAMES_SHOWN]) + more
     problem = (
@@ -90,5 +93,5 @@ def _resolve(
     )
     if not targets.run.check_mode:
         return problem
-    targets.run.warn(f"{problem}; without check mode the task fails unless it exists by then")
+    targets.run.warn(f"{problem}; {UNLESS_CREATED}")
     return None

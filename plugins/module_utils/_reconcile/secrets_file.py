@@ -17,12 +17,15 @@ import tempfile
 import typing as t
 
 
-def problems(labelled: list[tuple[str, str]]) -> list[str]:
-    """Return a sentence for each path that cannot be used. Each comes with the label of its object."""
+def problems(labelled: list[tuple[str, str]], check_mode: bool) -> list[str]:
+    """Return a sentence for each path that cannot be used. Each comes with the label of its object.
+
+    In check mode, a directory may be missing, because an earlier task may be the one that creates it.
+    """
     found = []
     seen: dict[str, str] = {}
     for place, path in labelled:
-        reason = _problem(path)
+        reason = _problem(path) or ("" if check_mode else missing_directory(path))
         if not reason and seen.setdefault(path, place) != place:
             reason = f"the same file as {seen[path].removesuffix(': ')}; set a different one"
         if reason:
@@ -40,16 +43,24 @@ def _problem(path: str) -> str | None:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return "the path is too long; set a shorter one"
-    folder = os.path.dirname(os.path.realpath(path))
+    folder = _directory(path)
     if stat.S_ISDIR(kind):
         return f"{path!r} is a directory; set the path of a file"
     if kind and not stat.S_ISREG(kind):  # a device such as /dev/null, which the file would replace
         return f"{path!r} is not a regular file; set the path of one"
-    if not os.path.isdir(folder):
-        return f"the directory {folder!r} does not exist; create it first"
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
         return f"the directory {folder!r} is not writable; check its owner and mode"
     return None
+
+
+def missing_directory(path: str) -> str | None:
+    """Return a sentence if the directory of this path does not exist, otherwise None."""
+    folder = _directory(path)
+    return None if os.path.isdir(folder) else f"the directory {folder!r} does not exist; create it first"
+
+
+def _directory(path: str) -> str:
+    return os.path.dirname(os.path.realpath(path))
 
 
 def write(path: str, secrets: dict[str, t.Any]) -> None:

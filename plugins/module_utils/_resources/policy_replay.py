@@ -48,7 +48,8 @@ POLICY_REPLAY = Resource(
     fields=(
         *CANDIDATE,
         Field(
-            "agent", pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE, refers_to=AGENT, api_name="credential_id",
+            "agent", pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE, refers_to=AGENT,
+            refers_to_deleted=True, api_name="credential_id",
         ),
         Field(
             "bound_policy", pattern=NAME_OR_ID_PATTERN, must_be=NAME_OR_ID_RULE, refers_to=POLICY,
