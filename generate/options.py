@@ -256,13 +256,14 @@ def _shared(scope: Scope, name: str) -> list[str]:
     first = resource.nested
     inside = module.nested or scope
     if name == "state":
-        found = scope.shared("options.state")
+        found = scope.shared("options.state" if resource.creatable else "options.state_existing")
         found += scope.shared("options.state_guarded") if first else []
         return found + _gone(scope, "options.state_gone")
     if name == resource.id_field:
         return _id(scope)
     if name.startswith("update_"):
-        return inside.shared("options.update_secret", secret=f"O({name.removeprefix('update_')})")
+        text = "options.update_secret_whole" if inside.resource.sends_whole else "options.update_secret"
+        return inside.shared(text, secret=f"O({name.removeprefix('update_')})")
     reference = next((f for f in resource.references if f.name_option == name), None)
     if reference:
         referred = in_words(cast(Resource, reference.refers_to).noun)

@@ -141,6 +141,7 @@ class Scope:
         # "invitation" for org_invitation, but "database" for a database that is called a registration.
         short = called if called and inner.noun.endswith(f"_{called}") else None
         plural = f"{short}s" if short else in_words(inner.plural)
+        delete = self.words.content.get("delete", "delete")
         return {
             "noun": short or in_words(inner.noun),
             "plural": plural,
@@ -148,6 +149,9 @@ class Scope:
             "entries": inner.plural,
             "object": called or in_words(inner.noun),
             "objects": f"{called}s" if called else in_words(inner.plural),
+            "delete": delete,
+            "deletes": f"{delete}s",
+            "Delete": delete.capitalize(),
             "parent": inner.parent_noun,
             "container": outer.noun,
             "first": first.noun if first else "",

@@ -15,7 +15,7 @@ import yaml
 from generate.declared import SPECS, Field, Resource, Values, resource
 
 FOLDER = Path(__file__).parent / "words"
-TEXTS = {"version_added", "object", "meaning", "create", "kept", "rotated"}
+TEXTS = {"version_added", "object", "meaning", "create", "delete", "kept", "rotated"}
 KEYS = {*TEXTS, "seealso", "changes", "fields", "issued", "action", *SPECS}
 FORM_KEYS = {"short_description", "description", "returned", "examples"}
 ACTION_KEYS = {"option", "timeout", "result", "error"}

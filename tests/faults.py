@@ -352,7 +352,7 @@ CASES: tuple[Case, ...] = (
          "retries, and no listing shows a password: fails", ("connection lost to http", "2 attempts", MAYBE),
          on="PATCH with a password", told=None),
     # What a change meets that is made from what was read.
-    Case("a change of another client before it", {"kind": "other_writer", "change": THEIRS}, REPLANNED, CONFLICTS,
+    Case("a change by another client before it", {"kind": "other_writer", "change": THEIRS}, REPLANNED, CONFLICTS,
          (CONFLICT, "another client keeps changing it: find out what else writes to it"), on=PART),
     Case("412", _status(412, "PRECONDITION_FAILED"), REPLANNED, CONFLICTS,
          (CONFLICT, "another client keeps changing it: find out what else writes to it"), on=PART),

@@ -15,9 +15,9 @@ attributes:
     description: Has an action plugin, which runs on the controller.
     support: full
     details:
-      - On the controller, the module runs inside Ansible's own process, unless the task uses C(become), C(async) or a
-        different C(ansible_python_interpreter). Inside that process, a loop starts no processes of its own and keeps
-        its connection to the API.
+      - If the task's host is the controller itself, the module runs inside Ansible's own process, unless the task uses
+        C(become), C(async) or a different C(ansible_python_interpreter). Inside that process, a loop starts no
+        processes of its own and keeps its connection to the API.
       - In all other cases, it runs like any other module. Options and results are the same.
   action_group:
     description: Use C(group/pgbeam.cloud.all) in C(module_defaults) to set the connection options once.

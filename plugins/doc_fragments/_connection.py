@@ -59,7 +59,7 @@ options:
         used, otherwise that of the C(requests) library.
     type: path
 notes:
-  - The proxy is set by the environment variables E(HTTPS_PROXY) and E(NO_PROXY).
+  - The HTTP proxy for calls to the API is set by the environment variables E(HTTPS_PROXY) and E(NO_PROXY).
   - Secrets are masked wherever their text occurs. If a password is also part of a host name, that part is masked in the
     results too. Numbers and the collection's own words and names are never masked. An id that happens to contain a
     password of fewer than eight characters is not masked either. A secret that the server has truncated is not

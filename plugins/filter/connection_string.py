@@ -67,7 +67,7 @@ EXAMPLES = r"""
     content: "{{ registered.database.connection_string | pgbeam.cloud.connection_string(vault_orders_password) }}"
     mode: "0600"
   no_log: true
-  when: registered.database.connection_string is not none # as it is in check mode before the first run
+  when: registered.database.connection_string is not none # it is none in check mode before the first run
 
 - name: Write it with connection parameters
   ansible.builtin.copy:

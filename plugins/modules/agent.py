@@ -36,7 +36,7 @@ options:
   id:
     description:
       - The agent's id. If O(name) differs, the task fails.
-      - If omitted, the agent is looked up by O(name). If several match, the task fails and reports their ids.
+      - If omitted, the agent is looked up by O(name). If several match, the task fails and lists them.
     type: str
   name:
     description:
@@ -72,8 +72,8 @@ options:
     choices: [active, disabled]
   policy:
     description:
-      - The name of the agent's policy, or its id. Use it instead of O(policy_profile_id). If no policy has this name or
-        id, the task fails. In check mode, this is only a warning.
+      - The name of the agent's policy, or its id. Use this option instead of O(policy_profile_id). If no policy has
+        this name or id, the task fails. In check mode, this is only a warning.
     type: str
   secrets_file:
     description:
@@ -164,7 +164,7 @@ agent:
     - The agent after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The agent's id.
@@ -234,13 +234,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [status]
 secrets:
   description: The secrets that the task issued. Empty if it issued none. In check mode, the values are null.

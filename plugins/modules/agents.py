@@ -15,8 +15,8 @@ description:
     restricted by a policy. It has a connection string for PostgreSQL and a token for the project's MCP server.
   - The agents of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(agents[].state=absent) are processed before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes last.
+  - Entries with O(agents[].state=absent) are processed before any other write, which frees capacity if the PgBeam plan
+    has a limit. O(prune) deletes last.
   - PgBeam does not accept O(agents[].status) when the agent is created. A second call sets the values that differ from
     PgBeam's defaults. If that call fails, the task fails with RV(agents[].action=created), and the next run completes
     the agent.
@@ -49,8 +49,7 @@ options:
       id:
         description:
           - The agent's id. If O(agents[].name) differs, the task fails.
-          - If omitted, the agent is looked up by O(agents[].name). If several match, the task fails and reports their
-            ids.
+          - If omitted, the agent is looked up by O(agents[].name). If several match, the task fails and lists them.
         type: str
       name:
         description:
@@ -86,8 +85,8 @@ options:
         choices: [active, disabled]
       policy:
         description:
-          - The name of the agent's policy, or its id. Use it instead of O(agents[].policy_profile_id). If no policy has
-            this name or id, the task fails. In check mode, this is only a warning.
+          - The name of the agent's policy, or its id. Use this option instead of O(agents[].policy_profile_id). If no
+            policy has this name or id, the task fails. In check mode, this is only a warning.
         type: str
       secrets_file:
         description:
@@ -112,8 +111,8 @@ options:
   prune_limit:
     description:
       - The maximum number of agents that O(prune) may delete in one run, such as V(10), or a percentage of those that
-        exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(agents[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -177,7 +176,7 @@ agents:
   description: The outcome of each entry, in the order of O(agents), followed by the pruned agents.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -285,7 +284,7 @@ agents:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

@@ -23,7 +23,7 @@ options:
   id:
     description:
       - Return only the alert with this id.
-      - PgBeam cannot return a single anomaly, so all anomalies of the project are listed even if you set an id.
+      - PgBeam cannot return a single alert, so the module reads all alerts of the project even if you set this option.
     type: str
   credential_id:
     description:

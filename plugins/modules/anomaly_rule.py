@@ -32,10 +32,10 @@ options:
     default: present
   id:
     description:
-      - The anomaly rule's id. If set, O(credential_id) and O(metric) can be changed, but not to the values of another
-        anomaly rule.
+      - The anomaly rule's id. If set, O(credential_id) and O(metric) can be changed, but not to match another anomaly
+        rule.
       - If omitted, the anomaly rule is looked up by O(credential_id) and O(metric). If several match, the task fails
-        and reports their ids.
+        and lists them.
     type: str
   credential_id:
     description:
@@ -71,9 +71,9 @@ options:
     type: bool
   agent:
     description:
-      - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use it instead of
-        O(credential_id). If no agent has this name or id, the task fails. In check mode, this is only a warning. With
-        O(state=absent), the task does not fail, and the anomaly rule counts as absent.
+      - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use this option instead
+        of O(credential_id). If no agent has this name or id, the task fails. In check mode, this is only a warning.
+        With O(state=absent), the task does not fail, and the anomaly rule counts as absent.
     type: str
 attributes:
   check_mode:
@@ -130,7 +130,7 @@ anomaly_rule:
     - The anomaly rule after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The anomaly rule's id.
@@ -185,13 +185,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [sigma_threshold, enabled]
 error:
   description: Details of the failed call, for conditions in a playbook.

@@ -16,8 +16,8 @@ description:
     the metric.
   - The anomaly rules of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(anomaly_rules[].state=absent) are processed before any other write, which frees capacity if the plan
-    has a limit. O(prune) deletes last.
+  - Entries with O(anomaly_rules[].state=absent) are processed before any other write, which frees capacity if the
+    PgBeam plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
@@ -46,9 +46,9 @@ options:
       id:
         description:
           - The anomaly rule's id. If set, O(anomaly_rules[].credential_id) and O(anomaly_rules[].metric) can be
-            changed, but not to the values of another anomaly rule.
+            changed, but not to match another anomaly rule.
           - If omitted, the anomaly rule is looked up by O(anomaly_rules[].credential_id) and O(anomaly_rules[].metric).
-            If several match, the task fails and reports their ids.
+            If several match, the task fails and lists them.
         type: str
       credential_id:
         description:
@@ -84,10 +84,10 @@ options:
         type: bool
       agent:
         description:
-          - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use it instead of
-            O(anomaly_rules[].credential_id). If no agent has this name or id, the task fails. In check mode, this is
-            only a warning. With O(anomaly_rules[].state=absent), the task does not fail, and the anomaly rule counts as
-            absent.
+          - The name or the id of the agent that the rule applies to. A revoked agent is not found. Use this option
+            instead of O(anomaly_rules[].credential_id). If no agent has this name or id, the task fails. In check mode,
+            this is only a warning. With O(anomaly_rules[].state=absent), the task does not fail, and the anomaly rule
+            counts as absent.
         type: str
   prune:
     description:
@@ -98,8 +98,8 @@ options:
   prune_limit:
     description:
       - The maximum number of anomaly rules that O(prune) may delete in one run, such as V(10), or a percentage of those
-        that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        that exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(anomaly_rules[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -153,7 +153,7 @@ anomaly_rules:
   description: The outcome of each entry, in the order of O(anomaly_rules), followed by the pruned anomaly rules.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -242,7 +242,7 @@ anomaly_rules:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

@@ -23,7 +23,8 @@ options:
   id:
     description:
       - Return only the approval request with this id.
-      - PgBeam cannot return a single approval, so all approvals of the project are listed even if you set an id.
+      - PgBeam cannot return a single approval request, so the module reads all approval requests of the project even if
+        you set this option.
     type: str
   credential_id:
     description:

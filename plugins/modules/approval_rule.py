@@ -32,8 +32,8 @@ options:
     default: present
   id:
     description:
-      - The approval rule's id. If set, O(name) can be changed, but not to the values of another approval rule.
-      - If omitted, the approval rule is looked up by O(name). If several match, the task fails and reports their ids.
+      - The approval rule's id. If set, O(name) can be changed, but not to match another approval rule.
+      - If omitted, the approval rule is looked up by O(name). If several match, the task fails and lists them.
     type: str
   name:
     description:
@@ -68,7 +68,8 @@ options:
     description:
       - Whether the rule holds statements.
       - If you omit it when you create an approval rule, the rule is enabled. PgBeam refuses an enabled rule while the
-        organization has a self-hosted enrollment that is not revoked.
+        organization has an enrollment of a self-hosted proxy (M(pgbeam.cloud.self_host_enrollment)) that is not
+        revoked.
     type: bool
 attributes:
   check_mode:
@@ -123,7 +124,7 @@ approval_rule:
     - The approval rule after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The approval rule's id.
@@ -183,13 +184,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [statement_kinds, min_affected_rows]
 error:
   description: Details of the failed call, for conditions in a playbook.

@@ -59,9 +59,9 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
   register: found
 
-- name: Show the rules that hold schema changes
+- name: Show the rules for every kind of statement
   ansible.builtin.debug:
-    msg: "{{ found.approval_rules | selectattr('statement_kinds', 'contains', 'ddl') | map(attribute='name') }}"
+    msg: "{{ found.approval_rules | rejectattr('statement_kinds') | map(attribute='name') }}"
 
 - name: Look up the approval rules that are disabled
   pgbeam.cloud.approval_rule_info:

@@ -16,8 +16,8 @@ description:
     a statement from approval.
   - The approval rules of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(approval_rules[].state=absent) are processed before any other write, which frees capacity if the plan
-    has a limit. O(prune) deletes last.
+  - Entries with O(approval_rules[].state=absent) are processed before any other write, which frees capacity if the
+    PgBeam plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
@@ -44,10 +44,10 @@ options:
         default: present
       id:
         description:
-          - The approval rule's id. If set, O(approval_rules[].name) can be changed, but not to the values of another
-            approval rule.
+          - The approval rule's id. If set, O(approval_rules[].name) can be changed, but not to match another approval
+            rule.
           - If omitted, the approval rule is looked up by O(approval_rules[].name). If several match, the task fails and
-            reports their ids.
+            lists them.
         type: str
       name:
         description:
@@ -82,7 +82,8 @@ options:
         description:
           - Whether the rule holds statements.
           - If you omit it when you create an approval rule, the rule is enabled. PgBeam refuses an enabled rule while
-            the organization has a self-hosted enrollment that is not revoked.
+            the organization has an enrollment of a self-hosted proxy (M(pgbeam.cloud.self_host_enrollment)) that is not
+            revoked.
         type: bool
   prune:
     description:
@@ -93,8 +94,8 @@ options:
   prune_limit:
     description:
       - The maximum number of approval rules that O(prune) may delete in one run, such as V(10), or a percentage of
-        those that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        those that exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(approval_rules[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -148,7 +149,7 @@ approval_rules:
   description: The outcome of each entry, in the order of O(approval_rules), followed by the pruned approval rules.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -231,7 +232,7 @@ approval_rules:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

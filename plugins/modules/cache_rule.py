@@ -30,9 +30,9 @@ options:
   query_hash:
     description:
       - The hash of the query's normalized SQL, 16 hexadecimal digits. If O(normalized_sql) differs, the task fails.
-      - If omitted, the cache rule is looked up by O(normalized_sql). If several match, the task fails and reports their
-        ids.
-      - PgBeam cannot return a single cache rule, so all cache rules of the database are listed even if you set an id.
+      - If omitted, the cache rule is looked up by O(normalized_sql). If several match, the task fails and lists them.
+      - PgBeam cannot return a single cache rule, so the module reads all cache rules of the database even if you set
+        this option.
     type: str
   normalized_sql:
     description:
@@ -47,13 +47,13 @@ options:
   cache_ttl_seconds:
     description:
       - How long a cached result is fresh, in seconds (0 to 86400).
-      - If the rule has no value, the project's value applies.
+      - If the rule has no value, PgBeam's default for the project applies.
       - V(null) clears it.
     type: int
   cache_swr_seconds:
     description:
       - How long PgBeam may return a stale result while it fetches a new one, in seconds (0 to 86400).
-      - If it is not set, the project's value applies.
+      - If the rule has no value, PgBeam's default for the project applies.
       - V(null) clears it.
     type: int
 attributes:
@@ -83,7 +83,7 @@ EXAMPLES = r"""
     cache_enabled: true
     cache_ttl_seconds: 300
 
-- name: Return to the project's value for how long results are fresh
+- name: Return to PgBeam's default for how long results are fresh
   pgbeam.cloud.cache_rule:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     database_id: db_01h455vb4pex5vsknk084sn02q
@@ -107,7 +107,7 @@ cache_rule:
     - The cache rule after the task ran.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     query_hash:
       description: The hash of the query's normalized SQL, 16 hexadecimal digits.
@@ -132,14 +132,14 @@ cache_rule:
     cache_ttl_seconds:
       description:
         - How long a cached result is fresh, in seconds.
-        - Null if the project's value applies.
+        - Null if PgBeam's default for the project applies.
       type: int
       returned: always
       sample: 300
     cache_swr_seconds:
       description:
         - How long PgBeam may return a stale result while it fetches a new one, in seconds.
-        - Null if it is not set.
+        - Null if PgBeam's default for the project applies.
       type: int
       returned: always
       sample: 60
@@ -189,13 +189,13 @@ action:
     - What was done, or what would be done in check mode. One of V(updated), V(unchanged) or V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [cache_enabled, cache_ttl_seconds]
 error:
   description: Details of the failed call, for conditions in a playbook.

@@ -28,7 +28,8 @@ options:
   query_hash:
     description:
       - Return only the cache rule with this query hash.
-      - PgBeam cannot return a single cache rule, so all cache rules of the database are listed even if you set an id.
+      - PgBeam cannot return a single cache rule, so the module reads all cache rules of the database even if you set
+        this option.
     type: str
   normalized_sql:
     description:
@@ -119,14 +120,14 @@ cache_rules:
     cache_ttl_seconds:
       description:
         - How long a cached result is fresh, in seconds.
-        - Null if the project's value applies.
+        - Null if PgBeam's default for the project applies.
       type: int
       returned: always
       sample: 300
     cache_swr_seconds:
       description:
         - How long PgBeam may return a stale result while it fetches a new one, in seconds.
-        - Null if it is not set.
+        - Null if PgBeam's default for the project applies.
       type: int
       returned: always
       sample: 60

@@ -42,7 +42,7 @@ options:
           - The hash of the query's normalized SQL, 16 hexadecimal digits. If O(cache_rules[].normalized_sql) differs,
             the task fails.
           - If omitted, the cache rule is looked up by O(cache_rules[].normalized_sql). If several match, the task fails
-            and reports their ids.
+            and lists them.
         type: str
       normalized_sql:
         description:
@@ -57,13 +57,13 @@ options:
       cache_ttl_seconds:
         description:
           - How long a cached result is fresh, in seconds (0 to 86400).
-          - If the rule has no value, the project's value applies.
+          - If the rule has no value, PgBeam's default for the project applies.
           - V(null) clears it.
         type: int
       cache_swr_seconds:
         description:
           - How long PgBeam may return a stale result while it fetches a new one, in seconds (0 to 86400).
-          - If it is not set, the project's value applies.
+          - If the rule has no value, PgBeam's default for the project applies.
           - V(null) clears it.
         type: int
   parallel:
@@ -125,7 +125,7 @@ cache_rules:
   description: The outcome of each entry, in the order of O(cache_rules).
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -210,7 +210,7 @@ cache_rules:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     updated:
       description: The number of updated entries.

@@ -30,8 +30,8 @@ options:
     default: present
   id:
     description:
-      - The registration's id. If set, O(host), O(port), O(name) and O(username) can be changed, but not to the values
-        of another registration.
+      - The registration's id. If set, O(host), O(port), O(name) and O(username) can be changed, but not to match
+        another registration.
       - If omitted, the registration is looked up by O(host), O(port) and O(name). If several match, O(username) narrows
         them down. If more than one remains, the task fails.
     type: str
@@ -138,7 +138,7 @@ options:
         type: int
   update_password:
     description:
-      - V(on_create) sends O(password) only when a database is created.
+      - V(on_create) sends O(password) only when you register a database.
       - V(always) sends it on every run, and every run reports a change.
     type: str
     choices: [on_create, always]
@@ -232,7 +232,7 @@ database:
     - The registration after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The registration's id.
@@ -362,13 +362,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields. Keys of a dictionary are in dot notation.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [ssl_mode, cache_config.ttl_seconds]
 connection_test:
   description: The outcome of PgBeam's attempt to connect. Null in check mode and if no attempt was made.

@@ -14,8 +14,8 @@ description:
   - Registers a list of upstream PostgreSQL databases with a PgBeam project in one run.
   - The databases of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(databases[].state=absent) are processed before any other write, which frees capacity if the plan has
-    a limit. O(prune) deletes last.
+  - Entries with O(databases[].state=absent) are processed before any other write, which frees capacity if the PgBeam
+    plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
@@ -44,7 +44,7 @@ options:
       id:
         description:
           - The registration's id. If set, O(databases[].host), O(databases[].port), O(databases[].name) and
-            O(databases[].username) can be changed, but not to the values of another registration.
+            O(databases[].username) can be changed, but not to match another registration.
           - If omitted, the registration is looked up by O(databases[].host), O(databases[].port) and
             O(databases[].name). If several match, O(databases[].username) narrows them down. If more than one remains,
             the task fails.
@@ -161,8 +161,8 @@ options:
   prune_limit:
     description:
       - The maximum number of registrations that O(prune) may delete in one run, such as V(10), or a percentage of those
-        that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        that exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(databases[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -173,7 +173,7 @@ options:
     default: 8
   update_password:
     description:
-      - V(on_create) sends O(databases[].password) only when a database is created.
+      - V(on_create) sends O(databases[].password) only when you register a database.
       - V(always) sends it on every run, and every run reports a change.
     type: str
     choices: [on_create, always]
@@ -259,7 +259,7 @@ databases:
   description: The outcome of each entry, in the order of O(databases), followed by the pruned registrations.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -384,7 +384,7 @@ databases:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

@@ -31,8 +31,9 @@ options:
   id:
     description:
       - The domain's id. If O(domain) differs, the task fails.
-      - If omitted, the domain is looked up by O(domain). If several match, the task fails and reports their ids.
-      - PgBeam cannot return a single domain, so all domains of the project are listed even if you set an id.
+      - If omitted, the domain is looked up by O(domain). If several match, the task fails and lists them.
+      - PgBeam cannot return a single domain, so the module reads all domains of the project even if you set this
+        option.
     type: str
   domain:
     description:
@@ -111,7 +112,7 @@ domain:
     - The domain after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The domain's id.
@@ -203,13 +204,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [verified]
 verification:
   description: The outcome of the last verification. Null in check mode and if the domain was already verified.

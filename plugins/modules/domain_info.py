@@ -22,7 +22,8 @@ options:
   id:
     description:
       - Return only the domain with this id.
-      - PgBeam cannot return a single domain, so all domains of the project are listed even if you set an id.
+      - PgBeam cannot return a single domain, so the module reads all domains of the project even if you set this
+        option.
     type: str
   domain:
     description:

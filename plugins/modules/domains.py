@@ -15,8 +15,8 @@ description:
     host name for a project. Clients connect to it, and DNS records prove that you own it.
   - The domains of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(domains[].state=absent) are processed before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes last.
+  - Entries with O(domains[].state=absent) are processed before any other write, which frees capacity if the PgBeam plan
+    has a limit. O(prune) deletes last.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
@@ -43,8 +43,7 @@ options:
       id:
         description:
           - The domain's id. If O(domains[].domain) differs, the task fails.
-          - If omitted, the domain is looked up by O(domains[].domain). If several match, the task fails and reports
-            their ids.
+          - If omitted, the domain is looked up by O(domains[].domain). If several match, the task fails and lists them.
         type: str
       domain:
         description:
@@ -62,8 +61,8 @@ options:
   prune_limit:
     description:
       - The maximum number of domains that O(prune) may delete in one run, such as V(10), or a percentage of those that
-        exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(domains[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -133,7 +132,7 @@ domains:
   description: The outcome of each entry, in the order of O(domains), followed by the pruned domains.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -271,7 +270,7 @@ domains:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

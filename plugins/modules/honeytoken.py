@@ -31,10 +31,10 @@ options:
     default: present
   id:
     description:
-      - The honeytoken's id. If set, O(schema_name) and O(relation_name) can be changed, but not to the values of
-        another honeytoken.
+      - The honeytoken's id. If set, O(schema_name) and O(relation_name) can be changed, but not to match another
+        honeytoken.
       - If omitted, the honeytoken is looked up by O(schema_name) and O(relation_name). If several match, the task fails
-        and reports their ids.
+        and lists them.
     type: str
   schema_name:
     description:
@@ -104,7 +104,7 @@ honeytoken:
     - The honeytoken after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The honeytoken's id.
@@ -150,13 +150,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [action]
 error:
   description: Details of the failed call, for conditions in a playbook.

@@ -15,8 +15,8 @@ description:
     has a reason to query. PgBeam refuses and records every agent statement that refers to it.
   - The honeytokens of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(honeytokens[].state=absent) are processed before any other write, which frees capacity if the plan
-    has a limit. O(prune) deletes last.
+  - Entries with O(honeytokens[].state=absent) are processed before any other write, which frees capacity if the PgBeam
+    plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
@@ -44,9 +44,9 @@ options:
       id:
         description:
           - The honeytoken's id. If set, O(honeytokens[].schema_name) and O(honeytokens[].relation_name) can be changed,
-            but not to the values of another honeytoken.
+            but not to match another honeytoken.
           - If omitted, the honeytoken is looked up by O(honeytokens[].schema_name) and O(honeytokens[].relation_name).
-            If several match, the task fails and reports their ids.
+            If several match, the task fails and lists them.
         type: str
       schema_name:
         description:
@@ -76,8 +76,8 @@ options:
   prune_limit:
     description:
       - The maximum number of honeytokens that O(prune) may delete in one run, such as V(10), or a percentage of those
-        that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        that exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(honeytokens[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -132,7 +132,7 @@ honeytokens:
   description: The outcome of each entry, in the order of O(honeytokens), followed by the pruned honeytokens.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -222,7 +222,7 @@ honeytokens:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

@@ -34,9 +34,9 @@ options:
   id:
     description:
       - The invitation's id. If O(email) differs, the task fails.
-      - If omitted, the invitation is looked up by O(email). If several match, the task fails and reports their ids.
-      - PgBeam cannot return a single invitation, so all invitations of the organization are listed even if you set an
-        id.
+      - If omitted, the invitation is looked up by O(email). If several match, the task fails and lists them.
+      - PgBeam cannot return a single invitation, so the module reads all invitations of the organization even if you
+        set this option.
     type: str
   email:
     description:
@@ -97,7 +97,7 @@ org_invitation:
     - The invitation after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The invitation's id.
@@ -136,18 +136,18 @@ action:
     - What was done, or what would be done in check mode. One of V(created), V(deleted), V(unchanged) or V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: created
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [email, role]
 org_member:
   description: The organization member with the same email, if one exists in place of the invitation. Empty otherwise.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The id of the membership.

@@ -23,8 +23,8 @@ options:
   id:
     description:
       - Return only the invitation with this id.
-      - PgBeam cannot return a single invitation, so all invitations of the organization are listed even if you set an
-        id.
+      - PgBeam cannot return a single invitation, so the module reads all invitations of the organization even if you
+        set this option.
     type: str
   email:
     description:

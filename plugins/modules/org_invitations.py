@@ -17,7 +17,7 @@ description:
   - The invitations of the organization are listed once, all entries are checked before the first write, and writes run
     in parallel.
   - Entries with O(org_invitations[].state=absent) are processed before any other write, which frees capacity if the
-    plan has a limit. O(prune) deletes last.
+    PgBeam plan has a limit. O(prune) deletes last.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
 options:
@@ -47,7 +47,7 @@ options:
         description:
           - The invitation's id. If O(org_invitations[].email) differs, the task fails.
           - If omitted, the invitation is looked up by O(org_invitations[].email). If several match, the task fails and
-            reports their ids.
+            lists them.
         type: str
       email:
         description:
@@ -72,8 +72,8 @@ options:
   prune_limit:
     description:
       - The maximum number of invitations that O(prune) may delete in one run, such as V(10), or a percentage of those
-        that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        that exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(org_invitations[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -125,7 +125,7 @@ org_invitations:
   description: The outcome of each entry, in the order of O(org_invitations), followed by the pruned invitations.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -256,7 +256,7 @@ org_invitations:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

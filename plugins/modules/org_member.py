@@ -23,16 +23,17 @@ options:
     required: true
   state:
     description:
-      - V(present) ensures that the member exists and matches the task.
-      - V(absent) ensures that it does not exist. The member loses access to the organization.
+      - V(present) ensures that the member matches the task. If it does not exist, the task fails.
+      - V(absent) removes the member. The member loses access to the organization.
     type: str
     choices: [present, absent]
     default: present
   id:
     description:
       - The id of the membership. If O(email) differs, the task fails.
-      - If omitted, the member is looked up by O(email). If several match, the task fails and reports their ids.
-      - PgBeam cannot return a single member, so all members of the organization are listed even if you set an id.
+      - If omitted, the member is looked up by O(email). If several match, the task fails and lists them.
+      - PgBeam cannot return a single member, so the module reads all members of the organization even if you set this
+        option.
     type: str
   email:
     description:
@@ -87,7 +88,7 @@ org_member:
     - The member after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The id of the membership.
@@ -131,13 +132,13 @@ action:
     - What was done, or what would be done in check mode. One of V(updated), V(deleted), V(unchanged) or V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [role]
 error:
   description: Details of the failed call, for conditions in a playbook.

@@ -22,7 +22,8 @@ options:
   id:
     description:
       - Return only the member with this id.
-      - PgBeam cannot return a single member, so all members of the organization are listed even if you set an id.
+      - PgBeam cannot return a single member, so the module reads all members of the organization even if you set this
+        option.
     type: str
   email:
     description:

@@ -16,8 +16,8 @@ description:
     is not a member.
   - The members of the organization are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(org_members[].state=absent) are processed before any other write, which frees capacity if the plan
-    has a limit. O(prune) deletes last.
+  - Entries with O(org_members[].state=absent) are processed before any other write, which frees capacity if the PgBeam
+    plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
@@ -36,16 +36,16 @@ options:
     suboptions:
       state:
         description:
-          - V(present) ensures that the member exists and matches the entry.
-          - V(absent) ensures that it does not exist. The member loses access to the organization.
+          - V(present) ensures that the member matches the entry. If it does not exist, the task fails.
+          - V(absent) removes the member. The member loses access to the organization.
         type: str
         choices: [present, absent]
         default: present
       id:
         description:
           - The id of the membership. If O(org_members[].email) differs, the task fails.
-          - If omitted, the member is looked up by O(org_members[].email). If several match, the task fails and reports
-            their ids.
+          - If omitted, the member is looked up by O(org_members[].email). If several match, the task fails and lists
+            them.
         type: str
       email:
         description:
@@ -62,15 +62,15 @@ options:
         choices: [admin, member, security_admin, billing_admin, auditor, policy-author, approver]
   prune:
     description:
-      - Delete the members of the organization that are not in O(org_members).
+      - Remove the members of the organization that are not in O(org_members).
       - If an entry fails, nothing is pruned. An empty list is refused.
     type: bool
     default: false
   prune_limit:
     description:
-      - The maximum number of members that O(prune) may delete in one run, such as V(10), or a percentage of those that
-        exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+      - The maximum number of members that O(prune) may remove in one run, such as V(10), or a percentage of those that
+        exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(org_members[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -124,7 +124,7 @@ org_members:
   description: The outcome of each entry, in the order of O(org_members), followed by the pruned members.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -212,7 +212,7 @@ org_members:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     updated:
       description: The number of updated entries.

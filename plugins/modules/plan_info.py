@@ -125,7 +125,8 @@ plan:
           returned: always
           sample: 90
         sandbox_max_branches:
-          description: The maximum number of active sandbox branches. 0 for no limit.
+          description: The maximum number of active sandbox branches, which are temporary copies of a database. 0 for no
+            limit.
           type: int
           returned: always
           sample: 5

@@ -15,8 +15,8 @@ description:
     to the databases of a project, and what it returns to them. An update also applies to open connections.
   - The policies of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(policies[].state=absent) are processed before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes last.
+  - Entries with O(policies[].state=absent) are processed before any other write, which frees capacity if the PgBeam
+    plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
@@ -43,9 +43,8 @@ options:
         default: present
       id:
         description:
-          - The policy's id. If set, O(policies[].name) can be changed, but not to the values of another policy.
-          - If omitted, the policy is looked up by O(policies[].name). If several match, the task fails and reports
-            their ids.
+          - The policy's id. If set, O(policies[].name) can be changed, but not to match another policy.
+          - If omitted, the policy is looked up by O(policies[].name). If several match, the task fails and lists them.
         type: str
       name:
         description:
@@ -79,7 +78,7 @@ options:
       table_allowlist:
         description:
           - The tables and other relations that agents can access. Empty for all of them. Compared as a set. Each must
-            be the name of a table.
+            be the name of a table or another relation.
           - A name without a schema matches only in the schema C(public).
           - If a task empties the list, it issues a warning.
         type: list
@@ -87,7 +86,7 @@ options:
       table_denylist:
         description:
           - The tables and other relations that agents cannot access, even if they are in the allowlist. Compared as a
-            set. Each must be the name of a table.
+            set. Each must be the name of a table or another relation.
           - A name without a schema matches in every schema.
         type: list
         elements: str
@@ -149,7 +148,7 @@ options:
         type: int
       statement_timeout_ms:
         description:
-          - The timeout of a statement, in milliseconds. 0 for the project's default.
+          - The timeout of a statement, in milliseconds. 0 for PgBeam's default for the project.
         type: int
       egress_bytes_per_day:
         description:
@@ -158,7 +157,7 @@ options:
       write_mode:
         description:
           - What happens to writes. V(normal) commits them, V(rollback) rolls them back, and V(sandbox) sends them to a
-            temporary branch.
+            branch, which is a temporary copy of the database.
         type: str
         choices: [normal, rollback, sandbox]
       approval_mode:
@@ -198,8 +197,8 @@ options:
         description:
           - The statements that agents may send. V(sql) allows every statement that the policy permits, and V(templates)
             only those that match a query template of the project.
-          - PgBeam refuses V(templates) if the project has no enabled template, or if the organization has an active
-            self-hosted enrollment.
+          - PgBeam refuses V(templates) if the project has no enabled template, or while the organization has an
+            enrollment of a self-hosted proxy (M(pgbeam.cloud.self_host_enrollment)) that is not revoked.
         type: str
         choices: [sql, templates]
   prune:
@@ -211,8 +210,8 @@ options:
   prune_limit:
     description:
       - The maximum number of policies that O(prune) may delete in one run, such as V(10), or a percentage of those that
-        exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(policies[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -266,7 +265,7 @@ policies:
   description: The outcome of each entry, in the order of O(policies), followed by the pruned policies.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -349,7 +348,7 @@ policies:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

@@ -31,8 +31,8 @@ options:
     default: present
   id:
     description:
-      - The policy's id. If set, O(name) can be changed, but not to the values of another policy.
-      - If omitted, the policy is looked up by O(name). If several match, the task fails and reports their ids.
+      - The policy's id. If set, O(name) can be changed, but not to match another policy.
+      - If omitted, the policy is looked up by O(name). If several match, the task fails and lists them.
     type: str
   name:
     description:
@@ -66,7 +66,7 @@ options:
   table_allowlist:
     description:
       - The tables and other relations that agents can access. Empty for all of them. Compared as a set. Each must be
-        the name of a table.
+        the name of a table or another relation.
       - A name without a schema matches only in the schema C(public).
       - If a task empties the list, it issues a warning.
     type: list
@@ -74,7 +74,7 @@ options:
   table_denylist:
     description:
       - The tables and other relations that agents cannot access, even if they are in the allowlist. Compared as a set.
-        Each must be the name of a table.
+        Each must be the name of a table or another relation.
       - A name without a schema matches in every schema.
     type: list
     elements: str
@@ -136,7 +136,7 @@ options:
     type: int
   statement_timeout_ms:
     description:
-      - The timeout of a statement, in milliseconds. 0 for the project's default.
+      - The timeout of a statement, in milliseconds. 0 for PgBeam's default for the project.
     type: int
   egress_bytes_per_day:
     description:
@@ -145,7 +145,7 @@ options:
   write_mode:
     description:
       - What happens to writes. V(normal) commits them, V(rollback) rolls them back, and V(sandbox) sends them to a
-        temporary branch.
+        branch, which is a temporary copy of the database.
     type: str
     choices: [normal, rollback, sandbox]
   approval_mode:
@@ -184,8 +184,8 @@ options:
     description:
       - The statements that agents may send. V(sql) allows every statement that the policy permits, and V(templates)
         only those that match a query template of the project.
-      - PgBeam refuses V(templates) if the project has no enabled template, or if the organization has an active
-        self-hosted enrollment.
+      - PgBeam refuses V(templates) if the project has no enabled template, or while the organization has an enrollment
+        of a self-hosted proxy (M(pgbeam.cloud.self_host_enrollment)) that is not revoked.
     type: str
     choices: [sql, templates]
 attributes:
@@ -257,7 +257,7 @@ policy:
     - The policy after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The policy's id.
@@ -369,7 +369,7 @@ policy:
       returned: always
       sample: 100
     statement_timeout_ms:
-      description: The timeout of a statement, in milliseconds. 0 for the project's default.
+      description: The timeout of a statement, in milliseconds. 0 for PgBeam's default for the project.
       type: int
       returned: always
       sample: 5000
@@ -380,7 +380,7 @@ policy:
       sample: 104857600
     write_mode:
       description: What happens to writes. V(normal) commits them, V(rollback) rolls them back, and V(sandbox) sends
-        them to a temporary branch.
+        them to a branch, which is a temporary copy of the database.
       type: str
       returned: always
       sample: normal
@@ -440,13 +440,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields. Keys of a dictionary are in dot notation.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [table_allowlist, masking_rules, statement_rules.deny]
 error:
   description: Details of the failed call, for conditions in a playbook.

@@ -182,7 +182,7 @@ policies:
       returned: always
       sample: 100
     statement_timeout_ms:
-      description: The timeout of a statement, in milliseconds. 0 for the project's default.
+      description: The timeout of a statement, in milliseconds. 0 for PgBeam's default for the project.
       type: int
       returned: always
       sample: 5000
@@ -193,7 +193,7 @@ policies:
       sample: 104857600
     write_mode:
       description: What happens to writes. V(normal) commits them, V(rollback) rolls them back, and V(sandbox) sends
-        them to a temporary branch.
+        them to a branch, which is a temporary copy of the database.
       type: str
       returned: always
       sample: normal

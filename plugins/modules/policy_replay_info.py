@@ -61,14 +61,14 @@ options:
       table_allowlist:
         description:
           - The tables and other relations that agents can access. Empty for all of them. Each must be the name of a
-            table.
+            table or another relation.
           - A name without a schema matches only in the schema C(public).
         type: list
         elements: str
       table_denylist:
         description:
           - The tables and other relations that agents cannot access, even if they are in the allowlist. Each must be
-            the name of a table.
+            the name of a table or another relation.
           - A name without a schema matches in every schema.
         type: list
         elements: str
@@ -131,7 +131,7 @@ options:
         type: int
       statement_timeout_ms:
         description:
-          - The timeout of a statement, in milliseconds. 0 for the project's default.
+          - The timeout of a statement, in milliseconds. 0 for PgBeam's default for the project.
         type: int
       egress_bytes_per_day:
         description:
@@ -140,7 +140,7 @@ options:
       write_mode:
         description:
           - What happens to writes. V(normal) commits them, V(rollback) rolls them back, and V(sandbox) sends them to a
-            temporary branch.
+            branch, which is a temporary copy of the database.
         type: str
         choices: [normal, rollback, sandbox]
       approval_mode:
@@ -180,8 +180,8 @@ options:
         description:
           - The statements that agents may send. V(sql) allows every statement that the policy permits, and V(templates)
             only those that match a query template of the project.
-          - PgBeam refuses V(templates) if the project has no enabled template, or if the organization has an active
-            self-hosted enrollment.
+          - PgBeam refuses V(templates) if the project has no enabled template, or while the organization has an
+            enrollment of a self-hosted proxy (M(pgbeam.cloud.self_host_enrollment)) that is not revoked.
         type: str
         choices: [sql, templates]
   agent:
@@ -390,8 +390,7 @@ replay:
           returned: always
           contains:
             verdict:
-              description: The verdict of the policy, C(allow), C(block), C(mask) or C(row-filter). Null if the call
-                failed.
+              description: The verdict of the policy, C(allow), C(block), C(mask) or C(row-filter).
               type: str
               returned: always
               sample: mask

@@ -39,9 +39,8 @@ options:
     default: present
   id:
     description:
-      - The project's id. If set, O(name) can be changed, but not to the values of another project.
-      - If omitted, the project is looked up by O(org_id) and O(name). If several match, the task fails and reports
-        their ids.
+      - The project's id. If set, O(name) can be changed, but not to match another project.
+      - If omitted, the project is looked up by O(org_id) and O(name). If several match, the task fails and lists them.
     type: str
   name:
     description:
@@ -111,9 +110,9 @@ options:
     choices: [active, suspended]
   default_policy:
     description:
-      - The name of a policy of the project, or its id. A project that does not exist yet has no policies. Use it
-        instead of O(default_policy_profile_id). If no policy has this name or id, the task fails. In check mode, this
-        is only a warning.
+      - The name of a policy of the project, or its id. A project that does not exist yet has no policies. Use this
+        option instead of O(default_policy_profile_id). If no policy has this name or id, the task fails. In check mode,
+        this is only a warning.
     type: str
   database:
     description:
@@ -121,7 +120,7 @@ options:
       - Required to create a project. In an existing project, the database is registered if it is missing and updated if
         it differs.
       - If a M(pgbeam.cloud.databases) task prunes the project, its list must include this database.
-      - With O(state=absent), the database may be deleted together with the project.
+      - With O(state=absent), this allows the registration of the database to be deleted together with the project.
     type: dict
     suboptions:
       host:
@@ -228,7 +227,7 @@ options:
             type: int
   update_password:
     description:
-      - V(on_create) sends O(database.password) only when a database is created.
+      - V(on_create) sends O(database.password) only when you register a database.
       - V(always) sends it on every run, and every run reports a change.
     type: str
     choices: [on_create, always]
@@ -242,7 +241,7 @@ options:
     default: false
   expected_databases:
     description:
-      - The databases that may be deleted together with the project when O(state=absent) deletes it.
+      - The databases that you allow O(state=absent) to delete together with the project.
       - Specify each by its id, or by its name if no other database of the project has that name.
     type: list
     elements: str
@@ -340,7 +339,7 @@ project:
     - The project after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The project's id.
@@ -598,14 +597,14 @@ action:
     - V(updated) also if only O(database) was registered or updated.
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields. Keys of a dictionary are in dot notation. Those of O(database) begin
     with C(database.).
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [allowed_cidrs, database.ssl_mode, database.cache_config.ttl_seconds]
 connection_test:
   description: The outcome of PgBeam's attempt to connect. Null in check mode and if no attempt was made.

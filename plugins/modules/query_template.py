@@ -33,8 +33,8 @@ options:
     default: present
   id:
     description:
-      - The query template's id. If set, O(name) can be changed, but not to the values of another query template.
-      - If omitted, the query template is looked up by O(name). If several match, the task fails and reports their ids.
+      - The query template's id. If set, O(name) can be changed, but not to match another query template.
+      - If omitted, the query template is looked up by O(name). If several match, the task fails and lists them.
     type: str
   name:
     description:
@@ -84,7 +84,8 @@ options:
     description:
       - Whether agents can run the template.
       - If you omit it when you create a query template, the template is enabled. PgBeam refuses an enabled template
-        while the organization has a self-hosted enrollment that is not revoked.
+        while the organization has an enrollment of a self-hosted proxy (M(pgbeam.cloud.self_host_enrollment)) that is
+        not revoked.
     type: bool
 attributes:
   check_mode:
@@ -144,7 +145,7 @@ query_template:
     - The query template after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The query template's id.
@@ -223,13 +224,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [sql, params]
 error:
   description: Details of the failed call, for conditions in a playbook.

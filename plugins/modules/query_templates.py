@@ -17,7 +17,7 @@ description:
   - The query templates of the project are listed once, all entries are checked before the first write, and writes run
     in parallel.
   - Entries with O(query_templates[].state=absent) are processed before any other write, which frees capacity if the
-    plan has a limit. O(prune) deletes last.
+    PgBeam plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
@@ -45,10 +45,10 @@ options:
         default: present
       id:
         description:
-          - The query template's id. If set, O(query_templates[].name) can be changed, but not to the values of another
-            query template.
+          - The query template's id. If set, O(query_templates[].name) can be changed, but not to match another query
+            template.
           - If omitted, the query template is looked up by O(query_templates[].name). If several match, the task fails
-            and reports their ids.
+            and lists them.
         type: str
       name:
         description:
@@ -98,7 +98,8 @@ options:
         description:
           - Whether agents can run the template.
           - If you omit it when you create a query template, the template is enabled. PgBeam refuses an enabled template
-            while the organization has a self-hosted enrollment that is not revoked.
+            while the organization has an enrollment of a self-hosted proxy (M(pgbeam.cloud.self_host_enrollment)) that
+            is not revoked.
         type: bool
   prune:
     description:
@@ -109,8 +110,8 @@ options:
   prune_limit:
     description:
       - The maximum number of query templates that O(prune) may delete in one run, such as V(10), or a percentage of
-        those that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        those that exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(query_templates[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -166,7 +167,7 @@ query_templates:
   description: The outcome of each entry, in the order of O(query_templates), followed by the pruned query templates.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -249,7 +250,7 @@ query_templates:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

@@ -32,9 +32,9 @@ options:
   id:
     description:
       - The replica's id. If O(host) or O(port) differs, the task fails unless O(replace=true) is set.
-      - If omitted, the replica is looked up by O(host) and O(port). If several match, the task fails and reports their
-        ids.
-      - PgBeam cannot return a single replica, so all replicas of the database are listed even if you set an id.
+      - If omitted, the replica is looked up by O(host) and O(port). If several match, the task fails and lists them.
+      - PgBeam cannot return a single replica, so the module reads all replicas of the database even if you set this
+        option.
     type: str
   host:
     description:
@@ -126,7 +126,7 @@ replica:
     - The replica after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The replica's id.
@@ -170,13 +170,13 @@ action:
     - V(failed) after a failure if no change is known to have been applied.
     - V(replaced) after a failure means that the new replica exists but an old one could not be deleted.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: replaced
 changes:
   description: The names of the changed fields. C(id) alone if only duplicates were deleted.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [ssl_mode]
 error:
   description: Details of the failed call, for conditions in a playbook.

@@ -22,7 +22,8 @@ options:
   id:
     description:
       - Return only the replica with this id.
-      - PgBeam cannot return a single replica, so all replicas of the database are listed even if you set an id.
+      - PgBeam cannot return a single replica, so the module reads all replicas of the database even if you set this
+        option.
     type: str
   host:
     description:

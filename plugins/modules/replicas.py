@@ -14,8 +14,8 @@ description:
   - Adds a list of read replicas to a database that is registered with PgBeam, in one run.
   - The replicas of the database are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(replicas[].state=absent) are processed before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes last.
+  - Entries with O(replicas[].state=absent) are processed before any other write, which frees capacity if the PgBeam
+    plan has a limit. O(prune) deletes last.
   - PgBeam cannot update replicas. If one differs from its entry, the task fails, or replaces it if O(replace=true) is
     set. Options that you omit are not compared.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
@@ -46,7 +46,7 @@ options:
           - The replica's id. If O(replicas[].host) or O(replicas[].port) differs, the task fails unless O(replace=true)
             is set.
           - If omitted, the replica is looked up by O(replicas[].host) and O(replicas[].port). If several match, the
-            task fails and reports their ids.
+            task fails and lists them.
         type: str
       host:
         description:
@@ -75,8 +75,8 @@ options:
   prune_limit:
     description:
       - The maximum number of replicas that O(prune) may delete in one run, such as V(10), or a percentage of those that
-        exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(replicas[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -171,7 +171,7 @@ replicas:
   description: The outcome of each entry, in the order of O(replicas), followed by the pruned replicas.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -265,7 +265,7 @@ replicas:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

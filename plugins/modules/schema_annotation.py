@@ -34,9 +34,9 @@ options:
     description:
       - The schema annotation's id. If O(schema_name), O(table_name) or O(column_name) differs, the task fails.
       - If omitted, the schema annotation is looked up by O(schema_name), O(table_name) and O(column_name). If several
-        match, the task fails and reports their ids.
-      - PgBeam cannot return a single schema annotation, so all schema annotations of the project are listed even if you
-        set an id.
+        match, the task fails and lists them.
+      - PgBeam cannot return a single schema annotation, so the module reads all schema annotations of the project even
+        if you set this option.
     type: str
   schema_name:
     description:
@@ -115,7 +115,7 @@ schema_annotation:
     - The schema annotation after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The schema annotation's id.
@@ -163,13 +163,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [description]
 error:
   description: Details of the failed call, for conditions in a playbook.

@@ -22,8 +22,8 @@ options:
   id:
     description:
       - Return only the schema annotation with this id.
-      - PgBeam cannot return a single schema annotation, so all schema annotations of the project are listed even if you
-        set an id.
+      - PgBeam cannot return a single schema annotation, so the module reads all schema annotations of the project even
+        if you set this option.
     type: str
   schema_name:
     description:
@@ -69,7 +69,7 @@ EXAMPLES = r"""
 
 - name: Show the tables that are described
   ansible.builtin.debug:
-    msg: "{{ found.schema_annotations | selectattr('column_name', 'none') | map(attribute='table_name') }}"
+    msg: "{{ found.schema_annotations | rejectattr('column_name') | map(attribute='table_name') }}"
 
 - name: Look up the schema annotations of one table
   pgbeam.cloud.schema_annotation_info:

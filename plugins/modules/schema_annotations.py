@@ -17,7 +17,7 @@ description:
   - The schema annotations of the project are listed once, all entries are checked before the first write, and writes
     run in parallel.
   - Entries with O(schema_annotations[].state=absent) are processed before any other write, which frees capacity if the
-    plan has a limit. O(prune) deletes last.
+    PgBeam plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
@@ -48,7 +48,7 @@ options:
             O(schema_annotations[].column_name) differs, the task fails.
           - If omitted, the schema annotation is looked up by O(schema_annotations[].schema_name),
             O(schema_annotations[].table_name) and O(schema_annotations[].column_name). If several match, the task fails
-            and reports their ids.
+            and lists them.
         type: str
       schema_name:
         description:
@@ -85,8 +85,8 @@ options:
   prune_limit:
     description:
       - The maximum number of schema annotations that O(prune) may delete in one run, such as V(10), or a percentage of
-        those that exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        those that exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(schema_annotations[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -144,7 +144,7 @@ schema_annotations:
     annotations.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -237,7 +237,7 @@ schema_annotations:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

@@ -36,10 +36,9 @@ options:
   id:
     description:
       - The enrollment's id. If O(region_label) differs, the task fails.
-      - If omitted, the enrollment is looked up by O(region_label). If several match, the task fails and reports their
-        ids.
-      - PgBeam cannot return a single enrollment, so all enrollments of the organization are listed even if you set an
-        id.
+      - If omitted, the enrollment is looked up by O(region_label). If several match, the task fails and lists them.
+      - PgBeam cannot return a single enrollment, so the module reads all enrollments of the organization even if you
+        set this option.
     type: str
   region_label:
     description:
@@ -132,7 +131,7 @@ self_host_enrollment:
     - The enrollment after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The enrollment's id.
@@ -175,7 +174,7 @@ self_host_enrollment:
       description: When the enrollment was revoked. Always null, because revoked enrollments are omitted.
       type: str
       returned: always
-      sample: "2026-11-30T08:00:00Z"
+      sample: null
     created_at:
       description: When the enrollment was created.
       type: str
@@ -187,13 +186,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [region_label, description]
 secrets:
   description: The secrets that the task issued. Empty if it issued none. In check mode, the values are null.

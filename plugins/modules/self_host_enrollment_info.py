@@ -23,8 +23,8 @@ options:
   id:
     description:
       - Return only the enrollment with this id.
-      - PgBeam cannot return a single enrollment, so all enrollments of the organization are listed even if you set an
-        id.
+      - PgBeam cannot return a single enrollment, so the module reads all enrollments of the organization even if you
+        set this option.
     type: str
   region_label:
     description:
@@ -110,7 +110,7 @@ self_host_enrollments:
       description: When the enrollment was revoked. Always null, because revoked enrollments are omitted.
       type: str
       returned: always
-      sample: "2026-11-30T08:00:00Z"
+      sample: null
     created_at:
       description: When the enrollment was created.
       type: str

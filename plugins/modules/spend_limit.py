@@ -11,8 +11,8 @@ module: spend_limit
 short_description: Manage the monthly spend limit of a PgBeam organization
 version_added: 1.0.0
 description:
-  - Sets or clears the spend limit of an organization. Every organization has exactly one spend limit, so the module has
-    no options for a state or an id.
+  - Sets or clears the spend limit of an organization. An organization has at most one spend limit, so the module has no
+    options for a state or an id.
 options:
   org_id:
     description:
@@ -72,7 +72,7 @@ spend_limit:
     - The spend limit after the task ran.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     org_id:
       description: The id of the organization that the limit applies to.
@@ -107,13 +107,13 @@ action:
     - What was done, or what would be done in check mode. One of V(updated), V(unchanged) or V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [spend_limit]
 error:
   description: Details of the failed call, for conditions in a playbook.

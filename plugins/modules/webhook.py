@@ -30,8 +30,8 @@ options:
     default: present
   id:
     description:
-      - The webhook's id. If set, O(url) can be changed, but not to the values of another webhook.
-      - If omitted, the webhook is looked up by O(url). If several match, the task fails and reports their ids.
+      - The webhook's id. If set, O(url) can be changed, but not to match another webhook.
+      - If omitted, the webhook is looked up by O(url). If several match, the task fails and lists them.
     type: str
   url:
     description:
@@ -70,7 +70,7 @@ options:
     type: str
   update_secret:
     description:
-      - V(on_create) sends O(secret) only when a webhook is created.
+      - V(on_create) sends O(secret) when you create a webhook, and later only if another option changes the webhook.
       - V(always) sends it on every run, and every run reports a change.
     type: str
     choices: [on_create, always]
@@ -146,7 +146,7 @@ webhook:
     - The webhook after the task ran. Empty if it does not exist.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     id:
       description: The webhook's id.
@@ -200,13 +200,13 @@ action:
       V(failed).
     - V(failed) after a failure if no change is known to have been applied.
   type: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: updated
 changes:
   description: The names of the changed fields.
   type: list
   elements: str
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   sample: [event_types]
 delivery_test:
   description: The outcome of the test delivery. Null in check mode and if no test event was sent.

@@ -15,8 +15,8 @@ description:
     events of a project.
   - The webhooks of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
-  - Entries with O(webhooks[].state=absent) are processed before any other write, which frees capacity if the plan has a
-    limit. O(prune) deletes last.
+  - Entries with O(webhooks[].state=absent) are processed before any other write, which frees capacity if the PgBeam
+    plan has a limit. O(prune) deletes last.
   - Options that you omit from an entry are neither compared nor changed.
   - If an entry fails, the others continue, except after status 401, 402 or 403, or when O(retry_budget) is exhausted.
     The task then fails, and its result reports the outcome of every entry.
@@ -43,9 +43,8 @@ options:
         default: present
       id:
         description:
-          - The webhook's id. If set, O(webhooks[].url) can be changed, but not to the values of another webhook.
-          - If omitted, the webhook is looked up by O(webhooks[].url). If several match, the task fails and reports
-            their ids.
+          - The webhook's id. If set, O(webhooks[].url) can be changed, but not to match another webhook.
+          - If omitted, the webhook is looked up by O(webhooks[].url). If several match, the task fails and lists them.
         type: str
       url:
         description:
@@ -91,8 +90,8 @@ options:
   prune_limit:
     description:
       - The maximum number of webhooks that O(prune) may delete in one run, such as V(10), or a percentage of those that
-        exist, such as V(20%). One deletion is always allowed.
-      - If more would be deleted, the task fails before the first write, in check mode too, and the message lists them.
+        exist, such as V(20%). One is always allowed.
+      - If there are more, the task fails before the first write, in check mode too, and the message lists them.
       - Entries with O(webhooks[].state=absent) do not count toward the limit.
     type: str
     default: 50%
@@ -103,7 +102,8 @@ options:
     default: 8
   update_secret:
     description:
-      - V(on_create) sends O(webhooks[].secret) only when a webhook is created.
+      - V(on_create) sends O(webhooks[].secret) when you create a webhook, and later only if another option changes the
+        webhook.
       - V(always) sends it on every run, and every run reports a change.
     type: str
     choices: [on_create, always]
@@ -161,7 +161,7 @@ webhooks:
   description: The outcome of each entry, in the order of O(webhooks), followed by the pruned webhooks.
   type: list
   elements: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     action:
       description:
@@ -274,7 +274,7 @@ webhooks:
 summary:
   description: The number of entries for each action.
   type: dict
-  returned: when the plan could be computed
+  returned: when the required changes could be determined
   contains:
     created:
       description: The number of created entries.

@@ -71,8 +71,8 @@ make bench
 
 - Each row is a whole command, from start to end. P is `ansible-playbook` with one `ping`.
 - The sandbox runs on the same machine. It waits {LATENCY_MS} ms before it processes a request, including GET.
-- The seconds are the median of {plan.runs} runs, and of {plan.slow_runs} if a command takes long, so that the benchmark
-  takes only minutes. The runs alternate between all commands, after a warm-up round with the smallest sizes.
+- The seconds are the median of {plan.runs} runs, or of {plan.slow_runs} if a command takes a long time, so that the
+  benchmark takes only minutes. The runs alternate between all commands, after a warm-up round with the smallest sizes.
 - The number of requests is the maximum over all runs, as recorded by the sandbox.
 - The memory is the peak of the largest process among the command and its child processes.
 - The role is the playbook `pgbeam.cloud.register_databases` with one host that declares all databases.
@@ -101,15 +101,16 @@ its list calls, and one call for each object that is new.
 
 ## A loop over the module for one database
 
-The cost of one more item, from loops of one and of {plan.loop} items, or of {plan.processes} if each item is a process.
-The list form and the role need no loop.
+The table shows the cost of one more item, calculated from a loop of one item and a loop of {plan.loop} items, or of
+{plan.processes} items if each one runs in its own process. The module `pgbeam.cloud.databases` and the role need no
+loop.
 
 {_table(["loop", "milliseconds", "requests"], "lrl", _loop(results, plan))}
 
 ## Where the time goes
 
 Each moment of a command belongs to one row. The timestamps take some time, so these are separate runs,
-{plan.slow_runs} of each; the table shows the median, or the faster of two.
+{plan.slow_runs} of each. The table shows {"the faster one" if plan.slow_runs == 2 else "the one in the middle"}.
 
 The role with {plan.main} databases, in seconds:
 
@@ -182,9 +183,10 @@ def _ends(results: Results, plan: Plan) -> str:
         return each * plan.large / 60
 
     uri, sdk = minutes("uri_create", plan.uri), minutes("sdk_create", plan.sdk_create)
-    return f"""The series of `uri` ends at {max(plan.uri)} databases, the SDK's creates end at {max(plan.sdk_create)}.
+    return f"""The series of `uri` ends at {max(plan.uri)} databases, and that of the SDK's creates ends at
+  {max(plan.sdk_create)}.
   Both send one call after the other, so their cost is linear: a run with {plan.large} databases would take
-  {uri:.1f} and {sdk:.1f} minutes."""
+  {uri:.1f} and {sdk:.1f} minutes, respectively."""
 
 
 def _of(results: Results, size: int, titles: dict[str, str]) -> dict[str, Series]:

@@ -191,8 +191,8 @@ def test_from_nothing_to_what_was_changed_by_hand(admin: Administrator) -> None:
     assert changed(live) == [
         "Ensure the credential type passes the API key to a job in its environment",
         "Set the key and the URL of the credential",
-        "Ensure the template that registers exists",
-        "Ensure the template that audits exists",
+        "Ensure the register template exists",
+        "Ensure the audit template exists",
         "Return these templates to AWX's default execution environment",
         "Ensure the audit runs every night",
     ]

@@ -80,7 +80,7 @@ def test_an_unexpected_decision_fails_with_a_table(modules: Modules, project: Pr
     result = run.result("evaluation")
     assert (result["failed"], result["changed"]) == (True, False)
     assert result["msg"].splitlines() == [
-        "policy readers: 2 of 4 statements have an unexpected decision; correct the policy or the expectations",
+        "policy readers: unexpected decision for 2 of 4 statements; correct the policy or the expectations",
         "statement                       | expected             | got   | rule              | reason",
         "SELECT number FROM cards        | allow                | block | table_not_allowed | "
         "The policy does not allow the table cards.",
@@ -226,7 +226,7 @@ def test_ansible_shows_the_table(ansible: Ansible, project: Project, check: bool
     assert (run.status, run.changed, run.writes) == (2, 0, [])
     assert run.result("evaluation")["msg"] == "5 passed"
     assert "SELECT number FROM cards        | allow                | block |" in run.result("fails")["msg"]
-    assert "policy readers: 2 of 2 statements have an unexpected decision" in run.output
+    assert "policy readers: unexpected decision for 2 of 2 statements" in run.output
 
 
 def recorded(project: Project) -> dict[str, str]:

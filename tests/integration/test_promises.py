@@ -127,7 +127,7 @@ WAYS: dict[str, Way] = {
         [roles(run_once=True), {**roles(), "run_once": True}, tasks(included(run_once=True))], (), 2
     ),
     "`run_once` in a play of one host": Way([{**roles(run_once=True), "hosts": "{group}second"}], ("second",)),
-    "`ignore_errors` on the role or its play, and something fails": Way(
+    "`ignore_errors` on the role or its play, and an invalid entry": Way(
         [roles(ignore_errors=True), {**roles(), "ignore_errors": True}], (), 2,
         variables={"pgbeam_update_password": "always", "pgbeam_databases": [{"name": "a", "port": 0}]},
     ),

@@ -107,7 +107,7 @@ def _evaluate(module: Module, reconciler: Reconciler) -> None:
         noun = t.cast(Resource, reference.refers_to).noun
         name = one_line(module.params[reference.name] or module.params["definition"]["name"])
         problems = [
-            f"{noun} {name}: {len(failed)} of {len(evaluations)} statements have an unexpected decision; "
+            f"{noun} {name}: unexpected decision for {len(failed)} of {len(evaluations)} statements; "
             f"correct the {noun} or the expectations",
             *_table(failed),
         ]

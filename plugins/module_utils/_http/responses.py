@@ -233,6 +233,8 @@ def _advice(status: int, code: str | None, call: Call) -> str:
         "CONFLICT": "another object depends on it or excludes it: delete or disable that object first, then run again",
         "INVALID_STATE": "its state does not allow this: check the object; if it was revoked or has ended, it "
         "cannot change, so create another",
+        "IDEMPOTENCY_KEY_REUSED": "the request was changed on its way: check the proxy between Ansible and PgBeam, then "
+        "run again",
     }.get(code or "", "another client changed it at the same time: check the object, then run again")
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",

@@ -13,7 +13,7 @@ KINDS = (
     "select", "insert", "update", "delete", "ddl", "copy", "set", "show", "explain", "transaction", "other",
 )  # fmt: skip
 KIND = Field("kind", choices=KINDS)
-TABLE = Field("table", pattern=r"[^\x00]+", must_be="the name of a table", required=True)
+TABLE = Field("table", pattern=r"[^\x00]+", must_be="the name of a table or another relation", required=True)
 
 POLICY = Resource(
     noun="policy",
