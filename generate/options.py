@@ -262,8 +262,9 @@ def _shared(scope: Scope, name: str) -> list[str]:
     if name == resource.id_field:
         return _id(scope)
     if name.startswith("update_"):
-        text = "options.update_secret_whole" if inside.resource.sends_whole else "options.update_secret"
-        return inside.shared(text, secret=f"O({name.removeprefix('update_')})")
+        when = "with_changes" if inside.resource.sends_whole else "on_create"
+        found = inside.shared(f"options.update_secret.{when}", secret=f"O({name.removeprefix('update_')})")
+        return found + inside.shared("options.update_secret.always")
     reference = next((f for f in resource.references if f.name_option == name), None)
     if reference:
         referred = in_words(cast(Resource, reference.refers_to).noun)

@@ -96,7 +96,7 @@ def test_a_long_table_is_cut_off(modules: Modules, project: Project) -> None:
     many = [{"sql": f"SELECT {n}, '{'x' * 100}' FROM cards", "expect": "allow"} for n in range(23)]
     result = modules.play([evaluation(project, definition=READERS, statements=many)]).result("evaluation")
     heading, dummy, *rows, rest = result["msg"].splitlines()
-    assert heading.startswith("policy readers: 23 of 23 statements have ")
+    assert heading.startswith("policy readers: unexpected decision for 23 of 23 statements")
     assert len(rows) == 20 and all(len(row.split(" | ")[0]) <= 60 for row in rows)
     assert rest == "and 3 more [23 failed]"
 
@@ -114,7 +114,7 @@ def test_a_call_that_fails_does_not_lose_the_other_decisions(modules: Modules, p
     assert (failed["error"]["status"], failed["error"]["outcome_unknown"]) == (500, False)
     assert "error" not in result["evaluations"][0]
     table, reported = result["msg"].rsplit("\n", 1)
-    assert table.startswith("policy readers: 1 of 4 statements have ")
+    assert table.startswith("policy readers: unexpected decision for 1 of 4 statements")
     assert reported.startswith("POST statements[1] (SELECT email AS contact FROM customers): 500 INTERNAL")
     assert reported.endswith("[2 passed, 1 failed, 1 not evaluated]")
 

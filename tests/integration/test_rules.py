@@ -232,7 +232,7 @@ CONFLICTS = {
     "RESOURCE_EXISTS": "choose another, or manage that object",
     "CONFLICT": "delete or disable that object first, then run again",
     "INVALID_STATE": "if it was revoked or has ended, it cannot change, so create another",
-    "IDEMPOTENCY_KEY_REUSED": "the request was changed on its way: check the proxy between Ansible and PgBeam",
+    "IDEMPOTENCY_KEY_REUSED": "the request was changed on its way: check the proxy between Ansible and PgBeam, then run again",
     "SOMETHING_ELSE": "another client changed it at the same time: check the object, then run again",
 }
 

@@ -678,7 +678,7 @@ def test_an_answer_that_is_not_about_the_object_is_checked_against_the_list(
 def test_a_name_is_reported_with_those_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if a server returns an object without a name."""
     existing = [{"id": "pol_1", "name": "writers"}, {"id": "pol_2", "name": None}, {"id": "pol_3", "name": "readers"}]
-    monkeypatch.setattr(Reconciler, "read_all", lambda self: existing)
+    monkeypatch.setattr(Reconciler, "read_all", lambda self, **options: existing)
     reconciler = Reconciler(Run(FakeClient()), AGENT, "prj_1")
     problems = references.resolve(reconciler, [("", {"policy_profile_id": UnresolvedName("auditors")}, "present")])
     assert problems == [
