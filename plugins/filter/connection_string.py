@@ -106,7 +106,7 @@ def connection_string(string: t.Any, password: t.Any, *, parameters: t.Any = Non
     Raises AnsibleFilterError, without any value in its text, if an argument is invalid.
     """
     if isinstance(password, NON_TEXT) or not str(password):
-        raise AnsibleFilterError("connection_string: the password must be a non-empty string")
+        raise AnsibleFilterError("connection_string: the password is empty or not a string; pass a non-empty string")
     if _is_omitted(password):
         raise AnsibleFilterError("connection_string: the password is omitted; pass it, or do not use the filter")
     if not isinstance(string, str) or PLACEHOLDER not in string:
@@ -123,7 +123,7 @@ def connection_string(string: t.Any, password: t.Any, *, parameters: t.Any = Non
 def _with_parameters(rest: str, parameters: t.Any) -> str:
     """Return the part of the URI after the password, with the parameters in its query."""
     if not isinstance(parameters, dict):
-        raise AnsibleFilterError("connection_string: the parameters must be a dictionary of names and values")
+        raise AnsibleFilterError("connection_string: the parameters are not a dictionary; pass names with values")
     if not parameters:
         return rest
     added = [_parameter(name, value) for name, value in parameters.items()]
@@ -135,7 +135,8 @@ def _with_parameters(rest: str, parameters: t.Any) -> str:
 def _parameter(name: t.Any, value: t.Any) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise AnsibleFilterError(
-            "connection_string: the name of a parameter must consist of letters, digits and underscores"
+            "connection_string: the name of a parameter contains characters other than letters, digits and "
+            "underscores; correct it"
         )
     if name == "password":
         raise AnsibleFilterError(
@@ -145,7 +146,7 @@ def _parameter(name: t.Any, value: t.Any) -> str:
         raise AnsibleFilterError(f"connection_string: the parameter {name} is omitted; pass a value, or remove it")
     if isinstance(value, NON_TEXT) and not isinstance(value, int):
         raise AnsibleFilterError(
-            f"connection_string: the parameter {name} must be a string, a whole number or a boolean"
+            f"connection_string: the parameter {name} is not a string, a whole number or a boolean; pass one of these"
         )
     return f"{name}={_encoded(f'the parameter {name}', int(value) if isinstance(value, bool) else value)}"
 
@@ -158,9 +159,7 @@ def _is_omitted(value: t.Any) -> bool:
 def _encoded(what: str, value: t.Any) -> str:
     text = str(value)
     if UNUSABLE.search(text):
-        raise AnsibleFilterError(
-            f"connection_string: {what} contains a NUL or an unpaired surrogate, which is not allowed"
-        )
+        raise AnsibleFilterError(f"connection_string: {what} contains a NUL or an unpaired surrogate; remove it")
     return quote(text, safe="")
 
 

@@ -49,7 +49,12 @@ def apply(action: t.Any, task_vars: Values) -> Values:
     unseen = _prune.unseen(view)
     if audit and unseen and any(project.objects for project in plan.projects):
         display.Display().warning(f"objects that no host declares are not reported, because {unseen}")
-    results, problem = run(plan.projects, call, foresee, display.Display().warning, audit and not unseen)
+
+    def announce(deletions: str) -> None:
+        verb = "would delete" if action._task.check_mode else "will delete"
+        display.Display().warning(f"pgbeam_prune: {verb} {deletions}")
+
+    results, problem = run(plan.projects, call, foresee, announce, audit and not unseen)
     return _result(results, problem, action._task)
 
 
@@ -119,10 +124,10 @@ def _duplicate_projects(projects: list[Project], found: dict[str, list[Values]])
         project_id = existing[0]["id"] if existing else project.id
         if project_id:
             keys.setdefault(project_id, []).append(project.key)
-    duplicates = ", ".join(" and ".join(same) for same in keys.values() if len(same) > 1)
+    duplicates = [f"{' and '.join(same)} are the same project" for same in keys.values() if len(same) > 1]
     if not duplicates:
         return None
-    return f"{duplicates} are the same project; refer to it the same way on all hosts, by id or by org_id and name"
+    return f"{'; '.join(duplicates)}; refer to each the same way on all hosts, by id or by org_id and name"
 
 
 def _prune_problem(project: Project, found: list[Values] | None, results: Results, foresee: Call) -> str | None:
@@ -213,7 +218,9 @@ def _hosts(action: t.Any, task_vars: Values) -> tuple[list[str], list[_declared.
     for name in batch:
         registered = hostvars[name].get("__pgbeam_declared") or {}
         if registered.get("failed"):
-            return [f"{name}: its variables could not be read; correct what its task reports, then run again"], []
+            return [
+                f"{name}: its variables could not be read; check its pgbeam_ variables and ansible_host, then run again"
+            ], []
         gathered = json.loads(registered.get("gathered") or "{}")
         if gathered.get("run") != run_id:
             continue
@@ -264,14 +271,14 @@ def _call(action: t.Any, task_vars: Values, module: str, options: Values) -> Val
         try:
             args = {**_defaults(action, name, options_set, task_vars), **options_set}
         except AnsibleError:  # its text may quote a default that is a secret
-            problem = f"{module} was not run: a template in module_defaults cannot be evaluated; correct it"
+            problem = f"module {module}: not run, because a template in module_defaults cannot be evaluated; correct it"
             return {"changed": False, "failed": True, "msg": problem}
         result = _execute(action, name, args, task_vars)
         kept = {option: value for option, value in result.items() if option not in NOT_PUBLISHED}
         return {"changed": False, "failed": False, **kept}
     except AnsibleError as error:
         place = "Python, the disk and the temporary directory where Ansible runs"
-        problem = f"{module} was not run ({type(error).__name__}); check {place}"
+        problem = f"module {module}: not run ({type(error).__name__}); check {place}"
     except Exception as error:
         problem = _values.unexpected(error)
     return {"changed": False, "failed": True, "msg": problem}

@@ -28,6 +28,7 @@ CONTROLLER = ("localhost", "127.0.0.1", "::1")
 #: Names that refer to the local machine.
 LOCAL_NAMES = re.compile(r"localhost[0-9]?(\.localdomain[0-9]?)?|ip6-(localhost|loopback)")
 UPDATES = ("on_create", "always")
+WITH_EXTRA_VARS = "with -e, pass it as JSON or in a file"
 #: The settings in which the hosts of one project must agree.
 SETTINGS = [
     name
@@ -140,10 +141,12 @@ def _setting_problems(host: Host) -> list[str]:
         value, variable = host.variables[name], f"pgbeam_{name}"
         if isinstance(default, list):
             if not isinstance(value, list):
-                found.append(f"{variable}: it must be a list; with -e, pass it as JSON or in a file")
+                found.append(f"{variable}: {validation.kind(value)} was given; it must be a list ({WITH_EXTRA_VARS})")
         elif isinstance(default, dict):
             if not isinstance(value, dict):
-                found.append(f"{variable}: it must be a dictionary; with -e, pass it as JSON or in a file")
+                found.append(
+                    f"{variable}: {validation.kind(value)} was given; it must be a dictionary ({WITH_EXTRA_VARS})"
+                )
         elif isinstance(default, bool):
             if value not in (True, False):
                 found.append(f"{variable}: {value!r} is not allowed; it must be true or false")
@@ -182,14 +185,15 @@ def _read_project(host: Host) -> None:
 def _add_first(host: Host, declared: t.Any) -> Entry | None:
     label = "pgbeam_project.database"
     if not isinstance(declared, dict):
-        host.problems.append(f"{label} is not a dictionary of options")
+        host.problems.append(f"{label}: {validation.kind(declared)} was given; it must be a dictionary")
         return None
     entry = complete(host, declared)
     host.problems += _entry_problems(host, entry, label)
     if not entry.merged.get("host"):
         host.problems.append(f"{label}: host is missing; set it to the PostgreSQL server")
     host.problems += [
-        f"{label}: the project is created with it; omit {option}, or declare another database"
+        f"{label}: {option} is not allowed here, because the project is created with this database; "
+        f"omit {option}, or declare another database"
         for option in ("id", "state")
         if entry.merged.get(option) not in (None, "present")
     ]
@@ -205,7 +209,7 @@ def _add_objects(host: Host, kind: Resource) -> None:
             host.objects[kind.plural].append(values)
             host.problems += _list_problems(kind, values, f"{validation.entry_label(label, values)}: ")
         else:
-            host.problems.append(f"{label} is not a dictionary of options")
+            host.problems.append(f"{label}: {validation.kind(declared)} was given; it must be a dictionary")
 
 
 def as_given(kind: Resource, declared: Values) -> Values:
@@ -215,7 +219,7 @@ def as_given(kind: Resource, declared: Values) -> Values:
 
 def _add_entry(host: Host, declared: t.Any, label: str) -> None:
     if not isinstance(declared, dict):
-        host.problems.append(f"{label} is not a dictionary of options")
+        host.problems.append(f"{label}: {validation.kind(declared)} was given; it must be a dictionary")
         return
     entry = complete(host, declared)
     host.entries.append(entry)
@@ -230,9 +234,9 @@ def _add_entry(host: Host, declared: t.Any, label: str) -> None:
 
 def _entry_problems(host: Host, entry: Entry, label: str) -> list[str]:
     """Return a sentence for each problem of an entry and its replicas."""
-    replicas = entry.merged.get("replicas")
-    if replicas is not None and not (isinstance(replicas, list) and all(isinstance(r, dict) for r in replicas)):
-        return [f"{label}.replicas: it must be a list of dictionaries"]
+    found = validation.shape_errors(f"{label}.replicas", entry.merged.get("replicas"))
+    if found:
+        return found
     # If only the controller could be its host, another sentence reports it, unless another host has the entry.
     values = entry.values or {**validation.drop_nulls(entry.merged), "host": host.name}
     replicas = values.get("replicas") or []

@@ -59,7 +59,7 @@ class Objects:
                 self._foreseen[kind.plural] = result
 
     def announcements(self) -> list[str]:
-        """Return a sentence for each kind of which prune will delete objects, with their names."""
+        """Return what prune will delete of each kind, with the names of the objects."""
         found = []
         for kind in KINDS:
             listed = self._foreseen.get(kind.plural, {}).get(kind.plural, [])
@@ -68,7 +68,7 @@ class Objects:
                 existing = sum(bool(entry.get("id")) for entry in listed)
                 objects = ", ".join(f"{kind.describe(entry)} ({entry.get('id')})" for entry in pruned)
                 what = f"{len(pruned)} of the {existing} {kind.plural} of project {self._project.key}"
-                found.append(f"pgbeam_prune: deleting {what}: {objects}")
+                found.append(f"{what}: {objects}")
         return found
 
     def apply(self, ended: str) -> None:
@@ -135,7 +135,7 @@ class Objects:
         before = self._results.projects[self._project.key]
         why = self._ended or (self._failure(kind.plural) if kind.plural in self._failed else "")
         if why:
-            result = {**before, "failed": True, "msg": f"{f.name_option} was not set: {why}"}
+            result = {**before, "failed": True, "msg": f"{f.name_option}: not set, because {why}"}
             self._results.projects[self._project.key] = result
             return
         named = self._resolved(PROJECT, {f.name_option: self._project.options[f.name_option]})
@@ -251,7 +251,7 @@ def ending(result: Values, plural: str) -> str:
     status = error.get("status")
     refused = any((entry.get("error") or {}).get("status") == 401 for entry in result.get(plural) or [])
     if refused or (error and (status is None or status in UNIVERSAL or status >= 500)):
-        return "PgBeam did not accept the API key or could not be reached"
+        return "PgBeam refused the calls, failed or could not be reached"
     return ""
 
 

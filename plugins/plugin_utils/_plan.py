@@ -251,6 +251,6 @@ def _missing_host(host: Host, entry: Entry, members: list[Host]) -> list[str]:
     if any(entry.declared == same.declared for other in servers for same in other.entries):
         return []
     return [
-        f"{host.name}: the entry {entry.declared.get('name')!r} of pgbeam_databases has no host, and {host.name} is "
+        f"{host.name}: the entry {entry.merged.get('name')!r} of pgbeam_databases has no host, and {host.name} is "
         "where Ansible runs; set its host to the PostgreSQL server, or move it to that server's inventory host"
     ]

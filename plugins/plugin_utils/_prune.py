@@ -11,8 +11,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matching
-from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Values
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine import matching, validation
+from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Resource, Values
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._declared import Host, complete, identified
@@ -65,7 +65,8 @@ class Claims:
         Only kinds that the run prunes count. Raises if the host's variables cannot be read.
         """
         databases = _wanted(host) if self._databases or not self._by_object else []
-        found = ["databases or replicas"] if any(map(self._would_be_deleted, databases)) else []
+        deleted = {self._would_be_deleted(values) for values in databases}
+        found = [kind.plural for kind in (DATABASE, REPLICA) if kind in deleted]
         declares_any = bool(databases)
         for kind in KINDS:
             index = self._by_object.get(kind.plural)
@@ -75,14 +76,15 @@ class Claims:
                 found += [kind.plural] if any(index.find(entry) is None for entry in entries) else []
         return declares_any, found
 
-    def _would_be_deleted(self, values: Values) -> bool:
-        """Whether prune would delete the database or one of its replicas, because the run does not declare it."""
+    def _would_be_deleted(self, values: Values) -> Resource | None:
+        """Return what prune would delete because the run does not declare it: the database, a replica, or nothing."""
         index = self._by_database.find(values)
         if index is None:
-            return True
+            return DATABASE
         kept = self._databases[index].get("replicas") or []
         claimed = matching.EntryIndex(REPLICA, kept)
-        return bool(kept) and any(claimed.find(replica) is None for replica in values.get("replicas") or [])
+        deleted = bool(kept) and any(claimed.find(replica) is None for replica in values.get("replicas") or [])
+        return REPLICA if deleted else None
 
 
 def problems(key: str, claims: Claims, view: View) -> list[str]:
@@ -102,7 +104,7 @@ def unseen(view: View) -> str | None:
     if view.sliced:
         return f"it is one slice of the AWX job template {view.sliced}, or part of a workflow of the same name"
     if view.limit:
-        return "--limit excludes hosts"
+        return "--limit is set"
     if set(view.active) != set(view.targeted):
         return f"{some(set(view.targeted) ^ set(view.active))} failed or left the play"
     if set(view.batch) != set(view.targeted):
@@ -144,8 +146,8 @@ def _risk(key: str, name: str, variables: Variables, claims: Claims) -> str | No
     if not unclaimed:
         return None
     if own:
-        return f"declares {', '.join(unclaimed)} of {key}; {ADVICE}"
-    kinds = ", ".join("databases" if what not in LISTS else what for what in unclaimed)
+        return f"declares {validation.listed(unclaimed)} of {key}; {ADVICE}"
+    kinds = validation.listed(unclaimed)
     return f"declares {kinds} but no project that this run can see, so they may belong to {key}; {ADVICE}"
 
 

@@ -126,6 +126,8 @@ def _differs(label: str, result: Values, words: dict[str, str]) -> list[str]:
     changes = [name for name in result.get("changes") or [] if name not in SECRETS]
     if action not in words or (action == "updated" and not changes):
         return []
+    if action == "replaced" and changes == ["id"]:
+        return [f"{label} is registered more than once"]
     named = f" {', '.join(changes)}" if action in ("updated", "replaced") else ""
     return [f"{label} {words[action]}{named}"]
 

@@ -9,10 +9,9 @@ Private to this collection: it may change in any release.
 from __future__ import annotations
 
 import datetime
-import os
-import traceback
 import typing as t
 
+from ansible_collections.pgbeam.cloud.plugins.module_utils._http.errors import bug
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.database import DATABASE
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.usage import USAGE
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
@@ -89,7 +88,5 @@ def sentences(found: list[str]) -> str:
 
 
 def unexpected(error: Exception) -> str:
-    """Return the message of a bug: its type and place, because its text may quote a secret."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{os.path.basename(last.filename)}:{last.lineno}"
-    return f"unexpected {type(error).__name__} at {place}; please report this bug in pgbeam.cloud"
+    """Return the message of a bug."""
+    return "; ".join(bug(error))

@@ -199,13 +199,13 @@ def test_a_name_that_means_no_policy_or_two(modules: Modules, project: Project, 
     unknown = {"policy": "writers", "secrets_file": str(file)}
     where = f"policies of project {project.id}"
     run = modules.play([agent(project, **unknown)])
-    assert run.result("agent")["msg"] == f"policy: none of the {where} is named 'writers'; use one of readers"
+    assert run.result("agent")["msg"] == f"policy: none of the {where} is named 'writers'; use an existing one: readers"
     assert run.writes == []
     run = modules.play([agent(project, check_mode=True, **unknown)])
     result = run.result("agent")
     assert (result["action"], result["agent"]["policy_profile_id"]) == ("created", None)
     assert "policy_profile_id" in result["changes"]
-    assert "use one of readers; without check mode the task fails unless it exists by then" in run.output
+    assert "use an existing one: readers; without check mode the task fails unless it exists by then" in run.output
     ids = sorted([*project.stored("policies"), project.create("policies", name="readers")["id"]])
     run = modules.play([agent(project, policy="readers", secrets_file=str(file))])
     assert run.result("agent")["msg"] == (

@@ -250,7 +250,7 @@ def test_both_parents(modules: Modules, project: Project, database: str, sandbox
     for name, noun in (("project_id", "project"), ("database_id", "database")):
         given = {**options, name: ""}
         run = play(modules, project, database, **given)
-        assert f"{name}: empty; without check mode, set the id of an existing {noun}" in run.output
+        assert f"{name}: empty, which is allowed only in check mode; set the id of an existing {noun}" in run.output
         assert run.requests == []
         nothing: dict[str, Any] = {name: None}
         foreseen = play(modules, project, database, "cache_rule_info", check=True, **nothing)

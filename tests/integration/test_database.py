@@ -288,7 +288,7 @@ def test_an_answer_about_another_database(tmp_path: Path) -> None:
     """The answer of a cache for another id proves nothing about this one."""
     path = "/v1/projects/prj_1/databases"
     one, other = ({"id": i, "project_id": "prj_1", "host": "db1", "port": 5432, "name": "a"} for i in ("db_1", "db_9"))
-    reported = "200 with another object than requested; check that api_url"
+    reported = "200 with an object other than the requested one; check that api_url"
     with ScriptedServer().running() as server:
         options = {"project_id": "prj_1", "id": "db_1", "api_url": server.url, "api_key": API_KEY, "retries": 0}
         server.expect("GET", f"{path}/db_1", 200, other)

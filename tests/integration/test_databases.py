@@ -321,7 +321,7 @@ def test_a_move_to_where_one_could_not_be_removed(modules: Modules, project: Pro
     run = modules.databases(project, [{"id": changed, "host": "db2"}, {"id": other, "state": "absent"}, entry("new")])
     result = run.result("databases")
     assert actions(result) == [("orders", "failed"), ("orders", "failed"), ("new", "created")]
-    reason = f"not attempted: database orders on db2:5432 ({other}) still has the same identity"
+    reason = f"not attempted: database orders on db2:5432 ({other}) still has the identity that this one would take"
     assert f"PATCH database orders on {HOST}:5432: {reason}; delete that one, then run again" in result["msg"]
     assert [method for method, dummy in run.writes] == ["DELETE", "POST"]
     again = modules.databases(project, [{"id": changed, "host": "db2"}, {"id": other, "state": "absent"}])

@@ -841,7 +841,10 @@ def test_a_parent_that_is_missing(modules: Modules, sandbox: Sandbox, name: str)
                 found = result.get(resource.plural, [])
                 assert action == (result["action"] if form == "item" else "".join(entry["action"] for entry in found))
                 live = world.run(form, **{**options, **later})
-                assert "empty; without check mode, set the id of an existing" in live.result("task")["msg"]
+                assert (
+                    "empty, which is allowed only in check mode; set the id of an existing"
+                    in live.result("task")["msg"]
+                )
                 assert live.requests == []
         unknown = world.check(**{"id": "some_1", **later})
         assert (

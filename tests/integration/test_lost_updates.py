@@ -163,7 +163,9 @@ def test_an_object_that_is_another_one_meanwhile(modules: Modules, project: Proj
     project.register(**{**LOGIN, "password": "Behind-1"})
     project.fault("other_writer", method="PATCH", change={"name": "archive"})
     run = modules.database(project, **LOGIN, **TTL)
-    message = "another client has changed it to database archive on db1.example.com:5432; run the task again"
+    message = (
+        "another client has changed it to database archive on db1.example.com:5432; it was not updated: run the task"
+    )
     assert message in run.result("database")["msg"]
     (database,) = project.truth().values()
     assert (database["name"], database["cache_config"]["ttl_seconds"]) == ("archive", 60)
@@ -231,7 +233,7 @@ def test_a_server_that_does_not_show_what_it_has(modules: Modules, sandbox: Sand
     project = sandbox.project(left_out=["cache_config"])
     result = modules.database(project, **LOGIN, **TTL).result("database")
     assert (result["failed"], result["action"], result["changed"]) == (True, "created", True)
-    assert "PgBeam does not return enabled, max_entries, swr_seconds of cache_config" in result["msg"]
+    assert "also set enabled, max_entries, swr_seconds in cache_config; the database" in result["msg"]
     assert "was created without cache_config" in result["msg"]
     again = modules.database(project, **LOGIN, **TTL).result("database")
     assert (again["failed"], again["changed"]) == (True, False)

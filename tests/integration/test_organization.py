@@ -83,9 +83,8 @@ def test_an_expired_enrollment_is_reported(modules: Modules, organization: Organ
     for rotate, action in ((False, "unchanged"), (True, "updated")):
         run = enroll(modules, organization, secrets_file=str(file), rotate=rotate)
         assert run.result("self_host_enrollment")["action"] == action
-        assert (
-            f"self_host_enrollment {LABEL}: expires_at {PAST} is in the past; delete it with state=absent" in run.output
-        )
+        reported = f"{LABEL}: expires_at {PAST} is in the past; delete the self_host_enrollment with state: absent"
+        assert reported in run.output
 
 
 def test_a_rotation(modules: Modules, organization: Organization, file: Path) -> None:

@@ -148,7 +148,7 @@ def test_an_answer_without_a_decision_is_an_error(modules: Modules, project: Pro
 def test_an_unknown_policy_fails_in_either_mode(modules: Modules, project: Project, check: bool) -> None:
     project.create("policies", **READERS)
     run = modules.play([evaluation(project, policy="writers")], check=check)
-    reported = f"policy: none of the policies of project {project.id} is named 'writers'; use one of readers"
+    reported = f"policy: none of the policies of project {project.id} is named 'writers'; use an existing one: readers"
     assert run.result("evaluation")["msg"] == reported
     assert len(run.requests) == 1
 
@@ -304,7 +304,7 @@ def test_an_unknown_agent_fails(modules: Modules, project: Project) -> None:
     recorded(project)
     run = modules.play([replay(project, policy="wide", agent="nobody")], check=True)
     assert "agent: none of the agents of project" in run.result("replay")["msg"]
-    assert run.result("replay")["msg"].endswith("use one of auditor, bot")
+    assert run.result("replay")["msg"].endswith("use an existing one: auditor, bot")
 
 
 def test_a_replay_that_fails(modules: Modules, project: Project) -> None:

@@ -173,7 +173,7 @@ def test_the_default_policy_by_its_name(run: Runner, sandbox: Sandbox, organizat
         again = run("project", **same)
         assert (again.result["action"], again.methods) == ("unchanged", ["GET", "GET"])
     missing = task(organization, default_policy="writers")
-    assert "use one of readers" in run("project", **missing).result["msg"]
+    assert "use an existing one: readers" in run("project", **missing).result["msg"]
     foreseen = run("project", check=True, **missing)
     assert (foreseen.result["action"], foreseen.result["changes"]) == ("updated", ["default_policy_profile_id"])
     cleared = run("project", **task(organization, default_policy_profile_id=""))
@@ -187,7 +187,7 @@ REFUSED: dict[str, tuple[Values, str]] = {
     ),
     "no host": (
         {"database": {"name": "orders"}},
-        "database.host: missing; set host, port and name to identify the database",
+        "database.host: missing; set host and name to identify the database",
     ),
     "misspelled password": (
         {"database": {**DATABASE, "passwrd": PASSWORD}},
@@ -449,10 +449,11 @@ def test_what_may_go_with_a_project(
     assert done.failed == bool(surplus)
     if surplus:
         assert (
-            f"({project.id}) would also delete 3 databases, {len(surplus)} of them unexpected: " in done.result["msg"]
+            f"({project.id}): deleting it would also delete unexpected databases ({len(surplus)} of 3): "
+            in done.result["msg"]
         )
         assert [word for word in done.result["msg"].split() if word in ("orders", "invoices")] == surplus
-        assert done.result["msg"].endswith("add them to expected_databases, or set force: true")
+        assert done.result["msg"].endswith("add each to expected_databases, or set force: true")
         assert done.methods == ["GET", "GET"]
         return
     assert done.methods == ["GET", "DELETE"] if options.get("force") else ["GET", "GET", "DELETE"]
@@ -484,7 +485,7 @@ def test_by_id(run: Runner, organization: Organization) -> None:
     assert run("project", id=known, name="archive").result["action"] == "unchanged"
     assert "does not exist yet" in run("project", **task(organization)).result["msg"]
     refused = run("project", id=known, state="absent")
-    assert "would also delete 1 database, 1 of them unexpected: database orders" in refused.result["msg"]
+    assert "would also delete unexpected databases (1 of 1): database orders" in refused.result["msg"]
     for action in ("deleted", "unchanged"):
         assert run("project", id=known, state="absent", force=True).result["action"] == action
     assert "was not found in PgBeam, or is not visible to this API key" in run("project", id=known).result["msg"]

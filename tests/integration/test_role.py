@@ -214,11 +214,11 @@ def test_prune_is_refused_where_a_list_is_out_of_view(ansible: Ansible, project:
     words, tasks = ["-i", path], ROLE
     play: dict[str, Any] = {"hosts": "pg"}
     why = {
-        "limit": "because --limit excludes hosts",
+        "limit": "because --limit is set",
         "serial": "because db2 (and 1 more) is not in this batch (serial), or was added while the play ran",
         "gone": "because db3 failed or left the play",
         "role skipped": "because db3 did not run the role",
-        "outside the play": f"db2 is not among the play's hosts, and declares databases or replicas of {project.id}",
+        "outside the play": f"db2 is not among the play's hosts, and declares databases of {project.id}",
     }[case]
     if case == "limit":
         words += ["--limit", "db0,db1"]
@@ -249,7 +249,7 @@ def test_refusals_hold_where_errors_are_ignored(ansible: Ansible, project: Proje
     play: dict[str, Any] = {"hosts": "pg", "gather_facts": False, "roles": [role]}
     (role if place == "role" else play)["ignore_errors"] = True
     run = ansible.playbook(ansible.write("play.yml", [play]), "-i", path, "--limit", "db0")
-    assert "because --limit excludes hosts" in reported(run)
+    assert "because --limit is set" in reported(run)
     assert run.status != 0
     assert len(project.databases()) == 4
 
@@ -300,7 +300,7 @@ def test_values_of_a_wrong_type_are_reported(ansible: Ansible, project: Project)
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", "host": ["x", "y"]}]}
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}, variables))
     where = "db1: pgbeam_databases[0] (a)"
-    assert reported(run) == f"{where}: host: ['x', 'y'] is a list, not text; put it in quotes"
+    assert reported(run) == f"{where}: host: ['x', 'y'] is a list, not text; set text"
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}), "-e", "pgbeam_database_defaults=port=1")
     assert (
         reported(run) == "db1: pgbeam_database_defaults: it must be a dictionary; with -e, pass it as JSON or in a file"
@@ -442,7 +442,7 @@ def test_a_password_that_core_converts_is_refused(
     ansible: Ansible, project: Project, server: Postgres, password: str
 ) -> None:
     run = odd_passwords(ansible, project, server, [password])
-    assert "not text; put it in quotes, in a vault file too" in " ".join(run.output.split())
+    assert "not text; put it in quotes, even in a vault file" in " ".join(run.output.split())
     assert run.requests == []
 
 

@@ -84,13 +84,13 @@ def test_an_agent_that_does_not_exist(modules: Modules, project: Project, bot: s
     """It is never taken for all agents."""
     missing = rule(modules, project, agent="cat", enabled=False)
     assert missing.result("task")["msg"] == (
-        f"agent: none of the agents of project {project.id} is named 'cat'; use one of bot"
+        f"agent: none of the agents of project {project.id} is named 'cat'; use an existing one: bot"
     )
     foreseen = rule(modules, project, agent="cat", enabled=False, check_mode=True)
     assert foreseen.result("task")["action"] == "created"
     assert foreseen.result("task")["anomaly_rule"]["credential_id"] is None
     assert foreseen.result("task")["diff"]["after"] == {"credential_id": None, **QUERIES, "enabled": False}
-    assert "use one of bot; without check mode the task fails unless it exists by then" in foreseen.output
+    assert "use an existing one: bot; without check mode the task fails unless it exists by then" in foreseen.output
     rule(modules, project)
     assert rule(modules, project, agent="cat", check_mode=True).result("task")["action"] == "created"
     for check in (True, False):
@@ -232,7 +232,7 @@ CONFLICTS = {
     "RESOURCE_EXISTS": "choose another, or manage that object",
     "CONFLICT": "delete or disable that object first, then run again",
     "INVALID_STATE": "if it was revoked or has ended, it cannot change, so create another",
-    "IDEMPOTENCY_KEY_REUSED": "the request was changed on its way: check the proxy between Ansible and PgBeam, then run again",
+    "IDEMPOTENCY_KEY_REUSED": "check the proxy between Ansible and PgBeam, then run again",
     "SOMETHING_ELSE": "another client changed it at the same time: check the object, then run again",
 }
 

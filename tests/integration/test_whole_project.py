@@ -262,7 +262,7 @@ def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Or
     for run in (foreseen, pruned):
         assert run.status == 0, run.output
         said = " ".join(run.output.split())
-        assert f"pgbeam_prune: deleting 1 of the 3 policies of project {key}: policy old ({old['id']})" in said
+        assert f"pgbeam_prune: will delete 1 of the 3 policies of project {key}: policy old ({old['id']})" in said
         assert "agent old-bot" in said and "approval_rule old-rule" in said
         assert f"agents of {key}: 2 unchanged" in str(told(run)) and f"agents of {key}: 1 deleted" in str(told(run))
     assert [path.split("/")[-2] for method, path in pruned.writes] == [
@@ -343,7 +343,9 @@ def test_a_kind_that_is_refused_does_not_stop_the_others(
     skipped = {"policies": ["agents", "anomaly_rules"]}.get(plural, [])
     for each, refused in zip(skipped, [plural, *skipped]):
         assert f"{each} of {key}: 2 skipped: the {refused} of {key} could not be applied" in said
-    assert (f"{key}: default_policy was not set: the policies of {key} could not be applied" in said) == bool(skipped)
+    assert (f"{key}: default_policy: not set, because the policies of {key} could not be applied" in said) == bool(
+        skipped
+    )
     after = made(organization)
     missing = {kind.plural for kind in KINDS if not after[kind.items_key]}
     assert missing == {plural, *skipped}
@@ -407,7 +409,7 @@ def test_a_project_that_is_named_in_two_ways(ansible: Ansible, organization: Org
     for check in (True, False):
         run = ansible.playbook(REGISTER, "-i", path, check=check)
         assert run.status == 2
-        told = f"{organization.id}/shop and {made['id']} are the same project; refer to it the same way on all hosts"
+        told = f"{organization.id}/shop and {made['id']} are the same project; refer to each the same way on all hosts"
         assert told in run.result(ENSURE)["msg"]
         assert run.writes == []
     assert organization.truth() == before

@@ -91,7 +91,7 @@ def _results(playbook: list[Values], url: str, folder: Path) -> Values:
     for secret in (API_KEY, KEY, PASSWORD, *(held[name] for held in issued for name in shown_once & held.keys())):
         for form in (secret, json.dumps(secret)[1:-1], repr(secret)[1:-1]):
             assert form not in text, "a secret is in the output or in a result"
-    for sign in ("Traceback", "MODULE FAILURE", "please report this bug in pgbeam.cloud"):
+    for sign in ("Traceback", "MODULE FAILURE", "please report this bug"):
         assert sign not in text, next(line for line in text.splitlines() if sign in line)
     assert done.returncode == 0, done.stdout + done.stderr
     events = map(json.loads, results.splitlines())

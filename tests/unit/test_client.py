@@ -621,7 +621,8 @@ def test_a_success_without_an_object_is_an_error(server: ScriptedServer, clock: 
     error = failure(lambda: client(server).list_all(LIST, "databases", "databases of project prj_1"))
     assert str(error) == (
         "GET databases of project prj_1: 200 with a body that is not a JSON object (request req_1); "
-        f"check that api_url ({server.url}) is the PgBeam API"
+        f"check that api_url ({server.url}) is the PgBeam API, and that no proxy in between changes or caches its "
+        "answers"
     )
     assert (error.status, error.attempts, clock.waits) == (200, 1, [])
 

@@ -147,14 +147,15 @@ def test_a_whole_number_of_the_server_is_a_number() -> None:
     others: list[Any] = [True, "3", {}]
     for value in others:
         assert (
-            validation.response_error(ANOMALY_RULE, live(floor=value)) == "an object whose floor is not of type float"
+            validation.response_error(ANOMALY_RULE, live(floor=value))
+            == "an object in which the type of floor is not float"
         )
 
 
 def test_what_a_task_needs_to_find_one() -> None:
     assert validation.missing_identity(ANOMALY_RULE, QUERIES) is None
     assert validation.missing_identity(ANOMALY_RULE, {"credential_id": "agt_1"}) == (
-        "metric: missing; set credential_id and metric, or id, to identify the anomaly_rule"
+        "metric: missing; set metric, or id, to identify the anomaly_rule"
     )
 
 

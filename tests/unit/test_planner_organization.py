@@ -64,7 +64,7 @@ def test_an_enrollment(there: list[Values], task: Values, action: str, changes: 
     ],
 )
 def test_what_is_set_when_a_proxy_is_enrolled(task: Values, why: str) -> None:
-    anew = "set the current value, omit the option, or delete it with state: absent first"
+    anew = "set the current value, omit the option, or delete the self_host_enrollment with state: absent first"
     with pytest.raises(TaskError, match=f"self_host_enrollment vpc: {why}; {anew}"):
         planned(
             SELF_HOST_ENROLLMENT, [enrollment(description="ours", expires_at=FUTURE)], {"region_label": "vpc", **task}

@@ -349,10 +349,9 @@ def test_what_may_go_with_a_project(
     with pytest.raises(TaskError) as caught:
         refuse_unexpected(result, items, expected)
     reported = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
-    counted = "1 database" if len(items) == 1 else f"{len(items)} databases"
     assert str(caught.value) == (
-        f"deleting project shop of org_1 (prj_1) would also delete {counted}, {len(surplus)} of them unexpected: "
-        f"{reported}; add them to expected_databases, or set force: true"
+        f"project shop of org_1 (prj_1): deleting it would also delete unexpected databases ({len(surplus)} of {len(items)}): "
+        f"{reported}; add each to expected_databases, or set force: true"
     )
 
 
@@ -360,8 +359,8 @@ def test_a_refusal_names_five_databases_and_counts_the_others() -> None:
     items = [{**ORDERS, "id": f"db_{n}", "name": f"d{n}"} for n in range(8)]
     with pytest.raises(TaskError) as caught:
         refuse_unexpected(planned([live()], task(), "absent"), items, ["d0"])
-    assert "would also delete 8 databases, 7 of them unexpected: database d1 on" in str(caught.value)
-    assert "(db_5) and 2 more; add them" in str(caught.value)
+    assert "would also delete unexpected databases (7 of 8): database d1 on" in str(caught.value)
+    assert "(db_5) and 2 more; add each" in str(caught.value)
 
 
 TAG_RULE = "is not allowed; it must be text of at most 50 characters"
@@ -373,24 +372,24 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     "name-empty": ({"name": ""}, "name: '' is not allowed; it must be text of 1 to 100 characters"),
     "name-long": ({"name": "x" * 101}, f"name: '{'x' * 101}' is not allowed; it must be text of 1 to 100 characters"),
     "name-nul": ({"name": "a\0"}, "name: 'a\\x00' is not allowed; it must be text of 1 to 100 characters"),
-    "name-list": ({"name": ["shop"]}, "name: ['shop'] is a list, not text; put it in quotes"),
+    "name-list": ({"name": ["shop"]}, "name: ['shop'] is a list, not text; set text"),
     "description-long": (
         {"description": "x" * 501},
         f"description: '{'x' * 501}' is not allowed; it must be text of at most 500 characters",
     ),
     "description-dict": (
         {"description": {"a": 1}},
-        "description: {'a': 1} is a dictionary, not text; put it in quotes",
+        "description: {'a': 1} is a dictionary, not text; set text",
     ),
     "cloud": ({"cloud": "ibm"}, "cloud: 'ibm' is not allowed; it must be one of aws, azure, gcp"),
-    "cloud-list": ({"cloud": ["aws"]}, "cloud: ['aws'] is a list, not text; put it in quotes"),
+    "cloud-list": ({"cloud": ["aws"]}, "cloud: ['aws'] is a list, not text; set text"),
     "status": ({"status": "deleted"}, "status: 'deleted' is not allowed; it must be one of active, suspended"),
     "residency": ({"residency": "de"}, "residency: 'de' is not allowed; it must be one of any, us, eu"),
     "self-hosted": ({"self_hosted": "maybe"}, "self_hosted: 'maybe' is not allowed; it must be true or false"),
     "self-hosted-list": ({"self_hosted": [True]}, "self_hosted: [True] is not allowed; it must be true or false"),
     "profile": (
         {"default_policy_profile_id": "pol/1"},
-        "default_policy_profile_id: 'pol/1' is not allowed; it must be the id of a policy profile, or empty",
+        "default_policy_profile_id: 'pol/1' is not allowed; it must be the id of a policy, or empty",
     ),
     "tags-number": ({"tags": 5}, f"tags: a number {LIST}"),
     "tags-dict": ({"tags": {"a": 1}}, f"tags: a dictionary {LIST}"),
@@ -400,8 +399,8 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     "tag-long-in-text": ({"tags": f"a,{'x' * 51}"}, f"tags[1]: '{'x' * 51}' {TAG_RULE}"),
     "tag-nul": ({"tags": ["a\0"]}, f"tags[0]: 'a\\x00' {TAG_RULE}"),
     "tag-null": ({"tags": ["a", None]}, "tags[1]: null is not allowed; set a value, or omit it"),
-    "tag-list": ({"tags": [["a"]]}, "tags[0]: ['a'] is a list, not text; put it in quotes"),
-    "tag-dict": ({"tags": [{"a": 1}]}, "tags[0]: {'a': 1} is a dictionary, not text; put it in quotes"),
+    "tag-list": ({"tags": [["a"]]}, "tags[0]: ['a'] is a list, not text; set text"),
+    "tag-dict": ({"tags": [{"a": 1}]}, "tags[0]: {'a': 1} is a dictionary, not text; set text"),
     "cidrs-text": ({"allowed_cidrs": "10.0.0.0/8"}, f"allowed_cidrs: text {LIST}"),
     "cidrs-dict": ({"allowed_cidrs": VPC}, f"allowed_cidrs: a dictionary {LIST}"),
     "cidrs-many": (
@@ -420,7 +419,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     "cidr-number": ({"allowed_cidrs": [{"cidr": 10}]}, f"allowed_cidrs[0].cidr: 10 {CIDR_RULE}"),
     "cidr-list": (
         {"allowed_cidrs": [{"cidr": ["10.0.0.1"]}]},
-        "allowed_cidrs[0].cidr: ['10.0.0.1'] is a list, not text; put it in quotes",
+        "allowed_cidrs[0].cidr: ['10.0.0.1'] is a list, not text; set text",
     ),
     "cidr-misspelled": (
         {"allowed_cidrs": [{**VPC, "lable": "x"}]},
@@ -432,11 +431,11 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "cidr-twice": (
         {"allowed_cidrs": [VPC, {"cidr": "10.9.9.9/8"}]},
-        "allowed_cidrs[0] and allowed_cidrs[1] are both cidr 10.9.9.9/8; keep one of them",
+        "allowed_cidrs[0] and allowed_cidrs[1] have the same cidr (10.9.9.9/8); keep one of them",
     ),
     "cidr-twice-as-address": (
         {"allowed_cidrs": [{"cidr": "10.0.0.1"}, {"cidr": "10.0.0.1/32", "label": "x"}]},
-        "allowed_cidrs[0] and allowed_cidrs[1] are both cidr 10.0.0.1/32; keep one of them",
+        "allowed_cidrs[0] and allowed_cidrs[1] have the same cidr (10.0.0.1/32); keep one of them",
     ),
     "database-text": ({"database": f"host=db1 password={PASSWORD}"}, f"database: text {OBJECT}"),
     "database-list": ({"database": [DATABASE]}, f"database: a list {OBJECT}"),
@@ -446,7 +445,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-host-list": (
         {"database": {**DATABASE, "host": ["db1"]}},
-        "database.host: ['db1'] is a list, not text; put it in quotes",
+        "database.host: ['db1'] is a list, not text; set text",
     ),
     "database-id": (
         {"database": {**DATABASE, "id": "db_1"}},
@@ -455,7 +454,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-password": (
         {"database": {**DATABASE, "password": 12}},
-        "database.password: the value is a number, not text; put it in quotes, in a vault file too",
+        "database.password: the value is a number, not text; put it in quotes, even in a vault file",
     ),
     "database-password-misspelled": (
         {"database": {**DATABASE, "pasword": PASSWORD}},
@@ -524,7 +523,7 @@ def test_allowed_values(values: Values) -> None:
         (task(database={"host": "db1", "name": "orders"}), None),
         (
             {"id": "prj_1", "database": {"name": "orders"}},
-            "database.host: missing; set host, port and name to identify the database",
+            "database.host: missing; set host and name to identify the database",
         ),
     ],
     ids=["identity", "id", "no organization", "no name", "database", "database without a host"],
@@ -551,13 +550,13 @@ def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
     [
         ({}, None),
         ({"allowed_cidrs": [{"cidr": "10.0.0.0/8", "since": 1}], "extra": 1}, None),
-        ({"tags": "prod"}, "an object whose tags is not of type list"),
-        ({"tags": [5]}, "an object whose tag is not of type str"),
-        ({"tags": [None]}, "an object whose tag is not of type str"),
-        ({"allowed_cidrs": [None]}, "an object whose cidr is not of type dict"),
-        ({"allowed_cidrs": ["10.0.0.0/8"]}, "an object whose cidr is not of type dict"),
-        ({"allowed_cidrs": [{"cidr": 10}]}, "an object whose cidr is not of type str"),
-        ({"self_hosted": 1}, "an object whose self_hosted is not of type bool"),
+        ({"tags": "prod"}, "an object in which the type of tags is not list"),
+        ({"tags": [5]}, "an object in which the type of tag is not str"),
+        ({"tags": [None]}, "an object in which the type of tag is not str"),
+        ({"allowed_cidrs": [None]}, "an object in which the type of cidr is not dict"),
+        ({"allowed_cidrs": ["10.0.0.0/8"]}, "an object in which the type of cidr is not dict"),
+        ({"allowed_cidrs": [{"cidr": 10}]}, "an object in which the type of cidr is not str"),
+        ({"self_hosted": 1}, "an object in which the type of self_hosted is not bool"),
     ],
 )
 def test_misfit(fields: Values, reported: str | None) -> None:

@@ -68,7 +68,7 @@ def test_a_member_that_the_task_omits_stays() -> None:
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        ({"params": [CUSTOMER, CUSTOMER]}, "params[0] and params[1] are both name customer; keep one of them"),
+        ({"params": [CUSTOMER, CUSTOMER]}, "params[0] and params[1] have the same name (customer); keep one of them"),
         ({"params": [{"name": "customer"}]}, "params[0].type: missing"),
         (
             {"params": [{**CUSTOMER, "name": "Customer"}]},

@@ -129,5 +129,5 @@ def test_descriptions(text: str, right: bool) -> None:
 def test_what_a_task_needs_to_find_one() -> None:
     assert validation.missing_identity(SCHEMA_ANNOTATION, TABLE) is None
     assert validation.missing_identity(SCHEMA_ANNOTATION, {"column_name": "total"}) == (
-        "table_name: missing; set schema_name, table_name and column_name, or id, to identify the schema_annotation"
+        "table_name: missing; set table_name, or id, to identify the schema_annotation"
     )

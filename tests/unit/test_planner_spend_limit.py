@@ -78,5 +78,5 @@ def test_what_a_task_can_say() -> None:
 def test_an_answer_that_is_none(answer: Values) -> None:
     assert "an object without a usable org_id" in str(validation.response_error(SPEND_LIMIT, answer))
     assert validation.response_error(SPEND_LIMIT, {**ANSWER, "spend_limit": True}) == (
-        "an object whose spend_limit is not of type float"
+        "an object in which the type of spend_limit is not float"
     )

@@ -325,7 +325,7 @@ REFUSALS = {
     ),
     "the removal of the one that is replaced": Refusal(
         "replaced", "DELETE", "replaced", ["ssl_mode"],
-        advice="new_1 exists, but the one that it replaces was not deleted",
+        advice="new_1 exists, but rep_1 may still exist",
     ),
     "the removal of the first duplicate": Refusal("duplicates removed", "DELETE", "failed", []),
     "the removal of the second duplicate": Refusal("duplicates removed", "DELETE", "replaced", ["id"], 1),
@@ -367,7 +367,7 @@ def test_a_part_that_cannot_be_completed_from_the_new_object_is_not_sent(client:
     (outcome,) = apply(reconciler_of(client), {**LOGIN, **TTL})
     error = error_of(outcome)
     assert (error.sent, error.call.method) == (False, "PATCH")
-    assert "enabled, max_entries, swr_seconds" in error.reason
+    assert "enabled, max_entries, swr_seconds" in error.advice
     assert (outcome.action, sorted(outcome.changes), client.methods) == ("created", sorted(CREATED), ["POST"])
 
 
@@ -682,7 +682,7 @@ def test_a_name_is_reported_with_those_that_exist(monkeypatch: pytest.MonkeyPatc
     reconciler = Reconciler(Run(FakeClient()), AGENT, "prj_1")
     problems = references.resolve(reconciler, [("", {"policy_profile_id": UnresolvedName("auditors")}, "present")])
     assert problems == [
-        "policy: none of the policies of project prj_1 is named 'auditors'; use one of readers, writers"
+        "policy: none of the policies of project prj_1 is named 'auditors'; use an existing one: readers, writers"
     ]
 
 

@@ -145,8 +145,8 @@ def test_what_is_pruned_is_announced_and_deleted_in_reverse_order_after_all_kind
         [{"id": "pol_9", "state": "absent"}],
     ]
     assert platform.announced == [
-        "pgbeam_prune: deleting 1 of the 2 policies of project prj_1: policy old (pol_9)",
-        "pgbeam_prune: deleting 1 of the 2 agents of project prj_1: agent old-bot (agt_9)",
+        "1 of the 2 policies of project prj_1: policy old (pol_9)",
+        "1 of the 2 agents of project prj_1: agent old-bot (agt_9)",
     ]
     again = Platform(platform.existing)
     again.run(DECLARED, prune=True)

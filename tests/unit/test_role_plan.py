@@ -214,7 +214,7 @@ def test_databases_without_a_project() -> None:
 
 def test_an_entry_that_is_no_dictionary() -> None:
     (problem,) = runs(host("db1", PASSWORD))["problems"]
-    assert problem == "db1: pgbeam_databases[0] is not a dictionary of options"
+    assert problem == "db1: pgbeam_databases[0]: text was given; it must be a dictionary"
 
 
 # Prune
@@ -227,7 +227,7 @@ PRUNED = [host("db1", ORDERS, prune=True), host("db2", {"name": "b"}, prune=True
 @pytest.mark.parametrize(
     "facts, why",
     [
-        ({"limit": "db*"}, "--limit excludes hosts"),
+        ({"limit": "db*"}, "--limit is set"),
         ({"targeted": ["db1", "db2", "db3"]}, "db3 failed or left the play"),
         ({"active": ["db1"]}, "db2 failed or left the play"),
         ({"active": []}, "db1 (and 1 more) failed or left the play"),
@@ -298,7 +298,7 @@ OUTSIDE: Values = {"pgbeam_project_id": "prj_1"}
 def test_an_inventory_host_outside_the_play(variables: Values, reported: bool) -> None:
     hosts = [*PRUNED, host("db3", {"id": "db_1"}, prune=True)]
     assert runs(*hosts, others={"db9": variables})["problems"] == [
-        "pgbeam_prune: db9 is not among the play's hosts, and declares databases or replicas of prj_1; "
+        "pgbeam_prune: db9 is not among the play's hosts, and declares databases of prj_1; "
         "run on all hosts of the project, or without pgbeam_prune"
     ] * reported  # fmt: skip
 
@@ -355,7 +355,7 @@ def test_replicas_that_a_host_outside_the_play_names(own: list[Values], outside:
     entry = {"host": "central", **ORDERS}
     other = {**OUTSIDE, "pgbeam_databases": [{**entry, "replicas": outside}]}
     found = runs(host("db1", {**entry, "replicas": own}, prune=True), others={"db9": other})["problems"]
-    assert ["and declares databases or replicas of prj_1; run" in problem for problem in found] == [True] * reported
+    assert ["and declares replicas of prj_1; run" in problem for problem in found] == [True] * reported
 
 
 def test_an_empty_list_with_prune_is_left_to_the_module() -> None:
@@ -407,7 +407,7 @@ def test_a_project_whose_database_has_a_list_for_a_value() -> None:
     }
     for there in (host("db1", prune=True, **shop_by_default), host("db1", ORDERS, prune=True, **shop)):
         assert runs(there)["problems"] == [
-            "db1: pgbeam_project.database (orders): host: ['db1'] is a list, not text; put it in quotes"
+            "db1: pgbeam_project.database (orders): host: ['db1'] is a list, not text; set text"
         ]
 
 
@@ -461,17 +461,25 @@ def test_replicas_stand_apart_with_the_place_of_their_database() -> None:
     ]
 
 
-@pytest.mark.parametrize("replicas", ["r1", {"host": "r1"}, ["r1"]])
-def test_replicas_that_are_no_list_of_dictionaries(replicas: Any) -> None:
+@pytest.mark.parametrize(
+    ("replicas", "reported"),
+    [
+        ("r1", ": text was given; it must be a list of dictionaries"),
+        ({"host": "r1"}, ": a dictionary was given; it must be a list of dictionaries"),
+        (["r1"], "[0]: text was given; it must be a dictionary"),
+    ],
+    ids=repr,
+)
+def test_replicas_that_are_no_list_of_dictionaries(replicas: Any, reported: str) -> None:
     (problem,) = runs(host("db1", {**ORDERS, "replicas": replicas}))["problems"]
-    assert problem == "db1: pgbeam_databases[0].replicas: it must be a list of dictionaries"
+    assert problem == f"db1: pgbeam_databases[0].replicas{reported}"
 
 
 # Values
 
 
 TO_BE_MADE: Values = {"project_id": "", "project": SHOP}
-MISSING = "missing; set host, port and name, or id, to identify the database"
+MISSING = "missing; set host and name, or id, to identify the database"
 
 
 def test_a_null_host_hides_that_of_the_defaults() -> None:
@@ -487,37 +495,36 @@ def test_a_null_host_hides_that_of_the_defaults() -> None:
         ({"port": 99999}, " (b on db1): port: 99999 is not allowed; it must be a whole number from 1 to 65535"),
         ({"prot": 5432}, " (b on db1): prot: unknown option; did you mean port?"),
         ({"name": None}, f" (db1): name: {MISSING}"),
-        ({"host": {"x": "y"}}, " (b): host: {'x': 'y'} is a dictionary, not text; put it in quotes"),
+        ({"host": {"x": "y"}}, " (b): host: {'x': 'y'} is a dictionary, not text; set text"),
         ({"host": "a b"},
          " (b on a b): host: 'a b' is not allowed; it must be a host name or an IP address, and nothing else"),
         (
             {"password": 5},
-            " (b on db1): password: the value is a number, not text; put it in quotes, in a vault file too",
+            " (b on db1): password: the value is a number, not text; put it in quotes, even in a vault file",
         ),
         ({"cache_config": {"ttl_secs": 5}},
          " (b on db1): cache_config.ttl_secs: unknown option; did you mean ttl_seconds?"),
-        ({"replicas": "r1"}, None),
-        ({"replicas": ""}, None),
+        ({"replicas": "r1"}, ".replicas: text was given; it must be a list of dictionaries"),
+        ({"replicas": ""}, ".replicas: text was given; it must be a list of dictionaries"),
         ({"replicas": [{"host": "r1", "sl_mode": "allow"}]},
          " (b on db1): replicas[0] (r1): sl_mode: unknown option; did you mean ssl_mode?"),
         ({"replicas": [{"host": "r1", "state": "gone"}]},
          " (b on db1): replicas[0] (r1): state: 'gone' is not allowed; it must be one of present, absent"),
         ({"replicas": [{"port": 5432}]},
-         " (b on db1): replicas[0]: host: missing; set host and port, or id, to identify the replica"),
+         " (b on db1): replicas[0]: host: missing; set host, or id, to identify the replica"),
         ({"replicas": [{"host": "r"}, {"host": "q"}, {"host": "R", "port": "5432"}]},
          " (b on db1): replicas[0] (r) and replicas[2] (R) are both replica R:5432; keep one of them"),
         ({5: "x"}, ": the option name 5 is not text; put it in quotes"),
     ],
     ids=repr,
 )  # fmt: skip
-def test_what_a_module_would_refuse_is_reported_before_any_write(odd: Values, problem: str | None, own: bool) -> None:
+def test_what_a_module_would_refuse_is_reported_before_any_write(odd: Values, problem: str, own: bool) -> None:
     """The modules come one after the other, so that a project would be there before its second database is refused."""
     entry = {"host": "db1", **ORDERS, "name": "b", **odd}
     where = "pgbeam_project.database" if own else "pgbeam_databases[1]"
     project = {**SHOP, "database": entry} if own else SHOP
-    reported = f"{where}{problem}" if problem else f"{where}.replicas: it must be a list of dictionaries"
     found = runs(host("db1", ORDERS, *([] if own else [entry]), **{**TO_BE_MADE, "project": project}))["problems"]
-    assert found == [f"db1: {reported}"]
+    assert found == [f"db1: {where}{problem}"]
     assert PASSWORD not in repr(found)
 
 
@@ -526,11 +533,11 @@ def test_what_a_module_would_refuse_is_reported_before_any_write(odd: Values, pr
     [
         (
             {"state": "absent"},
-            "pgbeam_project.database: the project is created with it; omit state, or declare another database",
+            "pgbeam_project.database: state is not allowed here, because the project is created with this database; omit state, or declare another database",
         ),
         (
             {"id": "db_1"},
-            "pgbeam_project.database: the project is created with it; omit id, or declare another database",
+            "pgbeam_project.database: id is not allowed here, because the project is created with this database; omit id, or declare another database",
         ),
         ({"state": "present"}, None),
     ],
@@ -549,7 +556,7 @@ def test_a_project_is_made_with_no_database_that_is_there_or_is_to_go(
     [
         ({"databse": {}}, "databse: unknown option; did you mean database?"),
         ({"cloud": "ibm"}, "cloud: 'ibm' is not allowed; it must be one of aws, azure, gcp"),
-        ({"tags": [["x"]]}, "tags[0]: ['x'] is a list, not text; put it in quotes"),
+        ({"tags": [["x"]]}, "tags[0]: ['x'] is a list, not text; set text"),
         ({"id": "a/b"}, "id: 'a/b' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
     ],
 )
@@ -674,7 +681,7 @@ def test_objects_that_contradict_name_both_hosts() -> None:
             {"policies": [{"name": "b", "masking_rules": [{"table": "t", "column": "c", "kind": "x"}]}]},
             "pgbeam_policies[0] (b): masking_rules[0].kind: 'x' is not allowed; it must be one of redact, null, hash",
         ),
-        ({"agents": ["bot"]}, "pgbeam_agents[0] is not a dictionary of options"),
+        ({"agents": ["bot"]}, "pgbeam_agents[0]: text was given; it must be a dictionary"),
         (
             {"agents": [{**BOT, "policy_profile_id": "pol_1"}]},
             "pgbeam_agents[0] (bot): policy: policy_profile_id is also set; keep one of them",
@@ -683,7 +690,10 @@ def test_objects_that_contradict_name_both_hosts() -> None:
             {"honeytokens": [{"relation_name": "a", "state": "gone"}]},
             "pgbeam_honeytokens[0]: state: 'gone' is not allowed; it must be one of present, absent",
         ),
-        ({"policies": {"name": "a"}}, "pgbeam_policies: it must be a list; with -e, pass it as JSON or in a file"),
+        (
+            {"policies": {"name": "a"}},
+            "pgbeam_policies: a dictionary was given; it must be a list (with -e, pass it as JSON or in a file)",
+        ),
         (
             {"agents": [BOT], "project_id": ""},
             "pgbeam_agents is set but pgbeam_project_id is missing; set it to the id of the project, or declare "
@@ -719,9 +729,9 @@ def test_files_for_secrets(tmp_path: Path) -> None:
         ({"policies": [READERS]}, {"pgbeam_agents": [BOT]}, ""),
         ({"policies": [READERS]}, {"pgbeam_databases": [ORDERS]}, ""),
         ({"policies": [READERS], "agents": [BOT]},
-         {"pgbeam_agents": [{"name": "x"}], "pgbeam_policies": [{"name": "x"}]}, "policies, agents"),
+         {"pgbeam_agents": [{"name": "x"}], "pgbeam_policies": [{"name": "x"}]}, "policies and agents"),
         ({"policies": [READERS], "databases": [{"host": "a", **ORDERS}]},
-         {"pgbeam_databases": [ORDERS], "pgbeam_policies": [{"name": "x"}]}, "databases or replicas, policies"),
+         {"pgbeam_databases": [ORDERS], "pgbeam_policies": [{"name": "x"}]}, "databases and policies"),
     ],
 )  # fmt: skip
 def test_objects_of_an_inventory_host_outside_the_play(own: Values, outside: Values, reported: str) -> None:

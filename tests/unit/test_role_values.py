@@ -114,7 +114,10 @@ def test_what_is_vaulted_is_decrypted() -> None:
             "pgbeam_update_password: 'never' is not allowed; it must be one of on_create, always",
         ),
         ({"api_key": 12345}, "pgbeam_api_key: the value is not text; put it in quotes"),
-        ({"databases": {"a": 1}}, "pgbeam_databases: it must be a list; with -e, pass it as JSON or in a file"),
+        (
+            {"databases": {"a": 1}},
+            "pgbeam_databases: a dictionary was given; it must be a list (with -e, pass it as JSON or in a file)",
+        ),
     ],
 )
 def test_settings_that_are_not_allowed(settings: dict[str, Any], problem: str) -> None:

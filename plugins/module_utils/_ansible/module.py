@@ -91,10 +91,11 @@ class Module(AnsibleModule):
         nothing to mask, which would take longer than the task itself for a large list.
         """
         if self.deprecations:
-            deprecated = "; ".join(map(str, self.deprecations.values()))
-            self.warn(f"PgBeam has announced the end of {deprecated}; update the pgbeam.cloud collection")
+            deprecated = ", ".join(map(str, self.deprecations.values()))
+            self.warn(f"PgBeam API: this release uses deprecated operations: {deprecated}; update the collection")
         result = self._redactor.mask({**result, "invocation": self._invocation, "msg": failure or ""})
-        result["msg"] = " ".join(filter(None, (result["msg"], f"[{totals}]" if failure and totals else totals)))
+        separator = "\n" if "\n" in result["msg"] else " "  # not in the last row of a table
+        result["msg"] = separator.join(filter(None, (result["msg"], f"[{totals}]" if failure and totals else totals)))
         if not result["msg"]:
             del result["msg"]
         self.no_log_values: set[str] = set()
@@ -154,7 +155,7 @@ class Module(AnsibleModule):
         if resource.plural not in self.argument_spec:
             return found + validation.validate(resource, given)
         found += validation.limit_errors(self.params.get("prune_limit"), "prune_limit") if resource.deletable else []
-        found += _shape_errors(resource.plural, given.get(resource.plural))
+        found += validation.shape_errors(resource.plural, given.get(resource.plural))
         for place, entry in entries(resource, given):
             found += validation.validate_entry(resource, entry, f"{place}: ")
         return found
@@ -199,7 +200,7 @@ class Module(AnsibleModule):
                 found += validation.id_errors(value, name)
             elif not self.check_mode:
                 noun = self.resource.parent_noun if name == self.resource.parent else name.removesuffix("_id")
-                found.append(f"{name}: empty; without check mode, set the id of an existing {noun}")
+                found.append(f"{name}: empty, which is allowed only in check mode; set the id of an existing {noun}")
         return found
 
 
@@ -252,16 +253,6 @@ def entries(resource: Resource, params: Values) -> list[tuple[str, Values]]:
         return []
     found = [(f"{resource.plural}[{n}]", entry) for n, entry in enumerate(listed) if isinstance(entry, dict)]
     return [(validation.entry_label(where, entry), entry) for where, entry in found]
-
-
-def _shape_errors(name: str, listed: t.Any) -> list[str]:
-    """Return a sentence for each entry that is not a dictionary. Core would parse text and misread passwords."""
-    if listed is None:
-        return []
-    if not isinstance(listed, list):
-        return [f"{name}: {validation.kind(listed)} was given; it must be a list of dictionaries"]
-    others = [(n, validation.kind(entry)) for n, entry in enumerate(listed) if not isinstance(entry, dict)]
-    return [f"{name}[{n}]: {what} was given; it must be a dictionary" for n, what in others]
 
 
 def join_errors(errors: list[str]) -> str:

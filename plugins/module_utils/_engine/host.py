@@ -18,7 +18,7 @@ with contextlib.suppress(ImportError):  # requests depends on it, and no module 
     import idna
 
 HOST_RULE = "a host name or an IP address, and nothing else"
-#: A part of a name between two dots. Underscores are not allowed in host names, but in DNS names.
+#: A part of a name between two dots. Underscores are not allowed in host names, but are allowed in DNS names.
 LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 #: The last part is not a number, which resolvers read as an IPv4 address.
 NAME = re.compile(rf"(?:{LABEL}\.)*(?!(?:[0-9]+|0x[0-9a-f]*)$){LABEL}")

@@ -97,11 +97,13 @@ class Index:
     def _ambiguity(self, wanted: Values, matches: list[Values]) -> str:
         key = self._resource.id_field
         ids = ", ".join(sorted(m[key] for m in matches))
-        or_delete = f", or delete the duplicates by {key} with state: absent" if self._resource.deletable else ""
-        return (
-            f"{self._resource.describe(wanted)} exists {len(matches)} times in PgBeam ({ids}); "
-            f"set {key} to choose one{or_delete}"
-        )
+        tie = self._resource.tie_breaker
+        if tie and len({item.get(tie) for item in matches}) > 1:
+            remedy = f"set {key} to choose one" if tie in wanted else f"set {key} or {tie} to choose one"
+        else:
+            or_delete = f", or delete the duplicates by {key} with state: absent" if self._resource.deletable else ""
+            remedy = f"set {key} to choose one{or_delete}"
+        return f"{self._resource.describe(wanted)} exists {len(matches)} times in PgBeam ({ids}); {remedy}"
 
     def unclaimed(self, claimed: t.Iterable[Values]) -> list[Values]:
         """The objects that no entry claims, in the server's order."""

@@ -127,7 +127,7 @@ class Plan:
         """
         resource, before = self.resource, self.current or {}
         if resource.id_field not in self.wanted and identity(resource, current) != identity(resource, before):
-            raise TaskError(f"another client has changed it to {resource.describe(current)}; run the task again")
+            raise TaskError(f"another client has changed it to {resource.describe(current)}")
         _refuse_immutable_change(resource, self.wanted, current)
         resend = any(f.secret and f.name in self.changes for f in resource.fields)
         result = _plan_update(resource, self.wanted, current, resend)
@@ -228,7 +228,7 @@ def identity_taken(plan: Plan, others: Index) -> str | None:
     ids = ", ".join(item[plan.resource.id_field] for item in found)
     return (
         f"{place} already exists ({ids}), and {plan.id} would become its duplicate; "
-        f"delete one of the two, or leave {plan.id} unchanged"
+        f"delete {ids}, or leave {plan.id} unchanged"
     )
 
 
@@ -297,7 +297,9 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
                     f"{wanted[f.name]!r}; omit {f.name}"
                 )
             same = f.name not in resource.identity and all(resource.field(n).immutable for n in resource.identity)
-            other = "delete it with state: absent first" if same else f"create another {resource.noun}"
+            other = (
+                f"delete the {resource.noun} with state: absent first" if same else f"create another {resource.noun}"
+            )
             remedies = f"set the current value, omit the option, or {other}"
             if not resource.creatable:
                 remedies = "set the current value, or omit the option"
@@ -374,16 +376,16 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             unknown = f.missing_members(result.body[f.name])
             if unknown:
                 raise TaskError(
-                    f"{result.label}: PgBeam does not return {', '.join(unknown)} of {f.name}, so they cannot be "
-                    f"kept; also set them in {f.name}"
+                    f"{result.label}: PgBeam does not return all keys of {f.name}, so the others would be lost; also "
+                    f"set {', '.join(unknown)} in {f.name}"
                 )
             _record_change(result, f)
         if f.when_empty and wanted.get(f.name) == [] and current.get(f.name):
             result.warnings.append(f"{result.label}: {f.name} becomes empty, so {f.when_empty}")
         if f.in_future and current.get(f.name) is not None and f.normalized(current[f.name]) <= timestamp.now():
             result.warnings.append(
-                f"{result.label}: {f.name} {current[f.name]} is in the past; delete it with state=absent, then create "
-                "it again"
+                f"{result.label}: {f.name} {current[f.name]} is in the past; delete the {resource.noun} with "
+                "state: absent, then create it again"
             )
     problem = resource.check({**current, **wanted}) if resource.check and result.body else None
     if problem:
@@ -422,7 +424,8 @@ def _plan_replace(
     if changed and not replace:
         old, new = current.get(changed[0].name), wanted[changed[0].name]
         raise TaskError(
-            f"{result.label} ({result.id}): {changed[0].name} is {old!r} and PgBeam cannot change it to {new!r}; "
+            f"{result.label} ({result.id}): {changed[0].name} is {_shown(old)} and PgBeam cannot change it to "
+            f"{_shown(new)}; "
             "set replace: true to create a replacement and then delete this one"
         )
     for f in changed:

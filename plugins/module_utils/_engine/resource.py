@@ -100,7 +100,7 @@ class Field:
         return "" if self.pattern and not self.choices and re.fullmatch(self.pattern, "") else None
 
     def equals(self, value: t.Any, current: t.Any) -> bool:
-        """Whether two values are equal to the server. Of an object, only the members of the first value count."""
+        """Whether the server treats two values as equal. Of an object, only the members of the first value count."""
         if self.fields:
             known = self.member_values(current)
             return all(

@@ -50,6 +50,8 @@ def kind(value: t.Any) -> str:
 
 def as_yaml(value: t.Any) -> str:
     """Return a value as YAML for a message; empty if it is long."""
+    if value is None:
+        return "null"
     if isinstance(value, (bool, datetime.date, datetime.time)):
         return str(value).lower()
     text = ""
@@ -65,7 +67,8 @@ def text_error(value: t.Any, secret: bool = False) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and not secret and as_yaml(value):
         return None
     shown = "" if secret else as_yaml(value)
-    return f"{shown or 'the value'} is {kind(value)}, not text; put it in quotes"
+    remedy = "set text" if isinstance(value, (dict, list, tuple, set)) else "put it in quotes"
+    return f"{shown or 'the value'} is {kind(value)}, not text; {remedy}"
 
 
 def drop_nulls(values: Values) -> Values:
@@ -121,7 +124,7 @@ def validate_entry(resource: Resource, entry: Values, where: str, *more: str) ->
     found = unknown_options(known, entry, where) + validate(resource, entry, where)
     state = entry.get("state", "present")
     if state not in ("present", "absent"):
-        found.append(f"{where}state: {state!r} is not allowed; it must be one of present, absent")
+        found.append(f"{where}state: {as_yaml(state) or 'the value'} is not allowed; it must be one of present, absent")
     return found
 
 
@@ -230,8 +233,10 @@ def _duplicate_items(f: Field, items: list[t.Any], place: str) -> list[str]:
     for n, item in enumerate(items if f.key else []):
         earlier = seen.setdefault(f.element_key(item), n)
         if earlier != n:
-            both = ", ".join(f"{name} {item[name]}" for name in f.key)
-            found.append(f"{place}[{earlier}] and {place}[{n}] are both {both}; keep one of them")
+            values = ", ".join(str(item[name]) for name in f.key)
+            found.append(
+                f"{place}[{earlier}] and {place}[{n}] have the same {listed(f.key)} ({values}); keep one of them"
+            )
     return found
 
 
@@ -243,7 +248,8 @@ def _value_error(f: Field, value: t.Any) -> str | None:
         if number is not None and minimum <= number <= maximum:
             return None
         given = as_yaml(value) or "the value"
-        allowed = f"of {minimum} or more" if f.maximum is None else f"from {minimum} to {maximum}"
+        unlimited = f.maximum is None and not (number and number > maximum)
+        allowed = f"of {minimum} or more" if unlimited else f"from {minimum} to {maximum}"
         return f"{given} is not allowed; it must be a whole number {allowed}"
     if f.type == "float":
         above = float("-inf" if f.exclusive_minimum is None else f.exclusive_minimum)
@@ -261,7 +267,7 @@ def _value_error(f: Field, value: t.Any) -> str | None:
         return None
     reason = text_error(value, f.secret)
     if reason:
-        return f"{reason}, in a vault file too" if f.secret else reason
+        return f"{reason}, even in a vault file" if f.secret else reason
     text = str(value)
     if f.secret:
         if not text:
@@ -301,6 +307,16 @@ def _matches(f: Field, value: str) -> bool:
         return False
 
 
+def shape_errors(name: str, listed: t.Any) -> list[str]:
+    """Return a sentence for each entry that is not a dictionary. Core would parse text and misread passwords."""
+    if listed is None:
+        return []
+    if not isinstance(listed, list):
+        return [f"{name}: {kind(listed)} was given; it must be a list of dictionaries"]
+    others = [(n, kind(entry)) for n, entry in enumerate(listed) if not isinstance(entry, dict)]
+    return [f"{name}[{n}]: {what} was given; it must be a dictionary" for n, what in others]
+
+
 def missing_identity(resource: Resource, wanted: Values, where: str = "", by_id: bool = True) -> str | None:
     """Return a sentence if the task does not identify an object, otherwise None.
 
@@ -312,7 +328,7 @@ def missing_identity(resource: Resource, wanted: Values, where: str = "", by_id:
         return f"{unset[0].name}: missing; set a value{clearing}" if unset else None
     missing = [n for n in resource.needed_to_find if n not in wanted]
     if missing and resource.id_field not in wanted:
-        known = _join(resource.identity) + (f", or {resource.id_field}," if by_id else "")
+        known = listed(resource.needed_to_find) + (f", or {resource.id_field}," if by_id else "")
         return f"{where}{missing[0]}: missing; set {known} to identify the {resource.noun}"
     if resource.nested and resource.nested.noun in wanted:
         return missing_identity(
@@ -321,7 +337,8 @@ def missing_identity(resource: Resource, wanted: Values, where: str = "", by_id:
     return None
 
 
-def _join(names: t.Sequence[str]) -> str:
+def listed(names: t.Sequence[str]) -> str:
+    """Return the names as words: ``a, b and c``."""
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
@@ -359,13 +376,13 @@ def _type_error(fields: t.Iterable[Field], values: Values) -> str | None:
         if value is None or f.secret:
             continue
         if not isinstance(value, types[f.type]) or (f.type in ("int", "float") and isinstance(value, bool)):
-            return f"an object whose {f.name} is not of type {f.type}"
+            return f"an object in which the type of {f.name} is not {f.type}"
         if isinstance(value, dict) and (wrong := _type_error(f.fields, value)):
             return wrong
         if f.elements and isinstance(value, list):
             for item in value:
                 if item is None:
-                    return f"an object whose {f.elements.name} is not of type {f.elements.type}"
+                    return f"an object in which the type of {f.elements.name} is not {f.elements.type}"
                 if wrong := _type_error([f.elements], {f.elements.name: item}):
                     return wrong
     return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import math
 import os
 import random
 import re
@@ -178,7 +179,7 @@ def _idle_sessions(settings: Settings) -> list[requests.Session]:
     return _idle.setdefault(which, [])
 
 
-#: Returns what is reason with an object in an answer, None if it is valid.
+#: Returns what is wrong with an object in an answer, None if it is valid.
 Check = t.Callable[[dict[str, t.Any]], "str | None"]
 
 
@@ -340,7 +341,7 @@ class Client:
         if not repeatable or error.attempts > self.settings.retries:
             self._fail(error)
         if not in_time:
-            self._give_up(error, f"waiting another {delay:.0f} s")
+            self._give_up(error, f"waiting another {math.ceil(delay)} s")
         if not limited:
             time.sleep(delay)
 

@@ -100,4 +100,7 @@ def bug(error: Exception) -> tuple[str, str]:
     """Return what happened and what to do, for a bug of our own. The text of the exception may quote a secret."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{os.path.basename(last.filename)}:{last.lineno}"
-    return f"unexpected {type(error).__name__} at {place}", "please report this bug in pgbeam.cloud"
+    return (
+        f"unexpected {type(error).__name__} at {place}",
+        "please report this bug to the maintainers of the pgbeam.cloud collection",
+    )

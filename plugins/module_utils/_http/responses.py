@@ -127,7 +127,8 @@ def from_bad_content(
 ) -> ApiError:
     """Return the error for a success whose content is invalid. A write may still have been applied."""
     return ApiError(
-        call, f"{response.status_code} with {reason}", f"check that api_url ({api_url}) is the PgBeam API",
+        call, f"{response.status_code} with {reason}",
+        f"check that api_url ({api_url}) is the PgBeam API, and that no proxy in between changes or caches its answers",
         status=response.status_code, request_id=_request_id(response, redact), outcome_unknown=True,
     )  # fmt: skip
 
@@ -210,11 +211,15 @@ def date_of(header: str | None) -> str | None:
 
 def _advice(status: int, code: str | None, call: Call) -> str:
     """Return what the user can do about an error status."""
+    not_from_api = "the response is not from the PgBeam API: check api_url and any proxies in between"
+    changed_on_its_way = (
+        "the request was changed on its way: check the proxy between Ansible and PgBeam, then run again"
+    )
     if status == 403 and code == "PLAN_LIMIT_REACHED":
         return "delete objects that are no longer needed, or upgrade the plan, then run again"
     if status == 404:
         if code is None:
-            return "the response is not from the PgBeam API: check api_url and any proxies in between"
+            return not_from_api
         # The missing object of a path below an object, to a collection or a verb, is that object.
         parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/([^/]+)$", call.path)
         what = f"{parent.group(1)} {parent.group(2)}" if parent else call.target
@@ -233,8 +238,7 @@ def _advice(status: int, code: str | None, call: Call) -> str:
         "CONFLICT": "another object depends on it or excludes it: delete or disable that object first, then run again",
         "INVALID_STATE": "its state does not allow this: check the object; if it was revoked or has ended, it "
         "cannot change, so create another",
-        "IDEMPOTENCY_KEY_REUSED": "the request was changed on its way: check the proxy between Ansible and PgBeam, then "
-        "run again",
+        "IDEMPOTENCY_KEY_REUSED": changed_on_its_way,
     }.get(code or "", "another client changed it at the same time: check the object, then run again")
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
@@ -244,4 +248,5 @@ def _advice(status: int, code: str | None, call: Call) -> str:
         412: "another client keeps changing it: find out what else writes to it (another run, Terraform, a person), "
         "then run again",
         429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",
-    }.get(status, "correct the reported values, then run again")
+        415: changed_on_its_way,
+    }.get(status, "correct the reported values, then run again" if code else not_from_api)

@@ -87,7 +87,7 @@ def refuse_unexpected(plan: Plan, items: list[Values], expected: t.Sequence[str]
         reported = ", ".join(f"{child.describe(item)} ({item[child.id_field]})" for item in surplus[:5])
         more = f" and {len(surplus) - 5} more" if len(surplus) > 5 else ""
         raise TaskError(
-            f"deleting {plan.label} ({plan.id}) would also delete {len(items)} "
-            f"{child.noun if len(items) == 1 else child.plural}, {len(surplus)} of them unexpected: "
-            f"{reported}{more}; add them to expected_{child.plural}, or set force: true"
+            f"{plan.label} ({plan.id}): deleting it would also delete unexpected {child.plural} "
+            f"({len(surplus)} of {len(items)}): {reported}{more}; add each to expected_{child.plural}, or set "
+            "force: true"
         )

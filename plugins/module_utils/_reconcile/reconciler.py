@@ -246,7 +246,9 @@ class Reconciler:
         def check(answer: Values) -> str | None:
             values = _unwrap(answer, envelope)
             expected = self.parent if self.resource.is_singleton else identifier
-            other = None if values.get(self.resource.answer_key) == expected else "another object than requested"
+            other = (
+                None if values.get(self.resource.answer_key) == expected else "an object other than the requested one"
+            )
             return self._response_error(values) or other
 
         return check
@@ -335,7 +337,7 @@ class Reconciler:
                 verb, place = self.resource.update_verb, self._item_path(plan.id)
                 call = Call(verb, place, plan.label) if verb else Call("POST", self.path, plan.label)
                 other = f"{self.resource.describe(occupant)} ({occupant[self.resource.id_field]})"
-                reason = f"not attempted: {other} still has the same identity"
+                reason = f"not attempted: {other} still has the identity that this one would take"
                 outcome.error = ApiError(call, reason, "delete that one, then run again", attempts=0)
         return [outcome for outcome in others if not outcome.error]
 
@@ -439,7 +441,8 @@ class Reconciler:
         except ApiError as error:
             if error.outcome_unknown or not outcome.plan.rotates:
                 outcome.secrets_lost = True
-                error.advice += f"; its secrets are lost: set rotate: true to issue new ones for {identifier}"
+                said = "may have been replaced" if outcome.plan.rotates else "are lost"
+                error.advice += f"; its secrets {said}: set rotate: true to issue new ones for {identifier}"
             raise
         outcome.values = self.resource.with_all_fields(_unwrap(answer.content, self.resource.create_envelope))
         self._mark_changed(outcome)
@@ -494,15 +497,15 @@ class Reconciler:
 
         Raises ApiError if the object cannot be updated any more.
         """
-        reason = "another client has deleted it" if self.resource.is_deleted(current) else ""
-        try:
-            again = plan.again(self.resource.with_all_fields(current), lost)
-        except TaskError as error:
-            reason = reason or str(error)
-        if reason:
-            call = Call(self.resource.update_verb, self._item_path(plan.id), plan.label)
-            raise ApiError(call, reason, "nothing was written to it")
-        return again
+        problem, remedy = "another client has deleted it", ""
+        if not self.resource.is_deleted(current):
+            try:
+                return plan.again(self.resource.with_all_fields(current), lost)
+            except TaskError as error:
+                problem, remedy = _parts(error, self.resource.describe(current))
+        call = Call(self.resource.update_verb, self._item_path(plan.id), plan.label)
+        default = "check the object" if lost else "it was not updated: run the task again"
+        raise ApiError(call, problem, remedy or default)
 
     def _finish_writes(self, outcome: Outcome, index: Index | None = None) -> None:
         """Make the writes after the first: send deferred values, and delete replaced objects.
@@ -521,10 +524,9 @@ class Reconciler:
                     self._mark_changed(outcome)
                 outcome.not_removed.remove(item)
         except ApiError as error:
+            remaining = ", ".join(item[key] for item in outcome.not_removed)
             said = (
-                f"was created without {', '.join(deferred)}"
-                if deferred
-                else "exists, but the one that it replaces was not deleted"
+                f"was created without {', '.join(deferred)}" if deferred else f"exists, but {remaining} may still exist"
             )
             error.advice += f"; the {self.resource.noun} {outcome.values[key]} {said}"
             raise
@@ -537,7 +539,8 @@ class Reconciler:
         except TaskError as error:
             path = self._item_path(made[self.resource.id_field])
             call = Call(self.resource.update_verb, path, outcome.plan.label)
-            raise ApiError(call, str(error), "this update was not sent", attempts=0) from None
+            problem, remedy = _parts(error, outcome.plan.label)
+            raise ApiError(call, f"not sent: {problem}", remedy or "check the object", attempts=0) from None
         if plan.body:
             self._update(outcome, plan)
         outcome.completed = True
@@ -608,6 +611,12 @@ def _resolved(outcome: Outcome, index: Index) -> Values | None:
         return None if index.with_id(outcome.not_removed[0][plan.resource.id_field]) else found
     deferred_lost = found is not None and outcome.changed and plan.resource.changed_fields(plan.deferred, found)
     return None if deferred_lost else found
+
+
+def _parts(error: TaskError, label: str) -> tuple[str, str]:
+    """Return the problem and the remedy, which may be empty, in a sentence on the object with this label."""
+    problem, dummy, remedy = str(error).removeprefix(f"{label}: ").partition("; ")
+    return problem, remedy
 
 
 def _strong(tag: str | None) -> str | None:

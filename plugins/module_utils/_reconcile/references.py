@@ -57,9 +57,21 @@ def _resolve_all(
                 listed[target.noun] = targets.read_all(with_deleted=True)
         for place, wanted, state in named:
             option = f"{place}{f.name_option or f.name}"
+            if inside and not parent and state != "absent" and not reconciler.run.check_mode:
+                problems.append(_without_parent(option, f, reconciler.resource.noun))
+                continue
             problem = _resolve(targets, f, option, wanted, state, listed[target.noun])
             problems += [problem] if problem else []
     return problems
+
+
+def _without_parent(option: str, f: Field, noun: str) -> str:
+    """Return the message for a name of a child of an object that does not exist yet."""
+    target = t.cast(Resource, f.refers_to)
+    return (
+        f"{option}: the {noun} does not exist yet, so it has no {target.plural}; create the {noun} without "
+        f"{f.name_option}, then the {target.noun}, and set {f.name_option} after that"
+    )
 
 
 def missing(resource: Resource, parent: str, name: str) -> str:
@@ -88,9 +100,8 @@ def _resolve(
     names = sorted(filter(None, (item[key] for item in current)))
     more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
     known = ", ".join(names[:MAX_NAMES_SHOWN]) + more
-    problem = (
-        f"{place}: {missing(resource, targets.parent, name)}; {f'use one of {known}' if known else 'create it first'}"
-    )
+    remedy = f"use an existing one: {known}" if known else "create it first"
+    problem = f"{place}: {missing(resource, targets.parent, name)}; {remedy}"
     if not targets.run.check_mode:
         return problem
     targets.run.warn(f"{problem}; {UNLESS_CREATED}")

@@ -9,7 +9,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.host import H
 from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource import Action, Field, Resource
 
 TEXT = r"[^\x00]+"
-TEXT_RULE = "text that is not empty"
+TEXT_RULE = "text that is not empty and contains no null character"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 DATABASE = Resource(

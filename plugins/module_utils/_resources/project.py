@@ -50,7 +50,7 @@ PROJECT = Resource(
         Field("agents_disabled", "bool", update_only=True),
         Field(
             "default_policy_profile_id",
-            pattern=f"|{ID_PATTERN}", must_be="the id of a policy profile, or empty", update_only=True,
+            pattern=f"|{ID_PATTERN}", must_be="the id of a policy, or empty", update_only=True,
             refers_to=POLICY, name_option="default_policy",
         ),
         Field("residency", choices=("any", "us", "eu"), update_only=True),
