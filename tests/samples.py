@@ -125,8 +125,9 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
         yield from _wrong_lists(resource, field, place, within, below)
     elif field.type == "int":
         low, high = field.minimum or 0, MAX_INTEGER if field.maximum is None else field.maximum
-        limits = f"of {low} or more" if field.maximum is None else f"from {low} to {high}"
         for value in (low - 1, high + 1, low + 0.5, "many", [low]):
+            unlimited = field.maximum is None and value != high + 1
+            limits = f"of {low} or more" if unlimited else f"from {low} to {high}"
             yield value, f"{place}: {value!r} is not allowed; it must be a whole number {limits}"
     elif field.type == "float":
         limit, small = "", [float("nan")]
@@ -142,13 +143,13 @@ def wrong(resource: Resource, field: Field, place: str = "", within: str = "") -
             yield value, f"{place}: {value!r} is not allowed; it must be true or false"
     else:
         number = 8154711 if field.secret else 1.5  # a text that is not a secret may be an integer
-        for value, shown, kind in (
-            (True, "true", "a boolean"),
-            (number, repr(number), "a number"),
-            (["no-such"], "['no-such']", "a list"),
+        for value, shown, problem in (
+            (True, "true", "a boolean, not text; put it in quotes"),
+            (number, repr(number), "a number, not text; put it in quotes"),
+            (["no-such"], "['no-such']", "a list; it must be text"),
         ):
             given = "the value" if field.secret else shown
-            yield value, f"{place}: {given} is {kind}, not text; put it in quotes"
+            yield value, f"{place}: {given} is {problem}"
         if field.secret:
             yield "", f"{place}: empty; check that its variable or lookup is set"
         if field.choices:
@@ -178,7 +179,7 @@ def _wrong_lists(resource: Resource, field: Field, place: str, within: str, belo
             lacking = {name: value for name, value in one.items() if name != member.name}
             yield [lacking], f"{place}[0].{member.name}: missing"
     if field.key:
-        yield [one, one], f"{place}[0] and {place}[1] are both "
+        yield [one, one], f"{place}[0] and {place}[1] have the same "
 
 
 def _wrong_texts(field: Field) -> Iterator[str]:

@@ -181,7 +181,9 @@ def test_a_lost_answer_to_a_rotation_fails(modules: Modules, project: Project, f
     project.fault("drop_after", method="POST", times=2)
     result = modules.play([agent(project, rotate=True, secrets_file=str(file), retries=1)]).result("agent")
     assert result["failed"]
-    assert result["msg"].endswith(f"; its secrets are lost: set rotate: true to issue new ones for {identifier}")
+    assert result["msg"].endswith(
+        f"; its secrets may have been replaced: set rotate: true to issue new ones for {identifier}"
+    )
     assert result["error"]["outcome_unknown"] is True
 
 

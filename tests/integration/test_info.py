@@ -229,7 +229,7 @@ REFUSED: list[tuple[str, Values, str]] = [
         for value, reported in (
             ("open", "not allowed; it must be one of pending, approved, rejected, expired, executed, failed"),
             ("", "not allowed; it must be one of pending"),
-            (["pending"], "a list, not text; put it in quotes"),
+            (["pending"], "a list; it must be text"),
         )
     ),
     ("anomaly_info", {"project_id": "p", "kind": "spike"}, "kind: 'spike' is not allowed; it must be one of volume_"),

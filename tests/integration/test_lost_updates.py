@@ -252,15 +252,16 @@ def test_the_announced_end_of_an_operation(ansible: Ansible, project: Project) -
     project.fault("headers", method="GET", times=ENDLESS, headers={"Sunset": "soon"})
     entries = [{**LOGIN, "name": f"db{number}"} for number in range(3)]
     result = ansible.databases(project, entries).result("databases")
-    (warning,) = [text for text in result["warnings"] if "announced" in text]
+    (warning,) = [text for text in result["warnings"] if "deprecated" in text]
     assert warning == (
-        "PgBeam has announced the end of GET /v1/projects/{id}/databases (deprecated); "
+        "collection pgbeam.cloud: it uses deprecated operations of PgBeam, "
+        "GET /v1/projects/{id}/databases (deprecated), "
         "POST /v1/projects/{id}/databases (deprecated since 2026-12-01, ends on 2027-06-30, "
         "see https://pgbeam.com/docs/next); "
-        "update the pgbeam.cloud collection"
+        "update it"
     )
     failed = ansible.database(project, host="db2.example.com", name="a").result("database")
-    assert failed["failed"] and [text for text in failed["warnings"] if "announced" in text]
+    assert failed["failed"] and [text for text in failed["warnings"] if "deprecated" in text]
 
 
 def test_a_clock_that_is_behind(modules: Modules, project: Project) -> None:

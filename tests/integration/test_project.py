@@ -154,7 +154,7 @@ def test_what_a_create_sends(run: Runner, organization: Organization) -> None:
 def test_the_default_policy_by_its_name(run: Runner, sandbox: Sandbox, organization: Organization) -> None:
     """It is one of the project itself, so that a new project has none yet."""
     declared = task(organization, default_policy="readers", database=DATABASE)
-    nothing = "default_policy: none of the policies of project (not created yet) is named 'readers'; create it first"
+    nothing = "default_policy: the project does not exist yet, so it has no policies; create the project without"
     refused = run("project", **declared)
     assert refused.failed and refused.result["msg"].startswith(nothing)
     assert refused.methods == ["GET"]
@@ -497,7 +497,7 @@ def test_a_name_that_another_project_has(run: Runner, organization: Organization
     refused = run.foreseen("project", "project", id=known, name="archive")
     assert refused.result["msg"] == (
         f"project archive of {organization.id} already exists ({other}), and "
-        f"{known} would become its duplicate; delete one of the two, or leave {known} unchanged"
+        f"{known} would become its duplicate; delete {other}, or leave {known} unchanged"
     )
     assert refused.methods == ["GET", "GET"]
 

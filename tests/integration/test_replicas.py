@@ -90,7 +90,7 @@ REFUSED: dict[str, tuple[str, Values, str]] = {
     "null for a state": (
         "replicas",
         {"replicas": [{"host": "r2", "state": None}]},
-        "replicas[0] (r2): state: None is not allowed; it must be one of present, absent",
+        "replicas[0] (r2): state: null is not allowed; it must be one of present, absent",
     ),
 }
 
@@ -151,7 +151,7 @@ def test_a_replacement_whose_old_one_stays(
     assert (reported["action"], reported["changes"], reported["error"]["status"]) == ("replaced", ["ssl_mode"], status)
     assert (done.result["replicas"][0] if module == "replicas" else done.result["replica"])["id"] == new
     assert f"DELETE replica r1:5432 ({old}): {status} {code}" in done.result["msg"]
-    assert f"the replica {new} exists, but the one that it replaces was not deleted" in done.result["msg"]
+    assert f"the replica {new} exists, but {old} may still exist" in done.result["msg"]
     again = run(module, **wanted)
     assert (again.failed, again.methods) == (False, ["GET", "DELETE"])
     assert [r["id"] for r in project.replicas(database)] == [new]
@@ -236,7 +236,7 @@ def test_a_refusal_after_lost_answers_ends_the_run(run: Runner, project: Project
     ids = {r["host"]: r["id"] for r in project.replicas(database) if r["ssl_mode"] == STRICT}
     assert done.result["msg"].startswith("DELETE replica r0:5432 (")
     for host in ("r1", "r2"):
-        assert f"the replica {ids[host]} exists, but the one that it replaces was not deleted" in done.result["msg"]
+        assert f"the replica {ids[host]} exists, but rep_" in done.result["msg"]
     project.clear_faults()
     again = run("replicas", database_id=database, replicas=wanted, replace=True)
     assert (again.result["msg"], again.methods) == ("3 replaced", ["GET"] + ["DELETE"] * 3)
@@ -309,12 +309,12 @@ ONE_IN_THE_END: dict[str, tuple[list[Values], str]] = {
     "moved to where one is that the list does not name": (
         [{"id": "{2}", "host": "r1", "ssl_mode": "require"}, {"id": "{0}"}],
         "replicas[0] (r1): replica r1:5432 already exists ({1}), and {2} would become its duplicate; "
-        "delete one of the two, or leave {2} unchanged",
+        "delete {1}, or leave {2} unchanged",
     ),
     "moved to where the same one is": (
         [{"id": "{2}", "host": "r1"}],
         "replicas[0] (r1): replica r1:5432 already exists ({0}, {1}), and {2} would become its duplicate; "
-        "delete one of the two, or leave {2} unchanged",
+        "delete {0}, {1}, or leave {2} unchanged",
     ),
 }
 

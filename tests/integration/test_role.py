@@ -300,7 +300,7 @@ def test_values_of_a_wrong_type_are_reported(ansible: Ansible, project: Project)
     variables = {"pgbeam_project_id": project.id, "pgbeam_databases": [{"name": "a", "host": ["x", "y"]}]}
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}, variables))
     where = "db1: pgbeam_databases[0] (a)"
-    assert reported(run) == f"{where}: host: ['x', 'y'] is a list, not text; set text"
+    assert reported(run) == f"{where}: host: ['x', 'y'] is a list; it must be text"
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}), "-e", "pgbeam_database_defaults=port=1")
     assert (
         reported(run) == "db1: pgbeam_database_defaults: it must be a dictionary; with -e, pass it as JSON or in a file"

@@ -78,8 +78,8 @@ def test_an_ipv6_address_stands_in_brackets_before_its_port(modules: Modules, pr
 NOT_TEXT: dict[str, tuple[Any, str]] = {
     "boolean": (True, "true is a boolean, not text; put it in quotes"),
     "number": (1.1, "1.1 is a number, not text; put it in quotes"),
-    "list": (["a"], "['a'] is a list, not text; set text"),
-    "dictionary": ({"a": "b"}, "{'a': 'b'} is a dictionary, not text; set text"),
+    "list": (["a"], "['a'] is a list; it must be text"),
+    "dictionary": ({"a": "b"}, "{'a': 'b'} is a dictionary; it must be text"),
 }
 #: For each module a task that is well apart from one option, and the options that take text.
 TEXTS: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [

@@ -113,8 +113,8 @@ def test_one_that_has_expired_is_reported_with_the_remedy() -> None:
     expired = live(expires_at="2020-01-01T01:00:00+01:00")
     for wanted in ({}, {"expires_at": "2020-01-01T00:00:00Z"}, {"rotate": True}, {"status": "disabled"}):
         assert planned(expired, wanted).warnings == [
-            "agent bot: expires_at 2020-01-01T01:00:00+01:00 is in the past; delete the agent with state: absent, then create "
-            "it again"
+            "agent bot: expires_at 2020-01-01T01:00:00+01:00 is in the past; delete the agent with state: absent, then "
+            "create it again"
         ]
     assert make_plan(AGENT, {"name": "bot"}, expired, "absent", False).warnings == []
     assert [planned(live(expires_at=moment), {}).warnings for moment in (None, FUTURE)] == [[], []]

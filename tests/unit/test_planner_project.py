@@ -350,8 +350,8 @@ def test_what_may_go_with_a_project(
         refuse_unexpected(result, items, expected)
     reported = ", ".join(f"database {item['name']} on {item['host']}:5432 ({item['id']})" for item in surplus)
     assert str(caught.value) == (
-        f"project shop of org_1 (prj_1): deleting it would also delete unexpected databases ({len(surplus)} of {len(items)}): "
-        f"{reported}; add each to expected_databases, or set force: true"
+        "project shop of org_1 (prj_1): deleting it would also delete unexpected databases "
+        f"({len(surplus)} of {len(items)}): {reported}; add each to expected_databases, or set force: true"
     )
 
 
@@ -372,17 +372,17 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     "name-empty": ({"name": ""}, "name: '' is not allowed; it must be text of 1 to 100 characters"),
     "name-long": ({"name": "x" * 101}, f"name: '{'x' * 101}' is not allowed; it must be text of 1 to 100 characters"),
     "name-nul": ({"name": "a\0"}, "name: 'a\\x00' is not allowed; it must be text of 1 to 100 characters"),
-    "name-list": ({"name": ["shop"]}, "name: ['shop'] is a list, not text; set text"),
+    "name-list": ({"name": ["shop"]}, "name: ['shop'] is a list; it must be text"),
     "description-long": (
         {"description": "x" * 501},
         f"description: '{'x' * 501}' is not allowed; it must be text of at most 500 characters",
     ),
     "description-dict": (
         {"description": {"a": 1}},
-        "description: {'a': 1} is a dictionary, not text; set text",
+        "description: {'a': 1} is a dictionary; it must be text",
     ),
     "cloud": ({"cloud": "ibm"}, "cloud: 'ibm' is not allowed; it must be one of aws, azure, gcp"),
-    "cloud-list": ({"cloud": ["aws"]}, "cloud: ['aws'] is a list, not text; set text"),
+    "cloud-list": ({"cloud": ["aws"]}, "cloud: ['aws'] is a list; it must be text"),
     "status": ({"status": "deleted"}, "status: 'deleted' is not allowed; it must be one of active, suspended"),
     "residency": ({"residency": "de"}, "residency: 'de' is not allowed; it must be one of any, us, eu"),
     "self-hosted": ({"self_hosted": "maybe"}, "self_hosted: 'maybe' is not allowed; it must be true or false"),
@@ -399,8 +399,8 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     "tag-long-in-text": ({"tags": f"a,{'x' * 51}"}, f"tags[1]: '{'x' * 51}' {TAG_RULE}"),
     "tag-nul": ({"tags": ["a\0"]}, f"tags[0]: 'a\\x00' {TAG_RULE}"),
     "tag-null": ({"tags": ["a", None]}, "tags[1]: null is not allowed; set a value, or omit it"),
-    "tag-list": ({"tags": [["a"]]}, "tags[0]: ['a'] is a list, not text; set text"),
-    "tag-dict": ({"tags": [{"a": 1}]}, "tags[0]: {'a': 1} is a dictionary, not text; set text"),
+    "tag-list": ({"tags": [["a"]]}, "tags[0]: ['a'] is a list; it must be text"),
+    "tag-dict": ({"tags": [{"a": 1}]}, "tags[0]: {'a': 1} is a dictionary; it must be text"),
     "cidrs-text": ({"allowed_cidrs": "10.0.0.0/8"}, f"allowed_cidrs: text {LIST}"),
     "cidrs-dict": ({"allowed_cidrs": VPC}, f"allowed_cidrs: a dictionary {LIST}"),
     "cidrs-many": (
@@ -419,7 +419,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     "cidr-number": ({"allowed_cidrs": [{"cidr": 10}]}, f"allowed_cidrs[0].cidr: 10 {CIDR_RULE}"),
     "cidr-list": (
         {"allowed_cidrs": [{"cidr": ["10.0.0.1"]}]},
-        "allowed_cidrs[0].cidr: ['10.0.0.1'] is a list, not text; set text",
+        "allowed_cidrs[0].cidr: ['10.0.0.1'] is a list; it must be text",
     ),
     "cidr-misspelled": (
         {"allowed_cidrs": [{**VPC, "lable": "x"}]},
@@ -445,7 +445,7 @@ BAD_VALUES: dict[str, tuple[Values, str]] = {
     ),
     "database-host-list": (
         {"database": {**DATABASE, "host": ["db1"]}},
-        "database.host: ['db1'] is a list, not text; set text",
+        "database.host: ['db1'] is a list; it must be text",
     ),
     "database-id": (
         {"database": {**DATABASE, "id": "db_1"}},

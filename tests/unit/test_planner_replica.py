@@ -228,7 +228,7 @@ def test_how_a_delete_ended_whose_answer_was_lost(now: list[Values], done: Value
             {"host": "r 1"},
             "host: 'r 1' is not allowed; it must be a host name or an IP address, and nothing else",
         ),
-        ({"host": ["r1"]}, "host: ['r1'] is a list, not text; set text"),
+        ({"host": ["r1"]}, "host: ['r1'] is a list; it must be text"),
         ({"port": 70000}, "port: 70000 is not allowed; it must be a whole number from 1 to 65535"),
         (
             {"ssl_mode": "on"},

@@ -183,7 +183,8 @@ def test_a_project_that_is_named_in_two_ways() -> None:
     modules = Modules(project_info={"projects": [{"id": "prj_1"}]})
     results, problem = modules.run([shop(), project()])
     assert problem == (
-        "org_1/shop and prj_1 are the same project; refer to each the same way on all hosts, by id or by org_id and name"
+        "org_1/shop and prj_1 are the same project; refer to each the same way on all hosts, by id or by org_id "
+        "and name"
     )
     assert modules.names == ["project_info"] and results.all == []
 

@@ -407,7 +407,7 @@ def test_a_project_whose_database_has_a_list_for_a_value() -> None:
     }
     for there in (host("db1", prune=True, **shop_by_default), host("db1", ORDERS, prune=True, **shop)):
         assert runs(there)["problems"] == [
-            "db1: pgbeam_project.database (orders): host: ['db1'] is a list, not text; set text"
+            "db1: pgbeam_project.database (orders): host: ['db1'] is a list; it must be text"
         ]
 
 
@@ -495,7 +495,7 @@ def test_a_null_host_hides_that_of_the_defaults() -> None:
         ({"port": 99999}, " (b on db1): port: 99999 is not allowed; it must be a whole number from 1 to 65535"),
         ({"prot": 5432}, " (b on db1): prot: unknown option; did you mean port?"),
         ({"name": None}, f" (db1): name: {MISSING}"),
-        ({"host": {"x": "y"}}, " (b): host: {'x': 'y'} is a dictionary, not text; set text"),
+        ({"host": {"x": "y"}}, " (b): host: {'x': 'y'} is a dictionary; it must be text"),
         ({"host": "a b"},
          " (b on a b): host: 'a b' is not allowed; it must be a host name or an IP address, and nothing else"),
         (
@@ -533,11 +533,13 @@ def test_what_a_module_would_refuse_is_reported_before_any_write(odd: Values, pr
     [
         (
             {"state": "absent"},
-            "pgbeam_project.database: state is not allowed here, because the project is created with this database; omit state, or declare another database",
+            "pgbeam_project.database: state is not allowed here, because the project is created with this database; "
+            "omit state, or declare another database",
         ),
         (
             {"id": "db_1"},
-            "pgbeam_project.database: id is not allowed here, because the project is created with this database; omit id, or declare another database",
+            "pgbeam_project.database: id is not allowed here, because the project is created with this database; "
+            "omit id, or declare another database",
         ),
         ({"state": "present"}, None),
     ],
@@ -556,7 +558,7 @@ def test_a_project_is_made_with_no_database_that_is_there_or_is_to_go(
     [
         ({"databse": {}}, "databse: unknown option; did you mean database?"),
         ({"cloud": "ibm"}, "cloud: 'ibm' is not allowed; it must be one of aws, azure, gcp"),
-        ({"tags": [["x"]]}, "tags[0]: ['x'] is a list, not text; set text"),
+        ({"tags": [["x"]]}, "tags[0]: ['x'] is a list; it must be text"),
         ({"id": "a/b"}, "id: 'a/b' is not an id; it must consist of letters, digits, '_', '.' and '-'"),
     ],
 )

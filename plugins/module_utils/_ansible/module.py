@@ -92,7 +92,7 @@ class Module(AnsibleModule):
         """
         if self.deprecations:
             deprecated = ", ".join(map(str, self.deprecations.values()))
-            self.warn(f"PgBeam API: this release uses deprecated operations: {deprecated}; update the collection")
+            self.warn(f"collection pgbeam.cloud: it uses deprecated operations of PgBeam, {deprecated}; update it")
         result = self._redactor.mask({**result, "invocation": self._invocation, "msg": failure or ""})
         separator = "\n" if "\n" in result["msg"] else " "  # not in the last row of a table
         result["msg"] = separator.join(filter(None, (result["msg"], f"[{totals}]" if failure and totals else totals)))

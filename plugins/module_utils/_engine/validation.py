@@ -67,8 +67,9 @@ def text_error(value: t.Any, secret: bool = False) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and not secret and as_yaml(value):
         return None
     shown = "" if secret else as_yaml(value)
-    remedy = "set text" if isinstance(value, (dict, list, tuple, set)) else "put it in quotes"
-    return f"{shown or 'the value'} is {kind(value)}, not text; {remedy}"
+    if isinstance(value, (dict, list, tuple, set)):
+        return f"{shown or 'the value'} is {kind(value)}; it must be text"
+    return f"{shown or 'the value'} is {kind(value)}, not text; put it in quotes" + (", even in a vault file" * secret)
 
 
 def drop_nulls(values: Values) -> Values:
@@ -267,7 +268,7 @@ def _value_error(f: Field, value: t.Any) -> str | None:
         return None
     reason = text_error(value, f.secret)
     if reason:
-        return f"{reason}, even in a vault file" if f.secret else reason
+        return reason
     text = str(value)
     if f.secret:
         if not text:
