@@ -252,7 +252,7 @@ def test_a_revoked_agent_stays_revoked(modules: Modules, project: Project, file:
         ("", "expires_at: '' is not allowed"),
     ],
 )
-def test_a_moment_that_cannot_be(modules: Modules, project: Project, file: Path, moment: str, why: str) -> None:
+def test_an_expiry_that_is_refused(modules: Modules, project: Project, file: Path, moment: str, why: str) -> None:
     run = modules.play([agent(project, policy="readers", secrets_file=str(file), expires_at=moment)])
     assert why in run.result("agent")["msg"]
     assert run.writes == []

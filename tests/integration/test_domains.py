@@ -121,7 +121,7 @@ def test_an_answer_that_is_lost(modules: Modules, project: Project) -> None:
     ],
     ids=["negative", "too long", "text"],
 )
-def test_a_timeout_that_is_none(modules: Modules, project: Project, value: Any, reported: str) -> None:
+def test_an_invalid_timeout(modules: Modules, project: Project, value: Any, reported: str) -> None:
     run = play(modules, project, verify=True, verify_timeout=value)
     assert reported in run.result("domain")["msg"]
     assert run.requests == []

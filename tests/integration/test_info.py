@@ -198,7 +198,7 @@ def test_a_key_that_is_not_accepted(run: Runner, sandbox: Sandbox, module: str) 
 
 
 @each_module
-def test_an_answer_that_is_not_the_contract_s(run: Runner, sandbox: Sandbox, module: str) -> None:
+def test_an_answer_that_violates_the_contract(run: Runner, sandbox: Sandbox, module: str) -> None:
     project = sandbox.project()
     database = project.register()["id"]
     options = {name: value.format(database=database) for name, value in OPTIONS[module].items()}

@@ -195,7 +195,7 @@ PARTIAL: dict[str, Any] = {**TTL, "pool_config": {"pool_size": 33}}
 
 
 @pytest.mark.parametrize("form", ["database", "project"])
-def test_nothing_is_guessed_when_an_object_begins(modules: Modules, sandbox: Sandbox, form: str) -> None:
+def test_a_create_sends_no_guessed_defaults(modules: Modules, sandbox: Sandbox, form: str) -> None:
     """A time to live does not switch caching on, nor does a size change the pool's mode."""
     organization = sandbox.organization()
     if form == "database":

@@ -147,7 +147,7 @@ def test_a_revoked_enrollment_stays_revoked(modules: Modules, organization: Orga
         ({"description": "x" * 501}, "it must be text of at most 500 characters"),
     ],
 )
-def test_a_proxy_that_cannot_be(
+def test_an_enrollment_that_is_refused(
     modules: Modules, organization: Organization, file: Path, options: dict[str, Any], why: str
 ) -> None:
     given = {"region_label": LABEL, "secrets_file": str(file), **options}
@@ -308,7 +308,7 @@ def test_a_lost_answer_is_looked_up_and_not_sent_twice(
         assert only(organization.stored("invitations"))["id"] == result["org_invitation"]["id"]
 
 
-def test_a_refusal_before_it_was_begun_is_tried_again(modules: Modules, organization: Organization) -> None:
+def test_a_rate_limited_invitation_is_sent_again(modules: Modules, organization: Organization) -> None:
     organization.fault("status", method="POST", status=429, code="RATE_LIMITED", retry_after="1")
     run = invite(modules, organization)
     assert (run.result("org_invitation")["action"], posts(run)) == ("created", ["invitations", "invitations"])

@@ -221,7 +221,7 @@ class Course:
 
 
 @pytest.mark.parametrize("text", [text for text, way in WAYS.items() if way.alone])
-def test_a_way(ansible: Ansible, sandbox: Sandbox, text: str) -> None:
+def test_one_way_to_run_the_role(ansible: Ansible, sandbox: Sandbox, text: str) -> None:
     """One command for each play, because a play that fails ends the playbook."""
     way = WAYS[text]
     plays: list[Values | None] = [*way.plays] or [None]

@@ -221,7 +221,7 @@ def test_what_postgresql_cannot_compile_is_the_servers_to_refuse(modules: Module
     assert "sql: it uses a parameter that params does not declare" in result["msg"]
 
 
-def test_a_policy_that_allows_templates_only_needs_one(modules: Modules, project: Project) -> None:
+def test_a_policy_that_allows_only_templates_needs_one(modules: Modules, project: Project) -> None:
     only = task(project, "policy", name="readers", query_mode="templates")
     assert "query_mode: the project has no enabled query template" in modules.play([only]).result("task")["msg"]
     template = task(project, "query_template", name="one", sql="SELECT 1")

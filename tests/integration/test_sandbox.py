@@ -359,7 +359,7 @@ def test_it_refuses_policies_that_the_contract_does_not_allow(project: Project, 
     assert project.stored("policies") == {}
 
 
-def test_an_annotation_is_put_and_deleted_by_what_it_is_of(project: Project) -> None:
+def test_an_annotation_is_put_and_deleted_by_its_table_and_column(project: Project) -> None:
     path = "schema-annotations"
 
     def put(text: str, **of: str | None) -> str:
@@ -412,7 +412,7 @@ def test_it_refuses_agents_that_the_contract_does_not_allow(project: Project, fi
     assert project.stored("agents") == {}
 
 
-def test_a_policy_of_another_project_is_none_of_this_one(project: Project, sandbox: Sandbox) -> None:
+def test_a_policy_of_another_project_is_refused(project: Project, sandbox: Sandbox) -> None:
     theirs = sandbox.project().create("policies", name="readers")["id"]
     assert call(project, "POST", "agents", json={"name": "bot", "policy_profile_id": theirs}).status_code == 400
 
@@ -932,7 +932,7 @@ def test_servers_with_other_tags(sandbox: Sandbox, etag: str, answered: str | No
     assert statuses == [as_it_is, quoted]
 
 
-def test_what_a_database_begins_with_is_the_guides_and_a_setting(sandbox: Sandbox) -> None:
+def test_a_new_database_has_the_defaults_of_the_guide_or_of_a_setting(sandbox: Sandbox) -> None:
     guides, others = (
         sandbox.project(),
         sandbox.project(initial={"ssl_mode": "require", "pool_config": {"pool_size": 7}}),

@@ -364,7 +364,7 @@ def test_a_project_whose_own_database_is_named(ansible: Ansible, organization: O
     assert len(project["databases"]) == 3
 
 
-def test_drift_of_each_kind_is_told_and_put_right(
+def test_drift_of_each_kind_is_reported_and_corrected(
     ansible: Ansible, sandbox: Sandbox, organization: Organization
 ) -> None:
     """The audit also reports a replica that only a replacement can fix."""
@@ -439,7 +439,7 @@ TYPO = {"host": "r1", "sl_mode": "require"}
         ({"replicas": [{"host": "r"}, {"host": "R"}]}, "replicas[0] (r) and replicas[1] (R) are both replica R:5432"),
     ],
 )
-def test_no_project_is_made_whose_second_database_cannot_be(
+def test_no_project_is_created_if_its_second_database_is_invalid(
     ansible: Ansible, organization: Organization, odd: Any, problem: str
 ) -> None:
     path = inventory(ansible, organization)

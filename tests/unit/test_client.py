@@ -205,7 +205,7 @@ def test_a_list_with_a_query_of_its_own_and_no_page_size(server: ScriptedServer)
         "no list",
     ],
 )
-def test_a_list_that_is_none(server: ScriptedServer, pages: list[dict[str, Any]], reason: str) -> None:
+def test_an_invalid_list(server: ScriptedServer, pages: list[dict[str, Any]], reason: str) -> None:
     for token, answer in zip(["", "a"], pages):
         page(server, token, answer)
     error = failure(lambda: client(server).list_all(LIST, "databases", "databases of project prj_1"))
@@ -422,7 +422,7 @@ def test_delete(server: ScriptedServer, answers: list[dict[str, Any]], deleted: 
 
 
 @pytest.mark.parametrize("body", ["", "<html><h1>404 Not Found</h1></html>", {"detail": "Not Found"}, [1]])
-def test_a_404_of_something_else_than_the_api(server: ScriptedServer, body: Any) -> None:
+def test_a_404_that_is_not_from_the_api(server: ScriptedServer, body: Any) -> None:
     """A 404 of a gateway proves nothing about the API."""
     server.expect("DELETE", ITEM, 404, body)
     error = failure(lambda: client(server).delete(ITEM, "database db_1"))

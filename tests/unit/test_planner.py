@@ -238,7 +238,7 @@ def test_plan(case: Case) -> None:
 
 
 @each_case
-def test_predict_names_what_a_live_object_names(case: Case) -> None:
+def test_a_prediction_has_the_fields_of_a_live_object(case: Case) -> None:
     predicted = case.plan().predict()
     assert set(predicted) == (set() if case.state == "absent" else set(LIVE))
 
@@ -287,7 +287,7 @@ def test_what_new_objects_begin_with_completes_a_create() -> None:
     assert plan.deferred == {"pool_config": {"pool_mode": "transaction"}}
 
 
-def test_the_follow_up_of_a_create_lays_what_is_named_over_the_answer() -> None:
+def test_the_write_after_a_create_merges_the_task_into_the_answer() -> None:
     plan = CASES["create-without-the-objects-that-are-named-in-part"].plan()
     made = live(cache_config={**CACHE, "enabled": False, "ttl_seconds": 5})
     follow_up = plan.follow_up(made)
@@ -415,7 +415,7 @@ def test_an_object_that_comes_on_two_pages_is_one() -> None:
     assert Index(DATABASE, [live(), live()]).find(task()) == live()
 
 
-def test_a_secret_that_a_server_answers_goes_no_further() -> None:
+def test_a_secret_in_an_answer_is_dropped() -> None:
     assert PASSWORD not in repr(DATABASE.with_all_fields(live(password=PASSWORD)))
 
 
@@ -659,7 +659,7 @@ def test_collisions(entries: list[Values], expected: list[str]) -> None:
     assert conflicts(plans, lambda index: f"#{index}") == expected
 
 
-def test_named_leaves_out_what_core_fills_in() -> None:
+def test_drop_nulls_removes_what_core_adds() -> None:
     options = {"host": "db1", "port": None, "pool_region": "", "query_timeout_ms": 0, "auto_read_routing": False}
     members = {"cache_config": {"enabled": False, "ttl_seconds": None}, "pool_config": {"pool_size": None}}
     assert drop_nulls({**options, **members}) == {

@@ -151,6 +151,6 @@ def test_the_one_spelling_of_a_moment(text: str, canonical: str) -> None:
         "0001-01-01T00:00:00+01:00",
     ],
 )  # fmt: skip
-def test_no_moment(text: str) -> None:
+def test_an_invalid_timestamp(text: str) -> None:
     with pytest.raises(ValueError):
         timestamp.canonical(text)

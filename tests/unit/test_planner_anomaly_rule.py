@@ -100,7 +100,7 @@ def test_what_is_absent() -> None:
         ({"metric": None, "id": "anr_1"}, "anomaly_rule anr_1"),
     ],
 )
-def test_it_in_words(values: Values, words: str) -> None:
+def test_the_label(values: Values, words: str) -> None:
     assert ANOMALY_RULE.describe({**QUERIES, **values}) == words
 
 

@@ -212,7 +212,7 @@ def test_what_follows_a_create(made: Values, sent: Values) -> None:
 
 
 @each_case
-def test_predict_names_what_a_live_object_names(case: Case) -> None:
+def test_a_prediction_has_the_fields_of_a_live_object(case: Case) -> None:
     predicted = case.plan().predict()
     assert set(predicted) == (set() if case.state == "absent" else set(LIVE))
     if case.state == "present":
@@ -532,7 +532,7 @@ def test_incomplete(wanted: Values, sentence: str | None) -> None:
     assert missing_identity(PROJECT, wanted) == sentence
 
 
-def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
+def test_drop_nulls_removes_what_core_adds_at_every_depth() -> None:
     options = {
         "tags": [],
         "description": "",
@@ -559,5 +559,5 @@ def test_named_leaves_out_what_core_fills_in_at_every_depth() -> None:
         ({"self_hosted": 1}, "an object in which the type of self_hosted is not bool"),
     ],
 )
-def test_misfit(fields: Values, reported: str | None) -> None:
+def test_an_invalid_object(fields: Values, reported: str | None) -> None:
     assert response_error(PROJECT, live(**fields)) == reported

@@ -110,7 +110,7 @@ def test_what_is_absent() -> None:
         ({"id": "sca_1"}, "schema_annotation sca_1"),
     ],
 )
-def test_it_in_words(values: Values, words: str) -> None:
+def test_the_label(values: Values, words: str) -> None:
     assert SCHEMA_ANNOTATION.describe(values) == words
 
 

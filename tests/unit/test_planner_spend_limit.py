@@ -75,7 +75,7 @@ def test_what_a_task_can_say() -> None:
 
 
 @pytest.mark.parametrize("answer", [{"id": "org_1"}, {"org_id": ""}, {"org_id": "a/b"}, {"org_id": 5}])
-def test_an_answer_that_is_none(answer: Values) -> None:
+def test_an_invalid_answer(answer: Values) -> None:
     assert "an object without a usable org_id" in str(validation.response_error(SPEND_LIMIT, answer))
     assert validation.response_error(SPEND_LIMIT, {**ANSWER, "spend_limit": True}) == (
         "an object in which the type of spend_limit is not float"

@@ -116,7 +116,7 @@ def test_a_short_secret_is_in_an_id_by_chance(secret: str, reported: str) -> Non
     assert masked(secret, {"id": "db_1-Abcd.1"}) == {"id": reported}
 
 
-def test_an_id_that_is_none_is_masked() -> None:
+def test_a_value_that_is_not_an_id_is_masked() -> None:
     assert masked("db_1", {"database_id": "db_1", "id": "no id: db_1"}) == {
         "database_id": "db_1",
         "id": f"no id: {MASK}",

@@ -200,7 +200,7 @@ def test_what_a_failure_stops(kind: str, status: int | None, called: list[str]) 
 
 
 @pytest.mark.parametrize("kind, kept", [("policies", {"policies", "agents"}), ("agents", {"policies", "agents"})])
-def test_nothing_is_deleted_to_which_what_failed_may_refer(kind: str, kept: set[str]) -> None:
+def test_an_object_is_kept_if_a_failed_kind_may_refer_to_it(kind: str, kept: set[str]) -> None:
     """The policy of an agent that could not be revoked must stay."""
     platform = Platform(there(**OLD, honeytokens=[{"id": "ht_9", "relation_name": "old"}]))
     foresee = platform.foresee

@@ -322,7 +322,7 @@ def test_an_inventory_host_outside_the_play(variables: Values, reported: bool) -
         pytest.param(Unreadable(UndefinedError("undefined")), id="undefined, as newer cores tell it"),
     ],
 )
-def test_an_inventory_host_outside_the_play_whose_variables_do_not_tell(variables: Any) -> None:
+def test_an_inventory_host_outside_the_play_whose_variables_cannot_be_read(variables: Any) -> None:
     """They may name anything."""
     assert runs(*PRUNED, others={"db9": variables})["problems"] == [
         "pgbeam_prune: db9 is not among the play's hosts, and its variables cannot be read here, so it may declare "
@@ -451,7 +451,7 @@ def test_a_project_is_made_with_its_own_database(listed: bool) -> None:
     assert run["project"]["database"] == {**own, "port": 6432}
 
 
-def test_replicas_stand_apart_with_the_place_of_their_database() -> None:
+def test_replicas_are_separate_and_keep_the_index_of_their_database() -> None:
     replicas = [{"host": "r1"}, {"host": "r2", "port": 6432}]
     gone = {"name": "gone", "state": "absent", "replicas": replicas}
     result = runs(host("db1", ORDERS, {**ORDERS, "name": "stock", "replicas": replicas}, gone))
@@ -545,7 +545,7 @@ def test_what_a_module_would_refuse_is_reported_before_any_write(odd: Values, pr
     ],
 )
 @pytest.mark.parametrize("default", [True, False])
-def test_a_project_is_made_with_no_database_that_is_there_or_is_to_go(
+def test_a_project_is_not_created_with_a_registered_or_absent_database(
     odd: Values, problem: str | None, default: bool
 ) -> None:
     own = {"host": "db1", **ORDERS, **({} if default else odd)}

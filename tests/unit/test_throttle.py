@@ -45,7 +45,7 @@ def free(throttle: Throttle) -> bool:
     [(0.0, 9.5, [9.5]), (8.0, 1.0, [1.0]), (0.0, 10.0, []), (8.0, 2.0, []), (8.0, 3600.0, [])],
     ids=["most of the budget", "the rest of it", "all of it", "all of its rest", "more than that"],
 )
-def test_another_calls_wait_is_made_where_the_budget_has_it(
+def test_a_call_waits_for_another_calls_delay_if_its_budget_allows(
     throttle: Throttle, clock: Clock, now: float, wait: float, waits: list[float]
 ) -> None:
     clock.now = now
