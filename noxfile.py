@@ -105,9 +105,7 @@ def docs(session: nox.Session) -> None:
     page = SITE / "rst" / "database_module.rst"
     page.write_text(re.sub(r"^\.\. Aliases\n\nAliases: role_.*\n\n", "", page.read_text(), flags=re.MULTILINE))
     # antsibull-docs copies the pages alone.
-    figures = SITE / "rst" / "docsite" / "figures"
-    shutil.copytree("docs/docsite/rst/figures", figures)
-    shutil.copy("docs/performance.png", figures)
+    shutil.copytree("docs/docsite/rst/figures", SITE / "rst" / "docsite" / "figures")
     strict = ["-W", "--keep-going", "--quiet"]
     session.run("sphinx-build", *strict, "-c", "docs/docsite", str(SITE / "rst"), str(SITE / "html"))
     session.log(f"The site begins at {SITE / 'html' / 'index.html'}")

@@ -237,17 +237,22 @@ def _needed(scope: Scope, field: Field) -> str:
     """When the field is required."""
     resource = scope.resource
     if field.identity_default is not None:
-        return scope.sentence(
-            "field.assumed" if scope.is_first else "field.assumed_unless_id", initial=field.identity_default
-        )
+        initial = str(field.identity_default)
+        return scope.sentence("field.assumed", initial=initial) if scope.is_first else _assumed(scope, field, initial)
     if field.name in resource.identity and field.nullable:
-        return scope.sentence("field.assumed_unless_id", initial="null")
+        return _assumed(scope, field, "null")
     if field.name in resource.identity:
         return scope.sentence("field.in_first" if scope.is_first else "field.unless_id", key=resource.id_field)
     if field.refers_to and field.required:
         return scope.sentence("field.reference_to_create", option=f"O({field.name_option})")
     needed = "field.always" if resource.is_singleton else "field.to_create"
     return scope.sentence(needed) if field.required else ""
+
+
+def _assumed(scope: Scope, field: Field, initial: str) -> str:
+    """Which value counts if the field is omitted."""
+    others = options(filter(None, [scope.resource.id_field, field.name_option]), "or")
+    return scope.sentence("field.assumed_unless_id", initial=initial, others=others)
 
 
 def _shared(scope: Scope, name: str) -> list[str]:

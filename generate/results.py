@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from generate.declared import ERROR_PARTS, Field, Resource, Values
 from generate.scope import Module, Scope, acting, in_words, listed
 from generate.words import WordsError, everything, texts
@@ -36,7 +38,9 @@ def _item(module: Module) -> Values:
             "contains": _shown(module.nested),
         }
     actions = [action for action in resource.actions if action != "skipped"]
-    sample = resource.change_action if resource.change_action in actions else actions[0]
+    changes = {name.partition(".")[0] for name in texts(scope.words["changes"])}
+    changed = not changes <= {f.name for f in resource.writable if f.immutable}
+    sample = resource.change_action if changed and resource.change_action in actions else actions[0]
     found["action"] = _action(scope, actions, planned, sample)
     found["changes"] = _changes(scope, planned)
     found |= _became(scope, planned)
@@ -263,8 +267,11 @@ def _error(scope: Scope, place: str, reads: bool) -> Values:
     parents = (*resource.ancestors, resource.parent) if resource.path_has_parent else ()
     path = resource.path if reads else resource.write_path or resource.path
     writing = "POST" if resource.creatable else resource.update_verb
+    method = "GET" if reads and not resource.computed else writing
+    if place == "names":  # the object with this name is looked up
+        method, path = "GET", cast(Resource, resource.references[0].refers_to).path
     call = {
-        "method": "GET" if reads and not resource.computed else writing,
+        "method": method,
         "path": path.format(**{name: scope.words.field(name).get("sample") for name in parents}),
     }
     if not (reads or resource.creatable or resource.is_singleton):

@@ -344,7 +344,7 @@ CASES: tuple[Case, ...] = (
     Case(SLOW, STALL, UPDATED, SEEN, on="PATCH", always_fails=False),
     Case("truncated JSON", {"kind": "truncate"}, SEEN, SEEN, on="PATCH", always_fails=False),
     Case("404", _status(404, "NOT_FOUND"), FAILS, FAILS,
-         ("404 NOT_FOUND", "not found, or not visible to this API key: check the id and the key"), on="PATCH",
+         ("404 NOT_FOUND", "not found, or not visible to this API key: check the id (if set) and the key"), on="PATCH",
          once_fails=True),
     Case("409", _status(409, "CONFLICT"), FAILS, FAILS,
          ("409 CONFLICT", "delete or disable that object first"), on="PATCH", once_fails=True),

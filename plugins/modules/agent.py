@@ -161,7 +161,7 @@ EXAMPLES = r"""
 RETURN = r"""
 agent:
   description:
-    - The agent after the task ran. Empty if it does not exist.
+    - The agent after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

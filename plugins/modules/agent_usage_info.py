@@ -107,7 +107,7 @@ agent_usage:
       returned: always
       sample: true
     agents:
-      description: One entry for each active agent, busiest first.
+      description: One entry for each agent with activity in the period, busiest first.
       type: list
       elements: dict
       returned: always

@@ -42,7 +42,7 @@ options:
       - The id of the agent that the rule applies to. Null for all agents of the project.
       - To use the agent's name, set O(agent) instead.
       - An empty value means the same as V(null).
-      - If omitted, V(null) is assumed, unless O(id) is set.
+      - If omitted, V(null) is assumed, unless O(id) or O(agent) is set.
     type: str
   metric:
     description:
@@ -127,7 +127,7 @@ EXAMPLES = r"""
 RETURN = r"""
 anomaly_rule:
   description:
-    - The anomaly rule after the task ran. Empty if it does not exist.
+    - The anomaly rule after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

@@ -55,7 +55,7 @@ options:
           - The id of the agent that the rule applies to. Null for all agents of the project.
           - To use the agent's name, set O(anomaly_rules[].agent) instead.
           - An empty value means the same as V(null).
-          - If omitted, V(null) is assumed, unless O(anomaly_rules[].id) is set.
+          - If omitted, V(null) is assumed, unless O(anomaly_rules[].id) or O(anomaly_rules[].agent) is set.
         type: str
       metric:
         description:

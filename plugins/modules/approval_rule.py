@@ -121,7 +121,7 @@ EXAMPLES = r"""
 RETURN = r"""
 approval_rule:
   description:
-    - The approval rule after the task ran. Empty if it does not exist.
+    - The approval rule after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

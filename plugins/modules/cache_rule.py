@@ -53,7 +53,7 @@ options:
   cache_swr_seconds:
     description:
       - How long PgBeam may return a stale result while it fetches a new one, in seconds (0 to 86400).
-      - If the rule has none, PgBeam's default for the project applies.
+      - If the rule does not set it, PgBeam's default for the project applies.
       - V(null) clears it.
     type: int
 attributes:
@@ -139,7 +139,7 @@ cache_rule:
     cache_swr_seconds:
       description:
         - How long PgBeam may return a stale result while it fetches a new one, in seconds.
-        - Null if the rule has none.
+        - Null if the rule does not set it.
       type: int
       returned: always
       sample: 60

@@ -127,7 +127,7 @@ cache_rules:
     cache_swr_seconds:
       description:
         - How long PgBeam may return a stale result while it fetches a new one, in seconds.
-        - Null if the rule has none.
+        - Null if the rule does not set it.
       type: int
       returned: always
       sample: 60

@@ -63,7 +63,7 @@ options:
       cache_swr_seconds:
         description:
           - How long PgBeam may return a stale result while it fetches a new one, in seconds (0 to 86400).
-          - If the rule has none, PgBeam's default for the project applies.
+          - If the rule does not set it, PgBeam's default for the project applies.
           - V(null) clears it.
         type: int
   parallel:

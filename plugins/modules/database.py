@@ -229,7 +229,7 @@ EXAMPLES = r"""
 RETURN = r"""
 database:
   description:
-    - The registration after the task ran. Empty if it does not exist.
+    - The registration after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

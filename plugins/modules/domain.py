@@ -45,7 +45,8 @@ options:
   verify:
     description:
       - Ask PgBeam to look up the DNS records of an unverified domain, and fail if it does not find them.
-      - A domain that becomes verified is reported as a change. Check mode assumes that verification succeeds.
+      - A domain that becomes verified is reported as a change. Check mode does not ask PgBeam, and assumes that it
+        finds the records.
       - Skipped in check mode and with O(state=absent).
     type: bool
     default: false
@@ -109,7 +110,7 @@ EXAMPLES = r"""
 RETURN = r"""
 domain:
   description:
-    - The domain after the task ran. Empty if it does not exist.
+    - The domain after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

@@ -101,7 +101,7 @@ EXAMPLES = r"""
 RETURN = r"""
 honeytoken:
   description:
-    - The honeytoken after the task ran. Empty if it does not exist.
+    - The honeytoken after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

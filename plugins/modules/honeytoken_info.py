@@ -64,7 +64,7 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
   register: found
 
-- name: Show the decoys that only record statements
+- name: Show the decoys that do not disable agents
   ansible.builtin.debug:
     msg: "{{ found.honeytokens | selectattr('action', 'eq', 'audit_only') | map(attribute='relation_name') }}"
 

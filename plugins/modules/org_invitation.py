@@ -94,7 +94,7 @@ EXAMPLES = r"""
 RETURN = r"""
 org_invitation:
   description:
-    - The invitation after the task ran. Empty if it does not exist.
+    - The invitation after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined
@@ -122,7 +122,8 @@ org_invitation:
     expires_at:
       description:
         - The time at which the invitation expires.
-        - An expired invitation is found only by its id, and a task with the email address invites the person again.
+        - M(pgbeam.cloud.org_invitation) finds an expired invitation only by its id. With the email address alone, it
+          invites the person again.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"

@@ -94,7 +94,8 @@ org_invitations:
     expires_at:
       description:
         - The time at which the invitation expires.
-        - An expired invitation is found only by its id, and a task with the email address invites the person again.
+        - M(pgbeam.cloud.org_invitation) finds an expired invitation only by its id. With the email address alone, it
+          invites the person again.
       type: str
       returned: always
       sample: "2035-01-31T12:00:00Z"

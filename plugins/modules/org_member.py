@@ -23,7 +23,7 @@ options:
     required: true
   state:
     description:
-      - V(present) ensures that the member matches the task. If it does not exist, the task fails.
+      - V(present) ensures that the member matches the task. If there is no such member, the task fails.
       - V(absent) removes the member. The member loses access to the organization.
     type: str
     choices: [present, absent]
@@ -85,7 +85,7 @@ EXAMPLES = r"""
 RETURN = r"""
 org_member:
   description:
-    - The member after the task ran. Empty if it does not exist.
+    - The member after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

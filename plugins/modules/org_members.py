@@ -11,9 +11,9 @@ module: org_members
 short_description: Manage the roles of the members of a PgBeam organization
 version_added: 1.0.0
 description:
-  - Changes the roles of members of an organization in one run, or removes them. This module cannot add members. To
-    invite people, use M(pgbeam.cloud.org_invitation). With O(org_members[].state=present), the task fails if the person
-    is not a member.
+  - Changes the roles of members of an organization in one run, or removes members from it. This module cannot add
+    members. To invite people, use M(pgbeam.cloud.org_invitation). With O(org_members[].state=present), the task fails
+    if the person is not a member.
   - The members of the organization are listed once, all entries are checked before the first write, and writes run in
     parallel.
   - Entries with O(org_members[].state=absent) are processed before any other write, which frees capacity if the PgBeam
@@ -36,7 +36,7 @@ options:
     suboptions:
       state:
         description:
-          - V(present) ensures that the member matches the entry. If it does not exist, the task fails.
+          - V(present) ensures that the member matches the entry. If there is no such member, the task fails.
           - V(absent) removes the member. The member loses access to the organization.
         type: str
         choices: [present, absent]

@@ -254,7 +254,7 @@ EXAMPLES = r"""
 RETURN = r"""
 policy:
   description:
-    - The policy after the task ran. Empty if it does not exist.
+    - The policy after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

@@ -458,12 +458,12 @@ error:
       description: The HTTP method of the call.
       type: str
       returned: always
-      sample: POST
+      sample: GET
     path:
       description: The path of the call.
       type: str
       returned: always
-      sample: /v1/projects/prj_01h455vb4pex5vsknk084sn02q/policy-evaluations
+      sample: /v1/projects/prj_01h455vb4pex5vsknk084sn02q/policies
     request_id:
       description: The id of the request. Quote it to PgBeam support.
       type: str

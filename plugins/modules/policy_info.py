@@ -55,7 +55,7 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
   register: found
 
-- name: Show the policies that let agents reach every table
+- name: Show the policies without an allowlist of tables
   ansible.builtin.debug:
     msg: "{{ found.policies | selectattr('table_allowlist', 'eq', []) | map(attribute='name') }}"
 

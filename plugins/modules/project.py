@@ -336,7 +336,7 @@ EXAMPLES = r"""
 RETURN = r"""
 project:
   description:
-    - The project after the task ran. Empty if it does not exist.
+    - The project after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined
@@ -466,7 +466,7 @@ database:
     - The registration that O(database) declares, after the task ran.
     - In check mode, values that only the server knows are null.
   type: dict
-  returned: with O(database) and O(state=present), unless the project itself failed
+  returned: with O(database) and O(state=present), unless the call for the project itself failed
   contains:
     id:
       description: The registration's id.

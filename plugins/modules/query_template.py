@@ -142,7 +142,7 @@ EXAMPLES = r"""
 RETURN = r"""
 query_template:
   description:
-    - The query template after the task ran. Empty if it does not exist.
+    - The query template after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined
@@ -166,7 +166,7 @@ query_template:
       description: One SELECT, INSERT, UPDATE or DELETE statement, with the placeholders C($1), C($2) and so on.
       type: str
       returned: always
-      sample: SELECT id, total FROM orders WHERE total > 100
+      sample: SELECT id, total FROM orders WHERE created_at >= $1
     params:
       description: The parameters, beginning with C($1).
       type: list

@@ -62,7 +62,9 @@ EXAMPLES = r"""
 
 - name: Show the templates that change data
   ansible.builtin.debug:
-    msg: "{{ found.query_templates | rejectattr('statement_kind', 'eq', 'select') | map(attribute='name') }}"
+    msg: "{{ found.query_templates | selectattr('statement_kind', 'in', changing) | map(attribute='name') }}"
+  vars:
+    changing: [insert, update, delete]
 
 - name: Look up the query templates that agents can run
   pgbeam.cloud.query_template_info:
@@ -96,7 +98,7 @@ query_templates:
       description: One SELECT, INSERT, UPDATE or DELETE statement, with the placeholders C($1), C($2) and so on.
       type: str
       returned: always
-      sample: SELECT id, total FROM orders WHERE total > 100
+      sample: SELECT id, total FROM orders WHERE created_at >= $1
     params:
       description: The parameters, beginning with C($1).
       type: list

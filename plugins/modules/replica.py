@@ -106,7 +106,7 @@ EXAMPLES = r"""
     host: replica1.example.com
     ssl_mode: require
 
-- name: Verify the certificate of a replica, which requires replacing it
+- name: Verify the certificate of a replica, which requires replacing the replica
   pgbeam.cloud.replica:
     database_id: db_01h455vb4pex5vsknk084sn02q
     host: replica1.example.com
@@ -123,7 +123,7 @@ EXAMPLES = r"""
 RETURN = r"""
 replica:
   description:
-    - The replica after the task ran. Empty if it does not exist.
+    - The replica after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

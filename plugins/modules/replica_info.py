@@ -73,7 +73,7 @@ EXAMPLES = r"""
     database_id: "{{ found.databases[0].id }}"
   register: read
 
-- name: Show the replicas whose certificate is not verified
+- name: Show the replicas whose certificate and host name are not both verified
   ansible.builtin.debug:
     msg: "{{ read.replicas | rejectattr('ssl_mode', 'eq', 'verify-full') | map(attribute='host') }}"
 

@@ -154,7 +154,7 @@ EXAMPLES = r"""
     replicas: "{{ orders_replicas }}"
     prune: true
 
-- name: Verify the certificates of all replicas, which requires replacing them
+- name: Verify the certificates of all replicas, which requires replacing the replicas
   pgbeam.cloud.replicas:
     database_id: db_01h455vb4pex5vsknk084sn02q
     replicas:

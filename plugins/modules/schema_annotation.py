@@ -112,7 +112,7 @@ EXAMPLES = r"""
 RETURN = r"""
 schema_annotation:
   description:
-    - The schema annotation after the task ran. Empty if it does not exist.
+    - The schema annotation after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

@@ -128,7 +128,7 @@ EXAMPLES = r"""
         column_name: total
         description: The amount of the order in cents, with taxes.
 
-- name: Ensure that nothing else is described
+- name: Ensure that a project has this schema annotation and no others
   pgbeam.cloud.schema_annotations:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     schema_annotations:

@@ -128,7 +128,7 @@ EXAMPLES = r"""
 RETURN = r"""
 self_host_enrollment:
   description:
-    - The enrollment after the task ran. Empty if it does not exist.
+    - The enrollment after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined
@@ -187,7 +187,7 @@ action:
     - V(failed) after a failure if no change is known to have been applied.
   type: str
   returned: when the required changes could be determined
-  sample: updated
+  sample: created
 changes:
   description: The names of the changed fields.
   type: list

@@ -111,7 +111,7 @@ EXAMPLES = r"""
     url: https://siem.example.com/pgbeam
     secret: "{{ vault_webhook_secret }}"
 
-- name: Send only the events of blocked statements and decoys, and test the delivery
+- name: Send only the events about blocked statements and honeytokens, and test the delivery
   pgbeam.cloud.webhook:
     project_id: prj_01h455vb4pex5vsknk084sn02q
     url: https://siem.example.com/pgbeam
@@ -143,7 +143,7 @@ EXAMPLES = r"""
 RETURN = r"""
 webhook:
   description:
-    - The webhook after the task ran. Empty if it does not exist.
+    - The webhook after the task ran. Empty if there is none.
     - In check mode, values that only the server knows are null.
   type: dict
   returned: when the required changes could be determined

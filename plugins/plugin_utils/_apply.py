@@ -18,6 +18,7 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource impo
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.project import PROJECT
 from ansible_collections.pgbeam.cloud.plugins.module_utils._resources.replica import REPLICA
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils import _context, _declared, _plan, _prune, _report, _values
+from ansible_collections.pgbeam.cloud.plugins.plugin_utils._kinds import KINDS
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._objects import Call, Objects, ending
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._plan import Project, Replicas
 from ansible_collections.pgbeam.cloud.plugins.plugin_utils._report import Results
@@ -47,8 +48,11 @@ def apply(action: t.Any, task_vars: Values) -> Values:
 
     audit = bool(task_vars.get("__pgbeam_audit"))  # set by the playbook
     unseen = _prune.unseen(view)
-    if audit and unseen and any(project.objects for project in plan.projects):
-        display.Display().warning(f"objects that no host declares are not reported, because {unseen}")
+    issuing = [kind.plural for kind in KINDS if kind.issued]
+    unreported = [name for name in issuing if any(project.objects.get(name) for project in plan.projects)]
+    if audit and unseen and unreported:
+        said = f"this run does not see every list, because {unseen}, and does not report undeclared {unreported[0]}"
+        display.Display().warning(f"audit: {said}; run it on all hosts at once")
 
     def announce(deletions: str) -> None:
         verb = "would delete" if action._task.check_mode else "will delete"

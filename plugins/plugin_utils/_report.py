@@ -24,12 +24,12 @@ REGISTERED = {
     "created": "is declared but not registered",
     "updated": "differs in",
     "replaced": "differs in",
-    "deleted": "is registered but not declared",
+    "deleted": "is registered but should not be",
 }
 EXISTING = {
     **REGISTERED,
     "created": "is declared but does not exist",
-    "deleted": "exists but is not declared",
+    "deleted": "exists but should not",
 }
 
 

@@ -20,6 +20,7 @@ SECRETS = frozenset({"api_key"}.union(*(kind.secret_names for kind in (DATABASE,
 #: The options with a date.
 DATES = frozenset(f.name for f in USAGE.query)
 MAX_PROBLEMS = 10
+REMEDIES = {"set": "write it as a list", "binary value": "remove the tag !!binary, and write it as text"}
 #: The most digits of an integer: Python refuses to convert longer ones to text.
 DIGITS = 2000
 
@@ -50,7 +51,7 @@ def problems(value: t.Any, where: str = "", secret: bool = False) -> t.Iterator[
         kind = _kind(value)
         if kind:
             shown = f"a {kind} was given" if secret or kind == "set" else f"{value} is a {kind}"
-            yield f"{where}: {shown}; {'write it as a list' if kind == 'set' else 'put it in quotes'}"
+            yield f"{where}: {shown}; {REMEDIES.get(kind, 'put it in quotes')}"
         elif isinstance(value, int) and value.bit_length() > DIGITS:
             yield f"{where}: the number is too large; correct it, or put it in quotes"
 

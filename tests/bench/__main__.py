@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The pgbeam.cloud contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure and write the report: ``python -m tests.bench`` writes docs/performance.md and docs/performance.png."""
+"""Measure and write the report: ``python -m tests.bench`` writes docs/performance.md and its plot."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from tests.bench.series import QUICK, Plan, measure
 from tests.certificate import self_signed
 from tests.harness import Sandbox
 from tests.tree import ROOT
+
+#: Below docs, in the folder of a guide that shows it too.
+PICTURE = "docsite/rst/figures/performance.png"
 
 
 def main() -> None:
@@ -36,9 +39,9 @@ def main() -> None:
         with Sandbox.start() as sandbox, Sandbox.start(certificate=certificate) as tls:
             lab = Lab(sandbox, tls, certificate, Path(folder), plan.hosts, plan.changes)
             results = measure(lab, plan, lambda line: print(line, flush=True))
-    options.output.mkdir(parents=True, exist_ok=True)
-    draw(results, options.output / "performance.png")
-    (options.output / "performance.md").write_text(page(results, plan, "performance.png"))
+    (options.output / PICTURE).parent.mkdir(parents=True, exist_ok=True)
+    draw(results, options.output / PICTURE)
+    (options.output / "performance.md").write_text(page(results, plan, PICTURE))
     print(f"wrote {options.output / 'performance.md'}")
 
 

@@ -70,7 +70,8 @@ make bench
 ## How it is measured
 
 - Each row is a whole command, from start to end. P is `ansible-playbook` with one `ping`.
-- The sandbox runs on the same machine. It waits {LATENCY_MS} ms before it processes a request, including GET.
+- The sandbox, a local server that stands in for the API of PgBeam, runs on the same machine. It waits {LATENCY_MS} ms
+  before it processes a request, including GET.
 - The seconds are the median of {plan.runs} runs, or of {plan.slow_runs} if a command takes a long time, so that the
   benchmark takes only minutes. The runs alternate between all commands, after a warm-up round with the smallest sizes.
 - The number of requests is the maximum over all runs, as recorded by the sandbox.

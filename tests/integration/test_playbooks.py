@@ -38,7 +38,7 @@ def test_a_password_is_no_drift_even_where_it_is_always_sent(ansible: Ansible, p
     assert other.result("Report the drift")["msg"] == "1 difference: orders on db1:5432 differs in ssl_mode"
     pruned = ansible.playbook(AUDIT, "-i", path, *ALWAYS, "-e", "pgbeam_prune=true")
     assert pruned.result("Report the drift")["msg"] == (
-        "2 differences: orders on db1:5432 differs in ssl_mode; unlisted on db3:5432 is registered but not declared"
+        "2 differences: orders on db1:5432 differs in ssl_mode; unlisted on db3:5432 is registered but should not be"
     )
     assert not same.writes + other.writes + pruned.writes
 

@@ -202,7 +202,7 @@ def test_prune_deletes_no_more_than_its_limit(ansible: Ansible, project: Project
     assert message in reported(refused)
     assert not refused.writes
     audited = ansible.playbook(AUDIT, "-i", path)
-    assert "3 differences: a on db1:5432 is registered but not declared" in audited.result("Report the drift")["msg"]
+    assert "3 differences: a on db1:5432 is registered but should not be" in audited.result("Report the drift")["msg"]
     assert ansible.playbook(REGISTER, "-i", path, "-e", "pgbeam_prune_limit=3").status == 0
     assert registered(project) == [("db0", "a")]
 
@@ -302,9 +302,8 @@ def test_values_of_a_wrong_type_are_reported(ansible: Ansible, project: Project)
     where = "db1: pgbeam_databases[0] (a)"
     assert reported(run) == f"{where}: host: ['x', 'y'] is a list; it must be text"
     run = ansible.playbook(REGISTER, "-i", inventory(ansible, {"db1": {}}), "-e", "pgbeam_database_defaults=port=1")
-    assert (
-        reported(run) == "db1: pgbeam_database_defaults: it must be a dictionary; with -e, pass it as JSON or in a file"
-    )
+    where = "db1: pgbeam_database_defaults"
+    assert reported(run) == f"{where}: text was given; it must be a dictionary (with -e, pass it as JSON or in a file)"
 
 
 def test_values_that_json_cannot_hold(ansible: Ansible, project: Project) -> None:
@@ -491,7 +490,9 @@ def test_the_audit(ansible: Ansible, sandbox: Sandbox, project: Project) -> None
     assert f"; a on db2:5432 of {blog.id} is declared but not registered; " in drift
     path = inventory(ansible, {"db1": {}}, variables)
     pruned = ansible.playbook(AUDIT, "-i", path, "-e", "pgbeam_prune=true")
-    assert "unlisted on db1.example.com:5432 is registered but not declared" in pruned.result("Report the drift")["msg"]
+    assert (
+        "unlisted on db1.example.com:5432 is registered but should not be" in pruned.result("Report the drift")["msg"]
+    )
     assert not pruned.writes
 
 

@@ -199,7 +199,7 @@ def test_parameters_keep_their_order(modules: Modules, project: Project) -> None
     assert [param["name"] for param in moved["diff"]["after"]["params"]] == ["since", "customer"]
     (item,) = project.stored("query_templates").values()
     assert [param["name"] for param in item["params"]] == ["since", "customer"]
-    assert "params[0] and params[1] are both name since" in play(params=[SINCE, SINCE])["msg"]
+    assert "params[0] and params[1] have the same name (since)" in play(params=[SINCE, SINCE])["msg"]
 
 
 def test_the_kind_of_a_statement_is_the_servers(modules: Modules, project: Project) -> None:

@@ -306,12 +306,12 @@ def test_drift_of_every_kind(ansible: Ansible, sandbox: Sandbox, organization: O
     drift = audited.result("Report the drift")["msg"].partition(" differences: ")[2].split("; ")
     for kind in KINDS:
         own = sorted(text for text in drift if text.startswith(f"{kind.noun} "))
-        ends = ["differs in", "is declared but does not exist", "exists but is not declared"]
+        ends = ["differs in", "is declared but does not exist", "exists but should not"]
         assert [end for end in ends if not any(end in text for text in own)] == ([] if kind.update_verb else ends[:1])
         assert len(own) == (3 if kind.update_verb else 2), own
     kept = ansible.playbook(AUDIT, "-i", everything(ansible, organization)).result("Report the drift")["msg"]
-    assert "agent reporting-bot2 exists but is not declared" in kept
-    assert kept.count("exists but is not declared") == 1
+    assert "agent reporting-bot2 exists but should not" in kept
+    assert kept.count("exists but should not") == 1
 
 
 @pytest.mark.parametrize(
@@ -385,8 +385,8 @@ def test_drift_of_each_kind_is_reported_and_corrected(
     for part in (
         f"project {organization.id}/shop differs in tags; ",
         "stock on db2:5432 differs in ssl_mode; ",
-        "replica r2:6432 of database orders on db1:5432 differs in id; ",
-        "replica r9:5432 of database orders on db1:5432 is registered but not declared",
+        "replica r2:6432 of database orders on db1:5432 is registered more than once; ",
+        "replica r9:5432 of database orders on db1:5432 is registered but should not be",
     ):
         assert part in drift
     assert ansible.playbook(REGISTER, "-i", path, "-e", "pgbeam_replace_replicas=true").status == 0

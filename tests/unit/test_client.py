@@ -421,6 +421,13 @@ def test_delete(server: ScriptedServer, answers: list[dict[str, Any]], deleted: 
     assert client(server).delete(ITEM, "database db_1") is deleted
 
 
+@pytest.mark.parametrize("status", [401, 402, 403, 409, 412, 415])
+def test_a_page_of_a_proxy_is_not_an_answer_of_the_api(server: ScriptedServer, status: int) -> None:
+    server.expect("GET", ITEM, status, HTML)
+    error = failure(lambda: client(server).get(ITEM, "database orders"))
+    assert error.advice == "the response is not from the PgBeam API: check api_url and any proxies in between"
+
+
 @pytest.mark.parametrize("body", ["", "<html><h1>404 Not Found</h1></html>", {"detail": "Not Found"}, [1]])
 def test_a_404_that_is_not_from_the_api(server: ScriptedServer, body: Any) -> None:
     """A 404 of a gateway proves nothing about the API."""
@@ -454,7 +461,8 @@ def test_a_call_that_waits_while_the_run_ends(server: ScriptedServer, clock: Clo
     assert clock.waits == [5]
     assert str(error) == (
         "POST database c: not attempted: the run stopped after POST database a failed; "
-        "this API key lacks permission: use a key of the organization that owns the object"
+        "this API key lacks permission: check the ids in the task, and use a key that has this permission in the "
+        "organization"
     )
     assert (error.attempts, error.outcome_unknown, error.fatal) == (0, False, False)
     assert api.get(ITEM, "database db_1").content == {"id": "db_1"}
@@ -691,7 +699,7 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
     [
         pytest.param("GET", LIST, 401, "UNAUTHORIZED", "check api_key (or PGBEAM_API_KEY)", True, id="401"),
         pytest.param("POST", LIST, 402, "PAYMENT_REQUIRED", "payment required", True, id="402"),
-        pytest.param("GET", LIST, 403, "FORBIDDEN", "use a key of the organization that owns", True, id="403"),
+        pytest.param("GET", LIST, 403, "FORBIDDEN", "check the ids in the task", True, id="403"),
         pytest.param("POST", LIST, 403, "PLAN_LIMIT_REACHED", "upgrade the plan", True, id="plan limit"),
         pytest.param(
             "GET", LIST, 404, "NOT_FOUND",
@@ -709,21 +717,35 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
             id="404 of an organization",
         ),
         pytest.param(
+            "GET", "/v1/organizations/org_1/plan", 404, "NOT_FOUND",
+            "organization org_1 not found, or not visible to this API key: check org_id and the key", False,
+            id="404 of the organization of a singleton",
+        ),
+        pytest.param(
+            "GET", "/v1/projects/prj_1/usage/agents", 404, "NOT_FOUND",
+            "project prj_1 not found, or not visible to this API key: check project_id and the key", False,
+            id="404 of the project of a report",
+        ),
+        pytest.param(
+            "POST", LIST, 409, "NEW_CODE", "it conflicts with the current state in PgBeam: check the object", False,
+            id="an unknown 409",
+        ),
+        pytest.param(
             "POST", f"{ITEM}/test-connection", 404, "NOT_FOUND",
-            "database db_1 not found, or not visible to this API key: check the id and the key", False,
+            "database db_1 not found, or not visible to this API key: check the id (if set) and the key", False,
             id="404 of what is tested",
         ),
         pytest.param(
             "POST", "/v1/projects", 404, "NOT_FOUND",
-            "database orders not found, or not visible to this API key: check the id and the key", False,
+            "database orders not found, or not visible to this API key: check the id (if set) and the key", False,
             id="404 of nothing in particular",
         ),
         pytest.param(
             "PATCH", ITEM, 404, "NOT_FOUND",
-            "database orders not found, or not visible to this API key: check the id and the key", False,
+            "database orders not found, or not visible to this API key: check the id (if set) and the key", False,
             id="404 of an item",
         ),
-        pytest.param("POST", LIST, 429, "RATE_LIMITED", "lower parallel, or raise retries", False, id="429"),
+        pytest.param("POST", LIST, 429, "RATE_LIMITED", "lower parallel (if the module has it), or", False, id="429"),
         pytest.param(
             "POST", LIST, 500, "INTERNAL_ERROR", "contact PgBeam support with the request id", False, id="500",
         ),

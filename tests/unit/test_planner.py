@@ -275,8 +275,8 @@ def test_what_the_server_does_not_show_is_not_guessed(server: Values, wanted: Va
         planned([server], task(**wanted))
     name = next(iter(wanted))
     assert str(caught.value) == (
-        f"database orders on db1.example.com:5432: PgBeam does not return all keys of {name}, so the others would be "
-        f"lost; also set {unknown} in {name}"
+        f"database orders on db1.example.com:5432: PgBeam does not return all keys of {name}, so a write would lose "
+        f"the missing ones; also set {unknown} in {name}"
     )
 
 

@@ -79,7 +79,8 @@ CASES = {
     ),
     "update-a-guard-emptied": whole(
         live(), ["table_allowlist"],
-        "policy readers: table_allowlist becomes empty, so its agents can reach every table", table_allowlist=[],
+        "policy readers: table_allowlist becomes empty, so its agents can reach every table "
+        "that is not in table_denylist", table_allowlist=[],
     ),
     "update-another-list-emptied": whole(live(), ["masking_rules"], masking_rules=[]),
 }  # fmt: skip

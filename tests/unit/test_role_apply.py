@@ -222,7 +222,7 @@ def test_the_drift() -> None:
         "project org_1/shop differs in tags, allowed_cidrs",
         "a on db1:5432 is declared but not registered",
         "a on db1:1 differs in ssl_mode",
-        "a on db1:3 is registered but not declared",
+        "a on db1:3 is registered but should not be",
         "replica r1:5432 of database a on db1:5432 differs in ssl_mode",
     ]
     results.databases["prj_2"] = {"databases": []}

@@ -231,7 +231,7 @@ def test_a_refusal_comes_before_the_first_write_and_a_missing_right_does_not_ref
 def test_an_audit_finds_agents_that_no_host_declares(audit: bool, prune: bool, found: int) -> None:
     platform = Platform(there(agents=OLD["agents"]))
     drift = _report.drift(platform.run(DECLARED, audit, prune=prune))
-    assert drift == ["agent old-bot exists but is not declared"] * found
+    assert drift == ["agent old-bot exists but should not"] * found
     assert _report.drift(Platform(there(agents=OLD["agents"])).run({"policies": DECLARED["policies"]}, audit)) == []
 
 

@@ -34,14 +34,14 @@ class Templar:
     [
         ({"a": [{"b": DAY}]}, ["a[0].b: 2026-01-01 is a date; put it in quotes"]),
         ({"a": datetime.datetime(2026, 1, 1, 10)}, ["a: 2026-01-01 10:00:00 is a time; put it in quotes"]),
-        ({"a": b"x"}, ["a: b'x' is a binary value; put it in quotes"]),
+        ({"a": b"x"}, ["a: b'x' is a binary value; remove the tag !!binary, and write it as text"]),
         ({"a": {"x"}}, ["a: a set was given; write it as a list"]),
         ({"a": int("f" * 5000, 16)}, ["a: the number is too large; correct it, or put it in quotes"]),
         ({"a": {True: 1}, None: 2},
          ["a: the option name True is not text; put it in quotes",
           "the options: the option name None is not text; put it in quotes"]),
         ({"password": DAY, "api_key": {"x": [b"x"]}},
-         ["password: a date was given; put it in quotes", "api_key.x[0]: a binary value was given; put it in quotes"]),
+         ["password: a date was given; put it in quotes", "api_key.x[0]: a binary value was given; remove the tag !!binary, and write it as text"]),
         ({"a": ["x", 1, 1.5, True, None, {}, ()]}, []),
     ],
 )  # fmt: skip

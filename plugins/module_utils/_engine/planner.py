@@ -376,8 +376,8 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             unknown = f.missing_members(result.body[f.name])
             if unknown:
                 raise TaskError(
-                    f"{result.label}: PgBeam does not return all keys of {f.name}, so the others would be lost; also "
-                    f"set {', '.join(unknown)} in {f.name}"
+                    f"{result.label}: PgBeam does not return all keys of {f.name}, so a write would lose the missing "
+                    f"ones; also set {', '.join(unknown)} in {f.name}"
                 )
             _record_change(result, f)
         if f.when_empty and wanted.get(f.name) == [] and current.get(f.name):

@@ -173,7 +173,8 @@ def from_error_response(response: requests.Response, call: Call, redact: t.Calla
     retry_after = _retry_after(response.headers.get("Retry-After"))
     rejected = status == 503 and retry_after is not None
     return ApiError(
-        call, reason, _advice(status, code, call), status=status, code=code, message=message, fields=fields,
+        call, reason, _advice(status, code, call, isinstance(content, dict) or not response.content),
+        status=status, code=code, message=message, fields=fields,
         request_id=_request_id(response, redact) or parts["request_id"],
         outcome_unknown=status >= 500 and not rejected, retriable=status in RETRY_STATUSES,
         retry_after=retry_after,
@@ -209,22 +210,25 @@ def date_of(header: str | None) -> str | None:
     return None
 
 
-def _advice(status: int, code: str | None, call: Call) -> str:
-    """Return what the user can do about an error status."""
+def _advice(status: int, code: str | None, call: Call, is_json: bool) -> str:
+    """Return what the user can do about an error status. Answers of the API are JSON objects, or empty."""
     not_from_api = "the response is not from the PgBeam API: check api_url and any proxies in between"
     changed_on_its_way = (
         "the request was changed on its way: check the proxy between Ansible and PgBeam, then run again"
     )
+    if not is_json and status in (401, 402, 403, 409, 412, 415):
+        return not_from_api
     if status == 403 and code == "PLAN_LIMIT_REACHED":
         return "delete objects that are no longer needed, or upgrade the plan, then run again"
     if status == 404:
         if code is None:
             return not_from_api
         # The missing object of a path below an object, to a collection or a verb, is that object.
-        parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/([^/]+)$", call.path)
+        parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/(usage/agents|[^/]+)$", call.path)
         what = f"{parent.group(1)} {parent.group(2)}" if parent else call.target
         noun = parent.group(1) if parent else ""
-        which = PARENT_OPTIONS.get(noun, f"{noun}_id") if parent and parent.group(3).endswith("s") else "the id"
+        below = parent and (call.method != "POST" or parent.group(3).endswith("s"))  # and is not a verb
+        which = PARENT_OPTIONS.get(noun, f"{noun}_id") if below else "the id (if set)"
         return f"{what} not found, or not visible to this API key: check {which} and the key"
     if 300 <= status < 400:
         return "redirects are not followed: set api_url to the address of the API"
@@ -239,14 +243,16 @@ def _advice(status: int, code: str | None, call: Call) -> str:
         "INVALID_STATE": "its state does not allow this: check the object; if it was revoked or has ended, it "
         "cannot change, so create another",
         "IDEMPOTENCY_KEY_REUSED": changed_on_its_way,
-    }.get(code or "", "another client changed it at the same time: check the object, then run again")
+    }.get(code or "", "it conflicts with the current state in PgBeam: check the object, then run again")
     return {
         401: f"the API key is not accepted: check api_key (or {API_KEY_VARIABLES[0]}) and that the key is not revoked",
         402: "payment required: pay the open invoice in the PgBeam dashboard, then run again",
-        403: "this API key lacks permission: use a key of the organization that owns the object",
+        403: "this API key lacks permission: check the ids in the task, and use a key that has this permission in the "
+        "organization",
         409: conflict,
         412: "another client keeps changing it: find out what else writes to it (another run, Terraform, a person), "
         "then run again",
-        429: "too many requests: run again later, lower parallel, or raise retries and retry_budget",
+        429: "too many requests: run again later, lower parallel (if the module has it), or raise retries and "
+        "retry_budget",
         415: changed_on_its_way,
     }.get(status, "correct the reported values, then run again" if code else not_from_api)

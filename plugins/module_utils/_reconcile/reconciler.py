@@ -27,7 +27,8 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile import loc
 WRITES = ("created", "updated", "replaced", "deleted")
 PROGRESS_SECONDS = 5
 ACTION_PAUSE = 5  # seconds between two calls of an action that did not succeed
-OUTCOME_UNKNOWN = "the change may have been applied; run the task again to find out"
+MAY_BE_APPLIED = "the change may have been applied"
+OUTCOME_UNKNOWN = f"{MAY_BE_APPLIED}; run the task again to find out"
 MAX_CONFLICTS = 5  # retries of a write after another client changed the object
 Item = t.TypeVar("Item")
 
@@ -357,7 +358,9 @@ class Reconciler:
                 if plan.rotates:
                     self._rotate(outcome)
         except ApiError as error:
-            if error.status == 409 and error.call.path in (self.path, self._item_path(plan.id)):
+            creates = plan.action == "created" or not self.resource.creatable
+            own = creates and error.call.path in (self.path, self._item_path(plan.id))
+            if own and error.status == 409 and error.code != "IDEMPOTENCY_KEY_REUSED":
                 error.advice = self.resource.if_conflict or error.advice
             if error.sent or outcome.changed:
                 raise
@@ -428,8 +431,8 @@ class Reconciler:
             raise ApiError(
                 call,
                 f"its secrets could not be written to {path} ({error.strerror})",
-                f"the {self.resource.noun} {identifier} exists: make the file writable, then set rotate: true to issue "
-                "new ones",
+                f"the {self.resource.noun} {identifier} exists: free space or make the directory writable, then set "
+                "rotate: true to issue new ones",
             ) from None
 
     def _rotate(self, outcome: Outcome) -> None:
@@ -561,7 +564,7 @@ class Reconciler:
                 self._mark_changed(outcome)
                 self._in_parallel(lambda o: self._finish_found(o, index), [outcome])
             if outcome.error and outcome.error.outcome_unknown and not outcome.secrets_lost:
-                outcome.error.advice += f"; {OUTCOME_UNKNOWN}"
+                outcome.error.advice += f"; {_how_to_find_out(outcome.plan)}"
 
     def _finish_found(self, outcome: Outcome, index: Index | None) -> None:
         """Make the remaining writes of a plan whose first write was applied although its answer was lost."""
@@ -611,6 +614,16 @@ def _resolved(outcome: Outcome, index: Index) -> Values | None:
         return None if index.with_id(outcome.not_removed[0][plan.resource.id_field]) else found
     deferred_lost = found is not None and outcome.changed and plan.resource.changed_fields(plan.deferred, found)
     return None if deferred_lost else found
+
+
+def _how_to_find_out(plan: Plan) -> str:
+    """Return how the user finds out whether a write was applied. Another run does not see whether a secret was."""
+    if plan.issues_secrets:
+        return f"{MAY_BE_APPLIED}; run the task again, and if it reports no change, set rotate: true for new secrets"
+    secrets = [name for name in plan.resource.secret_names if name in plan.body and plan.action == "updated"]
+    if secrets:
+        return f"{MAY_BE_APPLIED}; send the {secrets[0]} again with update_{secrets[0]}: always"
+    return OUTCOME_UNKNOWN
 
 
 def _parts(error: TaskError, label: str) -> tuple[str, str]:

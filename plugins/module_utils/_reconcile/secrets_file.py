@@ -56,7 +56,11 @@ def _problem(path: str) -> str | None:
 def missing_directory(path: str) -> str | None:
     """Return a sentence if the directory of this path does not exist, otherwise None."""
     folder = _directory(path)
-    return None if os.path.isdir(folder) else f"the directory {folder!r} does not exist; create it first"
+    return (
+        None
+        if os.path.isdir(folder)
+        else f"the directory {folder!r} does not exist or is inaccessible; create it first"
+    )
 
 
 def _directory(path: str) -> str:

@@ -29,7 +29,7 @@ ORG_INVITATION = Resource(
     deleted_marker=("status", ("accepted", "rejected", "canceled")),
     expiry="expires_at",
     get_by_id=False,
-    if_conflict="PgBeam has a pending invitation for this email: look it up with the module org_invitation_info, "
+    if_conflict="if PgBeam has a pending invitation for this email, look it up with the module org_invitation_info, "
     "revoke it by its id, then run again",
     filters=("email",),
     summary=("id", "email", "role"),
