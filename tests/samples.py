@@ -18,6 +18,9 @@ MAX_INTEGER = 2**63 - 1
 #: The options of a time that the samples are in.
 DAYS = {"start_date": "2026-11-01", "end_date": "2026-11-30"}
 
+#: The optional fields without which PgBeam refuses the samples of the required ones, by noun.
+SAMPLES_THAT_NEED = {"query_template": ("params",)}
+
 
 def sample(resource: Resource, field: Field, within: str = "") -> Any:
     """The sample of a field, or of the member of one at the path ``within``; of an object, those of its members."""
@@ -38,11 +41,12 @@ def whole(resource: Resource) -> Values:
 
 def needed(resource: Resource, number: int = 0) -> Values:
     """What a task declares to find or create an object, without its parent and its secrets; each number has its own."""
-    found = set(resource.needed_to_find)
+    found, also = set(resource.needed_to_find), SAMPLES_THAT_NEED.get(resource.noun, ())
     return {
         field.name: varied(field, sample(resource, field), number if field.name in found else 0)
         for field in resource.writable
-        if (field.name in found or field.required) and not field.secret and field.name != resource.parent
+        if field.name in found or field.name in also or (field.required and not field.secret)
+        if field.name != resource.parent
     }
 
 

@@ -34,7 +34,7 @@ KIND = {kind.noun: kind for kind in (PROJECT, *KINDS.values())}
 READ_ONLY = {reading.path for reading in READINGS}
 #: A message has so many sentences at most.
 MAX_ERRORS = 5
-MAYBE = "the change may have been applied; run the task again to find out"
+MAYBE = "the change may have been applied"
 #: The declarations, and the modules by form, both by the resource's name.
 RESOURCES: dict[str, Resource] = {module.words.name: module.resource for module in all_modules().values()}
 FORMS: dict[str, dict[str, str]] = {
@@ -424,7 +424,7 @@ def test_each_field_changes_alone(modules: Modules, sandbox: Sandbox, name: str)
         assert not setting.differs(value, after)
         if resource.update_verb:
             # The server determines the form of the value, such as that of a network.
-            expected = merged(before, {setting.field.name: after[setting.field.name]} if not setting.member else wanted)
+            expected = merged(before, wanted) if setting.member else {**before, setting.field.name: after[setting.name]}
             assert _without_moments(resource, after) == _without_moments(resource, expected)
             (body,) = _bodies(run, resource.update_verb)
             assert body.keys() == {setting.field.name} or resource.update_verb == "PUT"
@@ -768,7 +768,7 @@ def test_refusals(modules: Modules, sandbox: Sandbox, name: str) -> None:
     run = world.run(**entries[0])
     result = run.result("task")
     assert result["msg"].startswith(f"{resource.create_verb} {resource.noun} ") and "403 FORBIDDEN" in result["msg"]
-    assert "use a key of the organization that owns the object" in result["msg"]
+    assert "use a key that has this permission" in result["msg"]
     assert (result["changed"], result["action"], len(run.writes)) == (False, "failed", 1)
     assert (result["error"]["status"], result["error"]["attempts"]) == (403, 1)
     assert world.truth() == []

@@ -279,7 +279,7 @@ def test_an_invitation_that_has_expired(modules: Modules, organization: Organiza
     organization.fault("status", method="POST", status=409, code="CONFLICT")
     result = invite(modules, organization).result("org_invitation")
     assert result["failed"] and result["msg"].endswith(
-        "PgBeam has a pending invitation for this email: look it up with the module org_invitation_info, "
+        "if PgBeam has a pending invitation for this email, look it up with the module org_invitation_info, "
         "revoke it by its id, then run again"
     )
     new = invite(modules, organization).result("org_invitation")

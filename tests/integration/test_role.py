@@ -317,7 +317,8 @@ def test_values_that_json_cannot_hold(ansible: Ansible, project: Project) -> Non
     assert reported(run) == (
         "db1 (and 1 more): pgbeam_databases[0].name: 2026-01-01 is a date; put it in quotes; "
         "db1 (and 1 more): pgbeam_databases[1]: the option name 5 is not text; put it in quotes; "
-        "db1 (and 1 more): pgbeam_database_defaults.password: a binary value was given; put it in quotes"
+        "db1 (and 1 more): pgbeam_database_defaults.password: a binary value was given; remove the tag "
+        "!!binary, and write it as text"
     )
     assert run.requests == []
 

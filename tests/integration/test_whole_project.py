@@ -259,10 +259,10 @@ def test_prune_of_each_kind(ansible: Ansible, sandbox: Sandbox, organization: Or
     assert organization.truth() == before
     path = everything(ansible, organization, pgbeam_prune=True, pgbeam_honeytokens=[])
     pruned = ansible.playbook(REGISTER, "-i", path)
-    for run in (foreseen, pruned):
+    for run, verb in ((foreseen, "would delete"), (pruned, "will delete")):
         assert run.status == 0, run.output
         said = " ".join(run.output.split())
-        assert f"pgbeam_prune: will delete 1 of the 3 policies of project {key}: policy old ({old['id']})" in said
+        assert f"pgbeam_prune: {verb} 1 of the 3 policies of project {key}: policy old ({old['id']})" in said
         assert "agent old-bot" in said and "approval_rule old-rule" in said
         assert f"agents of {key}: 2 unchanged" in str(told(run)) and f"agents of {key}: 1 deleted" in str(told(run))
     assert [path.split("/")[-2] for method, path in pruned.writes] == [

@@ -41,7 +41,8 @@ class Templar:
          ["a: the option name True is not text; put it in quotes",
           "the options: the option name None is not text; put it in quotes"]),
         ({"password": DAY, "api_key": {"x": [b"x"]}},
-         ["password: a date was given; put it in quotes", "api_key.x[0]: a binary value was given; remove the tag !!binary, and write it as text"]),
+         ["password: a date was given; put it in quotes",
+          "api_key.x[0]: a binary value was given; remove the tag !!binary, and write it as text"]),
         ({"a": ["x", 1, 1.5, True, None, {}, ()]}, []),
     ],
 )  # fmt: skip
