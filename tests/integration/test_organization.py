@@ -284,6 +284,9 @@ def test_an_invitation_that_has_expired(modules: Modules, organization: Organiza
     )
     new = invite(modules, organization).result("org_invitation")
     assert new["action"] == "created"
+    organization.fault("status", method="DELETE", status=409, code="CONFLICT")
+    kept = invite(modules, organization, state="absent").result("org_invitation")
+    assert kept["failed"] and kept["msg"].endswith("delete or disable that object first, then run again")
     assert invite(modules, organization).result("org_invitation")["action"] == "unchanged"
     pruning = task("org_invitations", organization, org_invitations=[{"email": EMAIL}], prune=True)
     assert modules.play([pruning]).result("org_invitations")["msg"] == "1 deleted, 1 unchanged"

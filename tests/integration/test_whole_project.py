@@ -312,6 +312,14 @@ def test_drift_of_every_kind(ansible: Ansible, sandbox: Sandbox, organization: O
     kept = ansible.playbook(AUDIT, "-i", everything(ansible, organization)).result("Report the drift")["msg"]
     assert "agent reporting-bot2 exists but should not" in kept
     assert kept.count("exists but should not") == 1
+    said = (
+        "audit: this run does not see every list, because --limit is set, and does not report undeclared agents; run it"
+    )
+    for lists, reported in (({}, True), ({"pgbeam_agents": [], "pgbeam_anomaly_rules": []}, False)):
+        path = everything(ansible, organization, **lists)
+        limited = ansible.playbook(AUDIT, "-i", path, "--limit", "db1")
+        assert (said in " ".join(limited.output.split())) == reported
+        assert "agent reporting-bot2" not in limited.result("Report the drift")["msg"]
 
 
 @pytest.mark.parametrize(
