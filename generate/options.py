@@ -279,7 +279,8 @@ def _shared(scope: Scope, name: str) -> list[str]:
     action = resource.offered_action
     if action and name == action.option:
         found = [acting(scope).fill(text) for text in texts(acting(scope).words.action("option"))]
-        return found + scope.shared("options.action") + (scope.shared("options.action_first") if first else [])
+        skipped = "options.action_with_change" if action.changes else "options.action"
+        return found + scope.shared(skipped) + (scope.shared("options.action_first") if first else [])
     if action and name == action.timeout_option:
         limits = scope.sentence("field.range", minimum=0, maximum=MAX_ACTION_TIMEOUT)
         first_text, *others = [scope.fill(text) for text in texts(scope.words.action("timeout"))]

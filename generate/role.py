@@ -12,6 +12,7 @@ from generate import blocks, fragments, layout, words
 from generate.declared import CONNECTION, KINDS, VARIABLES, Values
 from generate.modules import modules
 from generate.options import documentation, documented
+from generate.scope import listed
 from generate.words import WordsError, texts
 
 HEADER = """\
@@ -26,9 +27,10 @@ MARKUP = re.compile(r"\b[CEMOV]\(([^()]*)\)")
 def argument_specs() -> str:
     """The content of the role's meta/argument_specs.yml."""
     written = words.load("role")
+    order = listed(f"O(pgbeam_{name})" for name in KINDS)
     main = {
         "short_description": written["short_description"],
-        "description": written["description"],
+        "description": [text.format(order=order) for text in texts(written["description"])],
         "author": ["The pgbeam.cloud contributors (@pgbeam)"],
         "version_added": written["version_added"],
         "options": options(written),

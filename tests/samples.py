@@ -18,8 +18,8 @@ MAX_INTEGER = 2**63 - 1
 #: The options of a time that the samples are in.
 DAYS = {"start_date": "2026-11-01", "end_date": "2026-11-30"}
 
-#: The optional fields without which PgBeam refuses the samples of the required ones, by noun.
-SAMPLES_THAT_NEED = {"query_template": ("params",)}
+#: In place of samples that are refused without another, optional field.
+ALONE = {("query_template", "sql"): "SELECT id, total FROM orders WHERE total > 100"}
 
 
 def sample(resource: Resource, field: Field, within: str = "") -> Any:
@@ -30,7 +30,7 @@ def sample(resource: Resource, field: Field, within: str = "") -> Any:
         return [one] if field.elements else one
     if field.in_future:  # the sample of the words will be past one day
         return f"{date.today().year + 1}-01-31T12:00:00Z"
-    return words.read(resource.noun).sample(field, within)
+    return ALONE.get((resource.noun, field.name)) or words.read(resource.noun).sample(field, within)
 
 
 def whole(resource: Resource) -> Values:
@@ -41,12 +41,11 @@ def whole(resource: Resource) -> Values:
 
 def needed(resource: Resource, number: int = 0) -> Values:
     """What a task declares to find or create an object, without its parent and its secrets; each number has its own."""
-    found, also = set(resource.needed_to_find), SAMPLES_THAT_NEED.get(resource.noun, ())
+    found = set(resource.needed_to_find)
     return {
         field.name: varied(field, sample(resource, field), number if field.name in found else 0)
         for field in resource.writable
-        if field.name in found or field.name in also or (field.required and not field.secret)
-        if field.name != resource.parent
+        if (field.name in found or field.required) and not field.secret and field.name != resource.parent
     }
 
 

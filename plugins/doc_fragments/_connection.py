@@ -32,8 +32,8 @@ options:
     default: 30
   retries:
     description:
-      - The maximum number of retries of a call after a network failure or one of the statuses 408, 429, 502, 503 and
-        504 (0 to 100).
+      - The maximum number of retries of a call (0 to 100). A call is retried after a network failure or one of the
+        statuses 408, 429, 502, 503 and 504.
       - The delay starts at half a second and grows. A C(Retry-After) header from the server takes precedence.
       - A retried write carries the same idempotency key, so it is applied only once.
     type: int

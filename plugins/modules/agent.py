@@ -12,7 +12,7 @@ short_description: Manage the login of an AI agent in a PgBeam project
 version_added: 1.0.0
 description:
   - Creates, disables or revokes an agent. An agent is a login for an AI agent or a person, restricted by a policy. It
-    has a connection string for PostgreSQL and a token for the project's MCP server.
+    has a connection string for PostgreSQL and a token for the project's Model Context Protocol (MCP) server.
   - PgBeam does not accept O(status) when the agent is created. A second call sets the values that differ from PgBeam's
     defaults. If that call fails, the task fails with RV(action=created), and the next run completes the agent.
   - Options that you omit are neither compared nor changed.

@@ -12,7 +12,8 @@ short_description: Manage the logins of the AI agents in a PgBeam project
 version_added: 1.0.0
 description:
   - Creates, disables or revokes a list of agents in one run. An agent is a login for an AI agent or a person,
-    restricted by a policy. It has a connection string for PostgreSQL and a token for the project's MCP server.
+    restricted by a policy. It has a connection string for PostgreSQL and a token for the project's Model Context
+    Protocol (MCP) server.
   - The agents of the project are listed once, all entries are checked before the first write, and writes run in
     parallel.
   - Entries with O(agents[].state=absent) are processed before any other write, which frees capacity if the PgBeam plan

@@ -25,7 +25,7 @@ options:
     type: str
   credential_id:
     description:
-      - Return only anomaly rules for this agent. An empty value matches those for all agents.
+      - Return only anomaly rules for the agent with this id. An empty value matches the rules that apply to all agents.
     type: str
   metric:
     description:

@@ -59,7 +59,7 @@ EXAMPLES = r"""
     project_id: prj_01h455vb4pex5vsknk084sn02q
   register: found
 
-- name: Show the rules that are not limited to some kinds of statements
+- name: Show the rules that are not limited to particular kinds of statements
   ansible.builtin.debug:
     msg: "{{ found.approval_rules | rejectattr('statement_kinds') | map(attribute='name') }}"
 

@@ -11,7 +11,7 @@ module: database
 short_description: Register a PostgreSQL database with PgBeam
 version_added: 1.0.0
 description:
-  - Registers an upstream PostgreSQL database with a PgBeam project, updates its registration, or deletes it.
+  - Registers an upstream PostgreSQL database with a PgBeam project, or updates or deletes its registration.
   - Options that you omit are neither compared nor changed.
   - For several databases, use M(pgbeam.cloud.databases), which lists them once and writes in parallel.
 options:

@@ -76,7 +76,7 @@ options:
       - Ask PgBeam to look up the DNS records of an unverified domain, and fail if it does not find them.
       - A domain that becomes verified is reported as a change. Check mode does not ask PgBeam, and assumes that it
         finds the records.
-      - Skipped in check mode and with O(domains[].state=absent).
+      - Skipped with O(domains[].state=absent).
     type: bool
     default: false
   verify_timeout:

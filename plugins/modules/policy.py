@@ -172,7 +172,8 @@ options:
   content_scan_mode:
     description:
       - Whether results are searched for text that is written as an instruction to the agent. V(annotate) records it in
-        the audit log. If PgBeam is certain, V(block) also withholds it and fails the statement.
+        the audit log. If PgBeam is certain that it is such an instruction, V(block) also withholds it and fails the
+        statement.
       - In YAML, V(off) must be quoted.
     type: str
     choices: ["off", annotate, block]
@@ -409,7 +410,8 @@ policy:
       sample: block
     content_scan_mode:
       description: Whether results are searched for text that is written as an instruction to the agent. V(annotate)
-        records it in the audit log. If PgBeam is certain, V(block) also withholds it and fails the statement.
+        records it in the audit log. If PgBeam is certain that it is such an instruction, V(block) also withholds it and
+        fails the statement.
       type: str
       returned: always
       sample: annotate

@@ -222,7 +222,8 @@ policies:
       sample: block
     content_scan_mode:
       description: Whether results are searched for text that is written as an instruction to the agent. V(annotate)
-        records it in the audit log. If PgBeam is certain, V(block) also withholds it and fails the statement.
+        records it in the audit log. If PgBeam is certain that it is such an instruction, V(block) also withholds it and
+        fails the statement.
       type: str
       returned: always
       sample: annotate

@@ -83,7 +83,7 @@ options:
           nullable:
             description:
               - Whether agents can omit the value or pass null.
-              - If you omit it in a new parameter, a value is required.
+              - If you omit it in a new parameter, agents must pass a value.
             type: bool
       description:
         description:

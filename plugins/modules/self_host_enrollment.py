@@ -27,7 +27,7 @@ options:
     description:
       - V(present) ensures that the enrollment exists and matches the task.
       - V(absent) ensures that it does not exist. The enrollment is revoked, so no proxy can connect with its token any
-        more. A proxy that is connected keeps its configuration until it reconnects. PgBeam keeps the revoked
+        more. A proxy that is connected keeps its configuration until it must reconnect. PgBeam keeps the revoked
         enrollment, and a new one can have the same label.
       - The enrollment also counts as absent if its C(revoked_at) is set.
     type: str

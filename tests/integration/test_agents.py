@@ -207,7 +207,9 @@ def test_a_name_that_means_no_policy_or_two(modules: Modules, project: Project, 
     result = run.result("agent")
     assert (result["action"], result["agent"]["policy_profile_id"]) == ("created", None)
     assert "policy_profile_id" in result["changes"]
-    assert "use an existing one: readers; without check mode the task fails unless it exists by then" in run.output
+    assert (
+        "use an existing one: readers; without check mode, the task fails unless 'writers' exists by then" in run.output
+    )
     ids = sorted([*project.stored("policies"), project.create("policies", name="readers")["id"]])
     run = modules.play([agent(project, policy="readers", secrets_file=str(file))])
     assert run.result("agent")["msg"] == (

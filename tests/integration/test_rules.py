@@ -90,7 +90,7 @@ def test_an_agent_that_does_not_exist(modules: Modules, project: Project, bot: s
     assert foreseen.result("task")["action"] == "created"
     assert foreseen.result("task")["anomaly_rule"]["credential_id"] is None
     assert foreseen.result("task")["diff"]["after"] == {"credential_id": None, **QUERIES, "enabled": False}
-    assert "use an existing one: bot; without check mode the task fails unless it exists by then" in foreseen.output
+    assert "use an existing one: bot; without check mode, the task fails unless 'cat' exists by then" in foreseen.output
     rule(modules, project)
     assert rule(modules, project, agent="cat", check_mode=True).result("task")["action"] == "created"
     for check in (True, False):
@@ -233,7 +233,7 @@ CONFLICTS = {
     "CONFLICT": "delete or disable that object first, then run again",
     "INVALID_STATE": "if it was revoked or has ended, it cannot change, so create another",
     "IDEMPOTENCY_KEY_REUSED": "check the proxy between Ansible and PgBeam, then run again",
-    "SOMETHING_ELSE": "another client changed it at the same time: check the object, then run again",
+    "SOMETHING_ELSE": "it conflicts with the current state in PgBeam: check the object, then run again",
 }
 
 

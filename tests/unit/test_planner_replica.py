@@ -169,6 +169,7 @@ def test_drift_is_refused_where_nothing_may_be_replaced(wanted: Values, reported
     "server, wanted, state, replace",
     [
         pytest.param([live(), live(2)], task(), "present", False, id="two"),
+        pytest.param([live(), live(2)], task(ssl_mode=STRICT), "present", False, id="two, of which none fits"),
         pytest.param([live(), live(2, ssl_mode=STRICT)], task(ssl_mode=STRICT), "present", False, id="one that fits"),
         pytest.param([live(), live(2)], task(), "present", True, id="both fit"),
         pytest.param([live(), live(2)], task(ssl_mode=STRICT), "present", True, id="none fits"),
@@ -180,8 +181,11 @@ def test_drift_is_refused_where_nothing_may_be_replaced(wanted: Values, reported
 )
 def test_a_tie_is_refused_with_the_ids(server: list[Values], wanted: Values, state: str, replace: bool) -> None:
     reported = r"^replica r1.example.com:5432 exists 2 times in PgBeam \(rep_1, rep_2\); set id to choose one"
-    with pytest.raises(TaskError, match=reported):
+    with pytest.raises(TaskError, match=reported) as caught:
         planned(server, wanted, state, replace)
+    fitting = [item for item in server if not REPLICA.changed_fields(wanted, item)]
+    hint = state == "present" and not replace and len(fitting) == 1  # otherwise replace would be refused too
+    assert ("or set replace: true to keep the one that matches the task" in str(caught.value)) == hint
 
 
 def test_an_id_that_is_not_there_is_never_added() -> None:

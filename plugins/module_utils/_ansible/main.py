@@ -303,7 +303,7 @@ def _warn(module: Module, plans: list[Plan]) -> None:
         path = plan.wanted.get("secrets_file") if plan.issues_secrets else None
         missing = secrets_file.missing_directory(path) if path else None
         if missing:  # only possible in check mode
-            module.warn(f"{plan.label}: secrets_file: {missing}; {references.UNLESS_CREATED}")
+            module.warn(f"{plan.label}: secrets_file: {missing}; {references.unless_created('it')}")
         resource = plan.resource
         for secret in (f.name for f in resource.fields if f.secret):
             if resource.tie_breaker in plan.changes and secret in plan.wanted and secret not in plan.body:

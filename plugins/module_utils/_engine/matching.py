@@ -76,11 +76,12 @@ class Index:
             agreeing = [m for m in matches if m.get(breaker) == wanted[breaker]]
             if agreeing or state == "absent" or key in shared:
                 matches = agreeing
-        if len(matches) > 1 and replace and state == "present":
+        hint = ""
+        if len(matches) > 1 and state == "present" and self._resource.replaceable:
             fitting = [m for m in matches if not self._resource.changed_fields(wanted, m)]
-            matches = fitting if len(fitting) == 1 else matches
+            if len(fitting) == 1:
+                matches, hint = (fitting, "") if replace else (matches, REPLACE_HINT)
         if len(matches) > 1:
-            hint = "" if replace or state == "absent" or not self._resource.replaceable else REPLACE_HINT
             raise TaskError(self._ambiguity(wanted, matches) + hint)
         return matches[0] if matches else None
 

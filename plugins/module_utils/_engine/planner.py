@@ -246,7 +246,7 @@ def make_plan(
     ``replace`` allows replacing the object. ``duplicates`` are the other objects with its wanted identity.
     """
     if current:
-        _refuse_immutable_change(resource, wanted, current)
+        _refuse_immutable_change(resource, wanted, current, deletes=state == "absent")
     if state == "absent":
         return plan_delete(resource, wanted, current)
     if current is None:
@@ -286,7 +286,7 @@ def plan_nothing(resource: Resource, wanted: Values, became: Values) -> Plan:
     return result
 
 
-def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values) -> None:
+def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values, deletes: bool = False) -> None:
     """Raise TaskError if the task changes an immutable field: it may mean another object."""
     for f in resource.changed_fields(wanted, current):
         if f.immutable:
@@ -301,7 +301,7 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
                 f"delete the {resource.noun} with state: absent first" if same else f"create another {resource.noun}"
             )
             remedies = f"set the current value, omit the option, or {other}"
-            if not resource.creatable:
+            if deletes or not resource.creatable:
                 remedies = "set the current value, or omit the option"
             raise TaskError(
                 f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
@@ -326,7 +326,10 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         parent = wanted.get(resource.parent)
         place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
         what = f"{resource.noun} {wanted[key]}" if key in wanted else resource.describe(wanted)
-        advice = resource.if_missing or f"check the {key}, or omit it to create a new {resource.noun}"
+        advice = resource.if_missing
+        if key in wanted:
+            others = f"omit it to create a new {resource.noun}" if resource.creatable else f"set {resource.identity[0]}"
+            advice = f"check the {key}, or {others}"
         raise TaskError(f"{what} was not found {place}, or is not visible to this API key; {advice}")
     result = Plan(resource, "created", wanted)
     for f in resource.writable:

@@ -224,11 +224,13 @@ def _advice(status: int, code: str | None, call: Call, is_json: bool) -> str:
         if code is None:
             return not_from_api
         # The missing object of a path below an object, to a collection or a verb, is that object.
-        parent = re.match(r"/v1/(?:[^/]+/[^/]+/)*([^/]+)s/([^/]+)/(usage/agents|[^/]+)$", call.path)
-        what = f"{parent.group(1)} {parent.group(2)}" if parent else call.target
-        noun = parent.group(1) if parent else ""
-        below = parent and (call.method != "POST" or parent.group(3).endswith("s"))  # and is not a verb
-        which = PARENT_OPTIONS.get(noun, f"{noun}_id") if below else "the id (if set)"
+        parts = re.fullmatch(r"/v1/((?:[^/]+/[^/]+/)*?(?:[^/]+s/[^/]+/))(usage/agents|[^/]+)", call.path)
+        above = re.findall(r"([^/]+)s/([^/]+)/", parts.group(1)) if parts else []
+        if not parts or (call.method == "POST" and not parts.group(2).endswith("s")):  # a verb
+            what, which = " ".join(above[-1]) if above else call.target, "the id (if set)"
+        else:
+            what = " of ".join(f"{noun} {identifier}" for noun, identifier in reversed(above))
+            which = ", ".join(PARENT_OPTIONS.get(noun, f"{noun}_id") for noun, _id in above)
         return f"{what} not found, or not visible to this API key: check {which} and the key"
     if 300 <= status < 400:
         return "redirects are not followed: set api_url to the address of the API"

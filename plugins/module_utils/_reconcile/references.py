@@ -20,7 +20,6 @@ from ansible_collections.pgbeam.cloud.plugins.module_utils._engine.resource impo
 from ansible_collections.pgbeam.cloud.plugins.module_utils._reconcile.reconciler import Reconciler
 
 MAX_NAMES_SHOWN = 10
-UNLESS_CREATED = "without check mode the task fails unless it exists by then"
 
 
 def resolve(reconciler: Reconciler, entries: list[tuple[str, Values, str]]) -> list[str]:
@@ -74,6 +73,11 @@ def _without_parent(option: str, f: Field, noun: str) -> str:
     )
 
 
+def unless_created(what: str) -> str:
+    """Return the part of a warning of check mode on something that an earlier task may be the one to create."""
+    return f"without check mode, the task fails unless {what} exists by then"
+
+
 def missing(resource: Resource, parent: str, name: str) -> str:
     """Return the message for a name that no object has."""
     return f"none of the {resource.collection_label(parent)} is named {name!r}"
@@ -104,5 +108,5 @@ def _resolve(
     problem = f"{place}: {missing(resource, targets.parent, name)}; {remedy}"
     if not targets.run.check_mode:
         return problem
-    targets.run.warn(f"{problem}; {UNLESS_CREATED}")
+    targets.run.warn(f"{problem}; {unless_created(repr(name))}")
     return None
