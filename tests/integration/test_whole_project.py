@@ -315,7 +315,8 @@ def test_drift_of_every_kind(ansible: Ansible, sandbox: Sandbox, organization: O
     said = (
         "audit: this run does not see every list, because --limit is set, and does not report undeclared agents; run it"
     )
-    for lists, reported in (({}, True), ({"pgbeam_agents": [], "pgbeam_anomaly_rules": []}, False)):
+    without: dict[str, Any] = {"pgbeam_agents": [], "pgbeam_anomaly_rules": []}
+    for lists, reported in (({}, True), (without, False)):
         path = everything(ansible, organization, **lists)
         limited = ansible.playbook(AUDIT, "-i", path, "--limit", "db1")
         assert (said in " ".join(limited.output.split())) == reported

@@ -728,7 +728,7 @@ def test_secrets_are_masked_before_words_are_shortened(server: ScriptedServer, c
         ),
         pytest.param(
             "GET", "/v1/projects/prj_1/databases/db_1/cache-rules", 404, "NOT_FOUND",
-            "database db_1 of project prj_1 not found, or not visible to this API key: check project_id, database_id and",
+            "database db_1 of project prj_1 not found, or not visible to this API key: check project_id, database_id",
             False, id="404 of one of two parents",
         ),
         pytest.param(

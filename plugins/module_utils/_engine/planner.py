@@ -326,10 +326,9 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         parent = wanted.get(resource.parent)
         place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
         what = f"{resource.noun} {wanted[key]}" if key in wanted else resource.describe(wanted)
-        advice = resource.if_missing
-        if key in wanted:
-            others = f"omit it to create a new {resource.noun}" if resource.creatable else f"set {resource.identity[0]}"
-            advice = f"check the {key}, or {others}"
+        advice = resource.if_missing or f"check the {key}, or omit it to create a new {resource.noun}"
+        if wanted.get("id") and resource.if_missing:  # which would create an object with another id
+            advice = f"check the id, or set {resource.identity[0]}"
         raise TaskError(f"{what} was not found {place}, or is not visible to this API key; {advice}")
     result = Plan(resource, "created", wanted)
     for f in resource.writable:
