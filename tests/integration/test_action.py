@@ -41,10 +41,10 @@ def test_values_that_json_cannot_hold(ansible: Ansible) -> None:
     run = ansible.playbook(ansible.write("play.yml", ODD_VALUES), "-vvvvv")
     assert {name: run.result(name)["msg"] for name in ("a list", "one", "nested", "read")} == {
         "a list": "databases[1].name: 2026-01-01 is a date; put it in quotes; "
-        "databases[1].host: b'hello' is a binary value; put it in quotes; "
+        "databases[1].host: b'hello' is a binary value; remove the tag !!binary, and write it as text; "
         "databases[1].password: a date was given; put it in quotes; "
         "databases[1].cache_config.ttl_seconds: 2026-01-01 is a date; put it in quotes",
-        "one": "password: a binary value was given; put it in quotes; "
+        "one": "password: a binary value was given; remove the tag !!binary, and write it as text; "
         "project_id: 2026-01-01 10:00:00 is a time; put it in quotes",
         "nested": "database.name: 2026-01-01 is a date; put it in quotes; tags[1]: 2026-01-01 is a date; "
         "put it in quotes",
