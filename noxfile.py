@@ -204,7 +204,12 @@ def awx(session: nox.Session) -> None:
     env = {"AWX_COLLECTIONS": collections}
     files = [f"tests/integration/test_{name}.py" for name in ("configure_awx", "hand_over")]
     session.run("pytest", "-q", *files, env=env)
-    session.run("ansible-builder", "create", "-f", "execution-environment.yml", "-c", str(ROOT / ".work" / "image"))
+    context = ROOT / ".work" / "image"
+    session.run("ansible-builder", "create", "-f", "execution-environment.yml", "-c", str(context))
+    (recipe,) = context.glob("*file")  # its name depends on the container runtime
+    before, _command, _after = recipe.read_text().partition("ansible-galaxy collection install")
+    if "git-core" not in before:
+        session.error("execution-environment.yml: git is not installed before the collection is cloned")
 
 
 @nox.session
