@@ -205,10 +205,11 @@ def awx(session: nox.Session) -> None:
     files = [f"tests/integration/test_{name}.py" for name in ("configure_awx", "hand_over")]
     session.run("pytest", "-q", *files, env=env)
     context = ROOT / ".work" / "image"
+    shutil.rmtree(context, ignore_errors=True)
     session.run("ansible-builder", "create", "-f", "execution-environment.yml", "-c", str(context))
     (recipe,) = context.glob("*file")  # its name depends on the container runtime
-    before, _command, _after = recipe.read_text().partition("ansible-galaxy collection install")
-    if "git-core" not in before:
+    before, command, _after = recipe.read_text().partition("ansible-galaxy collection install")
+    if not command or "git-core" not in before:
         session.error("execution-environment.yml: git is not installed before the collection is cloned")
 
 

@@ -135,8 +135,8 @@ def _with_parameters(rest: str, parameters: t.Any) -> str:
 def _parameter(name: t.Any, value: t.Any) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise AnsibleFilterError(
-            "connection_string: the name of a parameter contains characters other than letters, digits and "
-            "underscores; correct it"
+            "connection_string: the name of a parameter is empty, not text, or contains characters other than letters, "
+            "digits and underscores; correct it"
         )
     if name == "password":
         raise AnsibleFilterError(

@@ -51,7 +51,8 @@ def apply(action: t.Any, task_vars: Values) -> Values:
     issuing = [kind.plural for kind in KINDS if kind.issued]
     unreported = [name for name in issuing if any(project.objects.get(name) for project in plan.projects)]
     if audit and unseen and unreported:
-        said = f"this run does not see every list, because {unseen}, and does not report undeclared {unreported[0]}"
+        kinds = validation.listed(unreported)
+        said = f"this run does not see every list, because {unseen}, and does not report undeclared {kinds}"
         display.Display().warning(f"audit: {said}; run it on all hosts at once")
 
     def announce(deletions: str) -> None:

@@ -73,7 +73,7 @@ class Plan:
     problems: list[str]
 
 
-def plan(hosts: list[Host], view: _prune.View, check_mode: bool = False) -> Plan:
+def plan(hosts: list[Host], view: _prune.View, check_mode: bool) -> Plan:
     """Merge the declarations of the hosts. ``view`` contains the hosts that the run sees, on which prune depends."""
     problems = _host_problems(hosts, view.hostvars)
     groups = _grouped(hosts)

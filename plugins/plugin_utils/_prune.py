@@ -65,7 +65,7 @@ class Claims:
         Only kinds that the run prunes count. Raises if the host's variables cannot be read.
         """
         databases = _wanted(host) if self._databases or not self._by_object else []
-        deleted = {self._would_be_deleted(values) for values in databases}
+        deleted = {self._deleted_kind(values) for values in databases}
         found = [kind.plural for kind in (DATABASE, REPLICA) if kind in deleted]
         declares_any = bool(databases)
         for kind in KINDS:
@@ -76,7 +76,7 @@ class Claims:
                 found += [kind.plural] if any(index.find(entry) is None for entry in entries) else []
         return declares_any, found
 
-    def _would_be_deleted(self, values: Values) -> Resource | None:
+    def _deleted_kind(self, values: Values) -> Resource | None:
         """Return what prune would delete because the run does not declare it: the database, a replica, or nothing."""
         index = self._by_database.find(values)
         if index is None:

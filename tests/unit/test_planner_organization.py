@@ -103,7 +103,7 @@ def test_a_member() -> None:
     ("named", "remedy"),
     [
         ({"email": "sam@example.com"}, "invite this person with the module org_invitation"),
-        ({"id": "mem_2"}, "check the id, or set email"),  # a new member has another id
+        ({"id": "mem_2"}, "check the id, or omit it and set email"),  # a new member has another id
     ],
     ids=["email", "id"],
 )

@@ -575,7 +575,8 @@ def test_an_object_that_is_shown_as_deleted_meanwhile_is_not_written(client: Fak
     client.script("GET", "prj_1", meanwhile=lambda: client.change("prj_1", status="deleted", **fields))
     (outcome,) = apply(reconciler_of(client, PROJECT), {"name": "shop", "tags": ["b"]})
     assert (outcome.action, client.methods) == ("failed", ["GET"])
-    assert "another client has deleted it" in error_of(outcome).reason
+    assert error_of(outcome).reason == "another client has deleted it"
+    assert error_of(outcome).advice == "it was not updated: run the task again"
 
 
 # Lost answers

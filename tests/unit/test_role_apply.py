@@ -216,7 +216,13 @@ def some_results() -> _report.Results:
 
 
 def test_the_drift() -> None:
-    """Passwords cannot be compared, so that they are no part of it."""
+    """Passwords cannot be compared, nor can what a rotation would issue, so that they are no part of it."""
+    results = some_results()
+    issued = {"action": "updated", "changes": ["connection_string", "mcp_token"], "name": "bot"}
+    disabled = {**issued, "name": "cat", "changes": ["status", "mcp_token"]}
+    results.objects.append({"project": "org_1/shop", "kind": "agents", "agents": [issued, disabled]})
+    assert _report.drift(results).pop() == "agent cat differs in status"
+    assert "agent bot" not in str(_report.drift(results))
     results = some_results()
     assert _report.drift(results) == [
         "project org_1/shop differs in tags, allowed_cidrs",

@@ -42,7 +42,13 @@ def gathered(item: Values, beside: Values) -> Values:
     return result
 
 
-def runs(*hosts: Values, others: dict[str, Any] | None = None, beside: Values | None = None, **facts: Any) -> Values:
+def runs(
+    *hosts: Values,
+    others: dict[str, Any] | None = None,
+    beside: Values | None = None,
+    check_mode: bool = False,
+    **facts: Any,
+) -> Values:
     """The plan for these hosts: its problems, and its projects and replicas as dictionaries.
 
     ``others`` are the variables of hosts outside the play, and ``beside`` is what its hosts have in the inventory, as
@@ -52,7 +58,7 @@ def runs(*hosts: Values, others: dict[str, Any] | None = None, beside: Values | 
     hostvars = {**dict.fromkeys(names, beside), **(others or {})}
     given = {"batch": names, "active": names, "targeted": names, "others": list(others or {}), "hostvars": hostvars}
     declared = [_declared.read(item["name"], gathered(item, beside)) for item in hosts]
-    plan = _plan.plan(declared, _prune.View(gathered=names, **{**given, **facts}))
+    plan = _plan.plan(declared, _prune.View(gathered=names, **{**given, **facts}), check_mode)
     return {
         "problems": plan.problems,
         "projects": {
@@ -719,6 +725,11 @@ def test_files_for_secrets(tmp_path: Path) -> None:
     ]
     (problem,) = runs(host("db1", agents=[{**BOT, "secrets_file": missing}]))["problems"]
     assert problem.startswith("project prj_1: agent bot: secrets_file: the directory ")
+    agents = [{**BOT, "secrets_file": missing}]
+    assert runs(host("db1", agents=agents), check_mode=True)["problems"] == []  # an earlier task may create it
+    agents = [{**BOT, "secrets_file": f"{__file__}/bot.json"}]
+    (problem,) = runs(host("db1", agents=agents), check_mode=True)["problems"]
+    assert problem.endswith("is not a directory; correct the path")
     assert objects(runs(host("db1", agents=[{"name": "bot", "state": "absent", "secrets_file": missing}])))
 
 

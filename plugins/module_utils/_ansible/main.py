@@ -300,7 +300,7 @@ def _warn(module: Module, plans: list[Plan]) -> None:
     for plan in plans:
         for warning in plan.warnings:
             module.warn(warning)
-        path = plan.wanted.get("secrets_file") if plan.issues_secrets else None
+        path = plan.wanted.get("secrets_file")
         missing = secrets_file.missing_directory(path) if path else None
         if missing:  # only possible in check mode
             module.warn(f"{plan.label}: secrets_file: {missing}; {references.unless_created('it')}")

@@ -10,4 +10,12 @@ from __future__ import annotations
 
 
 class TaskError(Exception):
-    """The task cannot be carried out. The text is one sentence for the user and contains no secret."""
+    """The task cannot be carried out. The text is one sentence for the user and contains no secret.
+
+    The remedy is its last part, if a write that fails for this reason reports it apart from the problem.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{problem}; {remedy}" if remedy else problem)
+        self.problem = problem
+        self.remedy = remedy

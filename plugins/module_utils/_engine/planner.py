@@ -294,7 +294,8 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
             if old is None and not f.nullable:
                 raise TaskError(
                     f"{resource.describe(current)}: PgBeam does not return {f.name}, so it cannot be compared with "
-                    f"{wanted[f.name]!r}; omit {f.name}"
+                    f"{wanted[f.name]!r}",
+                    f"omit {f.name}",
                 )
             same = f.name not in resource.identity and all(resource.field(n).immutable for n in resource.identity)
             other = (
@@ -305,7 +306,8 @@ def _refuse_immutable_change(resource: Resource, wanted: Values, current: Values
                 remedies = "set the current value, or omit the option"
             raise TaskError(
                 f"{resource.describe(current)}: {f.name} is {_shown(old)} and cannot be changed to "
-                f"{_shown(wanted[f.name])}; {remedies}"
+                f"{_shown(wanted[f.name])}",
+                remedies,
             )
 
 
@@ -327,8 +329,10 @@ def _plan_create(resource: Resource, wanted: Values) -> Plan:
         place = f"in {resource.parent_noun} {parent}" if parent else "in PgBeam"
         what = f"{resource.noun} {wanted[key]}" if key in wanted else resource.describe(wanted)
         advice = resource.if_missing or f"check the {key}, or omit it to create a new {resource.noun}"
-        if wanted.get("id") and resource.if_missing:  # which would create an object with another id
-            advice = f"check the id, or set {resource.identity[0]}"
+        if resource.if_missing and wanted.get("id"):  # which PgBeam assigns: an object that exists later has another
+            advice = "check the id, or omit it" + (
+                "" if resource.identity[0] in wanted else f" and set {resource.identity[0]}"
+            )
         raise TaskError(f"{what} was not found {place}, or is not visible to this API key; {advice}")
     result = Plan(resource, "created", wanted)
     for f in resource.writable:
@@ -379,7 +383,8 @@ def _plan_update(resource: Resource, wanted: Values, current: Values, resend_sec
             if unknown:
                 raise TaskError(
                     f"{result.label}: PgBeam does not return all keys of {f.name}, so a write would lose the missing "
-                    f"ones; also set {', '.join(unknown)} in {f.name}"
+                    "ones",
+                    f"also set {', '.join(unknown)} in {f.name}",
                 )
             _record_change(result, f)
         if f.when_empty and wanted.get(f.name) == [] and current.get(f.name):

@@ -278,7 +278,7 @@ class Resource:
     idempotency_key: bool = True
     #: The resource that an object turns into. If one with the same identity exists, no object is created.
     becomes: Resource | None = None
-    #: The remedy for a create that fails with 409. If only PgBeam creates objects, for any write.
+    #: The remedy for a create that fails with the code CONFLICT. If only PgBeam creates objects, for any write.
     if_conflict: str = ""
     #: Whether the API computes it from the options of a task, with a POST to the path, and stores nothing. The
     #: read-only fields are the results.

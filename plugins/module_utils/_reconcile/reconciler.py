@@ -360,7 +360,7 @@ class Reconciler:
         except ApiError as error:
             creates = plan.action == "created" or not self.resource.creatable
             own = creates and error.call.path in (self.path, self._item_path(plan.id))
-            if own and error.status == 409 and error.code != "IDEMPOTENCY_KEY_REUSED":
+            if own and error.code == "CONFLICT":
                 error.advice = self.resource.if_conflict or error.advice
             if error.sent or outcome.changed:
                 raise
@@ -505,7 +505,7 @@ class Reconciler:
             try:
                 return plan.again(self.resource.with_all_fields(current), lost)
             except TaskError as error:
-                problem, remedy = _parts(error, self.resource.describe(current))
+                problem, remedy = error.problem.removeprefix(f"{self.resource.describe(current)}: "), error.remedy
         call = Call(self.resource.update_verb, self._item_path(plan.id), plan.label)
         default = "check the object" if lost else "it was not updated: run the task again"
         raise ApiError(call, problem, remedy or default)
@@ -542,8 +542,8 @@ class Reconciler:
         except TaskError as error:
             path = self._item_path(made[self.resource.id_field])
             call = Call(self.resource.update_verb, path, outcome.plan.label)
-            problem, remedy = _parts(error, outcome.plan.label)
-            raise ApiError(call, f"not sent: {problem}", remedy or "check the object", attempts=0) from None
+            problem = error.problem.removeprefix(f"{self.resource.describe(made)}: ")
+            raise ApiError(call, f"not sent: {problem}", error.remedy or "check the object", attempts=0) from None
         if plan.body:
             self._update(outcome, plan)
         outcome.completed = True
@@ -618,18 +618,12 @@ def _resolved(outcome: Outcome, index: Index) -> Values | None:
 
 def _how_to_find_out(plan: Plan) -> str:
     """Return how the user finds out whether a write was applied. Another run does not see whether a secret was."""
-    if plan.issues_secrets:
+    if plan.action == "created" and plan.resource.issued:
         return f"{MAY_BE_APPLIED}; run the task again, and if it reports no change, set rotate: true for new secrets"
-    secrets = [name for name in plan.resource.secret_names if name in plan.body and plan.action == "updated"]
+    secrets = [name for name in plan.resource.secret_names if name in plan.changes and plan.action == "updated"]
     if secrets:
         return f"{MAY_BE_APPLIED}; send the {secrets[0]} again with update_{secrets[0]}: always"
     return OUTCOME_UNKNOWN
-
-
-def _parts(error: TaskError, label: str) -> tuple[str, str]:
-    """Return the problem and the remedy, which may be empty, in a sentence on the object with this label."""
-    problem, dummy, remedy = str(error).removeprefix(f"{label}: ").partition("; ")
-    return problem, remedy
 
 
 def _strong(tag: str | None) -> str | None:

@@ -36,6 +36,8 @@ def resolve_inside(reconciler: Reconciler, wanted: Values, state: str, index: In
     if not any(isinstance(wanted.get(f.name), UnresolvedName) for f in reconciler.resource.references):
         return []
     current = index.find(wanted, state)
+    if not current and reconciler.resource.id_field in wanted:
+        return []  # the plan reports that there is no such object
     parent = current[reconciler.resource.id_field] if current else ""
     return _resolve_all(reconciler, [("", wanted, state)], parent, inside=True)
 

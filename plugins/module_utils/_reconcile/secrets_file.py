@@ -48,7 +48,15 @@ def _problem(path: str) -> str | None:
         return f"{path!r} is a directory; set the path of a file"
     if kind and not stat.S_ISREG(kind):  # a device such as /dev/null, which the file would replace
         return f"{path!r} is not a regular file; set the path of one"
-    if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+    try:
+        is_directory = stat.S_ISDIR(os.stat(folder).st_mode)
+    except FileNotFoundError:
+        return None  # see missing_directory
+    except OSError as error:
+        return f"the directory {folder!r} is inaccessible ({error.strerror}); check its path and the permissions"
+    if not is_directory:
+        return f"{folder!r} is not a directory; correct the path"
+    if not os.access(folder, os.W_OK | os.X_OK):
         return f"the directory {folder!r} is not writable; check its owner and mode"
     return None
 
@@ -56,11 +64,7 @@ def _problem(path: str) -> str | None:
 def missing_directory(path: str) -> str | None:
     """Return a sentence if the directory of this path does not exist, otherwise None."""
     folder = _directory(path)
-    return (
-        None
-        if os.path.isdir(folder)
-        else f"the directory {folder!r} does not exist or is inaccessible; create it first"
-    )
+    return None if os.path.isdir(folder) else f"the directory {folder!r} does not exist; create it first"
 
 
 def _directory(path: str) -> str:

@@ -34,8 +34,10 @@ POLICY = Resource(
             Field("allow", "list", elements=KIND),
             Field("deny", "list", elements=KIND),
         )),
-        Field("table_allowlist", "list", elements=TABLE, when_empty="its agents can reach every table that is not in "
-            "table_denylist"),
+        Field(
+            "table_allowlist", "list", elements=TABLE,
+            when_empty="its agents can reach every table that is not in table_denylist",
+        ),
         Field("table_denylist", "list", elements=TABLE),
         Field("masking_rules", "list", key=("table", "column"), elements=Field(
             "masking_rule", "dict", fields=(
