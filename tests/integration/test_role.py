@@ -406,7 +406,12 @@ def test_an_inline_vaulted_password(ansible: Ansible, project: Project, entry: d
 
 
 ODD = ["a{{ 7 * 7 }}b", "{'a': 1}", "[1]", "True", "007", " blank ", "ä{#b#}\\n"]
-LITERALS = ["{'a': 1}", "[1]", "True"]
+#: Text that ansible-core before 2.19 converts, and how it is then refused.
+LITERALS = {
+    "{'a': 1}": "a dictionary; it must be text",
+    "[1]": "a list; it must be text",
+    "True": "a boolean, not text; put it in quotes, even in a vault file",
+}
 
 
 def odd_passwords(ansible: Ansible, project: Project, server: Postgres, passwords: list[str]) -> Run:
@@ -442,7 +447,7 @@ def test_a_password_that_core_converts_is_refused(
     ansible: Ansible, project: Project, server: Postgres, password: str
 ) -> None:
     run = odd_passwords(ansible, project, server, [password])
-    assert "not text; put it in quotes, even in a vault file" in " ".join(run.output.split())
+    assert f"password: the value is {LITERALS[password]}" in " ".join(run.output.split())
     assert run.requests == []
 
 
