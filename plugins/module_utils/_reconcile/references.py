@@ -55,7 +55,7 @@ def _resolve_all(
         if named:
             targets = Reconciler(reconciler.run, target, parent)
             if target.noun not in listed:
-                listed[target.noun] = targets.read_all(with_deleted=True)
+                listed[target.noun] = targets.read_all(with_deleted=f.refers_to_deleted)
         for place, wanted, state in named:
             option = f"{place}{f.name_option or f.name}"
             if inside and not parent and state != "absent" and not reconciler.run.check_mode:
@@ -90,10 +90,9 @@ def _resolve(
 ) -> str | None:
     resource, name = targets.resource, str(wanted[f.name])
     (key,) = resource.identity
-    current = [item for item in existing if not resource.is_deleted(item)]
+    current = [item for item in existing if not resource.is_deleted(item)] if f.refers_to_deleted else existing
     by_name = [item for item in current if item[key] == name]
-    by_id = existing if f.refers_to_deleted else current
-    matches = by_name or [item for item in by_id if item[resource.id_field] == name]
+    matches = by_name or [item for item in existing if item[resource.id_field] == name]
     if len(matches) == 1:
         wanted[f.name] = matches[0][resource.id_field]
         return None
